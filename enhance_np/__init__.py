@@ -1,0 +1,25 @@
+"""Enhance SDO/HMI images with a residual network written by hand in NumPy.
+
+enhance_np.predict(image, type="intensity")  ->  (2H, 2W) float32
+enhance_np.load_weights(path)
+enhance_np.train(...)
+"""
+
+from importlib import import_module
+
+__version__ = "0.1.0"
+__all__ = ["load_weights", "predict", "train"]
+
+_HOMES = {
+    "predict": ("engine.predict", "predict"),
+    "train": ("training", "train"),
+    "load_weights": ("weights", "load"),
+}
+
+
+def __getattr__(name):
+    # found on first use, so that `enhance-np --help` does not wait for NumPy and numba
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, attribute = _HOMES[name]
+    return getattr(import_module(f".{module}", __name__), attribute)

@@ -1,0 +1,35 @@
+"""The reference vocabulary: pairs of pure functions, the same text for NumPy and CuPy.
+
+    op(x, *params) -> y, cache
+    op_backward(dy, cache) -> dx[, *dparams]
+
+Linear operations without parameters need no cache and have none. Nothing is changed in
+place, the dtype that goes in comes out, arrays are (N, H, W, C), kernels (kh, kw, Cin, Cout).
+An engine (see enhance_np.engine) offers the same names with the same results, faster.
+"""
+
+from .activation import elu, elu_backward, relu, relu_backward
+from .batchnorm import batchnorm, batchnorm_backward, batchnorm_moving
+from .conv import conv2d, conv2d_backward, pad_conv, pad_conv_backward
+from .noise import gaussian_noise
+from .pad import reflection_pad, reflection_pad_backward
+from .upsample import upsample, upsample_backward
+
+__all__ = [
+    "batchnorm",
+    "batchnorm_backward",
+    "batchnorm_moving",
+    "conv2d",
+    "conv2d_backward",
+    "elu",
+    "elu_backward",
+    "gaussian_noise",
+    "pad_conv",
+    "pad_conv_backward",
+    "reflection_pad",
+    "reflection_pad_backward",
+    "relu",
+    "relu_backward",
+    "upsample",
+    "upsample_backward",
+]

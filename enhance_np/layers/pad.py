@@ -1,0 +1,39 @@
+"""Reflection padding and its adjoint."""
+
+from .._array import Array, array_module
+
+
+def reflection_pad(x: Array, p: int = 1) -> Array:
+    """Mirror p rows and columns outwards about the border pixels: c b | a b c ... | .
+
+    x : (N, H, W, C);  result : (N, H + 2p, W + 2p, C).
+    Raises ValueError unless 0 <= p < min(H, W): the border pixel itself is not repeated.
+    """
+    _, h, w, _ = x.shape
+    if not 0 <= p < min(h, w):
+        raise ValueError(f"reflection_pad: needs 0 <= p < min(H, W), got p={p}, x.shape={x.shape}")
+    return array_module(x).pad(x, ((0, 0), (p, p), (p, p), (0, 0)), mode="reflect")
+
+
+def reflection_pad_backward(dy: Array, p: int = 1) -> Array:
+    """The adjoint: every padded pixel's gradient goes back to the pixel it was copied from.
+
+    dy : (N, H + 2p, W + 2p, C);  result : (N, H, W, C).
+
+    The border is folded back, not cropped away. Rows first, then columns: a corner pixel
+    folds twice, as it was copied twice.
+    """
+    hp, wp = dy.shape[1:3]
+    if not 0 <= p < min(hp, wp) - 2 * p:
+        raise ValueError(
+            f"reflection_pad_backward: needs 0 <= p < min(H, W), got p={p}, dy.shape={dy.shape}"
+        )
+    if p == 0:
+        return dy.copy()
+    rows = dy[:, p:-p].copy()
+    rows[:, 1 : p + 1] += dy[:, :p][:, ::-1]
+    rows[:, -p - 1 : -1] += dy[:, -p:][:, ::-1]
+    dx = rows[:, :, p:-p].copy()
+    dx[:, :, 1 : p + 1] += rows[:, :, :p][:, :, ::-1]
+    dx[:, :, -p - 1 : -1] += rows[:, :, -p:][:, :, ::-1]
+    return dx

@@ -1,0 +1,21 @@
+"""Mean squared error and L2 on the kernels, with their gradients."""
+
+from ._array import Array
+
+
+def mse(y: Array, target: Array) -> tuple[float, Array]:
+    """(mean of (y - target)^2, its gradient in y). Both of one shape; the gradient too."""
+    if y.shape != target.shape:
+        raise ValueError(f"mse: shapes must be equal, got {y.shape} and {target.shape}")
+    difference = y - target
+    return float((difference.astype("f8") ** 2).mean()), difference * (2 / difference.size)
+
+
+def l2(p: dict[str, Array], strength: float) -> tuple[float, dict[str, Array]]:
+    """(strength * sum of w^2, its gradient) over the kernels of the convolutions.
+
+    Biases and batch norm are left free, as in the paper. The gradient holds the kernels only.
+    """
+    kernels = {name: w for name, w in p.items() if name.endswith("/w")}
+    value = strength * sum(float((w.astype("f8") ** 2).sum()) for w in kernels.values())
+    return value, {name: 2 * strength * w for name, w in kernels.items()}

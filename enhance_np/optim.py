@@ -1,0 +1,47 @@
+"""Adam, one step at a time."""
+
+from typing import NamedTuple
+
+from ._array import Array, array_module
+
+
+class AdamState(NamedTuple):
+    step: int  # steps done
+    m: dict[str, Array]  # first moments, shaped like the parameters
+    v: dict[str, Array]  # second moments
+
+
+def adam_start(p: dict[str, Array]) -> AdamState:
+    """Moments zero, no step done."""
+    zeros = {name: array_module(x).zeros_like(x) for name, x in p.items()}
+    return AdamState(0, zeros, {name: x.copy() for name, x in zeros.items()})
+
+
+def adam(
+    p: dict[str, Array],
+    g: dict[str, Array],
+    state: AdamState,
+    lr: float = 1e-4,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-7,
+) -> tuple[dict[str, Array], AdamState]:
+    """One step: m <- b1 m + (1-b1) g,  v <- b2 v + (1-b2) g^2,
+    p <- p - lr sqrt(1 - b2^t) / (1 - b1^t) * m / (sqrt(v) + eps).
+
+    p, g and the result are dicts of arrays with the same keys and shapes.
+    eps stands outside the bias correction, as in Keras (1e-7 today, 1e-8 in 2.0.2) and in the
+    last lines of the paper's section 2; PyTorch puts it inside, which is the same with
+    eps_t = eps / sqrt(1 - b2^t).
+    Source: Kingma & Ba 2015, arXiv:1412.6980, Algorithm 1 and end of section 2.
+    """
+    if p.keys() != g.keys():
+        raise ValueError(
+            f"adam: p and g need the same keys, differ in {sorted(p.keys() ^ g.keys())}"
+        )
+    t = state.step + 1
+    rate = lr * (1 - beta2**t) ** 0.5 / (1 - beta1**t)
+    m = {name: beta1 * state.m[name] + (1 - beta1) * g[name] for name in p}
+    v = {name: beta2 * state.v[name] + (1 - beta2) * g[name] ** 2 for name in p}
+    new = {name: p[name] - rate * m[name] / (v[name] ** 0.5 + eps) for name in p}
+    return new, AdamState(t, m, v)

@@ -1,0 +1,97 @@
+"""Names, shapes and initial values of everything a network learns or measures.
+
+Two flat dicts describe a network. `params` holds what Adam changes; gradients and Adam's
+moments have the same keys. `moving` holds what batch norm measures on the way.
+"""
+
+import numpy as np
+
+from ._array import Array
+from .config import NetworkConfig
+
+MOMENTUM = 0.99  # Keras's default, and that of the published weights
+# Keras draws from N(0, 1) cut at 2 sigma, whose standard deviation is this
+TRUNCATED_STD = 0.87962566103423978
+
+
+def layers(config: NetworkConfig) -> list[tuple[str, str, tuple[int, ...]]]:
+    """(kind, name, shape) of every layer with parameters, in order of construction.
+
+    kind is "conv" (shape HWIO) or "bn" (shape (C,)). This list is the only place that knows
+    which layers exist: initial values, files, and the table of `summary` follow it.
+    """
+    c, r = config.filters, config.refine
+    found = [("conv", "stem/conv", (3, 3, 1, c))]
+    for k in range(config.depth):
+        for i in (1, 2):
+            found.append(("conv", f"block{k}/conv{i}", (3, 3, c, c)))
+            found.append(("bn", f"block{k}/bn{i}", (c,)))
+    found.append(("conv", "tail/conv", (3, 3, c, c)))
+    found.append(("bn", "tail/bn", (c,)))
+    found.append(("conv", "refine/conv", (3, 3, c, r)))
+    found.append(("conv", "head", (1, 1, r, 1)))
+    return found
+
+
+def shapes(config: NetworkConfig) -> tuple[dict[str, tuple], dict[str, tuple]]:
+    """Shapes of `params` and of `moving`, by name: "block3/conv1/w", "tail/bn/mean"."""
+    params, moving = {}, {}
+    for kind, name, shape in layers(config):
+        if kind == "conv":
+            params[f"{name}/w"], params[f"{name}/b"] = shape, shape[-1:]
+        else:
+            params[f"{name}/gamma"], params[f"{name}/beta"] = shape, shape
+            moving[f"{name}/mean"], moving[f"{name}/var"] = shape, shape
+    return params, moving
+
+
+def he_normal(rng: np.random.Generator, shape: tuple[int, ...], dtype=np.float32) -> Array:
+    """Kernel of a convolution: normal, cut at 2 sigma, of variance 2 / fan_in.
+
+    shape : (kh, kw, Cin, Cout), fan_in = kh * kw * Cin.
+    Source: He et al. 2015, arXiv:1502.01852, equation 10. Today's Keras widens sigma by
+    1 / 0.8796 so that the cut normal keeps that variance; Keras 2.0.2 did not. So do we.
+    """
+    sigma = np.sqrt(2 / np.prod(shape[:-1])) / TRUNCATED_STD
+    w = rng.standard_normal(shape)
+    while (outside := np.abs(w) > 2).any():
+        w[outside] = rng.standard_normal(np.count_nonzero(outside))
+    return (sigma * w).astype(dtype)
+
+
+def initial(
+    config: NetworkConfig, seed: int, dtype=np.float32
+) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Fresh (params, moving): He-normal kernels, zero biases, gamma 1, beta 0, N(0, 1)."""
+    rng = np.random.default_rng(seed)
+    params, moving = shapes(config)
+    start = {"b": np.zeros, "gamma": np.ones, "beta": np.zeros, "mean": np.zeros, "var": np.ones}
+
+    def fill(name, shape):
+        role = name.rsplit("/", 1)[1]
+        return he_normal(rng, shape, dtype) if role == "w" else start[role](shape, dtype)
+
+    return (
+        {name: fill(name, shape) for name, shape in params.items()},
+        {name: fill(name, shape) for name, shape in moving.items()},
+    )
+
+
+def update_moving(moving: dict[str, Array], tape: dict, momentum: float = MOMENTUM) -> None:
+    """moving <- momentum * moving + (1 - momentum) * (this batch's mean and var), in place.
+
+    tape : of network.forward with batch statistics; its batch norm caches hold mean and var.
+
+    var is divided by M = N*H*W, not M - 1: the formula that Keras documents and that Keras 3
+    and float64 Keras compute. The fused float32 kernel of older Keras on TensorFlow stores
+    M / (M - 1) times as much; at the paper's M = 80,000 that is 1.25e-5 of var.
+    """
+    for name in moving:
+        layer, statistic = name.rsplit("/", 1)
+        now = getattr(tape[layer], statistic)
+        moving[name] = momentum * moving[name] + (1 - momentum) * now
+
+
+def count(config: NetworkConfig) -> tuple[int, int]:
+    """Numbers of trainable parameters and of moving statistics."""
+    return tuple(sum(int(np.prod(s)) for s in group.values()) for group in shapes(config))

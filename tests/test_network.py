@@ -1,0 +1,110 @@
+from pathlib import Path
+
+import check
+import numpy as np
+import pytest
+
+from enhance_np import gradcheck, loss, network, optim, params
+from enhance_np.config import NetworkConfig
+
+REFERENCE = Path(__file__).parent / "reference"
+
+
+@pytest.mark.parametrize("activation", ["relu", "elu"])
+@pytest.mark.parametrize(
+    ("depth", "shape"), [(0, (1, 2, 3)), (1, (2, 5, 4)), (2, (3, 4, 7)), (3, (4, 3, 3))]
+)
+def test_gradients(depth, shape, activation, rng):
+    config = NetworkConfig(depth, 4, activation)
+    check.gradients(gradcheck.check_network(rng, config, shape))
+
+
+def test_gradients_of_the_wide_refine_convolution(rng):
+    check.gradients(gradcheck.check_network(rng, NetworkConfig(1, 3, refine_filters=12)))
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2, 5])
+def test_zero_gradient_theorem(depth, rng):
+    """Biases before a batch norm and each bn2/beta: 3 depth + 1 tensors, and no others."""
+    config = NetworkConfig(depth, 4)
+    p, _ = params.initial(config, 1, np.float64)
+    p = {name: a + 0.1 * rng.standard_normal(a.shape) for name, a in p.items()}
+    x = rng.standard_normal((2, 6, 5, 1))
+    y, tape = network.forward(p, x, config)
+    _, g = network.backward(rng.standard_normal(y.shape), tape, config)
+    largest = max(abs(a).max() for a in g.values())
+    zero = {name for name, a in g.items() if abs(a).max() < 1e-12 * largest}
+    expected = {f"block{k}/{t}" for k in range(depth) for t in ("conv1/b", "conv2/b", "bn2/beta")}
+    assert zero == expected | {"tail/conv/b"}
+    assert len(zero) == 3 * depth + 1
+
+
+def test_moving_statistics_equal_to_the_batch_give_the_batch_result(rng):
+    config = NetworkConfig(1, 4)
+    p, moving = params.initial(config, 0, np.float64)
+    x = rng.standard_normal((2, 5, 5, 1))
+    y, tape = network.forward(p, x, config)
+    params.update_moving(moving, tape, momentum=0)
+    np.testing.assert_allclose(network.forward(p, x, config, moving=moving)[0], y, atol=1e-12)
+
+
+def test_inputs_are_not_changed(rng):
+    config = NetworkConfig(1, 4)
+    p, _ = params.initial(config, 0)
+    x = rng.standard_normal((1, 4, 4, 1)).astype(np.float32)
+    before = {name: a.copy() for name, a in p.items()} | {"x": x.copy()}
+    y, tape = network.forward(p, x, config)
+    dx, g = network.backward(y, tape, config)
+    for name, a in (p | {"x": x}).items():
+        np.testing.assert_array_equal(a, before[name])
+    assert {a.dtype for a in (y, dx, *g.values())} == {np.dtype(np.float32)}
+
+
+def group(fixture, prefix):
+    return {k[len(prefix) + 1 :]: fixture[k] for k in fixture.files if k.startswith(prefix + "/")}
+
+
+CASES = {
+    "relu": NetworkConfig(1, 4),
+    "elu": NetworkConfig(2, 3, "elu"),
+    "refine16": NetworkConfig(1, 4, refine_filters=16),
+}
+
+
+@pytest.mark.parametrize("framework", ["keras", "torch"])
+@pytest.mark.parametrize("case", CASES)
+def test_equals_framework(case, framework):
+    """Forward, loss, every gradient and five Adam steps, in float64 (tests/reference)."""
+    config = CASES[case]
+    fixture = np.load(REFERENCE / f"{framework}_{case}.npz")
+    p, moving = group(fixture, "params"), group(fixture, "moving")
+    x, target = fixture["x"], fixture["target"]
+    l2, lr = float(fixture["l2"]), float(fixture["lr"])
+
+    y, _ = network.forward(p, x, config, moving=moving)
+    np.testing.assert_allclose(y, fixture["y_inference"], rtol=1e-11, atol=1e-11)
+
+    def gradients(p):
+        y, tape = network.forward(p, x, config)
+        value, dy = loss.mse(y, target)
+        _, g = network.backward(dy, tape, config)
+        penalty, decay = loss.l2(p, l2)
+        return y, value + penalty, {k: a + decay.get(k, 0) for k, a in g.items()}, tape
+
+    y, value, g, _ = gradients(p)
+    np.testing.assert_allclose(y, fixture["y_train"], rtol=1e-10, atol=1e-11)
+    np.testing.assert_allclose(value, fixture["loss"], rtol=1e-12)
+    wanted = group(fixture, "grads")
+    assert g.keys() == wanted.keys()
+    for name, a in wanted.items():
+        np.testing.assert_allclose(g[name], a, rtol=1e-8, atol=1e-12, err_msg=name)
+
+    state = optim.adam_start(p)
+    for _ in range(5):
+        _, _, g, tape = gradients(p)
+        params.update_moving(moving, tape)
+        p, state = optim.adam(p, g, state, lr)
+    for name, a in group(fixture, "after").items():
+        np.testing.assert_allclose(p[name], a, rtol=1e-7, atol=1e-9, err_msg=name)
+    for name, a in group(fixture, "moving_after").items():
+        np.testing.assert_allclose(moving[name], a, rtol=1e-9, atol=1e-10, err_msg=name)

@@ -1,0 +1,33 @@
+import numpy as np
+import pytest
+
+from enhance_np import optim
+
+
+def test_first_step_is_the_learning_rate():
+    """With bias correction the first step is lr * sign(g) whatever g's size."""
+    p = {"w": np.zeros(3)}
+    new, state = optim.adam(p, {"w": np.array([1e-3, -5.0, 100.0])}, optim.adam_start(p), lr=0.1)
+    np.testing.assert_allclose(new["w"], [-0.1, 0.1, -0.1], rtol=1e-2)
+    assert state.step == 1
+    assert not p["w"].any()
+
+
+def test_finds_a_minimum():
+    p = {"w": np.array([3.0, -2.0])}
+    state = optim.adam_start(p)
+    for _ in range(2000):
+        p, state = optim.adam(p, {"w": 2 * (p["w"] - 1)}, state, lr=0.01)
+    np.testing.assert_allclose(p["w"], 1, atol=1e-3)
+
+
+def test_float32_stays():
+    p = {"w": np.ones(3, np.float32)}
+    new, state = optim.adam(p, {"w": np.ones(3, np.float32)}, optim.adam_start(p))
+    assert new["w"].dtype == state.m["w"].dtype == state.v["w"].dtype == np.float32
+
+
+def test_refuses_other_keys():
+    p = {"w": np.ones(1)}
+    with pytest.raises(ValueError, match="same keys"):
+        optim.adam(p, {"v": np.ones(1)}, optim.adam_start(p))
