@@ -1,0 +1,204 @@
+"""One matrix tile held in registers, written as vector instructions for numba.
+
+Plain numba loops leave a matrix product at a third of the machine's speed: LLVM keeps the
+accumulators in memory. Here they are named: `rows` x `vectors` registers of `lanes` floats,
+each used in every step of the inner loop and stored once at its end.
+
+Everything compiled lives in this one module on purpose: numba's cache is keyed by the file of
+the cached function, so an intrinsic kept elsewhere could change unnoticed.
+"""
+
+import llvmlite.binding as llvm
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+
+def _host_lanes() -> int:
+    """Floats in the widest vector register: 16 (AVX-512), 8 (AVX) or 4 (SSE, NEON)."""
+    features = llvm.get_host_cpu_features()
+    return 16 if features.get("avx512f") else 8 if features.get("avx") else 4
+
+
+LANES = _host_lanes()
+
+
+def _tile(rows: int, vectors: int):
+    """Intrinsic: y[r, :] += sum over t, k of a[r, t, k] * b[t, k, :] for one tile of y.
+
+    The tile has `rows` rows of vectors * LANES floats. Operands are flat float32 arrays with
+    a start and strides in floats, so that the same tile serves
+      forward and dX:  rows = pixels,          t = kernel rows, k = (kernel column, channel in)
+      dW:              rows = (column, channel in), t = one,    k = pixels of an image row
+    """
+
+    @intrinsic
+    def tile(typingctx, y, y0, y_r, a, a0, a_r, a_t, a_k, b, b0, b_t, b_k, nt, nk):
+        flat = types.Array(types.float32, 1, "C")
+        index = types.int64
+        signature = types.void(
+            flat, index, index, flat, index, index, index, index, flat, index, index, index,
+            index, index,
+        )  # fmt: skip
+
+        def codegen(context, builder, signature, args):
+            y, y0, y_r, a, a0, a_r, a_t, a_k, b, b0, b_t, b_k, nt, nk = args
+            vector = ir.VectorType(ir.FloatType(), LANES)
+            splat = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+            undefined = ir.Constant(vector, ir.Undefined)
+            fma = cgutils.get_or_insert_function(
+                builder.module, ir.FunctionType(vector, [vector] * 3), f"llvm.fmuladd.v{LANES}f32"
+            )
+
+            def data(array):
+                return context.make_array(flat)(context, builder, array).data
+
+            def at(pointer, *terms):
+                for term in terms:
+                    pointer = builder.gep(pointer, [term])
+                return pointer
+
+            def as_vector(pointer, v):
+                pointer = at(pointer, ir.Constant(ir.IntType(64), v * LANES))
+                return builder.bitcast(pointer, vector.as_pointer())
+
+            y, a, b = at(data(y), y0), at(data(a), a0), at(data(b), b0)
+            y_row = [at(y, builder.mul(y_r, y_r.type(r))) for r in range(rows)]
+            a_row = [at(a, builder.mul(a_r, a_r.type(r))) for r in range(rows)]
+            # LLVM turns these stack slots into registers: only whole loads and stores touch them
+            slot = [[cgutils.alloca_once(builder, vector) for _ in range(vectors)] for _ in y_row]
+            for r in range(rows):
+                for v in range(vectors):
+                    start = builder.load(as_vector(y_row[r], v), align=4)
+                    builder.store(start, slot[r][v])
+            with cgutils.for_range(builder, nt) as over_t:
+                at_t, bt_t = builder.mul(over_t.index, a_t), builder.mul(over_t.index, b_t)
+                with cgutils.for_range(builder, nk) as over_k:
+                    at_k = builder.add(at_t, builder.mul(over_k.index, a_k))
+                    b_line = at(b, bt_t, builder.mul(over_k.index, b_k))
+                    b_now = [builder.load(as_vector(b_line, v), align=4) for v in range(vectors)]
+                    for r in range(rows):
+                        one = builder.load(at(a_row[r], at_k))
+                        one = builder.insert_element(undefined, one, ir.IntType(32)(0))
+                        one = builder.shuffle_vector(one, undefined, splat)
+                        for v in range(vectors):
+                            sums = builder.call(fma, [one, b_now[v], builder.load(slot[r][v])])
+                            builder.store(sums, slot[r][v])
+            for r in range(rows):
+                for v in range(vectors):
+                    builder.store(builder.load(slot[r][v]), as_vector(y_row[r], v), align=4)
+            return context.get_dummy_value()
+
+        return signature, codegen
+
+    return tile
+
+
+# Accumulators fill the register file but for the operands: 32 registers with AVX-512, else 16.
+# WIDE x 4 exists with 32 registers only.
+_tile_6x4, _tile_1x4 = _tile(6, 4), _tile(1, 4)
+_tile_6x2, _tile_12x2, _tile_1x2 = _tile(6, 2), _tile(12, 2), _tile(1, 2)
+_tile_12x1, _tile_1x1 = _tile(12, 1), _tile(1, 1)
+
+
+def block_shape(cout: int) -> tuple[int, int]:
+    """(rows, vectors) of the tile for `cout` channels; (0, 0) if no vector width divides it."""
+    if LANES == 16:
+        for rows, vectors in ((6, 4), (12, 2), (12, 1)):
+            if cout % (vectors * LANES) == 0:
+                return rows, vectors
+    else:
+        for rows, vectors in ((6, 2), (12, 1)):
+            if cout % (vectors * LANES) == 0:
+                return rows, vectors
+    return 0, 0
+
+
+@njit(nogil=True, cache=True)
+def _product(rows, vectors, count, y, y0, y_r, a, a0, a_r, a_t, a_k, b, b0, b_t, b_k, nt, nk):
+    """y[r, :] += sum over t, k of a[r, t, k] * b[t, k, :] for r < count, in tiles of `rows`.
+
+    Whole tiles and single rows add in the same order, so a row's bits do not depend on where
+    in the image its tile begins.
+    """
+    r = 0
+    while r + rows <= count:
+        y_at, a_at = y0 + r * y_r, a0 + r * a_r
+        if vectors == 4:
+            _tile_6x4(y, y_at, y_r, a, a_at, a_r, a_t, a_k, b, b0, b_t, b_k, nt, nk)
+        elif vectors == 1:
+            _tile_12x1(y, y_at, y_r, a, a_at, a_r, a_t, a_k, b, b0, b_t, b_k, nt, nk)
+        elif rows == 12:
+            _tile_12x2(y, y_at, y_r, a, a_at, a_r, a_t, a_k, b, b0, b_t, b_k, nt, nk)
+        else:
+            _tile_6x2(y, y_at, y_r, a, a_at, a_r, a_t, a_k, b, b0, b_t, b_k, nt, nk)
+        r += rows
+    while r < count:
+        y_at, a_at = y0 + r * y_r, a0 + r * a_r
+        if vectors == 4:
+            _tile_1x4(y, y_at, y_r, a, a_at, a_r, a_t, a_k, b, b0, b_t, b_k, nt, nk)
+        elif vectors == 2:
+            _tile_1x2(y, y_at, y_r, a, a_at, a_r, a_t, a_k, b, b0, b_t, b_k, nt, nk)
+        else:
+            _tile_1x1(y, y_at, y_r, a, a_at, a_r, a_t, a_k, b, b0, b_t, b_k, nt, nk)
+        r += 1
+
+
+@njit(nogil=True, cache=True)
+def conv_lines(x, w, y, shape, x_at, y_at, rows, vectors, first, last):
+    """y += convolution of x with w, for output lines first <= n * H + i < last.
+
+    x, w, y : flat float32 arrays. x_at, y_at : (start, image, line, pixel) in floats, where
+    line (n, i) begins and how far apart pixels are: padded or interleaved arrays need no copy.
+    shape : (H, W, kh, kw, Cin, Cout) with H, W of the output.
+    """
+    h, wd, kh, kw, cin, cout = shape
+    block = vectors * LANES
+    for line in range(first, last):
+        n, i = line // h, line % h
+        x0 = x_at[0] + n * x_at[1] + i * x_at[2]
+        y0 = y_at[0] + n * y_at[1] + i * y_at[2]
+        for o in range(0, cout, block):
+            _product(
+                rows, vectors, wd, y, y0 + o, y_at[3],
+                x, x0, x_at[3], x_at[2], 1,
+                w, o, kw * cin * cout, cout, kh, kw * cin,
+            )  # fmt: skip
+
+
+@njit(nogil=True, cache=True)
+def kernel_gradient(x, dy, dw, shape, x_at, dy_at, rows, vectors, n):
+    """dw += the gradient in the kernel from image n of the batch, in float32.
+
+    x : padded input, dy : gradient in the output, flat with strides as in conv_lines;
+    dw : flat (kh, kw, Cin, Cout);  shape : (H, W, kh, kw, Cin, Cout).
+    """
+    h, wd, kh, kw, cin, cout = shape
+    block = vectors * LANES
+    for i in range(h):
+        dy0 = dy_at[0] + n * dy_at[1] + i * dy_at[2]
+        for s in range(kh):
+            x0 = x_at[0] + n * x_at[1] + (i + s) * x_at[2]
+            for o in range(0, cout, block):
+                _product(
+                    rows, vectors, kw * cin, dw, s * kw * cin * cout + o, cout,
+                    x, x0, 1, 0, x_at[3],
+                    dy, dy0 + o, 0, dy_at[3], 1, wd,
+                )  # fmt: skip
+
+
+@njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
+def dot_pixels(x, w, b, y):
+    """y = b + x . w for every pixel: the 1x1 convolution to one channel.
+
+    x : (P, C);  w : (C,);  y : P values, (h, w). The channels are summed vector by vector,
+    in one order for all pixels.
+    """
+    width = y.shape[1]
+    for i in range(x.shape[0]):
+        total = np.float32(0)
+        for c in range(x.shape[1]):
+            total += x[i, c] * w[c]
+        y[i // width, i % width] = total + b

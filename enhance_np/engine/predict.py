@@ -1,0 +1,101 @@
+"""Prediction: tile by tile, through the fused kernels where they fit, else through the page."""
+
+import os
+from collections.abc import Callable
+
+import numpy as np
+
+from .. import models, network, normalise
+from ..weights import Weights, load
+from . import Engine, select
+from .fold import fold
+from .tiles import halo, plan
+
+TILE = 512  # pixels; three activations of 64 channels then take 0.2 GB
+
+
+def predict(
+    image: np.ndarray,
+    type: str = "intensity",
+    weights: Weights | str | os.PathLike | None = None,
+    norm: str | float = "quiet-sun",
+    device: str = "auto",
+    tile: int | None = None,
+) -> np.ndarray:
+    """Deconvolve an HMI image and double its sampling.
+
+    image : (H, W), H and W >= 2, any real dtype; intensity in any unit, or field in G. NaN
+    marks missing pixels. Not changed.
+    type : "intensity" or "blos" (line-of-sight field).
+    weights : a file, loaded weights, or None for those that ship with the package.
+    norm : intensity that the network takes for 1: "quiet-sun", "max", "none" or a number.
+    Fields are always divided by 1000 G.
+    device : "auto", "cpu" or "gpu".  tile : input pixels of a tile's side; any value gives
+    the same result.
+
+    Returns (2H, 2W) float32 in the units of the image, NaN where it was: input pixel (i, j)
+    covers output pixels 2i, 2i+1 and 2j, 2j+1.
+    Raises ValueError for what does not hold, OSError for weights that cannot be read.
+    """
+    if not isinstance(weights, Weights):
+        weights = load(models.path(type) if weights is None else weights)
+    trained_for = weights.provenance.get("type", type)
+    if trained_for != type:
+        raise ValueError(f"predict: the weights must be for {type}, got weights for {trained_for}")
+    image = np.asarray(image)
+    if image.ndim != 2 or min(image.shape) < 2 or image.dtype.kind not in "fiu":
+        raise ValueError(
+            "predict: image must be (H, W) with H, W >= 2 and real numbers, "
+            f"got shape {image.shape}, dtype {image.dtype}"
+        )
+    value = normalise.norm_value(image, norm, type)
+    filled, mask = normalise.fill(image.astype(np.float32))
+    enhanced = run(filled / np.float32(value), weights, select(device), tile)
+    enhanced *= np.float32(value)
+    return normalise.restore(enhanced, mask)
+
+
+def run(
+    x: np.ndarray,
+    weights: Weights,
+    engine: Engine,
+    tile: int | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> np.ndarray:
+    """The network on one normalised image.
+
+    x : (H, W) float32 without NaN;  result : (2H, 2W) float32.
+    progress : called with (tiles done, tiles in all).
+    """
+    forward = _forward(weights, engine)
+    tiles = plan(x.shape, TILE if tile is None else tile, halo(weights.config))
+    y = np.empty((2 * x.shape[0], 2 * x.shape[1]), np.float32)
+    progress(0, len(tiles))
+    for done, (core, seen, inner) in enumerate(tiles, 1):
+        y[_doubled(core)] = forward(np.ascontiguousarray(x[seen]))[_doubled(inner)]
+        progress(done, len(tiles))
+    return y
+
+
+def _doubled(slices):
+    return tuple(slice(2 * s.start, 2 * s.stop) for s in slices)
+
+
+def _forward(weights: Weights, engine: Engine) -> Callable[[np.ndarray], np.ndarray]:
+    """x (H, W) -> y (2H, 2W) of one tile."""
+    if engine.name == "cpu":
+        from .fused import Fused, fits
+
+        if fits(weights.config):
+            return Fused(fold(weights), weights.config)
+    p, moving = (
+        {name: engine.asarray(a) for name, a in group.items()}
+        for group in (weights.params, weights.moving)
+    )
+
+    def page(x):
+        x = engine.asarray(x[None, :, :, None])
+        y, _ = network.forward(p, x, weights.config, engine.ops, moving)
+        return engine.asnumpy(y)[0, :, :, 0]
+
+    return page

@@ -1,0 +1,47 @@
+"""Cutting an image into tiles that give the bits of the whole."""
+
+from math import ceil
+from typing import NamedTuple
+
+from .. import params
+from ..config import NetworkConfig
+
+AFTER_UPSAMPLING = ("refine/conv", "head")
+
+
+class Tile(NamedTuple):
+    core: tuple[slice, slice]  # the input pixels whose output this tile gives
+    seen: tuple[slice, slice]  # what it reads: core and a halo, cut at the image's edge
+    inner: tuple[slice, slice]  # core within seen
+
+
+def halo(config: NetworkConfig) -> int:
+    """Input pixels on each side that can change an output pixel: 2 depth + 3.
+
+    Each k x k convolution reaches (k - 1) / 2 pixels; those after the upsampling reach half as
+    many input pixels, and part of a pixel needs the whole of it.
+    """
+    reach = 0.0
+    for kind, name, shape in params.layers(config):
+        if kind == "conv":
+            reach += shape[0] // 2 / (2 if name in AFTER_UPSAMPLING else 1)
+    return ceil(reach)
+
+
+def plan(shape: tuple[int, int], tile: int, reach: int) -> list[Tile]:
+    """Tiles of `tile` x `tile` input pixels that cover an image of `shape` = (H, W).
+
+    A tile reads `reach` pixels more on each side but for the image's own edge: there, and only
+    there, the reflection at a tile's edge is the image's own.
+    Raises ValueError unless tile >= 1.
+    """
+    if tile < 1:
+        raise ValueError(f"tiles: needs 1 pixel or more, got tile={tile}")
+
+    def cut(size):
+        for first in range(0, size, tile):
+            last = min(first + tile, size)
+            low, high = max(0, first - reach), min(size, last + reach)
+            yield slice(first, last), slice(low, high), slice(first - low, last - low)
+
+    return [Tile(*zip(r, c, strict=True)) for r in cut(shape[0]) for c in cut(shape[1])]

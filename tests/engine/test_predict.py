@@ -1,0 +1,165 @@
+import numpy as np
+import pytest
+
+from enhance_np import network, params
+from enhance_np.config import NetworkConfig
+from enhance_np.engine import REFERENCE, predict, select
+from enhance_np.engine.fold import phases
+from enhance_np.engine.tiles import halo, plan
+from enhance_np.layers import pad_conv, upsample
+from enhance_np.weights import Weights
+
+CONFIGS = [
+    NetworkConfig(5, 64),
+    NetworkConfig(1, 32),
+    NetworkConfig(0, 16),
+    NetworkConfig(2, 16, "elu", refine_filters=64),
+    NetworkConfig(1, 5),
+]
+
+
+def trained(config, seed=0, dtype=np.float32):
+    """Weights as training leaves them: nothing is 0 or 1."""
+    rng = np.random.default_rng(seed)
+    p, moving = params.initial(config, seed, np.float64)
+    p = {name: a + 0.05 * rng.standard_normal(a.shape) for name, a in p.items()}
+    moving = {name: a + 0.3 * rng.random(a.shape) for name, a in moving.items()}
+    return Weights(config, *({k: a.astype(dtype) for k, a in d.items()} for d in (p, moving)))
+
+
+@pytest.mark.parametrize("size", [(2, 2), (2, 31), (37, 23), (40, 3)])
+@pytest.mark.parametrize("config", CONFIGS, ids=str)
+def test_equals_the_page_in_float64(config, size, rng):
+    weights = trained(config)
+    x = rng.standard_normal(size).astype(np.float32)
+    p, moving = (
+        {k: a.astype("f8") for k, a in d.items()} for d in (weights.params, weights.moving)
+    )
+    want, _ = network.forward(p, x[None, :, :, None].astype("f8"), config, moving=moving)
+    for engine in (select("cpu"), REFERENCE):
+        y = predict.run(x, weights, engine)
+        assert y.dtype == np.float32
+        assert abs(y - want[0, :, :, 0]).max() <= 1e-5 * np.ptp(want)
+
+
+@pytest.mark.parametrize("tile", [1, 2, 7, 20, 50])
+@pytest.mark.parametrize("config", [NetworkConfig(3, 64), NetworkConfig(1, 32, "elu")], ids=str)
+def test_any_tile_gives_the_same_bits(config, tile, rng):
+    weights = trained(config)
+    x = rng.standard_normal((45, 34) if tile > 2 else (12, 7)).astype(np.float32)
+    whole = predict.run(x, weights, select("cpu"), tile=1000)
+    np.testing.assert_array_equal(predict.run(x, weights, select("cpu"), tile), whole)
+
+
+def test_tiles_of_the_reference_differ_by_the_rounding_of_blas(rng):
+    """BLAS sums in an order that depends on the matrix's size; nothing else may differ."""
+    config = NetworkConfig(2, 5)
+    weights = trained(config)
+    x = rng.standard_normal((30, 26)).astype(np.float32)
+    whole = predict.run(x, weights, REFERENCE, tile=1000)
+    tiled = predict.run(x, weights, REFERENCE, tile=9)
+    assert abs(tiled - whole).max() <= 1e-6 * np.ptp(whole)
+
+
+@pytest.mark.parametrize("depth", [0, 1, 5])
+def test_halo_is_what_reaches_and_no_less(depth, rng):
+    """float64: changing a pixel moves the output as far as the halo, and never further."""
+    config = NetworkConfig(depth, 4)
+    assert halo(config) == 2 * depth + 3
+    weights = trained(config, dtype=np.float64)
+    # ReLU can hide a weak path: the widest reach over some starts is the reach
+    width = 4 * depth + 9
+    reached = []
+    for seed in range(8):
+        x = np.random.default_rng(seed).standard_normal((5, width))
+        changed = x.copy()
+        changed[:, width // 2] += 10
+        y, z = (
+            network.forward(weights.params, a[None, :, :, None], config, moving=weights.moving)[0][
+                0, :, :, 0
+            ]
+            for a in (x, changed)
+        )
+        columns = np.flatnonzero((y != z).any(axis=0)) // 2 - width // 2
+        reached.append(abs(columns).max())
+    assert max(reached) == halo(config)
+
+
+def test_tiles_cover_once():
+    seen = np.zeros((23, 17), int)
+    for tile in plan((23, 17), 6, 3):
+        seen[tile.core] += 1
+        inside = np.arange(23 * 17).reshape(23, 17)
+        np.testing.assert_array_equal(inside[tile.seen][tile.inner], inside[tile.core])
+    assert (seen == 1).all()
+
+
+def test_phases_are_upsampling_and_convolution(rng):
+    x, w = rng.integers(-3, 4, (1, 4, 5, 2)), rng.integers(-3, 4, (3, 3, 2, 3))
+    want, _ = pad_conv(upsample(x.astype("f8")), w.astype("f8"), np.zeros(3))
+    framed = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge").astype("f8")
+    for (a, b), v in phases(w).items():
+        got = sum(
+            framed[:, a + r : a + r + 4, b + s : b + s + 5] @ v[r, s]
+            for r in range(2)
+            for s in range(2)
+        )
+        np.testing.assert_array_equal(got, want[:, a::2, b::2])
+
+
+@pytest.mark.parametrize(
+    ("image", "words"),
+    [
+        (np.zeros((3, 4, 5)), "H, W"),
+        (np.zeros(5), "H, W"),
+        (np.ones((1, 1)), "H, W"),
+        (np.ones((0, 4)), "H, W"),
+        (np.full((4, 4), np.nan), "needs one"),
+        (np.ones((4, 4), complex), "real"),
+        (np.zeros((4, 4)), "positive pixel"),
+    ],
+)
+def test_refuses_images(image, words):
+    with pytest.raises(ValueError, match=words):
+        predict.predict(image, weights=trained(NetworkConfig(0, 4)))
+
+
+def test_missing_pixels_stay_missing_and_nothing_is_changed(rng):
+    image = 100 + rng.standard_normal((12, 10))
+    image[3, 4] = np.nan
+    before = image.copy()
+    y = predict.predict(image, weights=trained(NetworkConfig(1, 4)), device="cpu")
+    np.testing.assert_array_equal(image, before)
+    assert y.shape == (24, 20)
+    assert y.dtype == np.float32
+    missing = np.zeros((24, 20), bool)
+    missing[6:8, 8:10] = True
+    np.testing.assert_array_equal(np.isnan(y), missing)
+
+
+def test_units_are_undone(rng):
+    """The network sees image / norm; the output carries the units again."""
+    image = rng.random((9, 8)) + 0.5
+    weights = trained(NetworkConfig(1, 4))
+    one = predict.predict(image, weights=weights, norm="none", device="cpu")
+    many = predict.predict(image * 1000, weights=weights, norm=1000.0, device="cpu")
+    np.testing.assert_allclose(many, 1000 * one, rtol=1e-4, atol=1e-2)
+    field = predict.predict(image, "blos", weights=weights, norm="none", device="cpu")
+    kilogauss = predict.predict(image / 1000, weights=weights, norm="none", device="cpu")
+    np.testing.assert_allclose(field, 1000 * kilogauss, rtol=1e-4, atol=1e-2)
+
+
+def test_weights_for_the_other_type_are_refused():
+    weights = trained(NetworkConfig(0, 4))
+    weights.provenance["type"] = "blos"
+    with pytest.raises(ValueError, match="must be for intensity"):
+        predict.predict(np.ones((4, 4)), weights=weights)
+
+
+def test_gpu_without_one_is_refused():
+    from enhance_np.engine.gpu import probe
+
+    if probe() is None:
+        pytest.skip("there is a GPU here")
+    with pytest.raises(RuntimeError, match="gpu must be usable, but "):
+        select("gpu")
