@@ -1,0 +1,288 @@
+"""Keras HDF5 weights files <-> dicts of arrays, name by name and shape by shape.
+
+One format leaves here, and every layout that Keras has used for this network is read:
+
+    root or model_weights/, attributes layer_names and weight_names    `.h5`, since Keras 2.0
+    layers/conv2d_3/vars/0, no such attributes                         `.weights.h5`, Keras 3
+
+Layers are told apart by kind (conv2d, batch_normalization) and, within a kind, by number:
+Keras counts layers per session, so a file may start at `conv2d` (0), `conv2d_1` or
+`conv2d_27`, and HDF5 lists `conv2d_10` before `conv2d_2`.
+"""
+
+import io
+import json
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ._array import Array
+from .config import NetworkConfig
+from .params import layers, shapes
+
+OWN_ATTRIBUTE = "enhance_np"  # JSON: what HDF5 written by Keras has no place for
+LAYER = re.compile(  # batch_normalization_v1: TensorFlow 1.13
+    r"(?:(?P<conv>conv2d)|(?P<bn>batch_normalization(?:_v1)?))(?:_(?P<number>\d+))?"
+)
+# Keras's names of the tensors of a layer, in Keras's order, and ours
+TENSORS = {
+    "conv": {"kernel": "w", "bias": "b"},
+    "bn": {"gamma": "gamma", "beta": "beta", "moving_mean": "mean", "moving_variance": "var"},
+}
+EPS = 1e-3  # of batch norm: the network is defined with it, see layers.batchnorm
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """Everything prediction needs, and where it comes from.
+
+    config : sizes; params, moving : float32 or float64 arrays named and shaped as params.shapes.
+    provenance : flat, {} for files of Keras. Keys in use: type ("intensity" or "blos"),
+        normalisation, data (a description), seed, version, validation_loss, and each option
+        of the training under its own name.
+    """
+
+    config: NetworkConfig
+    params: dict[str, Array]
+    moving: dict[str, Array]
+    provenance: dict[str, str | int | float] = field(default_factory=dict)
+
+
+def load(path: str | os.PathLike) -> Weights:
+    """Weights of the HDF5 file `path`, written by Keras or by `save`.
+
+    depth, filters and refine_filters follow from the number and shapes of the layers
+    (refine_filters is None where it equals filters). The activation is read from our own
+    attribute, else from the `model_config` of a full model, else taken to be "relu": a
+    weights-only file of Keras does not say. For one of an elu network:
+    `replace(w, config=replace(w.config, activation="elu"))`, with dataclasses.replace.
+
+    Raises FileNotFoundError; OSError if the file is truncated, damaged or not HDF5;
+    ValueError if it holds anything but this network, complete and finite. Each is one line
+    that names the file, and the tensor if there is one.
+    """
+    import h5py  # only here and in save: reading .npz or training needs no HDF5
+
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"load: {path}: there is no such file")
+    try:
+        with h5py.File(path, "r") as file:
+            return _read(file)
+    except ValueError as error:
+        raise ValueError(f"load: {path}: {_one_line(error)}") from None
+    except (OSError, LookupError, TypeError, AttributeError, RuntimeError) as error:
+        # h5py has all of these for damaged files, in the words of the HDF5 library
+        raise OSError(
+            f"load: {path}: truncated, damaged or not HDF5 ({_one_line(error)})"
+        ) from None
+
+
+def save(path: str | os.PathLike, weights: Weights, overwrite: bool = False) -> None:
+    """Write `weights` so that `load`, and `load_weights(path)` of Keras 2 and 3, read them.
+
+    path : ends in `.h5` but not in `.weights.h5`, which Keras 3 reads as another layout.
+    The file is written beside `path` and then renamed: `path` is never half a file.
+
+    Raises FileExistsError unless `overwrite`; ValueError for a tensor that is missing,
+    unknown, misshapen, not float32 or float64, or not finite; TypeError for provenance that
+    is not text or a number; OSError if the disk refuses.
+    """
+    import h5py
+
+    path = Path(path)
+    if path.suffix != ".h5" or path.name.endswith(".weights.h5"):
+        raise ValueError(f"save: path must end in .h5, and not in .weights.h5, got {path}")
+    if path.exists() and not overwrite:
+        raise FileExistsError(f"save: {path}: exists already, overwrite=True replaces it")
+    for key, value in weights.provenance.items():
+        if not isinstance(value, str | int | float):
+            raise TypeError(
+                f"save: provenance must be str, int or float, got {key}={type(value).__name__}"
+            )
+    tensors = {**weights.params, **weights.moving}
+    wanted = {name: shape for group in shapes(weights.config) for name, shape in group.items()}
+    if differ := sorted(tensors.keys() ^ wanted.keys()):
+        what = "unknown" if differ[0] in tensors else "missing"
+        raise ValueError(f"save: {differ[0]}: {what} for {weights.config}")
+    for name, shape in wanted.items():
+        tensors[name] = _checked(f"save: {name}", tensors[name], shape)
+
+    image = io.BytesIO()  # in memory: HDF5 on a full disk fails again when it is closed
+    with h5py.File(image, "w") as file:
+        _write(file, weights, tensors)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(image.getbuffer())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise OSError(f"save: {path}: cannot be written ({error.strerror})") from None
+    finally:
+        if temporary.exists():
+            temporary.unlink()
+
+
+def _write(file, weights: Weights, tensors: dict[str, Array]) -> None:
+    """The layout of Keras 2.0, weights only: Keras 2 and 3 read it, by order."""
+    count = dict.fromkeys(TENSORS, 0)
+    names = []
+    for kind, name, _ in layers(weights.config):
+        count[kind] += 1
+        layer = f"{'conv2d' if kind == 'conv' else 'batch_normalization'}_{count[kind]}"
+        names.append(layer)
+        group = file.create_group(layer)
+        for role, ours in TENSORS[kind].items():
+            group.create_dataset(f"{layer}/{role}:0", data=tensors[f"{name}/{ours}"])
+        group.attrs["weight_names"] = _bytes(f"{layer}/{role}:0" for role in TENSORS[kind])
+    file.attrs["layer_names"] = _bytes(names)
+    # bytes, as Keras 2.0.2 wrote and decodes them
+    file.attrs["backend"] = np.bytes_("tensorflow")
+    file.attrs["keras_version"] = np.bytes_("2.0.2")
+    file.attrs[OWN_ATTRIBUTE] = json.dumps(
+        {"activation": weights.config.activation, "provenance": weights.provenance}
+    )
+
+
+def _read(file) -> Weights:
+    """Errors carry no prefix here: `load` adds the name of the file."""
+    found = {"conv": {}, "bn": {}}  # kind -> (number, layer) -> Keras's tensor name -> data
+    for layer, tensor, data in _tensors(file):
+        match = LAYER.fullmatch(layer)
+        if match is None:
+            raise ValueError(f"{layer}: not a layer of this network (tensor {tensor})")
+        kind = "conv" if match["conv"] else "bn"
+        role = tensor.rsplit("/", 1)[-1].split(":")[0]
+        if role.isdecimal() and int(role) < len(TENSORS[kind]):  # vars/0
+            role = list(TENSORS[kind])[int(role)]
+        if role not in TENSORS[kind]:
+            raise ValueError(f"{layer}: unknown tensor {tensor}")
+        found[kind].setdefault((int(match["number"] or 0), layer), {})[role] = data
+
+    stacks = {
+        kind: [(layer, tensors) for (_, layer), tensors in sorted(numbered.items())]
+        for kind, numbered in found.items()
+    }
+    activation, provenance = _activation_and_provenance(file)
+    config = NetworkConfig(activation=activation, **_sizes(stacks["conv"], stacks["bn"]))
+    values = {}
+    for kind, name, shape in layers(config):
+        layer, tensors = stacks[kind].pop(0)
+        for role, ours in TENSORS[kind].items():
+            label = f"{layer}/{role} ({name}/{ours})"
+            if role not in tensors:
+                raise ValueError(f"{label}: missing")
+            expected = shape if role == "kernel" else shape[-1:]
+            values[f"{name}/{ours}"] = _checked(label, tensors[role], expected)
+    params, moving = ({name: values[name] for name in group} for group in shapes(config))
+    return Weights(config, params, moving, provenance)
+
+
+def _tensors(file):
+    """Yield (layer, name of the tensor, HDF5 dataset) in whichever layout the file has.
+
+    Groups that are not listed, such as top_level_model_weights or optimizer_weights, are
+    left alone; so are layers without weights.
+    """
+    root = file.get("model_weights", file)
+    listed = _names(root, "layer_names")
+    # the second name: early versions of .weights.h5, which Keras 3 still reads
+    numbered = [g for g in ("layers", "_layer_checkpoint_dependencies") if g in file]
+    if listed is not None:
+        if _text(root.attrs.get("backend", "")) == "theano":
+            raise ValueError("written with the Theano backend, whose kernels are flipped")
+        for layer in listed:
+            if layer not in root:
+                raise ValueError(f"{layer}: listed in layer_names but missing")
+            for tensor in _names(root[layer], "weight_names") or []:
+                if tensor not in root[layer]:
+                    raise ValueError(f"{layer}: tensor {tensor} is missing")
+                yield layer, tensor, root[layer][tensor]
+    elif numbered:
+        for layer, group in file[numbered[0]].items():
+            for index, data in group.get("vars", {}).items():
+                yield layer, f"vars/{index}", data
+    else:
+        raise ValueError("HDF5, but not the weights of a Keras model")
+
+
+def _sizes(convs: list, bns: list) -> dict[str, int | None]:
+    """depth, filters and refine_filters from the numbers of layers and two kernels."""
+    depth, odd = divmod(len(convs) - 4, 2)
+    if depth < 0 or odd or len(bns) != 2 * depth + 1:
+        raise ValueError(
+            "expected 2 depth + 4 convolutions and 2 depth + 1 batch normalizations, "
+            f"found {len(convs)} and {len(bns)}"
+        )
+    channels = []
+    for layer, tensors in (convs[0], convs[-2]):  # stem and refine
+        shape = tensors["kernel"].shape if "kernel" in tensors else None
+        if shape is None or len(shape) != 4:
+            raise ValueError(f"{layer}/kernel: expected (kh, kw, Cin, Cout), found {shape}")
+        channels.append(shape[-1])
+    filters, refine = channels
+    return {
+        "depth": depth,
+        "filters": filters,
+        "refine_filters": None if refine == filters else refine,
+    }
+
+
+def _activation_and_provenance(file) -> tuple[str, dict]:
+    """What the attributes of the file say; see `load`."""
+    if OWN_ATTRIBUTE in file.attrs:
+        own = json.loads(_text(file.attrs[OWN_ATTRIBUTE]))
+        return own["activation"], own["provenance"]
+    if "model_config" not in file.attrs:
+        return "relu", {}
+    activations = set()
+    for layer in json.loads(_text(file.attrs["model_config"]))["config"]["layers"]:
+        settings = layer["config"]
+        if settings.get("epsilon", EPS) != EPS:
+            raise ValueError(
+                f"{settings.get('name')}: expected epsilon {EPS}, found {settings['epsilon']}"
+            )
+        if layer["class_name"].endswith("LU"):  # ReLU, ELU; LeakyReLU is refused below
+            activations.add(layer["class_name"].lower())
+        activations.add(str(settings.get("activation", "linear")))
+    activations.discard("linear")
+    if len(activations) != 1:
+        raise ValueError(f"expected one activation, found {sorted(activations)}")
+    return activations.pop(), {}
+
+
+def _checked(name: str, data, shape: tuple[int, ...]) -> Array:
+    """`data`, an array or an HDF5 dataset, as an array in native byte order."""
+    if data.shape != shape:  # before reading: a foreign file may be large
+        raise ValueError(f"{name}: expected shape {shape}, found {data.shape}")
+    if data.dtype.newbyteorder("=") not in (np.float32, np.float64):
+        raise ValueError(f"{name}: expected float32 or float64, found {data.dtype}")
+    values = data[()].astype(data.dtype.newbyteorder("="), copy=False)
+    if bad := np.count_nonzero(~np.isfinite(values)):
+        raise ValueError(f"{name}: NaN or infinite in {bad} of {values.size} values")
+    return values
+
+
+def _names(group, attribute: str) -> list[str] | None:
+    """A list of names, bytes or str; Keras cuts one above 64 kB into attribute0, attribute1, ..."""
+    if attribute in group.attrs:
+        return [_text(name) for name in group.attrs[attribute]]
+    names, piece = [], 0
+    while f"{attribute}{piece}" in group.attrs:
+        names += [_text(name) for name in group.attrs[f"{attribute}{piece}"]]
+        piece += 1
+    return names or None
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _bytes(names) -> Array:
+    return np.array([name.encode() for name in names])
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
