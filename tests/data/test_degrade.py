@@ -1,0 +1,141 @@
+import numpy as np
+import pytest
+
+from enhance_np.data.degrade import HMI_SCALE, convolve, convolve_inverse, degrade, magnify
+from enhance_np.data.psf import airy, hmi_psf
+
+SCALE = 0.0662
+SHAPE = (420, 460)
+
+
+def coordinates(shape=SHAPE):
+    """Arcsec from the corner, at the centres of the scene's pixels."""
+    return np.meshgrid(*((np.arange(n) + 0.5) * SCALE for n in shape), indexing="ij")
+
+
+def test_shapes_and_dtype():
+    low, high = degrade(np.ones(SHAPE, np.float32), SCALE)
+    assert low.shape == (55, 60)  # 27.8 by 30.5 arcsec
+    assert high.shape == (110, 120)
+    assert low.dtype == high.dtype == np.float32
+    assert degrade(np.ones(SHAPE, int), SCALE)[0].dtype == np.float64
+
+
+def test_whole_number_of_pixels_loses_none():
+    low, _ = degrade(np.ones((70, 70)), HMI_SCALE / 7, support=4)
+    assert low.shape == (10, 10)
+
+
+@pytest.mark.parametrize("psf", ["modified", "wachter"])
+def test_a_constant_stays(psf):
+    for image in degrade(np.full(SHAPE, 0.7), SCALE, psf=psf):
+        np.testing.assert_allclose(image, 0.7, rtol=0, atol=1e-12)
+
+
+def test_convolution_keeps_the_mean_and_does_not_wrap(rng):
+    scene = rng.standard_normal((200, 230))
+    kernel = hmi_psf(SCALE)  # larger than the scene
+    assert convolve(scene, kernel).mean() == pytest.approx(scene.mean(), abs=1e-14)
+    step = np.zeros((400, 300))
+    step[:200] = 1
+    blurred = convolve(step, hmi_psf(SCALE, support=6))
+    # half the tail of a step 13 arcsec away is out of reach; wrapping would bring in 0.5
+    assert blurred[0].min() > 1 - 1e-12
+    assert blurred[-1].max() < 1e-12
+
+
+def test_convolve_is_the_sum_over_the_mirrored_scene(rng):
+    scene, kernel = rng.standard_normal((9, 12)), hmi_psf(0.5, support=3)
+    reach = len(kernel) // 2
+    wide = np.pad(scene, reach, mode="symmetric")
+    want = [
+        [(wide[i : i + 2 * reach + 1, j : j + 2 * reach + 1] * kernel).sum() for j in range(12)]
+        for i in range(9)
+    ]
+    np.testing.assert_allclose(convolve(scene, kernel), want, rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("offset", [(0.0, 0.0), (0.137, 0.41)])
+def test_a_spot_lands_where_edges_are_aligned(offset):
+    at = np.array([12.345, 17.021])
+    y, x = coordinates()
+    scene = np.exp(-((y - at[0]) ** 2 + (x - at[1]) ** 2) / (2 * 0.6**2))
+    for image, factor in zip(degrade(scene, SCALE, offset=offset, support=6), (1, 2), strict=True):
+        centres = ((np.arange(n) + 0.5) / factor for n in image.shape)
+        weight = image / image.sum()
+        found = [
+            (weight * c).sum() for c in np.meshgrid(*centres, indexing="ij")
+        ]  # low-resolution pixels from the corner
+        np.testing.assert_allclose(found, (at - offset) / HMI_SCALE, rtol=0, atol=1e-3)
+
+
+def test_a_ramp_keeps_its_value_at_every_centre():
+    _, x = coordinates()
+    for image, factor in zip(degrade(x, SCALE, support=3), (1, 2), strict=True):
+        want = (np.arange(image.shape[1]) + 0.5) * HMI_SCALE / factor
+        inside = slice(8 * factor, -8 * factor)  # beyond, the mirror image bends the ramp
+        np.testing.assert_allclose(
+            image[:, inside], np.broadcast_to(want, image.shape)[:, inside], rtol=0, atol=2e-6
+        )
+
+
+def test_a_sine_keeps_its_phase_and_loses_what_the_psf_takes():
+    """cos is its own mirror image when the scene holds whole half periods."""
+    cycles = 9  # half periods across the scene: 0.148 cycles per arcsec
+    length = SHAPE[1] * SCALE
+    _, x = coordinates()
+    scene = np.cos(np.pi * cycles * x / length)
+    kernels = hmi_psf(SCALE), airy(SCALE)
+    for image, kernel, factor in zip(degrade(scene, SCALE), kernels, (1, 2), strict=True):
+        u = (np.arange(len(kernel)) - len(kernel) // 2) * SCALE
+        transfer = (kernel.sum(axis=0) * np.cos(np.pi * cycles * u / length)).sum()
+        at = (np.arange(image.shape[1]) + 0.5) * HMI_SCALE / factor
+        want = transfer * np.cos(np.pi * cycles * at / length)
+        np.testing.assert_allclose(image, np.broadcast_to(want, image.shape), rtol=0, atol=1e-12)
+
+
+def test_a_psf_may_be_given_as_an_array(rng):
+    scene = rng.standard_normal((120, 130))
+    named, _ = degrade(scene, SCALE, psf="wachter")
+    given, _ = degrade(scene, SCALE, psf=hmi_psf(SCALE, w=1.8, W=3.0))
+    np.testing.assert_array_equal(named, given)
+    other, _ = degrade(scene, SCALE)
+    assert np.abs(other - named).max() > 1e-4
+
+
+def test_inverse_undoes_a_convolution_where_the_kernel_passes():
+    y, x = coordinates((120, 140))
+    scene = 1 + np.exp(-((y - 4) ** 2 + (x - 5) ** 2) / (2 * 0.4**2))
+    kernel = airy(SCALE, diameter=0.5)
+    np.testing.assert_allclose(
+        convolve_inverse(convolve(scene, kernel), kernel, least=0.1), scene, rtol=0, atol=1e-6
+    )
+
+
+def test_magnify_keeps_edges_aligned():
+    """A sum of cosines that the coarse grid holds comes back exact on the fine one."""
+
+    def field(n):
+        u = (np.arange(n) + 0.5) / n
+        return np.cos(3 * np.pi * u)[:, None] + 0.5 * np.cos(5 * np.pi * u)
+
+    np.testing.assert_allclose(magnify(field(12), 3), field(36), rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"scene": np.ones((3, 40, 40))}, r"scene must be \(H, W\)"),
+        ({"scene": np.full((40, 40), np.nan)}, "scene must be finite"),
+        ({"scene": np.ones((4, 40))}, "must hold one pixel"),
+        ({"pixel_scale": -1}, "pixel_scale must be positive"),
+        ({"psf": "hmi"}, "psf must be one of"),
+        ({"psf": np.ones((4, 5))}, "odd sides"),
+        ({"psf": np.arange(9.0).reshape(3, 3)}, "symmetric"),
+        ({"offset": (-1, 0)}, "offset must be two values"),
+        ({"hmi_scale": 0}, "hmi_scale must be positive"),
+    ],
+)
+def test_refuses(change, message):
+    with pytest.raises(ValueError, match=message):
+        degrade(**({"scene": np.ones((40, 40)), "pixel_scale": SCALE, "support": 1} | change))
