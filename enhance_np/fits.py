@@ -1,0 +1,306 @@
+"""FITS in and out: pixels, type of image, and a header that stays true at double resolution.
+
+astropy is imported where it is used, so that importing this module costs nothing.
+"""
+
+import os
+import re
+import warnings
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+TYPES = ("intensity", "blos")
+
+# BUNIT, in lower case without blanks. JSOC writes "DN/s", "Gauss", "Mx/cm^2".
+_INTENSITY_UNITS = {"dn", "dn/s", "dns", "counts", "count", "ct", "ct/s"}
+_GAUSS = {"gauss", "g", "mx/cm^2", "mx/cm2", "mx/cm**2", "mxcm^-2", "mxcm**-2", "mxcm-2"}
+_OTHER_FIELD_UNITS = {"kg", "kgauss", "mt", "t", "tesla"}
+
+
+class Frame(NamedTuple):
+    """One image as read from a file."""
+
+    data: np.ndarray  # (H, W) native float32, in `unit`; NaN where a pixel is not valid
+    header: Any  # astropy.io.fits.Header, a copy, without BSCALE and BZERO: they are applied
+    path: str
+    extension: int  # index of the HDU the image stands in
+
+    @property
+    def unit(self) -> str:
+        """BUNIT, "" if there is none. Some JSOC exports spell it _BUNIT."""
+        return str(_value(self.header, "BUNIT") or _value(self.header, "_BUNIT") or "").strip()
+
+
+def read(path: str | os.PathLike, ext: int | str | None = None) -> Frame:
+    """The first HDU of `path` that holds a 2-D image, or the HDU `ext` (index or EXTNAME).
+
+    Plain, gzipped and tile-compressed (Rice) files are read alike. BSCALE, BZERO and BLANK
+    are applied, once; BLANK, NaN and infinite pixels become NaN. A cube is refused even if
+    it is one plane deep: its header describes an axis that the output would not have.
+
+    Raises OSError if the file is missing, is not FITS or is damaged; ValueError if it holds
+    no 2-D image of 2 x 2 pixels or more with at least one valid pixel.
+    Source: FITS standard 4.0 (IAU FWG 2018), sections 4.4.2 and 10.
+    """
+    from astropy.io import fits
+
+    path = os.fspath(path)
+    if not os.path.exists(path):
+        raise FileNotFoundError(f"read: the file must exist, got path={path!r}")
+    if os.path.isdir(path):
+        raise IsADirectoryError(f"read: needs a file, got the folder path={path!r}")
+    try:
+        # The archives hold harmless faults (BLANK in a float image, a missing last block of
+        # padding) that astropy warns of and reads well. What it cannot read, it raises.
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            with fits.open(path, memmap=False) as hdus:
+                index, hdu = _image_hdu(hdus, ext, path)
+                data = np.array(hdu.data, np.float32)  # before the header: this scales both
+                header = hdu.header.copy()
+    except _NoImageError as error:
+        raise ValueError(str(error)) from None
+    except Exception as error:  # astropy raises many kinds for a damaged file
+        raise OSError(
+            f"read: needs a whole FITS file, got path={path!r} ({_one_line(error)})"
+        ) from None
+    if min(data.shape) < 2:
+        raise ValueError(
+            f"read: an image needs 2 x 2 pixels or more, got shape={data.shape} in {path!r}"
+        )
+    data[~np.isfinite(data)] = np.nan
+    if np.isnan(data).all():
+        raise ValueError(f"read: needs one valid pixel or more, got only NaN in {path!r}")
+    return Frame(data, header, path, index)
+
+
+class _NoImageError(Exception):
+    """Tells a file without an image from a file that astropy cannot read."""
+
+
+def _image_hdu(hdus, ext: int | str | None, path: str):
+    """Index and HDU of the image; from the header alone, so that no other HDU is unpacked."""
+    if ext is not None:
+        try:
+            candidates = [hdus.index_of(ext)]
+            hdus[candidates[0]]
+        except (KeyError, IndexError):
+            raise _NoImageError(
+                f"read: ext must be in the file, got ext={ext!r} in {path!r}"
+            ) from None
+    else:
+        candidates = range(len(hdus))
+    seen = []
+    for index in candidates:
+        hdu = hdus[index]
+        shape = hdu.shape if hdu.is_image else ()
+        if len(shape) == 2 and min(shape) > 0:
+            return index, hdu
+        seen.append(str(shape) if hdu.is_image else type(hdu).__name__)
+    raise _NoImageError(f"read: needs an HDU with a 2-D image, got {', '.join(seen)} in {path!r}")
+
+
+def detect_type(frame: Frame) -> str | None:
+    """What the file says it holds: "intensity", "blos" (line-of-sight field in G) or None.
+
+    Asked in this order: CONTENT, BUNIT, the values. By value, a magnetogram has both signs
+    and a mean well inside its spread, an intensity has no negative pixel. A Dopplergram has
+    both signs too and a SHARP calls everything "HMI observable": a wrong guess from values is
+    possible, so the caller raises when this and --type disagree, and when both are missing.
+    Raises ValueError for a field in tesla or kilogauss, which would be divided by 1000 as if
+    it were in G.
+    """
+    content = str(_value(frame.header, "CONTENT") or "").upper()
+    unit = frame.unit.lower().replace(" ", "")
+    if unit in _OTHER_FIELD_UNITS:
+        raise ValueError(
+            f"detect_type: a magnetogram must be in gauss, got BUNIT={frame.unit!r} "
+            f"in {frame.path!r}"
+        )
+    if "MAGNETOGRAM" in content:
+        return "blos"
+    if "INTENSITY" in content:
+        return "intensity"
+    if any(word in content for word in ("DOPPLER", "WIDTH", "DEPTH")):
+        return None
+    if unit in _GAUSS:
+        return "blos"
+    if unit in _INTENSITY_UNITS:
+        return "intensity"
+    if unit:
+        return None
+    values = frame.data[np.isfinite(frame.data)].astype(np.float64)
+    if values.min() >= 0 and values.max() > 0:
+        return "intensity"
+    rarer_sign = min((values < 0).mean(), (values > 0).mean())
+    if rarer_sign > 0.05 and abs(values.mean()) < 0.5 * values.std():
+        return "blos"
+    return None
+
+
+# Of the input's pixels and their storage; false for the output.
+_STALE = re.compile(
+    r"_?(BSCALE|BZERO|BLANK|CHECKSUM|DATASUM|HEADSUM|EXTNAME|EXTVER|XTENSION|PCOUNT|GCOUNT"
+    r"|TOTVALS|DATAVALS|MISSVALS|SATVALS|DATA(MIN|MAX|MED|MEA|RMS|SKE|KUR)[A-Z]{0,2}2?"
+    r"|ZIMAGE|ZSIMPLE|ZTENSION|ZEXTEND|ZBITPIX|ZNAXIS\d*|ZPCOUNT|ZGCOUNT|ZTILE\d+|ZCMPTYPE"
+    r"|ZNAME\d+|ZVAL\d+|ZQUANTIZ|ZDITHER0|ZBLANK|ZMASKCMP|ZHECKSUM|ZDATASUM)"
+)
+# Lengths counted in pixels of this image: the Sun's radius, the box of a HARP.
+_IN_PIXELS = ("R_SUN", "CRSIZE1", "CRSIZE2")
+
+
+def enhanced_header(
+    header, *, version: str, model: str, weights: str, type: str, norm: float, factor: int = 2
+):
+    """The header of the output: the sky stays where it was, on pixels `factor` times smaller.
+
+    The network keeps edges aligned: input pixel 1 spans 0.5 to 1.5 and becomes 0.5 to
+    factor + 0.5, so p' - 0.5 = factor * (p - 0.5). Hence, for every WCS of the header (the
+    primary one and alternates A to Z):
+
+        CRPIXj' = factor * (CRPIXj - 0.5) + 0.5        (2 * CRPIX - 0.5 at factor 2)
+        CDELTi' = CDELTi / factor,  or  CDi_j' = CDi_j / factor
+
+    PCi_j, CROTA2, CRVALi, CUNITi and everything in angles stay. Defaults count: with a WCS
+    but no CRPIX (0) or CDELT (1) the card is written. Without a WCS none is invented.
+    Lengths in pixels (R_SUN, CRSIZE1/2) are multiplied. What counts pixels of another frame
+    stays as a record of the input: IMCRPIX1/2 and X0_LF, Y0_LF, RSUN_LF, X0_MP, Y0_MP (the
+    4096 x 4096 CCD image), NPIX, NACR, CMASK, CMASKL, AMBN* (of the HARP pipeline).
+    Statistics, scaling, compression and checksums of the input are removed. DATE stays: it
+    dates the observation's processing, and equal inputs give equal outputs. INSTRUME stays:
+    sunpy knows an HMI map by it. SIP polynomials are not rescaled: HMI images have none.
+
+    version, model : of this package, and name of the network.
+    weights : sha256 of the weights file in hexadecimal; 16 digits are kept.
+    type : "intensity" or "blos".  norm : what the pixels were divided by, in BUNIT.
+    Raises ValueError if a WCS card is not a number.
+    Source: Greisen & Calabretta 2002, A&A 395, 1061; Thompson 2006, A&A 449, 791.
+    """
+    out = header.copy(strip=True)
+    for key in {key for key in out if _STALE.fullmatch(key)}:
+        out.remove(key, remove_all=True)
+    for key in _IN_PIXELS:
+        if _value(out, key) is not None:
+            out[key] = factor * _number(out, key, 0.0)
+    for alternate in ("", *"ABCDEFGHIJKLMNOPQRSTUVWXYZ"):
+        _scale_wcs(out, alternate, factor)
+    out["ENHVERS"] = (version, "version of enhance_np")
+    out["ENHMODEL"] = (model, "network that enhanced the image")
+    out["ENHWGT"] = (weights[:16], "sha256 of its weights, first 16 digits")
+    out["ENHTYPE"] = (type, "intensity or blos")
+    out["ENHNORM"] = (float(norm), "input divided, output multiplied by this")
+    out["ENHSCALE"] = (factor, "pixels of the output per pixel of the input")
+    out.add_history(
+        f"enhance_np {version}: deconvolved and enlarged x{factor} by {model} as {type}"
+    )
+    return out
+
+
+def _scale_wcs(header, alternate: str, factor: int) -> None:
+    """Change one WCS description (`alternate` "" or a letter) of `header` in place."""
+    card = re.compile(rf"((CTYPE|CRPIX|CRVAL|CDELT)[12]|(CD|PC)[12]_[12]){alternate}")
+    if not any(card.fullmatch(key) for key in header):
+        return
+    matrix = [f"CD{i}_{j}{alternate}" for i in (1, 2) for j in (1, 2)]
+    for i in (1, 2):
+        key = f"CRPIX{i}{alternate}"
+        header[key] = factor * (_number(header, key, 0.0) - 0.5) + 0.5
+        key = f"CDELT{i}{alternate}"
+        # beside CDi_j, CDELTi has no meaning, but readers of CDELT alone should not err
+        if key in header or not any(cd in header for cd in matrix):
+            header[key] = _number(header, key, 1.0) / factor
+    for cd in matrix:
+        if cd in header:
+            header[cd] = _number(header, cd, 0.0) / factor
+
+
+def check_output(
+    path: str | os.PathLike, overwrite: bool = False, input: str | os.PathLike | None = None
+) -> None:
+    """Raise OSError if `path` cannot be written; called before any work is done.
+
+    Refused: a file that exists, unless `overwrite`; the input itself, always; a folder or a
+    device; a folder that is missing or not writable.
+    """
+    path = os.fspath(path)
+    folder = os.path.dirname(os.path.realpath(path))
+    if input is not None and os.path.realpath(path) == os.path.realpath(input):
+        raise OSError(f"check_output: the output must not be the input, got path={path!r}")
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise OSError(f"check_output: needs the name of a file, got path={path!r}")
+    if os.path.exists(path) and not overwrite:
+        raise FileExistsError(
+            f"check_output: the file must not exist (or pass --overwrite), got path={path!r}"
+        )
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(f"check_output: the folder must exist, got path={path!r}")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(f"check_output: the folder must be writable, got path={path!r}")
+
+
+def write(path: str | os.PathLike, data: np.ndarray, header, overwrite: bool = False) -> None:
+    """Write one image as float32 in a plain primary HDU (gzipped if `path` ends in .gz).
+
+    data : (H, W), in the unit of the header's BUNIT; NaN where there is no measurement.
+    Not tile-compressed: NaN in compressed float images has corrupted whole tiles.
+    The file appears whole or not at all. Raises as `check_output`; ValueError if not 2-D.
+    """
+    from astropy.io import fits
+
+    if np.ndim(data) != 2:
+        raise ValueError(f"write: the image must be (H, W), got shape={np.shape(data)}")
+    check_output(path, overwrite)
+    with warnings.catch_warnings():
+        # cards that JSOC wrote against the standard ("CRDER1 = nan") are repaired or kept
+        warnings.simplefilter("ignore")
+        hdu = fits.PrimaryHDU(np.asarray(data, np.float32), header)
+        with replacing(path) as temporary:
+            hdu.writeto(temporary, output_verify="silentfix+ignore")
+
+
+@contextmanager
+def replacing(path: str | os.PathLike):
+    """Yield a temporary name in the folder of `path`, moved onto `path` if all went well.
+
+    os.replace is atomic within a file system: readers see the old file or the new one, and
+    an error or Ctrl-C leaves neither a part nor the temporary file.
+    """
+    path = Path(os.path.realpath(path))  # through a link: replace what it points to
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        yield str(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _value(header, key: str):
+    """Value of a card, None if it is missing, empty or cannot be parsed."""
+    from astropy.io.fits import VerifyError
+
+    try:
+        value = header.get(key)
+    except VerifyError:
+        return None
+    return None if str(value).strip() == "" else value
+
+
+def _number(header, key: str, default: float) -> float:
+    """Finite value of a card; `default` (of the FITS standard) if there is no such card."""
+    if key not in header:
+        return default
+    try:
+        value = float(_value(header, key))
+    except (TypeError, ValueError):
+        value = np.nan
+    if not np.isfinite(value):
+        raise ValueError(f"enhanced_header: {key} must be a number, got {_value(header, key)!r}")
+    return value
+
+
+def _one_line(error: Exception) -> str:
+    """First line of an error's message, or its kind if it has none."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,177 @@
+"""Input and output side by side, on one stretch, for the eye to judge.
+
+matplotlib is an extra and imported where it is used. Figures are made with its Figure and
+FigureCanvasAgg, not pyplot: no window, no global state, no change to the user's settings.
+"""
+
+import os
+
+import numpy as np
+
+from enhance_np import fits
+
+GAUSS_LIMIT = 1500.0  # stronger fields are clipped: plage would be invisible beside umbrae
+_ANGLES = {"arcsec": "arcsec", "deg": "deg", "degree": "deg"}  # CUNIT as found: as drawn
+PANEL_PIXELS = 600  # a larger image is averaged in blocks: a panel shows no more
+
+
+def require_matplotlib() -> None:
+    """Raise ImportError, in one line, if matplotlib is missing; to call before any work."""
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        raise ImportError(
+            'side_by_side: needs matplotlib: pip install "enhance_np[plot]"'
+        ) from None
+
+
+def side_by_side(
+    path: str | os.PathLike,
+    input: np.ndarray,
+    output: np.ndarray,
+    type: str,
+    *,
+    units: str = "",
+    header=None,
+    truth: np.ndarray | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Write a PNG of input and output: the whole image above, its richest part zoomed below.
+
+    input : (H, W); output, truth : (k H, k W), all in `units`, NaN off the limb.
+    type : "intensity" (stretch from percentiles 0.1 to 99.9 of all images) or "blos"
+        (symmetric about zero, 1500 G at most).
+    header : of the input. Its CDELT and CUNIT scale the axes, in arcsec or degrees from the
+        lower left corner; without them the axes count input pixels. The image is drawn as it
+        is stored: with CROTA2 = 180, as JSOC serves it, solar north is down.
+    truth : adds two panels, the truth and output - truth, with the rms of the latter.
+
+    Raises ValueError if the shapes disagree, ImportError without matplotlib, OSError as
+    `fits.check_output`. The file appears whole or not at all.
+    """
+    h, w = input.shape
+    k = output.shape[0] // h
+    if k < 1 or output.shape != (k * h, k * w):
+        raise ValueError(
+            f"side_by_side: output must be k times the size of input, got "
+            f"{output.shape} and {input.shape}"
+        )
+    if type not in fits.TYPES:
+        raise ValueError(f"side_by_side: type must be one of {fits.TYPES}, got type={type!r}")
+    if truth is not None and truth.shape != output.shape:
+        raise ValueError(
+            f"side_by_side: truth must be of the size of output, got "
+            f"{truth.shape} and {output.shape}"
+        )
+    fits.check_output(path, overwrite)
+    require_matplotlib()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    limits = _stretch([input, output] if truth is None else [input, output, truth], type)
+    panels = [("input", input, limits), ("enhanced", output, limits)]
+    if truth is not None:
+        error = output - truth
+        rms = np.sqrt(np.nanmean(np.square(error, dtype=np.float64)))
+        title = f"enhanced - truth, rms {rms:.3g} {units}".rstrip()
+        panels += [("truth", truth, limits), (title, error, _about_zero([error]))]
+
+    dx, dy, axis_unit = _pixel_scale(header)
+    height = float(np.clip(4.5 * h * dy / (w * dx), 1.5, 7.0))  # inches, of the upper panels
+    figure = Figure(figsize=(4.8 * len(panels) + 1, height + 5.5), dpi=110, layout="compressed")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(2, len(panels), height_ratios=(height, 4.5))
+    quantity = {"intensity": "intensity", "blos": "line-of-sight field"}[type]
+    bar = {"label": f"{quantity} [{units}]" if units else quantity, "extend": "both"}
+    box = _richest_box(input)
+    shown = []
+    for (title, image, (low, high)), column in zip(panels, axes.T, strict=True):
+        style = {"cmap": "gray", "vmin": low, "vmax": high, "interpolation": "nearest"}
+        shown.append(_draw(column, image, image.shape[0] // h, box, (dx, dy), style))
+        column[0].set_title(title)
+        for ax in column:
+            ax.set(xlabel=f"x [{axis_unit}]", ylabel=f"y [{axis_unit}]")
+    figure.colorbar(shown[0], ax=axes[:, :3], **bar)  # input, enhanced and truth share it
+    if truth is not None:
+        figure.colorbar(shown[3], ax=axes[:, 3], **bar)
+    with fits.replacing(path) as temporary:
+        figure.savefig(temporary, format="png", bbox_inches="tight")
+
+
+def _draw(column, image: np.ndarray, k: int, box, pixel, style: dict):
+    """Whole image into column[0] and its box into column[1]; k image pixels per input pixel.
+
+    box : (row, column, side) in input pixels.  pixel : (dx, dy) of an input pixel.
+    """
+    from matplotlib.patches import Rectangle
+
+    dx, dy = pixel
+    row, col, side = box
+    whole, zoom = column
+    block = -(-max(image.shape) // PANEL_PIXELS)
+    thin = _block_mean(image, block)
+    extent = (0, thin.shape[1] * block / k * dx, 0, thin.shape[0] * block / k * dy)
+    shown = whole.imshow(thin, origin="lower", extent=extent, **style)
+    whole.set(xlim=(0, image.shape[1] / k * dx), ylim=(0, image.shape[0] / k * dy))
+    corner, width, height = (col * dx, row * dy), side * dx, side * dy
+    whole.add_patch(Rectangle(corner, width, height, fill=False, edgecolor="tab:orange"))
+    cut = image[k * row : k * (row + side), k * col : k * (col + side)]
+    extent = (corner[0], corner[0] + width, corner[1], corner[1] + height)
+    zoom.imshow(cut, origin="lower", extent=extent, **style)
+    for ax in column:
+        ax.set_facecolor("lightsteelblue")  # shows where the image is NaN
+    return shown
+
+
+def _stretch(images: list[np.ndarray], type: str) -> tuple[float, float]:
+    """vmin and vmax that all images share."""
+    if type == "blos":
+        limit = min(_about_zero(images)[1], GAUSS_LIMIT)
+        return -limit, limit
+    low, high = np.array([np.nanpercentile(image, (0.1, 99.9)) for image in images]).T
+    low, high = float(low.min()), float(high.max())
+    return (low, high) if high > low else (low - 0.5, high + 0.5)
+
+
+def _about_zero(images: list[np.ndarray]) -> tuple[float, float]:
+    """vmin = -vmax: the 99.9th percentile of the absolute values, 1 if that is 0."""
+    limit = max(float(np.nanpercentile(np.abs(image), 99.9)) for image in images) or 1.0
+    return -limit, limit
+
+
+def _pixel_scale(header) -> tuple[float, float, str]:
+    """Size of a pixel along x and y and its unit: arcsec, deg, or "input pixel" (1, 1)."""
+    sizes = [header.get(f"CDELT{i}") if header is not None else None for i in (1, 2)]
+    unit = str(header.get("CUNIT1", "")).strip().lower() if header is not None else ""
+    if unit not in _ANGLES or not all(isinstance(s, (int, float)) and s for s in sizes):
+        return 1.0, 1.0, "input pixel"
+    return abs(sizes[0]), abs(sizes[1]), _ANGLES[unit]
+
+
+def _richest_box(image: np.ndarray) -> tuple[int, int, int]:
+    """(row, column, side) of the square without gaps that has most structure.
+
+    A fifth of the image, 16 to 100 pixels; from squares half a side apart. Structure is the
+    80th percentile of the steps between neighbours after averages over a 16th of the side: an
+    edge that only crosses the square, as the limb does, does not count, and noise (a
+    magnetogram's off the limb) counts little. If every square has a gap, the central one.
+    """
+    h, w = image.shape
+    side = min(h, w, int(np.clip(max(h, w) / 5, 16, 100)))
+    block = max(side // 16, 1)
+    small = _block_mean(image, block)
+    n = side // block
+    best, best_structure = ((h - side) // 2, (w - side) // 2, side), -1.0
+    for row in range(0, small.shape[0] - n + 1, max(n // 2, 1)):
+        for col in range(0, small.shape[1] - n + 1, max(n // 2, 1)):
+            steps = np.abs(np.diff(small[row : row + n, col : col + n], axis=1))
+            structure = float(np.percentile(steps, 80))
+            if structure > best_structure:  # False for NaN
+                best, best_structure = (row * block, col * block, n * block), structure
+    return best
+
+
+def _block_mean(image: np.ndarray, block: int) -> np.ndarray:
+    """Means of block x block pixels; rows and columns left over at the far ends are dropped."""
+    h, w = (n // block for n in image.shape)
+    return image[: h * block, : w * block].reshape(h, block, w, block).mean(axis=(1, 3))

@@ -1,0 +1,162 @@
+"""Figures: that they are written, whole, of the right content; how they look is for the eye."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from astropy.io.fits import Header
+
+pytest.importorskip("matplotlib")
+from matplotlib.figure import Figure
+
+from enhance_np import plot
+
+
+@pytest.fixture
+def scene():
+    """Input (40, 60) with a limb and a spot, output and truth (80, 120)."""
+    rng = np.random.default_rng(5)
+    y, x = np.mgrid[0:80, 0:120]
+    truth = 1 - 0.8 * np.exp(-((x - 80) ** 2 + (y - 30) ** 2) / 150)
+    truth = (truth + 0.04 * rng.standard_normal(truth.shape)).astype(np.float32)
+    truth[:, :8] = np.nan
+    image = truth.reshape(40, 2, 60, 2).mean(axis=(1, 3))
+    return image, image.repeat(2, axis=0).repeat(2, axis=1), truth
+
+
+@pytest.fixture
+def figures(monkeypatch):
+    """The figures that are saved, to look inside."""
+    saved = []
+    savefig = Figure.savefig
+
+    def record(self, *args, **kwargs):
+        saved.append(self)
+        savefig(self, *args, **kwargs)
+
+    monkeypatch.setattr(Figure, "savefig", record)
+    return saved
+
+
+def panels(figure):
+    return [ax for ax in figure.axes if ax.images]
+
+
+def test_intensity(tmp_path, scene, figures):
+    image, output, _ = scene
+    path = tmp_path / "a.png"
+    plot.side_by_side(path, image, output, "intensity", units="DN/s")
+    assert path.read_bytes()[:4] == b"\x89PNG"
+    assert os.listdir(tmp_path) == ["a.png"]
+    axes = panels(figures[0])
+    assert len(axes) == 4
+    assert len({ax.images[0].get_clim() for ax in axes}) == 1  # one stretch
+    assert axes[0].get_xlabel() == "x [input pixel]"
+    assert axes[0].get_xlim() == axes[1].get_xlim() == (0, 60)
+    assert "intensity [DN/s]" in {ax.get_ylabel() for ax in figures[0].axes}
+
+
+def test_zoom_shows_the_same_place(tmp_path, scene, figures):
+    """The zoom lies around the spot, and covers the same sky in input and output."""
+    image, output, _ = scene
+    plot.side_by_side(tmp_path / "a.png", image, output, "intensity")
+    zooms = panels(figures[0])[2:]
+    assert zooms[0].get_xlim() == zooms[1].get_xlim()
+    assert zooms[0].get_ylim() == zooms[1].get_ylim()
+    assert zooms[0].get_xlim()[0] < 40 < zooms[0].get_xlim()[1]
+    assert zooms[0].get_ylim()[0] < 15 < zooms[0].get_ylim()[1]
+    small, large = (np.asarray(ax.images[0].get_array()) for ax in zooms)
+    np.testing.assert_array_equal(large, small.repeat(2, axis=0).repeat(2, axis=1))
+
+
+def test_magnetogram_is_symmetric_and_in_arcsec(tmp_path, scene, figures):
+    header = Header()
+    header["CDELT1"] = header["CDELT2"] = 0.5
+    header["CUNIT1"] = header["CUNIT2"] = "arcsec"
+    image, output, _ = scene
+    kilogauss = 4000 * (image - 0.9), 4000 * (output - 0.9)
+    plot.side_by_side(tmp_path / "a.png", *kilogauss, "blos", units="G", header=header)
+    plot.side_by_side(tmp_path / "b.png", image - 0.9, output - 0.9, "blos", header=header)
+    axes = panels(figures[0])
+    assert axes[0].images[0].get_clim() == (-1500, 1500)
+    assert axes[0].get_xlabel() == "x [arcsec]"
+    assert axes[0].get_xlim() == (0, 30)
+    low, high = panels(figures[1])[0].images[0].get_clim()
+    assert -low == high < 1
+
+
+def test_truth_adds_the_difference(tmp_path, scene, figures):
+    image, output, truth = scene
+    plot.side_by_side(tmp_path / "a.png", image, output, "intensity", truth=truth)
+    axes = panels(figures[0])
+    assert len(axes) == 8
+    rms = np.sqrt(np.nanmean((output - truth) ** 2))
+    assert axes[3].get_title() == f"enhanced - truth, rms {rms:.3g}"
+    low, high = axes[3].images[0].get_clim()
+    assert low == -high
+
+
+def test_large_and_flat_and_tiny_images(tmp_path, figures):
+    rng = np.random.default_rng(0)
+    large = rng.standard_normal((700, 610)).astype(np.float32)
+    plot.side_by_side(tmp_path / "a.png", large, large.repeat(2, 0).repeat(2, 1), "blos")
+    assert max(panels(figures[0])[1].images[0].get_array().shape) <= plot.PANEL_PIXELS
+    assert panels(figures[0])[1].get_xlim() == (0, 610)
+    for shape, k in (((2, 2), 2), ((3, 50), 2), ((20, 20), 1)):
+        flat = np.ones(shape, np.float32)
+        output = flat.repeat(k, 0).repeat(k, 1)
+        for type in ("intensity", "blos"):
+            plot.side_by_side(tmp_path / "b.png", flat, output, type, truth=output, overwrite=True)
+    full = np.full((30, 30), np.nan)
+    full[::5, ::5] = 1.0  # a gap in every square
+    plot.side_by_side(tmp_path / "c.png", full, full, "intensity")
+
+
+def test_refuses(tmp_path, scene):
+    image, output, truth = scene
+    path = tmp_path / "a.png"
+    for args, more in (
+        ((image, output[:-1], "intensity"), {}),
+        ((output, image, "intensity"), {}),
+        ((image, output, "doppler"), {}),
+        ((image, output, "intensity"), {"truth": truth[:-2]}),
+    ):
+        with pytest.raises(ValueError, match=r"^side_by_side: .* must be .*, got "):
+            plot.side_by_side(path, *args, **more)
+    with pytest.raises(OSError, match="check_output: the folder must exist"):
+        plot.side_by_side(tmp_path / "no" / "a.png", image, output, "intensity")
+    path.write_text("mine")
+    with pytest.raises(FileExistsError, match="check_output"):
+        plot.side_by_side(path, image, output, "intensity")
+    assert path.read_text() == "mine"
+
+
+def test_leaves_nothing_on_failure(tmp_path, scene, monkeypatch):
+    def full(self, name, **kwargs):
+        with open(name, "wb") as file:
+            file.write(b"\x89PNG")
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(Figure, "savefig", full)
+    with pytest.raises(OSError, match="No space left"):
+        plot.side_by_side(tmp_path / "a.png", *scene[:2], "intensity")
+    assert os.listdir(tmp_path) == []
+
+
+def test_says_which_extra_is_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(ImportError, match=r'needs matplotlib: pip install "enhance_np\[plot\]"$'):
+        plot.require_matplotlib()
+
+
+def test_pyplot_is_left_alone(tmp_path):
+    """No pyplot: it would choose a backend, and keep every figure of a long session."""
+    code = (
+        "import sys, numpy as np\n"
+        "from enhance_np.plot import side_by_side\n"
+        "side_by_side(sys.argv[1], np.eye(8), np.eye(16), 'intensity')\n"
+        "assert 'matplotlib.pyplot' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.png")], check=True)
