@@ -120,3 +120,14 @@ def _cached(ops, name, label, inputs, rng):
         return found if isinstance(found, tuple) else (found,)
 
     return vjp(label, lambda *a: forward(*a)[0], gradients, inputs, rng)
+
+
+def check_all(seed: int = 0) -> Iterator[Check]:
+    """Every operation, and the network at depths 0 to 3 with both activations."""
+    rng = np.random.default_rng(seed)
+    yield from check_layers(rng)
+    for depth in range(4):
+        for activation in ("relu", "elu"):
+            config = NetworkConfig(depth, 4, activation)
+            for check in check_network(rng, config):
+                yield check._replace(name=f"depth {depth} {activation} {check.name}")

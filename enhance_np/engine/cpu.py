@@ -1,8 +1,7 @@
 """The vocabulary of enhance_np.layers on CPU cores: float32, numba, all threads.
 
-Same names, arguments and results as the reference, so that training runs the taught page. What
-does not fit the vector kernels (float64, channel counts that no register width divides) is
-handed to the reference itself.
+Same names, arguments and results as the reference, so that training runs the taught page.
+float64 is handed to the reference itself. No BLAS: its threads would spin against ours.
 """
 
 import numpy as np
@@ -19,8 +18,10 @@ from ..layers.conv import ConvCache
 from . import elementwise, microkernel
 from .threads import cut, parallel
 
-PIECE = 4096  # pixels of one elementwise task: 1 MB at 64 channels, in L2 on today's cores
-LINES = 16  # image lines of one convolution task
+# Sizes of one task: long beside the 0.1 ms that handing it to a thread costs, small enough that
+# every thread gets several. They depend on the arrays alone, and so do the bits of sums.
+ELEMENTS = 2**18  # of an elementwise task: 1 MB, in L2 on today's cores
+MULTIPLY_ADDS = 10**8  # of a convolution task
 
 
 def reflection_pad(x, p=1):
@@ -28,7 +29,7 @@ def reflection_pad(x, p=1):
     _, h, w, _ = x.shape
     if not 1 <= p < min(h, w):
         return layers.reflection_pad(x, p)  # which says what is wrong, or copies
-    return _framed(x, p, reflect=True)
+    return _framed(x, p, p, reflect=True)
 
 
 def reflection_pad_backward(dy, p=1):
@@ -40,10 +41,10 @@ def reflection_pad_backward(dy, p=1):
 
 def conv2d(x, w, b):
     """See layers.conv2d. Register tiles of engine.microkernel."""
-    if not _fits(x, w):
+    if x.dtype != np.float32 or w.dtype != np.float32:
         return layers.conv2d(x, w, b)
     layers.conv.check("conv2d", x, w, b)
-    x, w = np.ascontiguousarray(x), np.ascontiguousarray(w)
+    x = np.ascontiguousarray(x)
     return _correlate(x, w, b), ConvCache(x, w)
 
 
@@ -55,17 +56,12 @@ def conv2d_backward(dy, cache):
     in float64 over the batch.
     """
     x, w = cache
-    if not _fits(x, w):
+    if dy.dtype != np.float32 or w.dtype != np.float32:
         return layers.conv2d_backward(dy, cache)
     dy = np.ascontiguousarray(dy)
-    kh, kw, cin, cout = w.shape
-    if _fits(dy, w.transpose(0, 1, 3, 2)) and kh == kw:
-        turned = np.ascontiguousarray(w[::-1, ::-1].transpose(0, 1, 3, 2))
-        framed = _framed(dy, kh - 1, reflect=False)
-        dx = _correlate(framed, turned, np.zeros(cin, np.float32))
-    else:
-        columns = dy.reshape(-1, cout) @ w.reshape(-1, cout).T
-        dx = layers.conv.col2im(columns, x.shape, kh, kw)
+    kh, kw, cin, _ = w.shape
+    framed = _framed(dy, kh - 1, kw - 1, reflect=False)
+    dx = _correlate(framed, w[::-1, ::-1].transpose(0, 1, 3, 2), np.zeros(cin, np.float32))
     return dx, *_kernel_gradient(x, dy, w.shape)
 
 
@@ -92,7 +88,7 @@ def batchnorm(x, gamma, beta, eps=EPS):
     m = len(flat)
     if m < 2:
         return layers.batchnorm(x, gamma, beta, eps)
-    pieces = cut(m, PIECE)
+    pieces = _pieces(flat)
     mean = _total(lambda at: elementwise.channel_sums(flat[slice(*at)]), pieces, m)
     var = _total(lambda at: elementwise.channel_squares(flat[slice(*at)], mean), pieces, m)
     inv_std = (var + np.float32(eps)) ** np.float32(-0.5)
@@ -113,7 +109,7 @@ def batchnorm_backward(dy, cache):
         return layers.batchnorm_backward(dy, cache)
     flat, x_hat = _pixels(dy), _pixels(cache.x_hat)
     m = len(flat)
-    pieces = cut(m, PIECE)
+    pieces = _pieces(flat)
 
     def sums(at):
         return elementwise.channel_products(flat[slice(*at)], x_hat[slice(*at)])
@@ -138,7 +134,7 @@ def relu(x):
         return layers.relu(x)
     flat = _pixels(x)
     y = np.empty_like(flat)
-    parallel(lambda at: elementwise.relu(flat[slice(*at)], y[slice(*at)]), cut(len(flat), PIECE))
+    parallel(lambda at: elementwise.relu(flat[slice(*at)], y[slice(*at)]), _pieces(flat))
     y = y.reshape(x.shape)
     return y, y
 
@@ -154,7 +150,7 @@ def relu_backward(dy, y):
         at = slice(*at)
         elementwise.relu_backward(flat[at], y[at], dx[at])
 
-    parallel(piece, cut(len(flat), PIECE))
+    parallel(piece, _pieces(flat))
     return dx.reshape(dy.shape)
 
 
@@ -183,9 +179,14 @@ def strides(x):
     return 0, h * w * c, w * c, c
 
 
-def _fits(x, w):
-    cout = w.shape[-1]
-    return x.dtype == w.dtype == np.float32 and microkernel.block_shape(cout) != (0, 0)
+def lines_per_task(multiply_adds: int) -> int:
+    """How many image lines make a convolution task, from the multiply-adds of one."""
+    return max(1, MULTIPLY_ADDS // multiply_adds)
+
+
+def _pieces(flat):
+    pixels, channels = flat.shape
+    return cut(pixels, max(1, ELEMENTS // channels))
 
 
 def _pixels(x):
@@ -197,65 +198,81 @@ def _total(task, pieces, divisor):
     return (np.sum(parallel(task, pieces), axis=0) / divisor).astype(np.float32)
 
 
-def _framed(x, p, reflect):
-    """x with a frame of p pixels, mirrored or zero; x itself for p = 0."""
-    if p == 0:
+def _framed(x, p, q, reflect):
+    """x with a frame of p rows and q columns, mirrored or zero; x itself without a frame."""
+    if p == q == 0:
         return x
     n, h, w, c = x.shape
-    y = np.empty((n, h + 2 * p, w + 2 * p, c), x.dtype)
+    y = np.empty((n, h + 2 * p, w + 2 * q, c), x.dtype)
 
     def image(i):
-        y[i, p:-p, p:-p] = x[i]
+        inside = y[i, p : p + h]
+        inside[:, q : q + w] = x[i]
         if not reflect:
-            y[i, :p] = y[i, -p:] = y[i, :, :p] = y[i, :, -p:] = 0
+            y[i, :p] = y[i, p + h :] = inside[:, :q] = inside[:, q + w :] = 0
             return
-        y[i, p:-p, :p] = y[i, p:-p, p + 1 : 2 * p + 1][:, ::-1]
-        y[i, p:-p, -p:] = y[i, p:-p, -2 * p - 1 : -p - 1][:, ::-1]
+        inside[:, :q] = inside[:, q + 1 : 2 * q + 1][:, ::-1]
+        inside[:, q + w :] = inside[:, w - 1 : w + q - 1][:, ::-1]
         y[i, :p] = y[i, p + 1 : 2 * p + 1][::-1]
-        y[i, -p:] = y[i, -2 * p - 1 : -p - 1][::-1]
+        y[i, p + h :] = y[i, h - 1 : h + p - 1][::-1]
 
     parallel(image, range(n))
     return y
 
 
 def _correlate(x, w, b):
-    """conv2d of contiguous float32 arrays whose channels fit the kernel."""
+    """conv2d of float32 arrays, x contiguous."""
     kh, kw, cin, cout = w.shape
     n, h, wd, _ = x.shape
     h, wd = h - kh + 1, wd - kw + 1
     y = np.empty((n, h, wd, cout), np.float32)
-    shape, rows_vectors = (h, wd, kh, kw, cin, cout), microkernel.block_shape(cout)
-    flat_x, flat_w, flat_y, lines = (
-        x.reshape(-1),
-        w.reshape(-1),
-        y.reshape(-1),
-        y.reshape(n * h, -1),
-    )
+    shape = (h, wd, kh, kw, cin, cout)
+    flat_x, flat_y, lines = x.reshape(-1), y.reshape(-1), y.reshape(n * h, -1)
+    flat_w, tile = kernel_layout(w)
     b = np.tile(b, wd)
 
     def task(at):
         lines[slice(*at)] = b
-        microkernel.conv_lines(
-            flat_x, flat_w, flat_y, shape, strides(x), strides(y), *rows_vectors, *at
-        )
+        conv_lines(flat_x, flat_w, flat_y, shape, strides(x), strides(y), tile, at)
 
-    parallel(task, cut(n * h, LINES))
+    parallel(task, cut(n * h, lines_per_task(w.size * wd)))
     return y
+
+
+def kernel_layout(w):
+    """(flat kernel, tile) as conv_lines takes them: tile is (0, 0) where none fits."""
+    tile = microkernel.block_shape(w.shape[-1])
+    if tile == (0, 0):
+        w = w.transpose(3, 0, 1, 2)
+    return np.ascontiguousarray(w, np.float32).reshape(-1), tile
+
+
+def conv_lines(x, w, y, shape, x_at, y_at, tile, lines):
+    """y += x * w on lines (first, last): see microkernel.conv_lines. Releases the GIL."""
+    if tile == (0, 0):
+        microkernel.few_conv_lines(x, w, y, shape, x_at, y_at, *lines)
+    else:
+        microkernel.conv_lines(x, w, y, shape, x_at, y_at, *tile, *lines)
 
 
 def _kernel_gradient(x, dy, shape):
     """dw, db of conv2d; x (N, H, W, Cin), dy (N, Ho, Wo, Cout), both contiguous."""
     n, h, w, cout = dy.shape
-    sizes, rows_vectors = (h, w, *shape), microkernel.block_shape(cout)
-    per_image = np.zeros((n, *shape), np.float32)
+    kh, kw, cin, _ = shape
+    tile = microkernel.block_shape(cout)
+    few = tile == (0, 0)
+    per_image = np.zeros((n, *((cout, kh, kw, cin) if few else shape)), np.float32)
+    arguments = (h, w, *shape), strides(x), strides(dy)
     flat_x, flat_dy = x.reshape(-1), dy.reshape(-1)
 
     def image(i):
-        microkernel.kernel_gradient(
-            flat_x, flat_dy, per_image[i].reshape(-1), sizes, strides(x), strides(dy),
-            *rows_vectors, i,
-        )  # fmt: skip
+        dw = per_image[i].reshape(-1)
+        if few:
+            microkernel.few_kernel_gradient(flat_x, flat_dy, dw, *arguments, i)
+        else:
+            microkernel.kernel_gradient(flat_x, flat_dy, dw, *arguments, *tile, i)
         return elementwise.channel_sums(_pixels(dy[i]))
 
     db = np.sum(parallel(image, range(n)), axis=0).astype(np.float32)
-    return per_image.sum(axis=0, dtype=np.float64).astype(np.float32), db
+    dw = per_image.sum(axis=0, dtype=np.float64).astype(np.float32)
+    return (dw.transpose(1, 2, 3, 0) if few else dw), db

@@ -8,17 +8,9 @@ the convolution adds onto the buffer that holds the skip.
 import numpy as np
 
 from ..config import NetworkConfig
-from . import microkernel
-from .cpu import strides
+from .cpu import conv_lines, kernel_layout, lines_per_task, strides
 from .fold import Conv, phases
 from .threads import cut, parallel
-
-LINES = 4  # image lines of one task: enough work for a thread, and its output stays in L2
-
-
-def fits(config: NetworkConfig) -> bool:
-    """Whether the vector kernels of this machine divide the network's channel counts."""
-    return all(microkernel.block_shape(c) != (0, 0) for c in (config.filters, config.refine))
 
 
 class Fused:
@@ -30,8 +22,9 @@ class Fused:
 
     def __init__(self, convs: dict[str, Conv], config: NetworkConfig):
         self.convs, self.config = convs, config
+        self.layouts = {name: kernel_layout(w) for name, (w, _) in convs.items()}
         w, self.refine_b = convs["refine/conv"]
-        self.phases = {at: np.ascontiguousarray(v, np.float32) for at, v in phases(w).items()}
+        self.phases = {at: kernel_layout(v) for at, v in phases(w).items()}
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         h, w = x.shape
@@ -50,12 +43,11 @@ class Fused:
 
     def _conv(self, name, x, y, activate=False, add=False):
         """y's inside <- conv(x) or y + conv(x), activated or not; then its frame."""
-        w, b = self.convs[name]
-        kh, kw, cin, cout = w.shape
+        kh, kw, cin, cout = self.convs[name].w.shape
+        b, (w, tile) = self.convs[name].b, self.layouts[name]
         height, width = y.shape[0] - 2, y.shape[1] - 2
         shape = (height, width, kh, kw, cin, cout)
-        x_at, y_at = strides(x[None]), (strides(y[None])[2] + cout, *strides(y[None])[1:])
-        flat = x.reshape(-1), w.reshape(-1), y.reshape(-1)
+        y_at = (strides(y[None])[2] + cout, *strides(y[None])[1:])
 
         def lines(at):
             inside = y[at[0] + 1 : at[1] + 1, 1:-1]
@@ -63,41 +55,43 @@ class Fused:
                 inside += b
             else:
                 inside[...] = b
-            microkernel.conv_lines(*flat, shape, x_at, y_at, *microkernel.block_shape(cout), *at)
+            conv_lines(x.reshape(-1), w, y.reshape(-1), shape, strides(x[None]), y_at, tile, at)
             if activate:
                 self._activate(inside)
 
-        parallel(lines, cut(height, LINES))
+        parallel(lines, cut(height, lines_per_task(w.size * width)))
         _reflect(y)
 
     def _refine_and_head(self, x):
         """Upsampling, 3x3 convolution, activation and 1x1 convolution, a few lines at a time."""
-        height, width = x.shape[0] - 2, x.shape[1] - 2
+        height, width, cin = x.shape[0] - 2, x.shape[1] - 2, x.shape[2]
         cout = self.config.refine
-        head_w, head_b = self.convs["head"]
-        head_w, head_b = head_w.reshape(-1), head_b[0]
-        y = np.empty((2 * height, 2 * width), np.float32)
+        y = np.empty((2 * height, 2 * width, 1), np.float32)
+        head, head_tile = self.layouts["head"]
         start, image, line, pixel = strides(x[None])
-        flat_x = x.reshape(-1)
-        tile = microkernel.block_shape(cout)
 
         def lines(at):
-            count = at[1] - at[0]
-            big = np.empty((2 * count, 2 * width, cout), np.float32)
+            small, count = (0, at[1] - at[0]), 2 * (at[1] - at[0])
+            big = np.empty((1, count, 2 * width, cout), np.float32)
             big[...] = self.refine_b
-            _, big_image, big_line, big_pixel = strides(big[None])
-            shape = (count, width, 2, 2, x.shape[2], cout)
-            for (a, b), w in self.phases.items():
+            shape = (small[1], width, 2, 2, cin, cout)
+            _, big_image, big_line, big_pixel = strides(big)
+            for (a, b), (w, tile) in self.phases.items():
                 x_at = (start + (at[0] + a) * line + b * pixel, image, line, pixel)
                 big_at = (a * big_line + b * big_pixel, big_image, 2 * big_line, 2 * big_pixel)
-                microkernel.conv_lines(
-                    flat_x, w.reshape(-1), big.reshape(-1), shape, x_at, big_at, *tile, 0, count
-                )
+                conv_lines(x.reshape(-1), w, big.reshape(-1), shape, x_at, big_at, tile, small)
             self._activate(big)
-            microkernel.dot_pixels(big.reshape(-1, cout), head_w, head_b, y[2 * at[0] : 2 * at[1]])
+            out = y[None, 2 * at[0] : 2 * at[1]]
+            out[...] = self.convs["head"].b
+            shape = (count, 2 * width, 1, 1, cout, 1)
+            conv_lines(
+                big.reshape(-1), head, out.reshape(-1), shape,
+                strides(big), strides(out), head_tile, (0, count),
+            )  # fmt: skip
 
-        parallel(lines, cut(height, LINES))
-        return y
+        work = 16 * cin * cout * width  # four phases of 2 x 2
+        parallel(lines, cut(height, lines_per_task(work)))
+        return y[:, :, 0]
 
     def _activate(self, h):
         if self.config.activation == "relu":

@@ -96,23 +96,22 @@ def _tile(rows: int, vectors: int):
     return tile
 
 
-# Accumulators fill the register file but for the operands: 32 registers with AVX-512, else 16.
-# WIDE x 4 exists with 32 registers only.
-_tile_6x4, _tile_1x4 = _tile(6, 4), _tile(1, 4)
-_tile_6x2, _tile_12x2, _tile_1x2 = _tile(6, 2), _tile(12, 2), _tile(1, 2)
-_tile_12x1, _tile_1x1 = _tile(12, 1), _tile(1, 1)
+# (rows, vectors) of the tiles: enough accumulators to hide the latency of a multiply-add, few
+# enough that addresses stay in registers too. 12 x 2 ran at half the speed of 8 x 2.
+_tile_6x4, _tile_1x4 = _tile(6, 4), _tile(1, 4)  # with the 32 registers of AVX-512
+_tile_8x2, _tile_6x2, _tile_1x2 = _tile(8, 2), _tile(6, 2), _tile(1, 2)
+_tile_8x1, _tile_1x1 = _tile(8, 1), _tile(1, 1)
+SHAPES = ((6, 4), (8, 2), (8, 1)) if LANES == 16 else ((6, 2), (8, 1))
 
 
 def block_shape(cout: int) -> tuple[int, int]:
-    """(rows, vectors) of the tile for `cout` channels; (0, 0) if no vector width divides it."""
-    if LANES == 16:
-        for rows, vectors in ((6, 4), (12, 2), (12, 1)):
-            if cout % (vectors * LANES) == 0:
-                return rows, vectors
-    else:
-        for rows, vectors in ((6, 2), (12, 1)):
-            if cout % (vectors * LANES) == 0:
-                return rows, vectors
+    """(rows, vectors) of the tile for `cout` channels; (0, 0) if no vector width divides it.
+
+    Those take the few_* kernels below.
+    """
+    for rows, vectors in SHAPES:
+        if cout % (vectors * LANES) == 0:
+            return rows, vectors
     return 0, 0
 
 
@@ -129,9 +128,9 @@ def _product(rows, vectors, count, y, y0, y_r, a, a0, a_r, a_t, a_k, b, b0, b_t,
         if vectors == 4:
             _tile_6x4(y, y_at, y_r, a, a_at, a_r, a_t, a_k, b, b0, b_t, b_k, nt, nk)
         elif vectors == 1:
-            _tile_12x1(y, y_at, y_r, a, a_at, a_r, a_t, a_k, b, b0, b_t, b_k, nt, nk)
-        elif rows == 12:
-            _tile_12x2(y, y_at, y_r, a, a_at, a_r, a_t, a_k, b, b0, b_t, b_k, nt, nk)
+            _tile_8x1(y, y_at, y_r, a, a_at, a_r, a_t, a_k, b, b0, b_t, b_k, nt, nk)
+        elif rows == 8:
+            _tile_8x2(y, y_at, y_r, a, a_at, a_r, a_t, a_k, b, b0, b_t, b_k, nt, nk)
         else:
             _tile_6x2(y, y_at, y_r, a, a_at, a_r, a_t, a_k, b, b0, b_t, b_k, nt, nk)
         r += rows
@@ -190,15 +189,40 @@ def kernel_gradient(x, dy, dw, shape, x_at, dy_at, rows, vectors, n):
 
 
 @njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
-def dot_pixels(x, w, b, y):
-    """y = b + x . w for every pixel: the 1x1 convolution to one channel.
+def few_conv_lines(x, w, y, shape, x_at, y_at, first, last):
+    """conv_lines for channel counts that no register tile divides, such as the head's one.
 
-    x : (P, C);  w : (C,);  y : P values, (h, w). The channels are summed vector by vector,
-    in one order for all pixels.
+    w : flat (Cout, kh, kw, Cin), so that each output is a dot product over contiguous runs;
+    the rest as in conv_lines. Every pixel is summed vector by vector in the same order.
     """
-    width = y.shape[1]
-    for i in range(x.shape[0]):
-        total = np.float32(0)
-        for c in range(x.shape[1]):
-            total += x[i, c] * w[c]
-        y[i // width, i % width] = total + b
+    h, wd, kh, kw, cin, cout = shape
+    run = kw * cin
+    for line in range(first, last):
+        n, i = line // h, line % h
+        for j in range(wd):
+            x0 = x_at[0] + n * x_at[1] + i * x_at[2] + j * x_at[3]
+            y0 = y_at[0] + n * y_at[1] + i * y_at[2] + j * y_at[3]
+            for o in range(cout):
+                total = np.float32(0)
+                for t in range(kh):
+                    at, w0 = x0 + t * x_at[2], (o * kh + t) * run
+                    for k in range(run):
+                        total += x[at + k] * w[w0 + k]
+                y[y0 + o] += total
+
+
+@njit(nogil=True, cache=True)
+def few_kernel_gradient(x, dy, dw, shape, x_at, dy_at, n):
+    """kernel_gradient for such channel counts; dw : flat (Cout, kh, kw, Cin)."""
+    h, wd, kh, kw, cin, cout = shape
+    run = kw * cin
+    for i in range(h):
+        for j in range(wd):
+            x0 = x_at[0] + n * x_at[1] + i * x_at[2] + j * x_at[3]
+            dy0 = dy_at[0] + n * dy_at[1] + i * dy_at[2] + j * dy_at[3]
+            for o in range(cout):
+                d = dy[dy0 + o]
+                for t in range(kh):
+                    at, w0 = x0 + t * x_at[2], (o * kh + t) * run
+                    for k in range(run):
+                        dw[w0 + k] += d * x[at + k]

@@ -39,20 +39,33 @@ def predict(
     """
     if not isinstance(weights, Weights):
         weights = load(models.path(type) if weights is None else weights)
-    trained_for = weights.provenance.get("type", type)
-    if trained_for != type:
-        raise ValueError(f"predict: the weights must be for {type}, got weights for {trained_for}")
     image = np.asarray(image)
     if image.ndim != 2 or min(image.shape) < 2 or image.dtype.kind not in "fiu":
         raise ValueError(
             "predict: image must be (H, W) with H, W >= 2 and real numbers, "
             f"got shape {image.shape}, dtype {image.dtype}"
         )
+    return enhance(image, type, weights, norm, select(device), tile)[0]
+
+
+def enhance(
+    image: np.ndarray,
+    type: str,
+    weights: Weights,
+    norm: str | float,
+    engine: Engine,
+    tile: int | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[np.ndarray, float]:
+    """(enhanced image, the value it was divided by): what `predict` does once all is loaded."""
+    trained_for = weights.provenance.get("type", type)
+    if trained_for != type:
+        raise ValueError(f"predict: the weights must be for {type}, got weights for {trained_for}")
     value = normalise.norm_value(image, norm, type)
     filled, mask = normalise.fill(image.astype(np.float32))
-    enhanced = run(filled / np.float32(value), weights, select(device), tile)
+    enhanced = run(filled / np.float32(value), weights, engine, tile, progress)
     enhanced *= np.float32(value)
-    return normalise.restore(enhanced, mask)
+    return normalise.restore(enhanced, mask), value
 
 
 def run(
@@ -84,10 +97,9 @@ def _doubled(slices):
 def _forward(weights: Weights, engine: Engine) -> Callable[[np.ndarray], np.ndarray]:
     """x (H, W) -> y (2H, 2W) of one tile."""
     if engine.name == "cpu":
-        from .fused import Fused, fits
+        from .fused import Fused
 
-        if fits(weights.config):
-            return Fused(fold(weights), weights.config)
+        return Fused(fold(weights), weights.config)
     p, moving = (
         {name: engine.asarray(a) for name, a in group.items()}
         for group in (weights.params, weights.moving)

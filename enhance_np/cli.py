@@ -1,0 +1,242 @@
+"""enhance-np: arguments in, one line per error out. No logic lives here.
+
+Only the standard library is imported at the top: --help and --version answer at once.
+"""
+
+import argparse
+import logging
+import sys
+
+from . import __version__
+
+TYPES = ("intensity", "blos")
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message):
+        """One line, as for every other error; argparse would print the usage as well."""
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    common = Parser(add_help=False)
+    common.add_argument("--quiet", action="store_true", help="print errors only")
+    top = Parser(
+        prog="enhance-np",
+        description="Deconvolve and super-resolve SDO/HMI images with a residual network.",
+    )
+    top.add_argument("--version", action="version", version=f"enhance_np {__version__}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name, help):
+        made = commands.add_parser(name, help=help, description=help, parents=[common])
+        made.set_defaults(run=globals()[name])
+        return made
+
+    def sizes(made):
+        made.add_argument("--depth", type=int, default=5, help="residual blocks (default 5)")
+        made.add_argument("--filters", type=int, default=64, help="channels (default 64)")
+        made.add_argument("--activation", choices=("relu", "elu"), default="relu")
+        made.add_argument("--refine-filters", type=int, help="channels after the upsampling")
+
+    def device(made):
+        made.add_argument("--device", choices=("auto", "cpu", "gpu"), default="auto")
+        made.add_argument("--threads", type=int, help="CPU threads (default: all cores)")
+
+    add = command("predict", "enhance a FITS image: twice the pixels, the telescope's blur removed")
+    add.add_argument("input", help="HMI continuum image or magnetogram, FITS")
+    add.add_argument("output", help="FITS file to write")
+    add.add_argument("--type", choices=TYPES, help="what the image is (default: read from it)")
+    add.add_argument("--model", choices=("default", "small"), default="default")
+    add.add_argument("--weights", help="weights file, instead of those that ship")
+    add.add_argument(
+        "--norm",
+        default="quiet-sun",
+        help="intensity the network takes for 1: quiet-sun (default), max, none or a number",
+    )
+    add.add_argument("--ext", help="HDU to read, by number or name (default: the first image)")
+    add.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    add.add_argument("--plot", metavar="PNG", help="draw input and output side by side")
+    add.add_argument("--tile", type=int, help="input pixels of a tile; the result is the same")
+    device(add)
+
+    add = command("demo", "enhance a synthetic scene of known truth: FITS, picture and figures")
+    add.add_argument("--output", default="demo", help="folder to write to (default: demo)")
+    device(add)
+
+    add = command("summary", "print the network's layers, parameters, work and receptive field")
+    sizes(add)
+
+    add = command("gradcheck", "hold every backward pass against finite differences")
+    add.add_argument("--seed", type=int, default=0)
+
+    add = command("degrade", "make training pairs: scenes as HMI and as a 28 cm telescope see them")
+    add.add_argument("--type", choices=TYPES, default="intensity")
+    add.add_argument("--out", required=True, help="HDF5 file to write; <out>_val.h5 beside it")
+    add.add_argument("--fields", help="folder of high-resolution fields (default: synthetic only)")
+    add.add_argument("--count", type=int, default=4800, help="training patches (default 4800)")
+    add.add_argument("--validation", type=int, default=480, help="validation patches")
+    add.add_argument("--patch", type=int, default=50, help="low-resolution pixels on a side")
+    add.add_argument("--seed", type=int, default=0)
+
+    add = command("train", "train a network on pairs of patches")
+    add.add_argument("--data", required=True, help="HDF5 with imHMI (n,h,w,1), imSST (n,2h,2w,1)")
+    add.add_argument("--validation", required=True, help="the same, from other regions")
+    add.add_argument("--output", required=True, help="weights file; the log is beside it, .csv")
+    add.add_argument("--type", choices=TYPES, default="intensity")
+    add.add_argument("--epochs", type=int, default=20)
+    add.add_argument("--batchsize", type=int, default=32)
+    add.add_argument("--lr", type=float, default=1e-4)
+    add.add_argument("--schedule", choices=("constant", "cosine"), default="constant")
+    add.add_argument("--noise", type=float, help="sigma in Ic or kG (default: the paper's)")
+    add.add_argument("--l2", type=float, help="weight decay (default: the paper's)")
+    add.add_argument("--seed", type=int, default=0)
+    sizes(add)
+    device(add)
+    return top
+
+
+def main(arguments: list[str] | None = None) -> None:
+    options = parser().parse_args(arguments)
+    logging.basicConfig(
+        level=logging.WARNING if options.quiet else logging.INFO,
+        format="%(message)s",
+        stream=sys.stderr,
+    )
+    try:
+        if getattr(options, "threads", None) is not None:
+            from .engine.threads import set_threads
+
+            set_threads(options.threads)
+        sys.exit(options.run(options))
+    except KeyboardInterrupt:
+        sys.exit(f"enhance-np {options.command}: interrupted")
+    except (ValueError, OSError, RuntimeError, ImportError, ArithmeticError, MemoryError) as error:
+        message = " ".join(str(error).split()) or type(error).__name__
+        sys.exit(f"enhance-np {options.command}: {message}")
+
+
+def predict(options) -> None:
+    from .pipeline import enhance_file
+
+    with _bar(options, "tile") as bar:
+        enhance_file(
+            options.input,
+            options.output,
+            type=options.type,
+            model=options.model,
+            weights=options.weights,
+            norm=options.norm,
+            device=options.device,
+            ext=int(options.ext) if (options.ext or "").isdecimal() else options.ext,
+            overwrite=options.overwrite,
+            plot=options.plot,
+            tile=options.tile,
+            progress=_advance(bar),
+        )
+
+
+def demo(options) -> None:
+    from .demo import make
+
+    with _bar(options, "tile") as bar:
+        line = make(options.output, options.device, _advance(bar))
+    print(line)
+
+
+def summary(options) -> None:
+    from .summary import table
+
+    print(table(_config(options)))
+
+
+def gradcheck(options) -> int:
+    """Exit status 1 if a check fails."""
+    from .gradcheck import check_all
+
+    checks = list(check_all(options.seed))
+    for check in checks:
+        if not options.quiet or not check.passed:
+            verdict = "ok" if check.passed else "FAILED"
+            print(f"{check.name:<52} error {check.error:.1e}  bound {check.bound:.1e}  {verdict}")
+    return int(not all(check.passed for check in checks))
+
+
+def degrade(options) -> None:
+    from .data.patches import build
+    from .data.sources import sources
+
+    build(
+        options.out,
+        options.type,
+        sources(options.type, options.fields),
+        options.count,
+        options.validation,
+        patch=options.patch,
+        seed=options.seed,
+        progress=_progress(options),
+    )
+
+
+def train(options) -> None:
+    from .engine import select
+    from .training import TrainOptions, train
+
+    with _bar(options, "step") as bar:
+
+        def report(row):
+            if "step" in row:
+                bar.set_description(f"epoch {row['epoch']} loss {row['loss']:.2e}", refresh=False)
+                bar.total = row["steps"] * options.epochs
+                bar.update()
+            else:
+                logging.info(
+                    "epoch %d: loss %.4e, validation %.4e",
+                    row["epoch"],
+                    row["loss"],
+                    row["val_loss"],
+                )
+
+        train(
+            options.data,
+            options.validation,
+            options.output,
+            _config(options),
+            TrainOptions(
+                type=options.type,
+                epochs=options.epochs,
+                batch_size=options.batchsize,
+                lr=options.lr,
+                schedule=options.schedule,
+                noise=options.noise,
+                l2=options.l2,
+                seed=options.seed,
+            ),
+            select(options.device).ops,
+            report,
+        )
+
+
+def _config(options):
+    from .config import NetworkConfig
+
+    return NetworkConfig(options.depth, options.filters, options.activation, options.refine_filters)
+
+
+def _progress(options) -> bool:
+    """Whether to show progress: on a terminal only, and not with --quiet."""
+    return sys.stderr.isatty() and not options.quiet
+
+
+def _bar(options, unit):
+    from tqdm import tqdm
+
+    return tqdm(disable=not _progress(options), unit=unit, file=sys.stderr)
+
+
+def _advance(bar):
+    def progress(done, total):
+        bar.total = total
+        bar.update(done - bar.n)
+
+    return progress

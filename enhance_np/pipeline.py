@@ -1,0 +1,110 @@
+"""The main job: from a FITS file to an enhanced FITS file."""
+
+import hashlib
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from . import __version__, engine, fits, models
+from .engine.predict import enhance
+from .weights import load
+
+log = logging.getLogger(__name__)
+
+
+class Result(NamedTuple):
+    input: np.ndarray  # (H, W) float32, in the file's units
+    output: np.ndarray  # (2H, 2W) float32, the same units
+    type: str  # "intensity" or "blos"
+    norm: float  # what the input was divided by
+
+
+def enhance_file(
+    source: str | os.PathLike,
+    target: str | os.PathLike,
+    *,
+    type: str | None = None,
+    model: str = "default",
+    weights: str | os.PathLike | None = None,
+    norm: str | float = "quiet-sun",
+    device: str = "auto",
+    ext: int | str | None = None,
+    overwrite: bool = False,
+    plot: str | os.PathLike | None = None,
+    tile: int | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Result:
+    """Read the FITS image `source`, enhance it, write `target` (float32, units as in).
+
+    type : "intensity" or "blos"; None reads it from the file.
+    weights : a file; None takes those that ship for the type and `model` (default, small).
+    norm, device, tile : as in engine.predict.predict.  ext : HDU to read.
+    plot : PNG to draw beside it.  progress : called with (tiles done, tiles in all).
+    Both files appear whole or not at all, and existing ones only go with `overwrite`.
+
+    Raises ValueError for what the input does not hold, OSError for files that cannot be read
+    or written, RuntimeError for a device that is not there. Every output is checked before
+    the work begins.
+    """
+    fits.check_output(target, overwrite, source)
+    if plot is not None:
+        from .plot import require_matplotlib, side_by_side
+
+        require_matplotlib()
+        fits.check_output(plot, overwrite, source)
+        if os.path.realpath(plot) == os.path.realpath(target):
+            raise OSError(f"predict: the plot must not be the output, got {os.fspath(plot)!r}")
+    frame = fits.read(source, ext)
+    type = _type(frame, type)
+    path = models.path(type, model) if weights is None else Path(weights)
+    loaded = load(path)
+    chosen = engine.select(device)
+    output, value = enhance(frame.data, type, loaded, norm, chosen, tile, progress)
+    header = fits.enhanced_header(
+        frame.header,
+        version=__version__,
+        model=f"{loaded.config.depth} blocks, {loaded.config.filters} filters",
+        weights=hashlib.sha256(path.read_bytes()).hexdigest(),
+        type=type,
+        norm=value,
+    )
+    fits.write(target, output, header, overwrite)
+    if plot is not None:
+        side_by_side(
+            plot,
+            frame.data,
+            output,
+            type,
+            units=frame.unit,
+            header=frame.header,
+            overwrite=overwrite,
+        )
+    log.info(
+        "%s: %s, %d x %d -> %d x %d, divided by %.6g%s",
+        os.fspath(target),
+        type,
+        *frame.data.shape,
+        *output.shape,
+        value,
+        f" {frame.unit}" if frame.unit else "",
+    )
+    return Result(frame.data, output, type, value)
+
+
+def _type(frame: fits.Frame, asked: str | None) -> str:
+    found = fits.detect_type(frame)
+    if asked is None and found is None:
+        raise ValueError(
+            f"predict: the file must tell its type, or --type intensity or blos be given, "
+            f"got neither for {frame.path!r}"
+        )
+    if asked is not None and found is not None and asked != found:
+        raise ValueError(
+            f"predict: --type must be what the file holds, got {asked} for {frame.path!r}, "
+            f"which looks like {found}"
+        )
+    return asked or found

@@ -1,0 +1,53 @@
+"""The network as a table: what each layer makes, learns, costs and sees."""
+
+from math import prod
+
+from . import params
+from .config import NetworkConfig
+from .engine.tiles import AFTER_UPSAMPLING, halo
+
+
+def table(config: NetworkConfig) -> str:
+    """Layers with output shape, parameters, multiply-adds and receptive field.
+
+    Shapes are per input image of H x W pixels; MAC (multiply-adds) per input pixel; the
+    receptive field is the side, in input pixels, of the square that an output pixel depends on.
+    """
+    lines = [("layer", "output", "parameters", "MAC / pixel", "sees")]
+    lines.append(("input", "H, W, 1", "", "", "1"))
+    reach, scale, total = 0.0, 1, 0
+    shape = "H, W"
+    for kind, name, size in params.layers(config):
+        if name in AFTER_UPSAMPLING and scale == 1:
+            lines.append(("upsample", f"2H, 2W, {config.filters}", "", "", sees(reach)))
+            scale, shape = 2, "2H, 2W"
+        channels = size[-1]
+        if kind == "conv":
+            count, work = prod(size) + channels, prod(size) * scale**2
+            reach += size[0] // 2 / scale
+            total += work
+            cost = f"{work:,}"
+        else:
+            count, cost = 4 * channels, ""
+        lines.append((name, f"{shape}, {channels}", f"{count:,}", cost, sees(reach)))
+    widths = [max(len(line[i]) for line in lines) for i in range(5)]
+    text = "\n".join(
+        "  ".join(
+            cell.ljust(width) if i < 2 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
+    trainable, moving = params.count(config)
+    return (
+        f"{text}\n\n"
+        f"parameters {trainable + moving:,}, trainable {trainable:,}, moving {moving:,}\n"
+        f"multiply-adds per input pixel {total:,}\n"
+        f"halo {halo(config)} input pixels\n"
+        f"activation {config.activation}, each convolution behind a reflection pad"
+    )
+
+
+def sees(reach: float) -> str:
+    """Side of the receptive field that `reach` input pixels on each side make."""
+    return f"{2 * reach + 1:g}"
