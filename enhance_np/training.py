@@ -109,9 +109,7 @@ def train(
             rows.append(row)
             report(row)
             if best is None or val_loss < best.provenance["validation_loss"]:
-                about = dict(source.attrs) | {
-                    "data": source.attrs.get("description", Path(data).name)
-                }
+                about = str(source.attrs.get("sources", Path(data).name))
                 best = Weights(config, p, dict(moving), _provenance(options, row, about))
                 save(output, best, overwrite=True)
             _log(output.with_suffix(".csv"), rows)

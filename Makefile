@@ -1,0 +1,48 @@
+# Needs Python >= 3.10 and make. Everything else is installed into .venv by the first target.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/installed
+
+.PHONY: demo test lint bench weights clean
+
+# the Sun sharpens: demo/enhanced.fits, demo/demo.png and a line of figures
+demo: $(INSTALLED)
+	$(BIN)/python -m enhance_np demo --output demo
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest
+
+lint: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet ".[dev]"
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+bench: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet ".[bench]"
+	$(BIN)/python bench/bench_predict.py
+
+# train the four networks that ship (hours) and score them; FIELDS: see enhance_np/models/README.md
+weights: $(INSTALLED)
+	mkdir -p runs
+	for type in intensity blos; do \
+	  $(BIN)/enhance-np degrade --type $$type --out runs/$$type.h5 --fields $(FIELDS) --seed 1 || exit 1; \
+	done
+	$(call train,intensity,default,--lr 1e-3 --epochs 10)
+	$(call train,blos,default,--lr 1e-3 --epochs 8)
+	$(call train,intensity,small,--lr 2e-3 --epochs 10 --depth 1 --filters 32)
+	$(call train,blos,small,--lr 2e-3 --epochs 8 --depth 1 --filters 32)
+
+# $(call train,TYPE,MODEL,OPTIONS)
+define train
+	$(BIN)/enhance-np train --type $(1) --data runs/$(1).h5 --validation runs/$(1)_val.h5 \
+	  --output runs/$(1)_$(2).h5 --batchsize 16 --schedule cosine --seed 1 $(3)
+	cp runs/$(1)_$(2).h5 enhance_np/models/
+endef
+
+$(INSTALLED): pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable ".[plot,test]"
+	touch $@
+
+clean:
+	rm -rf .venv build demo

@@ -1,0 +1,232 @@
+"""The command line as a user meets it: one line for every fault, and nothing half-written."""
+
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+import enhance_np
+from enhance_np import cli, params, weights
+from enhance_np.config import NetworkConfig
+
+
+def run(*arguments, check=True):
+    done = subprocess.run(
+        [sys.executable, "-m", "enhance_np", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    if check:
+        assert done.returncode == 0, done.stderr
+    return done
+
+
+@pytest.fixture
+def image(tmp_path):
+    """A FITS image like HMI's continuum: granulation is noise here."""
+    rng = np.random.default_rng(0)
+    data = (60_000 * (1 + 0.04 * rng.standard_normal((40, 30)))).astype(np.float32)
+    path = tmp_path / "in.fits"
+    fits.writeto(path, data, fits.Header({"BUNIT": "DN/s", "CRPIX1": 5.0, "CDELT1": 0.5}))
+    return path
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    """Weights of an untrained network: enough for what is not about the picture."""
+    config = NetworkConfig(1, 4)
+    path = tmp_path / "tiny.h5"
+    weights.save(path, weights.Weights(config, *params.initial(config, 0), {"type": "intensity"}))
+    return path
+
+
+def test_version_and_help_are_quick():
+    for option in ("--version", "--help"):
+        times = []
+        for _ in range(3):
+            start = time.perf_counter()
+            run(option)
+            times.append(time.perf_counter() - start)
+        # a promise to users, not a benchmark: nothing heavy may be imported for it
+        assert min(times) < 0.3
+    assert run("--version").stdout == f"enhance_np {enhance_np.__version__}\n"
+
+
+def test_help_imports_nothing_heavy():
+    code = "import sys, enhance_np.cli as c; c.parser(); print(*sys.modules)"
+    modules = subprocess.check_output([sys.executable, "-c", code], text=True).split()
+    assert not {"numpy", "numba", "astropy", "cupy", "h5py", "scipy"} & set(modules)
+
+
+def test_predict(image, tiny, tmp_path):
+    out = tmp_path / "out.fits"
+    done = run("predict", image, out, "--weights", tiny, "--tile", "16")
+    assert done.stdout == ""
+    with fits.open(out) as hdus:
+        assert hdus[0].data.shape == (80, 60)
+        assert hdus[0].data.dtype == np.dtype(">f4")
+        header = hdus[0].header
+        assert header["CRPIX1"] == 9.5
+        assert header["CDELT1"] == 0.25
+        assert header["BUNIT"] == "DN/s"
+        assert header["ENHTYPE"] == "intensity"
+        assert "HISTORY" in header
+    again = enhance_np.predict(fits.getdata(image), weights=tiny, device="cpu", tile=7)
+    np.testing.assert_array_equal(fits.getdata(out), again)
+
+
+def test_predict_draws(image, tiny, tmp_path):
+    pytest.importorskip("matplotlib")
+    run("predict", image, tmp_path / "o.fits", "--weights", tiny, "--plot", tmp_path / "o.png")
+    assert (tmp_path / "o.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_quiet_says_nothing(image, tiny, tmp_path):
+    done = run("predict", image, tmp_path / "out.fits", "--weights", tiny, "--quiet")
+    assert done.stderr == done.stdout == ""
+
+
+def test_overwrite(image, tiny, tmp_path):
+    out = tmp_path / "out.fits"
+    out.write_text("mine")
+    assert_fault(run("predict", image, out, "--weights", tiny, check=False), "must not exist")
+    assert out.read_text() == "mine"
+    run("predict", image, out, "--weights", tiny, "--overwrite")
+    assert fits.getdata(out).shape == (80, 60)
+
+
+def assert_fault(done, words):
+    assert done.returncode not in (0, None)
+    assert "Traceback" not in done.stderr
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    assert words in lines[0]
+    assert lines[0].startswith("enhance-np")
+
+
+def write(path, data):
+    fits.writeto(path, data)
+
+
+BAD_INPUTS = {
+    "missing": (lambda path: None, "must exist"),
+    "text": (lambda path: path.write_text("hello\n" * 1000), "FITS"),
+    "empty": (lambda path: path.touch(), "FITS"),
+    "folder": (lambda path: path.mkdir(), "folder"),
+    "3-D": (lambda path: write(path, np.ones((3, 4, 5), "f4")), "2-D"),
+    "1-D": (lambda path: write(path, np.ones(9, "f4")), "2-D"),
+    "no data": (lambda path: fits.PrimaryHDU().writeto(path), "2-D"),
+    "all NaN": (lambda path: write(path, np.full((8, 8), np.nan, "f4")), "NaN"),
+    "1x1": (lambda path: write(path, np.ones((1, 1), "f4")), "2 x 2"),
+    "zeros": (lambda path: write(path, np.zeros((8, 8), "f4")), "type"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_INPUTS)
+def test_bad_input(kind, tiny, tmp_path):
+    make, words = BAD_INPUTS[kind]
+    make(tmp_path / "bad.fits")
+    before = sorted(tmp_path.iterdir())
+    done = run(
+        "predict", tmp_path / "bad.fits", tmp_path / "out.fits", "--weights", tiny, check=False
+    )
+    assert_fault(done, words)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+BAD_OPTIONS = {
+    "norm 0": (["--norm", "0"], "level > 0"),
+    "norm < 0": (["--norm=-3"], "level > 0"),
+    "norm word": (["--norm", "median"], "level > 0"),
+    "norm nan": (["--norm", "nan"], "level > 0"),
+    "type": (["--type", "velocity"], "--type"),
+    "other type": (["--type", "blos"], "intensity"),
+    "model": (["--model", "huge"], "--model"),
+    "device": (["--device", "tpu"], "--device"),
+    "tile 0": (["--tile", "0"], "tile=0"),
+    "tile word": (["--tile", "big"], "--tile"),
+    "threads": (["--threads", "0"], "count=0"),
+    "ext": (["--ext", "7"], "ext"),
+    "no weights": (["--weights", "nowhere.h5"], "nowhere.h5"),
+    "option": (["--frobnicate"], "frobnicate"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_OPTIONS)
+def test_bad_option(kind, image, tiny, tmp_path):
+    options, words = BAD_OPTIONS[kind]
+    before = sorted(tmp_path.iterdir())
+    done = run("predict", image, tmp_path / "o.fits", "--weights", tiny, *options, check=False)
+    assert_fault(done, words)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("damage", ["truncated", "text", "empty", "foreign"])
+def test_broken_weights(damage, image, tiny, tmp_path):
+    import h5py
+
+    data = tiny.read_bytes()
+    if damage == "foreign":
+        with h5py.File(tiny, "w") as file:
+            file["x"] = np.ones(3)
+    else:
+        tiny.write_bytes({"truncated": data[:5000], "text": b"hello", "empty": b""}[damage])
+    done = run("predict", image, tmp_path / "out.fits", "--weights", tiny, check=False)
+    assert_fault(done, "tiny.h5")
+    assert not (tmp_path / "out.fits").exists()
+
+
+def test_output_folder_must_exist(image, tiny, tmp_path):
+    done = run("predict", image, tmp_path / "no" / "out.fits", "--weights", tiny, check=False)
+    assert_fault(done, "folder must exist")
+
+
+def test_input_is_never_overwritten(image, tiny):
+    before = image.read_bytes()
+    done = run("predict", image, image, "--weights", tiny, "--overwrite", check=False)
+    assert_fault(done, "must not be the input")
+    assert image.read_bytes() == before
+
+
+def test_gpu_without_one(image, tiny, tmp_path):
+    from enhance_np.engine.gpu import probe
+
+    if probe() is None:
+        pytest.skip("there is a GPU here")
+    done = run(
+        "predict", image, tmp_path / "o.fits", "--weights", tiny, "--device", "gpu", check=False
+    )
+    assert_fault(done, "gpu must be usable, but ")
+    assert not (tmp_path / "o.fits").exists()
+
+
+def test_summary():
+    text = run("summary").stdout
+    assert "parameters 446,657, trainable 445,249, moving 1,408" in text
+    assert "multiply-adds per input pixel 553,792" in text
+    assert "halo 13 input pixels" in text
+    assert "parameters 37,729," in run("summary", "--depth", "1", "--filters", "32").stdout
+    assert_fault(run("summary", "--depth", "-1", check=False), "depth")
+
+
+def test_gradcheck_passes_and_can_fail(monkeypatch, capsys):
+    with pytest.raises(SystemExit) as done:
+        cli.main(["gradcheck"])
+    assert done.value.code == 0
+    assert "FAILED" not in capsys.readouterr().out
+
+    from enhance_np import layers
+
+    monkeypatch.setattr(layers, "relu_backward", lambda dy, y: dy * 1.01 * (y > 0))
+    with pytest.raises(SystemExit) as done:
+        cli.main(["gradcheck", "--quiet"])
+    assert done.value.code == 1
+    assert "FAILED" in capsys.readouterr().out
+
+
+def test_no_command_is_one_line():
+    assert_fault(run(check=False), "COMMAND")

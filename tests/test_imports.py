@@ -1,0 +1,41 @@
+"""Who may import whom, read from the source."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import enhance_np
+
+ROOT = Path(enhance_np.__file__).parent
+FILES = sorted(ROOT.rglob("*.py"))
+FOREIGN = {"torch", "tensorflow", "keras", "tf_keras", "onnxruntime", "openvino", "tests", "bench"}
+
+
+def imported(path):
+    """Absolute names of the modules that a file imports, wherever in it."""
+    package = ("enhance_np", *path.relative_to(ROOT).parent.parts)
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            module = ".".join((*base, *(node.module or "").split("."))).strip(".")
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def uses(path, *modules):
+    return {m for m in imported(path) for p in modules if m == p or m.startswith(p + ".")}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_rules(path):
+    place = path.relative_to(ROOT)
+    assert not uses(path, *FOREIGN)
+    if place.name != "__main__.py":
+        assert not uses(path, "enhance_np.cli")
+    if place.parts[0] == "layers" or place.name in ("network.py", "loss.py", "optim.py"):
+        assert not uses(path, "enhance_np.engine", "numba", "cupy", "scipy", "h5py", "astropy")
+    if place.parts[0] != "engine":
+        assert not uses(path, "numba", "llvmlite", "cupy")
