@@ -60,10 +60,6 @@ def test_inputs_are_not_changed(rng):
     assert {a.dtype for a in (y, dx, *g.values())} == {np.dtype(np.float32)}
 
 
-def group(fixture, prefix):
-    return {k[len(prefix) + 1 :]: fixture[k] for k in fixture.files if k.startswith(prefix + "/")}
-
-
 CASES = {
     "relu": NetworkConfig(1, 4),
     "elu": NetworkConfig(2, 3, "elu"),
@@ -74,27 +70,48 @@ CASES = {
 @pytest.mark.parametrize("framework", ["keras", "torch"])
 @pytest.mark.parametrize("case", CASES)
 def test_equals_framework(case, framework):
-    """Forward, loss, every gradient and five Adam steps, in float64 (tests/reference)."""
-    config = CASES[case]
-    fixture = np.load(REFERENCE / f"{framework}_{case}.npz")
-    p, moving = group(fixture, "params"), group(fixture, "moving")
-    x, target = fixture["x"], fixture["target"]
-    l2, lr = float(fixture["l2"]), float(fixture["lr"])
+    """The committed fixtures: see tests/reference/make_reference.py."""
+    with np.load(REFERENCE / f"{framework}_{case}.npz") as fixture:
+        assert_equal(CASES[case], dict(fixture))
+
+
+@pytest.mark.parametrize(
+    ("config", "shape"),
+    [(NetworkConfig(3, 8), (4, 7, 9, 1)), (NetworkConfig(0, 5, "elu"), (1, 2, 3, 1))],
+)
+def test_equals_torch_live(config, shape, rng):
+    pytest.importorskip("torch")
+    from reference.make_reference import given, random_network, torch_case
+
+    x = rng.standard_normal(shape)
+    target = rng.standard_normal((shape[0], 2 * shape[1], 2 * shape[2], 1))
+    start = (*random_network(config, rng), x, target)
+    assert_equal(config, given(*start) | torch_case(config, *start))
+
+
+def assert_equal(config, case):
+    """Forward, loss, every gradient and five Adam steps, in float64."""
+
+    def group(prefix):
+        return {k[len(prefix) + 1 :]: a for k, a in case.items() if k.startswith(prefix + "/")}
+
+    p, moving = group("params"), group("moving")
+    x, target = case["x"], case["target"]
 
     y, _ = network.forward(p, x, config, moving=moving)
-    np.testing.assert_allclose(y, fixture["y_inference"], rtol=1e-11, atol=1e-11)
+    np.testing.assert_allclose(y, case["y_inference"], rtol=1e-11, atol=1e-11)
 
     def gradients(p):
         y, tape = network.forward(p, x, config)
         value, dy = loss.mse(y, target)
         _, g = network.backward(dy, tape, config)
-        penalty, decay = loss.l2(p, l2)
+        penalty, decay = loss.l2(p, float(case["l2"]))
         return y, value + penalty, {k: a + decay.get(k, 0) for k, a in g.items()}, tape
 
     y, value, g, _ = gradients(p)
-    np.testing.assert_allclose(y, fixture["y_train"], rtol=1e-10, atol=1e-11)
-    np.testing.assert_allclose(value, fixture["loss"], rtol=1e-12)
-    wanted = group(fixture, "grads")
+    np.testing.assert_allclose(y, case["y_train"], rtol=1e-10, atol=1e-11)
+    np.testing.assert_allclose(value, case["loss"], rtol=1e-12)
+    wanted = group("grads")
     assert g.keys() == wanted.keys()
     for name, a in wanted.items():
         np.testing.assert_allclose(g[name], a, rtol=1e-8, atol=1e-12, err_msg=name)
@@ -103,8 +120,8 @@ def test_equals_framework(case, framework):
     for _ in range(5):
         _, _, g, tape = gradients(p)
         params.update_moving(moving, tape)
-        p, state = optim.adam(p, g, state, lr)
-    for name, a in group(fixture, "after").items():
+        p, state = optim.adam(p, g, state, float(case["lr"]))
+    for name, a in group("after").items():
         np.testing.assert_allclose(p[name], a, rtol=1e-7, atol=1e-9, err_msg=name)
-    for name, a in group(fixture, "moving_after").items():
+    for name, a in group("moving_after").items():
         np.testing.assert_allclose(moving[name], a, rtol=1e-9, atol=1e-10, err_msg=name)

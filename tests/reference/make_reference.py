@@ -229,15 +229,20 @@ def grouped(after, moving_after):
     }
 
 
+def given(params, moving, x, target):
+    """What a case starts from, in the form that is stored beside its results."""
+    numbers = {"l2": L2, "lr": LR, "beta1": BETA1, "beta2": BETA2, "eps": EPS, "steps": STEPS}
+    numbers |= {"momentum": MOMENTUM, "bn_eps": BN_EPS, "x": x, "target": target}
+    numbers |= {f"params/{name}": a for name, a in params.items()}
+    return numbers | {f"moving/{name}": a for name, a in moving.items()}
+
+
 def steps(case, config):
     """Write keras_<case>.npz and torch_<case>.npz, after seeing that they agree."""
     rng = np.random.default_rng(sorted(CASES).index(case))
     params, moving = random_network(config, rng)
     x, target = rng.standard_normal((2, 6, 7, 1)), rng.standard_normal((2, 12, 14, 1))
-    given = {"x": x, "target": target, "l2": L2, "lr": LR, "beta1": BETA1, "beta2": BETA2}
-    given |= {"eps": EPS, "steps": STEPS, "momentum": MOMENTUM, "bn_eps": BN_EPS}
-    given |= {f"params/{name}": a for name, a in params.items()}
-    given |= {f"moving/{name}": a for name, a in moving.items()}
+    start = given(params, moving, x, target)
     results = [f(config, params, moving, x, target) for f in (keras_case, torch_case)]
     worst = 0.0
     assert results[0].keys() == results[1].keys()
@@ -249,7 +254,7 @@ def steps(case, config):
         worst = max(worst, float(np.abs(a - b).max()))
     print(f"{case}: Keras and PyTorch differ by {worst:.1e} at most")
     for framework, result in zip(("keras", "torch"), results, strict=True):
-        np.savez_compressed(HERE / f"{framework}_{case}.npz", **given, **result)
+        np.savez_compressed(HERE / f"{framework}_{case}.npz", **start, **result)
 
 
 def bn_moving():
