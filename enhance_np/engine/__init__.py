@@ -38,8 +38,10 @@ def select(device: str = "auto") -> Engine:
         if reason is None:
             import cupy
 
+            from . import cuda
+
             log.info("device: GPU %s", cupy.cuda.Device().id)
-            return Engine("gpu", layers, cupy.asarray, cupy.asnumpy)
+            return Engine("gpu", cuda, cupy.asarray, cupy.asnumpy)
         if device == "gpu":
             raise RuntimeError(f"device: gpu must be usable, but {reason}")
         log.info("device: CPU, because %s", reason)

@@ -16,7 +16,7 @@ from enhance_np._kernels import source
 from enhance_np.engine import cuda
 from enhance_np.engine.gpu import probe
 
-# N, H, W, C, p: each pixel has up to 9 sources, the last spans several blocks
+# N, H, W, C, p; up to 9 sources for one pixel; the last spans several blocks
 SIZES = [
     (1, 2, 2, 1, 1),
     (2, 2, 7, 3, 1),

@@ -231,8 +231,8 @@ def grouped(after, moving_after):
 
 def given(params, moving, x, target):
     """What a case starts from, in the form that is stored beside its results."""
-    numbers = {"l2": L2, "lr": LR, "beta1": BETA1, "beta2": BETA2, "eps": EPS, "steps": STEPS}
-    numbers |= {"momentum": MOMENTUM, "bn_eps": BN_EPS, "x": x, "target": target}
+    numbers = {"x": x, "target": target, "l2": L2, "lr": LR, "beta1": BETA1, "beta2": BETA2}
+    numbers |= {"eps": EPS, "steps": STEPS, "momentum": MOMENTUM, "bn_eps": BN_EPS}
     numbers |= {f"params/{name}": a for name, a in params.items()}
     return numbers | {f"moving/{name}": a for name, a in moving.items()}
 
