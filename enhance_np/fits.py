@@ -107,7 +107,8 @@ def detect_type(frame: Frame) -> str | None:
     """What the file says it holds: "intensity", "blos" (line-of-sight field in G) or None.
 
     Asked in this order: CONTENT, BUNIT, the values. By value, a magnetogram has both signs
-    and a mean well inside its spread, an intensity has no negative pixel. A Dopplergram has
+    and a mean well inside its spread, an intensity has no negative pixel and a spread well
+    below its mean. A Dopplergram has
     both signs too and a SHARP calls everything "HMI observable": a wrong guess from values is
     possible, so the caller raises when this and --type disagree, and when both are missing.
     Raises ValueError for a field in tesla or kilogauss, which would be divided by 1000 as if
@@ -133,7 +134,9 @@ def detect_type(frame: Frame) -> str | None:
     if unit:
         return None
     values = frame.data[np.isfinite(frame.data)].astype(np.float64)
-    if values.min() >= 0 and values.max() > 0:
+    lit = values[values > 0]
+    # a field of one sign alone, as in a pore, spreads over more than its mean
+    if values.min() >= 0 and lit.size and lit.std() < 0.6 * lit.mean():
         return "intensity"
     rarer_sign = min((values < 0).mean(), (values > 0).mean())
     if rarer_sign > 0.05 and abs(values.mean()) < 0.5 * values.std():

@@ -221,6 +221,7 @@ def test_type_by_values():
         (np.zeros((4, 4)), {}),
         (np.full((4, 4), -700.0), {}),  # a cut-out in one polarity
         (np.linspace(-10, 900, 100).reshape(10, 10), {}),
+        (np.geomspace(5, 2500, 100).reshape(10, 10), {}),  # a pore's field, of one sign
         (np.ones((4, 4)), {"BUNIT": "m/s"}),
         (np.ones((4, 4)), {"CONTENT": "DOPPLERGRAM", "BUNIT": "m/s"}),
         (np.ones((4, 4)), {"CONTENT": "LINE DEPTH", "BUNIT": "DN/s"}),
