@@ -212,7 +212,7 @@ def train(options) -> None:
                 l2=options.l2,
                 seed=options.seed,
             ),
-            select(options.device).ops,
+            select(options.device),
             report,
         )
 

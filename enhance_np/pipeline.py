@@ -84,13 +84,15 @@ def enhance_file(
             overwrite=overwrite,
         )
     log.info(
-        "%s: %s, %d x %d -> %d x %d, divided by %.6g%s",
+        "%s: %s, %d x %d -> %d x %d, divided by %.6g%s, on the %s (%s)",
         os.fspath(target),
         type,
         *frame.data.shape,
         *output.shape,
         value,
         f" {frame.unit}" if frame.unit else "",
+        chosen.name.upper(),
+        chosen.reason,
     )
     return Result(frame.data, output, type, value)
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from . import __version__, loss, network, optim, params
 from .config import NetworkConfig
+from .engine import Engine
 from .weights import Weights, save
 
 NOISE = {"intensity": 1e-3, "blos": 1e-2}  # Ic and kG; the paper, section 3.3
@@ -57,15 +58,16 @@ def train(
     output: str | os.PathLike,
     config: NetworkConfig,
     options: TrainOptions,
-    ops,
+    engine: Engine,
     report: Callable[[dict], None] = lambda row: None,
 ) -> Weights:
     """Train a fresh network; return the weights of the epoch with the lowest validation loss.
 
     data, validation : HDF5 files with imHMI (n, h, w, 1) and imSST (n, 2h, 2w, 1), float32.
     output : weights file, written again at each better epoch; `output`.csv logs every epoch.
-    ops : the engine. report : called with {"epoch", "step", "steps", "loss"} at every step and
-    with the log's row after each epoch.
+    engine : from engine.select.
+    report : called with {"epoch", "step", "steps", "loss"} at every step, and with the log's row
+    after each epoch.
     Raises ValueError for data that do not fit, FloatingPointError when the loss stops being
     a number (the weights of the best epoch before that stay).
     """
@@ -73,7 +75,11 @@ def train(
 
     options = options.resolved()
     output = Path(output)
-    p, moving = params.initial(config, options.seed)
+    ops = engine.ops
+    p, moving = (
+        {name: engine.asarray(a) for name, a in group.items()}
+        for group in params.initial(config, options.seed)
+    )
     adam = optim.adam_start(p)
     with h5py.File(data) as source, h5py.File(validation) as held_out:
         pairs = _pairs(source, data)
@@ -89,7 +95,7 @@ def train(
             total = 0.0
             for step in range(steps):
                 batch = np.sort(order[step * options.batch_size : (step + 1) * options.batch_size])
-                x, target = (np.asarray(d[batch], np.float32) for d in pairs)
+                x, target = (engine.asarray(d[batch].astype(np.float32)) for d in pairs)
                 x = ops.gaussian_noise(x, options.noise, rng)
                 done = (epoch * steps + step) / (options.epochs * steps)
                 lr = options.lr * (
@@ -104,13 +110,16 @@ def train(
                     )
                 total += value
                 report({"epoch": epoch, "step": step, "steps": steps, "loss": value})
-            val_loss = evaluate(p, moving, val_pairs, config, ops, options)
+            val_loss = evaluate(p, moving, val_pairs, config, engine, options)
             row = {"epoch": epoch, "lr": lr, "loss": total / steps, "val_loss": val_loss}
             rows.append(row)
             report(row)
             if best is None or val_loss < best.provenance["validation_loss"]:
                 about = str(source.attrs.get("sources", Path(data).name))
-                best = Weights(config, p, dict(moving), _provenance(options, row, about))
+                on_host = (
+                    {name: engine.asnumpy(a) for name, a in group.items()} for group in (p, moving)
+                )
+                best = Weights(config, *on_host, _provenance(options, row, about))
                 save(output, best, overwrite=True)
             _log(output.with_suffix(".csv"), rows)
     return best
@@ -127,15 +136,15 @@ def step_once(p, adam, x, target, config, ops, lr, l2):
     return p, adam, value, tape
 
 
-def evaluate(p, moving, pairs, config, ops, options) -> float:
+def evaluate(p, moving, pairs, config, engine, options) -> float:
     """Mean squared error on held-out patches, with noise of a fixed seed as in training."""
     rng = np.random.default_rng((options.seed, 2**32 - 1))
     total, n = 0.0, len(pairs[0])
     for first in range(0, n, MAX_VALIDATION_BATCH):
         at = slice(first, first + MAX_VALIDATION_BATCH)
-        x, target = (np.asarray(d[at], np.float32) for d in pairs)
-        x = ops.gaussian_noise(x, options.noise, rng)
-        y, _ = network.forward(p, x, config, ops, moving)
+        x, target = (engine.asarray(d[at].astype(np.float32)) for d in pairs)
+        x = engine.ops.gaussian_noise(x, options.noise, rng)
+        y, _ = network.forward(p, x, config, engine.ops, moving)
         total += loss.mse(y, target)[0] * len(x)
     return total / n
 

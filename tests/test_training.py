@@ -6,10 +6,11 @@ import pytest
 
 from enhance_np import layers, params, training
 from enhance_np.config import NetworkConfig
-from enhance_np.engine import cpu
+from enhance_np.engine import REFERENCE, select
 from enhance_np.weights import load
 
 CONFIG = NetworkConfig(1, 16)
+CPU = select("cpu")
 
 
 def pairs(path, seed, n=24, size=8, spoil=None):
@@ -36,7 +37,7 @@ OPTIONS = training.TrainOptions(epochs=3, batch_size=4, lr=2e-3, schedule="cosin
 
 def test_loss_falls_and_the_best_is_kept(files):
     *_, output = files
-    best = training.train(*files, CONFIG, OPTIONS, cpu)
+    best = training.train(*files, CONFIG, OPTIONS, CPU)
     with open(output.with_suffix(".csv")) as f:
         rows = list(csv.DictReader(f))
     assert [row["epoch"] for row in rows] == ["0", "1", "2"]
@@ -52,8 +53,8 @@ def test_loss_falls_and_the_best_is_kept(files):
 
 
 def test_same_seed_same_bits(files):
-    one = training.train(*files, CONFIG, OPTIONS, cpu)
-    two = training.train(*files, CONFIG, OPTIONS, cpu)
+    one = training.train(*files, CONFIG, OPTIONS, CPU)
+    two = training.train(*files, CONFIG, OPTIONS, CPU)
     for name, a in one.params.items():
         np.testing.assert_array_equal(a, two.params[name], err_msg=name)
 
@@ -61,9 +62,11 @@ def test_same_seed_same_bits(files):
 def test_engines_follow_one_curve(files):
     """float32 sums in another order; the losses of the first epochs agree."""
     curves = []
-    for ops in (layers, cpu):
+    for engine in (REFERENCE, CPU):
         losses = []
-        training.train(*files, CONFIG, OPTIONS, ops, lambda row, to=losses: to.append(row["loss"]))
+        training.train(
+            *files, CONFIG, OPTIONS, engine, lambda row, to=losses: to.append(row["loss"])
+        )
         curves.append(losses)
     np.testing.assert_allclose(*curves, rtol=2e-3)
 
@@ -72,14 +75,14 @@ def test_engines_follow_one_curve(files):
 def test_refuses_data(tmp_path, spoil, words):
     data = pairs(tmp_path / "a.h5", 0, spoil=spoil)
     with pytest.raises(ValueError, match=words):
-        training.train(data, data, tmp_path / "w.h5", CONFIG, OPTIONS, cpu)
+        training.train(data, data, tmp_path / "w.h5", CONFIG, OPTIONS, CPU)
     assert not (tmp_path / "w.h5").exists()
 
 
 def test_divergence_is_said_and_nothing_is_written(tmp_path):
     data = pairs(tmp_path / "a.h5", 0, spoil="nan")
     with pytest.raises(FloatingPointError, match="epoch 0, step 0"):
-        training.train(data, data, tmp_path / "w.h5", CONFIG, OPTIONS, cpu)
+        training.train(data, data, tmp_path / "w.h5", CONFIG, OPTIONS, CPU)
     assert not (tmp_path / "w.h5").exists()
 
 
@@ -108,7 +111,7 @@ def test_l2_pulls_on_kernels(files):
     target = np.ones((2, 8, 8, 1), np.float32)
     from enhance_np import optim
 
-    free, *_ = training.step_once(p, optim.adam_start(p), x, target, CONFIG, cpu, 1e-3, 0.0)
-    held, *_ = training.step_once(p, optim.adam_start(p), x, target, CONFIG, cpu, 1e-3, 1e3)
+    free, *_ = training.step_once(p, optim.adam_start(p), x, target, CONFIG, CPU.ops, 1e-3, 0.0)
+    held, *_ = training.step_once(p, optim.adam_start(p), x, target, CONFIG, CPU.ops, 1e-3, 1e3)
     assert abs(held["tail/conv/w"]).sum() < abs(free["tail/conv/w"]).sum()
     np.testing.assert_array_equal(held["head/b"], free["head/b"])

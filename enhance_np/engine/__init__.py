@@ -1,6 +1,5 @@
 """Other speakers of the vocabulary of enhance_np.layers: same names, same results, faster."""
 
-import logging
 from collections.abc import Callable
 from types import ModuleType
 from typing import NamedTuple
@@ -10,7 +9,6 @@ import numpy as np
 from .. import layers
 
 DEVICES = ("auto", "cpu", "gpu")
-log = logging.getLogger(__name__)
 
 
 class Engine(NamedTuple):
@@ -18,9 +16,10 @@ class Engine(NamedTuple):
     ops: ModuleType  # the vocabulary
     asarray: Callable  # NumPy array -> array of this engine
     asnumpy: Callable  # and back
+    reason: str  # why this one, for the user
 
 
-REFERENCE = Engine("reference", layers, np.asarray, np.asarray)
+REFERENCE = Engine("reference", layers, np.asarray, np.asarray, "asked for")
 
 
 def select(device: str = "auto") -> Engine:
@@ -31,20 +30,20 @@ def select(device: str = "auto") -> Engine:
     """
     if device not in DEVICES:
         raise ValueError(f"device: must be one of {', '.join(DEVICES)}, got {device!r}")
+    reason = "asked for"
     if device != "cpu":
         from .gpu import probe
 
-        reason = probe()
-        if reason is None:
+        missing = probe()
+        if missing is None:
             import cupy
 
             from . import cuda
 
-            log.info("device: GPU %s", cupy.cuda.Device().id)
-            return Engine("gpu", cuda, cupy.asarray, cupy.asnumpy)
+            return Engine("gpu", cuda, cupy.asarray, cupy.asnumpy, "a CUDA device is usable")
         if device == "gpu":
-            raise RuntimeError(f"device: gpu must be usable, but {reason}")
-        log.info("device: CPU, because %s", reason)
+            raise RuntimeError(f"device: gpu must be usable, but {missing}")
+        reason = missing
     from . import cpu
 
-    return Engine("cpu", cpu, np.asarray, np.asarray)
+    return Engine("cpu", cpu, np.asarray, np.asarray, reason)

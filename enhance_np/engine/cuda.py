@@ -1,0 +1,67 @@
+"""The vocabulary of enhance_np.layers on CuPy arrays: the reference's text, and CUDA kernels.
+
+Same names, arguments and results as the reference. Its text runs on CuPy arrays as it is; what
+is defined here replaces it. NumPy arrays and float64 are handed to the reference itself.
+"""
+
+from functools import cache
+
+import numpy as np
+
+from .. import layers
+from .._array import array_module
+from .._kernels import source
+
+# "as" marks what the reference gives as it is
+from ..layers import batchnorm as batchnorm
+from ..layers import batchnorm_backward as batchnorm_backward
+from ..layers import batchnorm_moving as batchnorm_moving
+from ..layers import conv2d as conv2d
+from ..layers import conv2d_backward as conv2d_backward
+from ..layers import elu as elu
+from ..layers import elu_backward as elu_backward
+from ..layers import gaussian_noise as gaussian_noise
+from ..layers import pad_conv as pad_conv
+from ..layers import reflection_pad as reflection_pad
+from ..layers import relu as relu
+from ..layers import relu_backward as relu_backward
+from ..layers import upsample as upsample
+from ..layers import upsample_backward as upsample_backward
+
+THREADS = 256  # per block
+
+
+def pad_conv_backward(dy, cache):
+    """See layers.pad_conv_backward."""
+    dx, dw, db = conv2d_backward(dy, cache)
+    return reflection_pad_backward(dx, cache.w.shape[0] // 2), dw, db
+
+
+def reflection_pad_backward(dy, p=1):
+    """See layers.reflection_pad_backward. Kernel in kernels/reflect_pad.cu.
+
+    Raises TypeError unless float32 or float64, ValueError for 2^31 elements or more.
+    """
+    n, hp, wp, c = dy.shape
+    h, w = hp - 2 * p, wp - 2 * p
+    cupy = array_module(dy)
+    if cupy is np or dy.dtype == np.float64 or not 1 <= p < min(h, w):
+        return layers.reflection_pad_backward(dy, p)  # which says what is wrong, or copies
+    if dy.dtype != np.float32:
+        raise TypeError(f"reflection_pad_backward: the CUDA kernel is float32, got {dy.dtype}")
+    if dy.size >= 2**31:  # 8192 x 8192 x 64 is past it
+        raise ValueError(f"reflection_pad_backward: needs 32-bit indices, got dy.size={dy.size}")
+    dy = cupy.ascontiguousarray(dy)
+    dx = cupy.empty((n, h, w, c), dy.dtype)
+    sizes = map(np.int32, (n, h, w, c, p))  # a Python int would arrive as 64 bits
+    kernel = _kernel("reflect_pad", "reflect_pad_backward")
+    kernel((-(-dx.size // THREADS),), (THREADS,), (dy, dx, *sizes))
+    return dx
+
+
+@cache
+def _kernel(stem, name):
+    """Compiled on first call; CuPy keeps one build per device. Never --use_fast_math."""
+    import cupy
+
+    return cupy.RawModule(code=source(stem), options=("--std=c++17",)).get_function(name)
