@@ -13,12 +13,12 @@ test: $(INSTALLED)
 	$(BIN)/python -m pytest
 
 lint: $(INSTALLED)
-	$(BIN)/python -m pip install --quiet ".[dev]"
+	$(BIN)/python -m pip install --quiet --editable ".[dev]"
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
 bench: $(INSTALLED)
-	$(BIN)/python -m pip install --quiet ".[bench]"
+	$(BIN)/python -m pip install --quiet --editable ".[bench]"
 	$(BIN)/python bench/bench_predict.py
 
 # train the four networks that ship (hours) and score them; FIELDS: see enhance_np/models/README.md

@@ -6,11 +6,11 @@ astropy is imported where it is used, so that importing this module costs nothin
 import os
 import re
 import warnings
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from ._atomic import replacing
 
 TYPES = ("intensity", "blos")
 
@@ -262,22 +262,6 @@ def write(path: str | os.PathLike, data: np.ndarray, header, overwrite: bool = F
         hdu = fits.PrimaryHDU(np.asarray(data, np.float32), header)
         with replacing(path) as temporary:
             hdu.writeto(temporary, output_verify="silentfix+ignore")
-
-
-@contextmanager
-def replacing(path: str | os.PathLike):
-    """Yield a temporary name in the folder of `path`, moved onto `path` if all went well.
-
-    os.replace is atomic within a file system: readers see the old file or the new one, and
-    an error or Ctrl-C leaves neither a part nor the temporary file.
-    """
-    path = Path(os.path.realpath(path))  # through a link: replace what it points to
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
-        yield str(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _value(header, key: str):

@@ -8,7 +8,8 @@ import os
 
 import numpy as np
 
-from enhance_np import fits
+from . import fits
+from ._atomic import replacing
 
 GAUSS_LIMIT = 1500.0  # stronger fields are clipped: plage would be invisible beside umbrae
 _ANGLES = {"arcsec": "arcsec", "deg": "deg", "degree": "deg"}  # CUNIT as found: as drawn
@@ -94,7 +95,7 @@ def side_by_side(
     figure.colorbar(shown[0], ax=axes[:, :3], **bar)  # input, enhanced and truth share it
     if truth is not None:
         figure.colorbar(shown[3], ax=axes[:, 3], **bar)
-    with fits.replacing(path) as temporary:
+    with replacing(path) as temporary:
         figure.savefig(temporary, format="png", bbox_inches="tight")
 
 

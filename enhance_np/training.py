@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from . import __version__, loss, network, optim, params
+from ._atomic import replacing
 from .config import NetworkConfig
 from .engine import Engine
 from .weights import Weights, save
@@ -173,9 +174,7 @@ def _provenance(options, row, data):
 
 
 def _log(path, rows):
-    partial = path.with_name(path.name + ".part")
-    with open(partial, "w", newline="") as f:
+    with replacing(path) as temporary, open(temporary, "w", newline="") as f:
         writer = csv.DictWriter(f, rows[0].keys())
         writer.writeheader()
         writer.writerows(rows)
-    os.replace(partial, path)

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from ._array import Array
+from ._atomic import replacing
 from .config import NetworkConfig
 from .params import layers, shapes
 
@@ -114,15 +115,11 @@ def save(path: str | os.PathLike, weights: Weights, overwrite: bool = False) -> 
     image = io.BytesIO()  # in memory: HDF5 on a full disk fails again when it is closed
     with h5py.File(image, "w") as file:
         _write(file, weights, tensors)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_bytes(image.getbuffer())
-        os.replace(temporary, path)
+        with replacing(path) as temporary:
+            temporary.write_bytes(image.getbuffer())
     except OSError as error:
         raise OSError(f"save: {path}: cannot be written ({error.strerror})") from None
-    finally:
-        if temporary.exists():
-            temporary.unlink()
 
 
 def _write(file, weights: Weights, tensors: dict[str, Array]) -> None:

@@ -9,12 +9,12 @@ loop draws it anew for every batch.
 """
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
+from .._atomic import replacing
 from .degrade import HMI_SCALE, TARGET_DIAMETER, convolve, degrade, hmi_kernel
 from .psf import airy
 from .sources import TYPES, Source, region
@@ -102,29 +102,28 @@ def _write(path, side, n, patch, type, sources, seed, psf, support, attributes, 
     shares = _apportioned(n, np.array([sources[i].weight for i in index]))
     key = [seed, side == "validation"]
     place = iter(np.random.default_rng(key).permutation(n))
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with h5py.File(temporary, "w") as f, tqdm(total=n, disable=not progress) as bar:
-            f.attrs.update(attributes, side=side)
-            low = f.create_dataset("imHMI", (n, patch, patch, 1), "f4")
-            high = f.create_dataset("imSST", (n, 2 * patch, 2 * patch, 1), "f4")
-            origin = f.create_dataset("source", (n,), "u1")
-            for i, share in zip(index, shares, strict=True):
-                bar.set_description(sources[i].name)
-                for group, first in enumerate(range(0, share, PER_SCENE)):
-                    rng = np.random.default_rng([*key, i, group])
-                    field, scale = region(sources[i], side, group)
-                    field = _augmented(rng, field, type)
-                    scale *= rng.uniform(0.85, 1.2)
-                    count = min(PER_SCENE, share - first)
-                    for pair in _cut(rng, field, scale, count, patch, psf, support):
-                        k = next(place)
-                        low[k, :, :, 0], high[k, :, :, 0] = pair
-                        origin[k] = i
-                        bar.update()
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with (
+        replacing(path) as temporary,
+        h5py.File(temporary, "w") as f,
+        tqdm(total=n, disable=not progress) as bar,
+    ):
+        f.attrs.update(attributes, side=side)
+        low = f.create_dataset("imHMI", (n, patch, patch, 1), "f4")
+        high = f.create_dataset("imSST", (n, 2 * patch, 2 * patch, 1), "f4")
+        origin = f.create_dataset("source", (n,), "u1")
+        for i, share in zip(index, shares, strict=True):
+            bar.set_description(sources[i].name)
+            for group, first in enumerate(range(0, share, PER_SCENE)):
+                rng = np.random.default_rng([*key, i, group])
+                field, scale = region(sources[i], side, group)
+                field = _augmented(rng, field, type)
+                scale *= rng.uniform(0.85, 1.2)
+                count = min(PER_SCENE, share - first)
+                for pair in _cut(rng, field, scale, count, patch, psf, support):
+                    k = next(place)
+                    low[k, :, :, 0], high[k, :, :, 0] = pair
+                    origin[k] = i
+                    bar.update()
 
 
 def _apportioned(n, weights):
