@@ -35,7 +35,7 @@ weights: $(INSTALLED)
 # $(call train,TYPE,MODEL,OPTIONS)
 define train
 	$(BIN)/enhance-np train --type $(1) --data runs/$(1).h5 --validation runs/$(1)_val.h5 \
-	  --output runs/$(1)_$(2).h5 --batchsize 16 --schedule cosine --seed 1 $(3)
+	  --output runs/$(1)_$(2).h5 --batchsize 16 --schedule cosine --seed 1 --continue $(3)
 	cp runs/$(1)_$(2).h5 enhance_np/models/
 endef
 

@@ -34,8 +34,8 @@ def parser() -> argparse.ArgumentParser:
         return made
 
     def sizes(made):
-        made.add_argument("--depth", type=int, default=5, help="residual blocks (default 5)")
-        made.add_argument("--filters", type=int, default=64, help="channels (default 64)")
+        made.add_argument("--depth", type=int, help="residual blocks (default 5)")
+        made.add_argument("--filters", type=int, help="channels (default 64)")
         made.add_argument("--activation", choices=("relu", "elu"), default="relu")
         made.add_argument("--refine-filters", type=int, help="channels after the upsampling")
 
@@ -79,18 +79,27 @@ def parser() -> argparse.ArgumentParser:
     add.add_argument("--patch", type=int, default=50, help="low-resolution pixels on a side")
     add.add_argument("--seed", type=int, default=0)
 
-    add = command("train", "train a network on pairs of patches")
-    add.add_argument("--data", required=True, help="HDF5 with imHMI (n,h,w,1), imSST (n,2h,2w,1)")
-    add.add_argument("--validation", required=True, help="the same, from other regions")
-    add.add_argument("--output", required=True, help="weights file; the log is beside it, .csv")
-    add.add_argument("--type", choices=TYPES, default="intensity")
-    add.add_argument("--epochs", type=int, default=20)
-    add.add_argument("--batchsize", type=int, default=32)
-    add.add_argument("--lr", type=float, default=1e-4)
-    add.add_argument("--schedule", choices=("constant", "cosine"), default="constant")
+    add = command("train", "train a network; without --data, a small one on synthetic scenes")
+    add.add_argument("--data", help="HDF5 with imHMI (n,h,w,1) and imSST (n,2h,2w,1), Ic or kG")
+    add.add_argument(
+        "--validation",
+        type=_fraction_or_path,
+        help="such a file, or the fraction of --data to hold out (default 0.1)",
+    )
+    add.add_argument(
+        "--output", help="weights file (default runs/TYPE.h5); log and checkpoint beside it"
+    )
+    add.add_argument("--type", choices=TYPES, default="intensity", help="sets --noise and --l2")
+    add.add_argument("--epochs", type=int, help="in all, with those continued (default 20)")
+    add.add_argument("--batchsize", type=int, help="default 32")
+    add.add_argument("--lr", type=float, help="learning rate (default 1e-4)")
+    add.add_argument("--lr-multiplier", type=float, help="of --lr, from epoch 20 on (default 1)")
+    add.add_argument("--schedule", choices=("constant", "cosine"), help="default constant")
     add.add_argument("--noise", type=float, help="sigma in Ic or kG (default: the paper's)")
     add.add_argument("--l2", type=float, help="weight decay (default: the paper's)")
     add.add_argument("--seed", type=int, default=0)
+    add.add_argument("--continue", dest="resume", action="store_true", help="from the checkpoint")
+    add.add_argument("--overwrite", action="store_true", help="replace an earlier run")
     sizes(add)
     device(add)
     return top
@@ -179,48 +188,97 @@ def degrade(options) -> None:
 
 
 def train(options) -> None:
+    from dataclasses import replace
+    from pathlib import Path
+
+    from .config import DEFAULT, SMALL
     from .engine import select
-    from .training import TrainOptions, train
+    from .training import QUICK, TrainOptions, train
 
-    with _bar(options, "step") as bar:
+    output = Path(options.output or f"runs/{options.type}.h5")
+    if options.output is None:
+        output.parent.mkdir(exist_ok=True)
+    data, validation = options.data, options.validation
+    if data is None:
+        from .data.default import synthetic_pairs
 
-        def report(row):
-            if "step" in row:
-                bar.set_description(f"epoch {row['epoch']} loss {row['loss']:.2e}", refresh=False)
-                bar.total = row["steps"] * options.epochs
-                bar.update()
-            else:
-                logging.info(
-                    "epoch %d: loss %.4e, validation %.4e",
-                    row["epoch"],
-                    row["loss"],
-                    row["val_loss"],
-                )
-
-        train(
-            options.data,
-            options.validation,
-            options.output,
-            _config(options),
-            TrainOptions(
-                type=options.type,
-                epochs=options.epochs,
-                batch_size=options.batchsize,
-                lr=options.lr,
-                schedule=options.schedule,
-                noise=options.noise,
-                l2=options.l2,
-                seed=options.seed,
-            ),
-            select(options.device),
-            report,
+        data, held_out = synthetic_pairs(
+            output.parent, options.type, options.seed, _progress(options)
         )
+        validation = held_out if validation is None else validation
+    given = {
+        "epochs": options.epochs,
+        "batch_size": options.batchsize,
+        "lr": options.lr,
+        "lr_multiplier": options.lr_multiplier,
+        "schedule": options.schedule,
+        "noise": options.noise,
+        "l2": options.l2,
+    }
+    settings = replace(
+        TrainOptions() if options.data else QUICK,
+        type=options.type,
+        seed=options.seed,
+        **{name: value for name, value in given.items() if value is not None},
+    )
+    with _bar(options, "step") as bar:
+        train(
+            data,
+            output,
+            _config(options, DEFAULT if options.data else SMALL),
+            settings,
+            select(options.device),
+            validation=0.1 if validation is None else validation,
+            resume=options.resume,
+            overwrite=options.overwrite,
+            report=_training_report(bar, settings.epochs),
+        )
+    logging.info("%s", output)
 
 
-def _config(options):
-    from .config import NetworkConfig
+def _training_report(bar, epochs):
+    last = {"val_loss": float("nan")}
 
-    return NetworkConfig(options.depth, options.filters, options.activation, options.refine_filters)
+    def report(row):
+        if "step" in row:
+            if bar.total is None:
+                bar.total = row["steps"] * epochs
+                bar.initial = bar.n = row["epoch"] * row["steps"] + row["step"]
+            text = f"epoch {row['epoch']} loss {row['loss']:.2e} val {last['val_loss']:.2e}"
+            bar.set_description(text, refresh=False)
+            bar.update()
+        else:
+            last.update(row)
+            bar.clear()
+            logging.info(
+                "epoch %d: loss %.4e, validation %.4e", row["epoch"], row["loss"], row["val_loss"]
+            )
+
+    return report
+
+
+def _fraction_or_path(text):
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _config(options, base=None):
+    from dataclasses import replace
+
+    from .config import DEFAULT
+
+    given = {
+        "depth": options.depth,
+        "filters": options.filters,
+        "refine_filters": options.refine_filters,
+    }
+    return replace(
+        base or DEFAULT,
+        activation=options.activation,
+        **{name: value for name, value in given.items() if value is not None},
+    )
 
 
 def _progress(options) -> bool:

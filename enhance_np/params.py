@@ -77,8 +77,10 @@ def initial(
     )
 
 
-def update_moving(moving: dict[str, Array], tape: dict, momentum: float = MOMENTUM) -> None:
-    """moving <- momentum * moving + (1 - momentum) * (this batch's mean and var), in place.
+def update_moving(
+    moving: dict[str, Array], tape: dict, momentum: float = MOMENTUM
+) -> dict[str, Array]:
+    """momentum * moving + (1 - momentum) * (this batch's mean and var), for the next step.
 
     tape : of network.forward with batch statistics; its batch norm caches hold mean and var.
 
@@ -86,10 +88,12 @@ def update_moving(moving: dict[str, Array], tape: dict, momentum: float = MOMENT
     and float64 Keras compute. The fused float32 kernel of older Keras on TensorFlow stores
     M / (M - 1) times as much; at the paper's M = 80,000 that is 1.25e-5 of var.
     """
-    for name in moving:
+
+    def updated(name):
         layer, statistic = name.rsplit("/", 1)
-        now = getattr(tape[layer], statistic)
-        moving[name] = momentum * moving[name] + (1 - momentum) * now
+        return momentum * moving[name] + (1 - momentum) * getattr(tape[layer], statistic)
+
+    return {name: updated(name) for name in moving}
 
 
 def count(config: NetworkConfig) -> tuple[int, int]:

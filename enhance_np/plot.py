@@ -176,3 +176,25 @@ def _block_mean(image: np.ndarray, block: int) -> np.ndarray:
     """Means of block x block pixels; rows and columns left over at the far ends are dropped."""
     h, w = (n // block for n in image.shape)
     return image[: h * block, : w * block].reshape(h, block, w, block).mean(axis=(1, 3))
+
+
+def loss_curves(path: str | os.PathLike, rows) -> None:
+    """Write a PNG of training and validation loss against the epoch, on a logarithmic axis.
+
+    rows : of the training log, with "epoch", "loss" and "val_loss".
+    Raises ImportError without matplotlib. The file appears whole or not at all.
+    """
+    require_matplotlib()
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.subplots()
+    epochs = [row["epoch"] for row in rows]
+    for key, label in (("loss", "training"), ("val_loss", "validation")):
+        axes.semilogy(epochs, [row[key] for row in rows], marker=".", label=label)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set(xlabel="epoch", ylabel="mean squared error")
+    axes.legend()
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png")

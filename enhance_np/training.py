@@ -1,23 +1,36 @@
-"""The training loop: batches from HDF5, the page forward and backward, Adam, best weights kept."""
+"""The training loop: batches from HDF5, the page forward and backward, Adam, nothing ever lost.
+
+Beside the weights file `name.h5` stand `name.csv` (the log), `name.png` (the loss curves, if
+matplotlib is installed) and `name.checkpoint.h5` (everything needed to go on).
+"""
 
 import csv
+import logging
+import math
 import os
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from math import cos, pi
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
-from . import __version__, loss, network, optim, params
+from . import __version__, checkpoint, loss, network, optim, params
+from ._array import array_module
 from ._atomic import replacing
+from .checkpoint import State
 from .config import NetworkConfig
+from .data.batches import Pairs, prefetched
 from .engine import Engine
 from .weights import Weights, save
 
 NOISE = {"intensity": 1e-3, "blos": 1e-2}  # Ic and kG; the paper, section 3.3
 L2 = {"intensity": 1e-6, "blos": 1e-5}
-MAX_VALIDATION_BATCH = 32
+LATE_EPOCH = 20  # from here on lr_multiplier counts, as in the original's script
+SAVE_EVERY = 60.0  # seconds between checkpoints within an epoch
+VALIDATION_BATCH = 32
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -25,13 +38,17 @@ class TrainOptions:
     """How to train. The defaults are the paper's (Díaz Baso & Asensio Ramos 2018, section 3.3).
 
     type : "intensity" (Ic) or "blos" (kG); it sets noise and l2 where they are None.
+    epochs : in all, those of a run that is continued included.
+    lr_multiplier : of lr, from epoch 20 on (the first is 0).
     schedule : "constant", or "cosine": lr falls to 0 at the last step.
+    noise : sigma, in Ic or kG.  l2 : of the kernels.
     """
 
     type: str = "intensity"
     epochs: int = 20
     batch_size: int = 32
     lr: float = 1e-4
+    lr_multiplier: float = 1.0
     schedule: str = "constant"
     noise: float | None = None
     l2: float | None = None
@@ -43,96 +60,100 @@ class TrainOptions:
             raise ValueError(f"train: type must be intensity or blos, got {self.type!r}")
         if self.schedule not in ("constant", "cosine"):
             raise ValueError(f"train: schedule must be constant or cosine, got {self.schedule!r}")
-        for name in ("epochs", "batch_size", "lr"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"train: {name} must be > 0, got {getattr(self, name)}")
         noise = NOISE[self.type] if self.noise is None else self.noise
         l2 = L2[self.type] if self.l2 is None else self.l2
-        if not (noise >= 0 and l2 >= 0):
-            raise ValueError(f"train: noise and l2 must be >= 0, got {noise} and {l2}")
-        return replace(self, noise=noise, l2=l2)
+        filled = replace(self, noise=noise, l2=l2)
+        for name in ("epochs", "batch_size", "lr", "lr_multiplier", "noise", "l2", "seed"):
+            value = getattr(filled, name)
+            least = 0 if name in ("noise", "l2", "seed") else math.nextafter(0, 1)
+            if not least <= value < math.inf:  # NaN fails
+                bound = ">= 0" if least == 0 else "> 0"
+                raise ValueError(f"train: {name} must be {bound} and finite, got {value}")
+        return filled
+
+    def rate(self, epoch: int, step: int, steps: int) -> float:
+        """Learning rate of a step; with a constant schedule it does not depend on `epochs`."""
+        lr = self.lr * (self.lr_multiplier if epoch >= LATE_EPOCH else 1)
+        if self.schedule == "cosine":
+            lr *= 0.5 + 0.5 * math.cos(math.pi * (epoch * steps + step) / (self.epochs * steps))
+        return lr
+
+
+# without data of one's own: the small network on synthetic scenes, some minutes on two cores
+QUICK = TrainOptions(epochs=20, batch_size=16, lr=2e-3, schedule="cosine")
 
 
 def train(
     data: str | os.PathLike,
-    validation: str | os.PathLike,
     output: str | os.PathLike,
     config: NetworkConfig,
     options: TrainOptions,
     engine: Engine,
+    *,
+    validation: str | os.PathLike | float = 0.1,
+    resume: bool = False,
+    overwrite: bool = False,
     report: Callable[[dict], None] = lambda row: None,
-) -> Weights:
-    """Train a fresh network; return the weights of the epoch with the lowest validation loss.
+) -> Path:
+    """Train a network; `output` holds the weights of the epoch with the lowest validation loss.
 
-    data, validation : HDF5 files with imHMI (n, h, w, 1) and imSST (n, 2h, 2w, 1), float32.
-    output : weights file, written again at each better epoch; `output`.csv logs every epoch.
-    engine : from engine.select.
+    data : HDF5 file with imHMI (n, h, w, 1) and imSST (n, 2h, 2w, 1), in Ic or kG.
+    output : weights file, see the top of this module for what stands beside it.
+    validation : such a file too, or the fraction of `data`, at its end, to hold out.
+    resume : go on from the checkpoint, with the bits that one run would have had; without a
+    checkpoint start anew, and say so.  overwrite : replace the files of an earlier run.
     report : called with {"epoch", "step", "steps", "loss"} at every step, and with the log's row
     after each epoch.
-    Raises ValueError for data that do not fit, FloatingPointError when the loss stops being
-    a number (the weights of the best epoch before that stay).
+
+    A checkpoint is written at every epoch's end, every minute, and when KeyboardInterrupt
+    comes, which is then raised again.
+    Raises ValueError for data or options that do not fit, or to resume with others;
+    FileExistsError for an earlier run; FloatingPointError, naming the step and the tensor, when
+    a value stops being finite: no file is changed then.
     """
     import h5py
 
     options = options.resolved()
     output = Path(output)
-    ops = engine.ops
-    p, moving = (
-        {name: engine.asarray(a) for name, a in group.items()}
-        for group in params.initial(config, options.seed)
-    )
-    adam = optim.adam_start(p)
-    with h5py.File(data) as source, h5py.File(validation) as held_out:
-        pairs = _pairs(source, data)
-        val_pairs = _pairs(held_out, validation)
-        n = len(pairs[0])
-        steps = n // options.batch_size
-        if steps == 0:
-            raise ValueError(f"train: {data} must hold {options.batch_size} patches, got {n}")
-        best, rows = None, []
-        for epoch in range(options.epochs):
-            rng = np.random.default_rng((options.seed, epoch))
-            order = rng.permutation(n)
-            total = 0.0
-            for step in range(steps):
-                batch = np.sort(order[step * options.batch_size : (step + 1) * options.batch_size])
-                x, target = (engine.asarray(d[batch].astype(np.float32)) for d in pairs)
-                x = ops.gaussian_noise(x, options.noise, rng)
-                done = (epoch * steps + step) / (options.epochs * steps)
-                lr = options.lr * (
-                    0.5 + 0.5 * cos(pi * done) if options.schedule == "cosine" else 1
-                )
-                p, adam, value, tape = step_once(p, adam, x, target, config, ops, lr, options.l2)
-                params.update_moving(moving, tape)
-                if not np.isfinite(value):
-                    raise FloatingPointError(
-                        f"train: the loss must stay finite, got {value} "
-                        f"at epoch {epoch}, step {step}"
-                    )
-                total += value
-                report({"epoch": epoch, "step": step, "steps": steps, "loss": value})
-            val_loss = evaluate(p, moving, val_pairs, config, engine, options)
-            row = {"epoch": epoch, "lr": lr, "loss": total / steps, "val_loss": val_loss}
-            rows.append(row)
-            report(row)
-            if best is None or val_loss < best.provenance["validation_loss"]:
-                about = str(source.attrs.get("sources", Path(data).name))
-                on_host = (
-                    {name: engine.asnumpy(a) for name, a in group.items()} for group in (p, moving)
-                )
-                best = Weights(config, *on_host, _provenance(options, row, about))
-                save(output, best, overwrite=True)
-            _log(output.with_suffix(".csv"), rows)
-    return best
+    saved = output.with_suffix(".checkpoint.h5")
+    if not resume and not overwrite and (output.exists() or saved.exists()):
+        raise FileExistsError(f"train: {output} must not exist: continue that run, or overwrite it")
+    with _open(h5py, data) as source, _open(h5py, _held_out_path(data, validation)) as held_out:
+        pairs, val_pairs = _split(source, data, held_out, validation)
+        if len(pairs) < options.batch_size:
+            raise ValueError(
+                f"train: {data} must hold {options.batch_size} patches or more, got {len(pairs)}"
+            )
+        run = {
+            "network": asdict(config),
+            **asdict(options),
+            "data": pairs.check()[:16],
+            "validation": val_pairs.check()[:16],
+        }
+        if options.schedule == "constant":
+            del run["epochs"]  # may grow: no step before depends on it
+        state = _start(saved, run, config, options, resume)
+        about = str(source.attrs.get("sources", Path(data).name))
+        loop = _Loop(output, saved, run, config, options, engine, report, about)
+        loop.run(checkpoint.same_arrays(state, engine.asarray), pairs, val_pairs)
+    return output
 
 
 def step_once(p, adam, x, target, config, ops, lr, l2):
-    """One step of Adam on one batch: new params, new Adam state, data loss, tape."""
+    """One step of Adam on one batch: new params, new Adam state, data loss, tape.
+
+    Raises FloatingPointError with the name of the first tensor that is not finite.
+    """
     y, tape = network.forward(p, x, config, ops)
     value, dy = loss.mse(y, target)
+    if not math.isfinite(value):
+        raise FloatingPointError(_culprit(p, tape, y))
     _, g = network.backward(dy, tape, config, ops)
     _, decay = loss.l2(p, l2)
     g = {name: g[name] + decay[name] if name in decay else g[name] for name in p}
+    for name in g:
+        if not _finite(g[name]):
+            raise FloatingPointError(f"the gradient of {name}")
     p, adam = optim.adam(p, g, adam, lr)
     return p, adam, value, tape
 
@@ -140,27 +161,149 @@ def step_once(p, adam, x, target, config, ops, lr, l2):
 def evaluate(p, moving, pairs, config, engine, options) -> float:
     """Mean squared error on held-out patches, with noise of a fixed seed as in training."""
     rng = np.random.default_rng((options.seed, 2**32 - 1))
-    total, n = 0.0, len(pairs[0])
-    for first in range(0, n, MAX_VALIDATION_BATCH):
-        at = slice(first, first + MAX_VALIDATION_BATCH)
-        x, target = (engine.asarray(d[at].astype(np.float32)) for d in pairs)
-        x = engine.ops.gaussian_noise(x, options.noise, rng)
+    total, n = 0.0, len(pairs)
+    batches = (slice(i, i + VALIDATION_BATCH) for i in range(0, n, VALIDATION_BATCH))
+    for x, target in prefetched(pairs, batches):
+        x = engine.ops.gaussian_noise(engine.asarray(x), options.noise, rng)
         y, _ = network.forward(p, x, config, engine.ops, moving)
-        total += loss.mse(y, target)[0] * len(x)
+        total += loss.mse(y, engine.asarray(target))[0] * len(x)
     return total / n
 
 
-def _pairs(file, path):
-    for name in ("imHMI", "imSST"):
-        if name not in file:
-            raise ValueError(f"train: {path} must hold the dataset {name}, got {list(file)}")
-    x, y = file["imHMI"], file["imSST"]
-    if x.ndim != 4 or y.shape != (len(x), 2 * x.shape[1], 2 * x.shape[2], 1) or x.shape[3] != 1:
-        raise ValueError(
-            f"train: {path} must hold imHMI (n, h, w, 1) and imSST (n, 2h, 2w, 1), "
-            f"got {x.shape} and {y.shape}"
+class _Loop:
+    """What stays the same from step to step."""
+
+    def __init__(self, output, saved, run, config, options, engine, report, about):
+        self.output, self.saved, self.about_run = output, saved, run
+        self.config, self.options, self.engine = config, options, engine
+        self.report, self.about_data = report, about
+
+    def run(self, state: State, pairs: Pairs, val_pairs: Pairs) -> None:
+        self.state, self.saved_at = state, time.monotonic()
+        try:
+            while self.state.epoch < self.options.epochs:
+                self.epoch(pairs, val_pairs)
+        except KeyboardInterrupt:
+            self.save()
+            raise
+
+    def epoch(self, pairs, val_pairs):
+        """From wherever self.state stands to the end of its epoch."""
+        options, state = self.options, self.state
+        rng = np.random.default_rng((options.seed, state.epoch))
+        order = rng.permutation(len(pairs))
+        if state.random is not None:
+            rng.bit_generator.state = state.random
+        steps, size = len(pairs) // options.batch_size, options.batch_size
+        batches = (np.sort(order[i * size : (i + 1) * size]) for i in range(state.step, steps))
+        for x, target in prefetched(pairs, batches):
+            self.state = self.step(x, target, rng, steps)
+            if time.monotonic() - self.saved_at > SAVE_EVERY:
+                self.save()
+        self.finish(steps, val_pairs)
+
+    def step(self, x, target, rng, steps) -> State:
+        state, options, engine = self.state, self.options, self.engine
+        x = engine.ops.gaussian_noise(engine.asarray(x), options.noise, rng)
+        lr = options.rate(state.epoch, state.step, steps)
+        try:
+            p, adam, value, tape = step_once(
+                state.params,
+                state.adam,
+                x,
+                engine.asarray(target),
+                self.config,
+                engine.ops,
+                lr,
+                options.l2,
+            )
+        except FloatingPointError as error:
+            raise FloatingPointError(
+                f"train: every value must stay finite, got NaN or infinity in {error} at epoch "
+                f"{state.epoch}, step {state.step}: try a smaller lr; {self.saved} is as it was"
+            ) from None
+        row = {"epoch": state.epoch, "step": state.step, "steps": steps, "loss": value}
+        self.report(row)
+        return state._replace(
+            params=p,
+            adam=adam,
+            moving=params.update_moving(state.moving, tape),
+            step=state.step + 1,
+            random=rng.bit_generator.state,
+            loss=state.loss + value,
         )
-    return x, y
+
+    def finish(self, steps, val_pairs):
+        """Validate, keep the weights if they are the best so far, log, and save."""
+        state, options = self.state, self.options
+        val_loss = evaluate(
+            state.params, state.moving, val_pairs, self.config, self.engine, options
+        )
+        row = {
+            "epoch": state.epoch,
+            "lr": options.rate(state.epoch, steps - 1, steps),
+            "loss": state.loss / steps,
+            "val_loss": val_loss,
+        }
+        best = min((r["val_loss"] for r in state.rows), default=math.inf)
+        done = state._replace(
+            epoch=state.epoch + 1, step=0, random=None, loss=0.0, rows=(*state.rows, row)
+        )
+        # the checkpoint last: killed before it, the epoch's end is done again, to the same bits
+        if val_loss < best or not self.output.exists():
+            on_host = checkpoint.same_arrays(done, self.engine.asnumpy)
+            provenance = _provenance(options, row, self.about_data)
+            weights = Weights(self.config, on_host.params, on_host.moving, provenance)
+            save(self.output, weights, overwrite=True)
+        _write_log(self.output, done.rows)
+        self.state = done
+        self.save()
+        self.report(row)
+
+    def save(self):
+        on_host = checkpoint.same_arrays(self.state, self.engine.asnumpy)
+        checkpoint.save(self.saved, on_host, self.about_run)
+        self.saved_at = time.monotonic()
+
+
+def _start(saved, run, config, options, resume) -> State:
+    """The state of the checkpoint, or a fresh one."""
+    if resume and saved.exists():
+        state, before = checkpoint.load(saved)
+        if differ := checkpoint.differences(before, run):
+            raise ValueError(f"train: to continue, nothing may change, got {'; '.join(differ)}")
+        log.info("continuing %s at epoch %d, step %d", saved, state.epoch, state.step)
+        return state
+    if resume:
+        log.warning("there is no checkpoint %s: starting anew", saved)
+    p, moving = params.initial(config, options.seed)
+    return State(p, moving, optim.adam_start(p), 0, 0, None, 0.0, ())
+
+
+def _open(h5py, path):
+    """The file, opened for reading; errors of HDF5 in one line."""
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"train: the file must exist, got {os.fspath(path)!r}")
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        message = " ".join(str(error).split())
+        raise OSError(f"train: {path} must be a whole HDF5 file ({message})") from None
+
+
+def _held_out_path(data, validation):
+    return data if isinstance(validation, float) else validation
+
+
+def _split(source, data, held_out, validation) -> tuple[Pairs, Pairs]:
+    """Pairs to train on and pairs to validate on."""
+    if not isinstance(validation, float):
+        return Pairs(source, data), Pairs(held_out, validation)
+    if not 0 < validation < 1:
+        raise ValueError(f"train: the validation fraction must be in (0, 1), got {validation}")
+    n = len(Pairs(source, data))
+    edge = n - max(1, round(validation * n))
+    return Pairs(source, data, 0, edge), Pairs(source, data, edge, n)
 
 
 def _provenance(options, row, data):
@@ -173,8 +316,32 @@ def _provenance(options, row, data):
     }
 
 
-def _log(path, rows):
-    with replacing(path) as temporary, open(temporary, "w", newline="") as f:
+def _write_log(output, rows):
+    with (
+        replacing(output.with_suffix(".csv")) as temporary,
+        open(temporary, "w", newline="") as f,
+    ):
         writer = csv.DictWriter(f, rows[0].keys())
         writer.writeheader()
         writer.writerows(rows)
+    if find_spec("matplotlib"):
+        from .plot import loss_curves
+
+        loss_curves(output.with_suffix(".png"), rows)
+
+
+def _finite(array) -> bool:
+    return bool(array_module(array).isfinite(array).all())
+
+
+def _culprit(p, tape, y) -> str:
+    """Name of the first tensor that is not finite, in the order of the forward pass."""
+    for name, array in p.items():
+        if not _finite(array):
+            return name
+    for layer, cache in tape.items():
+        arrays = cache._asdict() if hasattr(cache, "_asdict") else {"y": cache}
+        for role, array in arrays.items():
+            if not _finite(array):
+                return f"{layer} ({role})"
+    return "the output" if not _finite(y) else "the loss"

@@ -44,7 +44,7 @@ def test_moving_statistics_equal_to_the_batch_give_the_batch_result(rng):
     p, moving = params.initial(config, 0, np.float64)
     x = rng.standard_normal((2, 5, 5, 1))
     y, tape = network.forward(p, x, config)
-    params.update_moving(moving, tape, momentum=0)
+    moving = params.update_moving(moving, tape, momentum=0)
     np.testing.assert_allclose(network.forward(p, x, config, moving=moving)[0], y, atol=1e-12)
 
 
@@ -119,7 +119,7 @@ def assert_equal(config, case):
     state = optim.adam_start(p)
     for _ in range(5):
         _, _, g, tape = gradients(p)
-        params.update_moving(moving, tape)
+        moving = params.update_moving(moving, tape)
         p, state = optim.adam(p, g, state, float(case["lr"]))
     for name, a in group("after").items():
         np.testing.assert_allclose(p[name], a, rtol=1e-7, atol=1e-9, err_msg=name)

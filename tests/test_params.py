@@ -42,7 +42,7 @@ def test_moving_variance_is_that_of_the_batch_without_bessels_factor():
     one = np.ones(x.shape[-1], np.float32)
     _, cache = batchnorm(x, one, 0 * one)
     moving = {"bn/mean": fixture["mean"], "bn/var": fixture["var"]}
-    params.update_moving(moving, {"bn": cache}, momentum)
+    moving = params.update_moving(moving, {"bn": cache}, momentum)
     np.testing.assert_allclose(moving["bn/mean"], fixture["mean_after"], rtol=1e-6)
     m = x.size // x.shape[-1]
     fused = moving["bn/var"] + (1 - momentum) * cache.var / (m - 1)

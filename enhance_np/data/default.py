@@ -1,0 +1,24 @@
+"""The training set of those who have none: synthetic scenes, made once."""
+
+from pathlib import Path
+
+from .. import __version__
+from .patches import build
+from .sources import sources
+
+TRAINING, VALIDATION = 1600, 160  # patches: a minute or two on one core
+
+
+def synthetic_pairs(
+    folder: str | Path, type: str, seed: int = 0, progress: bool = False
+) -> tuple[Path, Path]:
+    """(training file, validation file) in `folder`, made there unless they exist.
+
+    type : "intensity" or "blos".  seed : of the patches.  progress : shows a bar.
+    The name holds all that the content depends on, this package's version included.
+    """
+    path = Path(folder) / f"synthetic_{type}_{seed}_{__version__}.h5"
+    held_out = path.with_name(f"{path.stem}_val.h5")
+    if path.exists() and held_out.exists():
+        return path, held_out
+    return build(path, type, sources(type), TRAINING, VALIDATION, seed=seed, progress=progress)
