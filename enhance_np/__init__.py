@@ -23,3 +23,7 @@ def __getattr__(name):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module, attribute = _HOMES[name]
     return getattr(import_module(f".{module}", __name__), attribute)
+
+
+def __dir__():
+    return [*globals(), *__all__]

@@ -1,6 +1,7 @@
 """Files that appear whole or not at all."""
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,13 +11,14 @@ from pathlib import Path
 def replacing(path: str | os.PathLike) -> Iterator[Path]:
     """Yield a temporary name in the folder of `path`, moved onto `path` if all went well.
 
-    os.replace is atomic within a file system: readers see the old file or the new one, and
-    an error or Ctrl-C leaves neither a part nor the temporary file. The data are on the disk
-    before the name is, so a power cut cannot leave an empty file under it. After a kill the
-    temporary file stays, and the next one overwrites it: its name does not change.
+    The caller creates the file. os.replace is atomic within a file system: readers see the old
+    file or the new one, and an error or Ctrl-C leaves neither a part nor the temporary file;
+    only kill -9 leaves that, as .part.*. The data are on the disk before the name is, so a
+    power cut cannot leave an empty file under it.
     """
     path = Path(os.path.realpath(path))  # through a link: replace what it points to
-    temporary = path.with_name(f".part.{path.name}")
+    # a name of its own, as two processes may write to one path; its end may mean .gz
+    temporary = path.with_name(f".part.{secrets.token_hex(4)}.{path.name[-40:]}")
     try:
         yield temporary
         with open(temporary, "rb+") as written:
@@ -24,3 +26,9 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: str | os.PathLike, content: bytes) -> None:
+    """Write a file, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)

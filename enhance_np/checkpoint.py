@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ._array import Array
-from ._atomic import replacing
+from ._atomic import write_bytes
 from .optim import AdamState
 
 GROUPS = ("params", "moving", "m", "v")
@@ -43,8 +43,7 @@ def save(path: str | os.PathLike, state: State, run: dict) -> None:
                 file[f"{group}/{name}"] = array
         # a dataset, not an attribute: those end at 64 kB
         file["state"] = json.dumps({"run": run, "numbers": numbers})
-    with replacing(path) as temporary:
-        temporary.write_bytes(image.getbuffer())
+    write_bytes(path, image.getbuffer())
 
 
 def load(path: str | os.PathLike) -> tuple[State, dict]:

@@ -8,8 +8,11 @@ import logging
 import sys
 
 from . import __version__
+from .config import ACTIVATIONS, DEVICES, MODELS, TYPES
 
-TYPES = ("intensity", "blos")
+# what the functions below raise, with a message for the user
+EXPECTED = (ValueError, OSError, RuntimeError, ImportError, ArithmeticError, MemoryError)
+FRAMES_ONLY = ("pixel_scale", "norm", "validation_region")  # options of degrade
 
 
 class Parser(argparse.ArgumentParser):
@@ -18,9 +21,14 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
 
+def region(text: str) -> tuple[float, ...]:
+    y0, y1, x0, x1 = map(float, text.split(","))
+    return y0, y1, x0, x1
+
+
 def parser() -> argparse.ArgumentParser:
     common = Parser(add_help=False)
-    common.add_argument("--quiet", action="store_true", help="print errors only")
+    common.add_argument("--quiet", action="store_true", help="no progress, no log")
     top = Parser(
         prog="enhance-np",
         description="Deconvolve and super-resolve SDO/HMI images with a residual network.",
@@ -36,19 +44,22 @@ def parser() -> argparse.ArgumentParser:
     def sizes(made):
         made.add_argument("--depth", type=int, help="residual blocks (default 5)")
         made.add_argument("--filters", type=int, help="channels (default 64)")
-        made.add_argument("--activation", choices=("relu", "elu"), default="relu")
+        made.add_argument("--activation", choices=ACTIVATIONS, default="relu")
         made.add_argument("--refine-filters", type=int, help="channels after the upsampling")
 
     def device(made):
-        made.add_argument("--device", choices=("auto", "cpu", "gpu"), default="auto")
+        made.add_argument("--device", choices=DEVICES, default="auto")
         made.add_argument("--threads", type=int, help="CPU threads (default: all cores)")
 
     add = command("predict", "enhance a FITS image: twice the pixels, the telescope's blur removed")
     add.add_argument("input", help="HMI continuum image or magnetogram, FITS")
     add.add_argument("output", help="FITS file to write")
     add.add_argument("--type", choices=TYPES, help="what the image is (default: read from it)")
-    add.add_argument("--model", choices=("default", "small"), default="default")
+    add.add_argument("--model", choices=MODELS, default="default")
     add.add_argument("--weights", help="weights file, instead of those that ship")
+    add.add_argument(
+        "--activation", choices=ACTIVATIONS, help="of a --weights file that does not say"
+    )
     add.add_argument(
         "--norm",
         default="quiet-sun",
@@ -71,20 +82,51 @@ def parser() -> argparse.ArgumentParser:
     add.add_argument("--seed", type=int, default=0)
 
     add = command("degrade", "make training pairs: scenes as HMI and as a 28 cm telescope see them")
+    add.add_argument(
+        "sim",
+        nargs="*",
+        metavar="SIM",
+        help="frames of a simulation, .npy or FITS, (h, w) or (t, h, w) (default: synthetic)",
+    )
     add.add_argument("--type", choices=TYPES, default="intensity")
     add.add_argument("--out", required=True, help="HDF5 file to write; <out>_val.h5 beside it")
-    add.add_argument("--fields", help="folder of high-resolution fields (default: synthetic only)")
+    add.add_argument("--fields", help="without SIM: folder of real fields beside synthetic scenes")
     add.add_argument("--count", type=int, default=4800, help="training patches (default 4800)")
-    add.add_argument("--validation", type=int, default=480, help="validation patches")
+    add.add_argument("--validation", type=int, default=480, help="validation patches (default 480)")
     add.add_argument("--patch", type=int, default=50, help="low-resolution pixels on a side")
     add.add_argument("--seed", type=int, default=0)
+    add.add_argument(
+        "--psf",
+        default="modified",
+        help="HMI's: modified (default), wachter, airy or a FITS image (that one with SIM only)",
+    )
+    add.add_argument("--psf-scale", type=float, help="arcsec per pixel of --psf (default: CDELT)")
+    add.add_argument(
+        "--support", type=float, default=12.0, help="half-width of PSFs in arcsec (12)"
+    )
+    add.add_argument("--aperture", type=float, default=0.14, help="metres, HMI's (0.14)")
+    add.add_argument("--target-aperture", type=float, default=0.28, help="metres (0.28)")
+    add.add_argument("--wavelength", type=float, default=6173.0, help="angstrom (6173)")
+    add.add_argument("--hmi-scale", type=float, default=0.504302, help="arcsec/pixel (0.504302)")
+    add.add_argument(
+        "--pixel-scale", type=float, help="arcsec per pixel of SIM (default: CDELT, else 0.0662)"
+    )
+    add.add_argument(
+        "--norm", help="SIM's intensity that becomes 1: mean (default), quiet-sun or a number"
+    )
+    add.add_argument(
+        "--validation-region",
+        type=region,
+        metavar="Y0,Y1,X0,X1",
+        help="part of SIM kept for validation, in fractions (default: last quarter of longer side)",
+    )
 
     add = command("train", "train a network; without --data, a small one on synthetic scenes")
     add.add_argument("--data", help="HDF5 with imHMI (n,h,w,1) and imSST (n,2h,2w,1), Ic or kG")
     add.add_argument(
         "--validation",
         type=_fraction_or_path,
-        help="such a file, or the fraction of --data to hold out (default 0.1)",
+        help="such a file, or the fraction of --data to hold out (default: DATA_val.h5, or 0.1)",
     )
     add.add_argument(
         "--output", help="weights file (default runs/TYPE.h5); log and checkpoint beside it"
@@ -119,10 +161,14 @@ def main(arguments: list[str] | None = None) -> None:
             set_threads(options.threads)
         sys.exit(options.run(options))
     except KeyboardInterrupt:
-        sys.exit(f"enhance-np {options.command}: interrupted")
-    except (ValueError, OSError, RuntimeError, ImportError, ArithmeticError, MemoryError) as error:
+        print(f"enhance-np {options.command}: interrupted", file=sys.stderr)
+        sys.exit(130)
+    except EXPECTED as error:
         message = " ".join(str(error).split()) or type(error).__name__
         sys.exit(f"enhance-np {options.command}: {message}")
+    except Exception as error:
+        message = " ".join(f"{type(error).__name__} {error}".split())
+        sys.exit(f"enhance-np {options.command}: a fault of the program, please report: {message}")
 
 
 def predict(options) -> None:
@@ -135,6 +181,7 @@ def predict(options) -> None:
             type=options.type,
             model=options.model,
             weights=options.weights,
+            activation=options.activation,
             norm=options.norm,
             device=options.device,
             ext=int(options.ext) if (options.ext or "").isdecimal() else options.ext,
@@ -172,19 +219,37 @@ def gradcheck(options) -> int:
 
 
 def degrade(options) -> None:
-    from .data.patches import build
+    from .data import patches, simulation
+    from .data.degrade import Optics
     from .data.sources import sources
 
-    build(
-        options.out,
-        options.type,
-        sources(options.type, options.fields),
-        options.count,
-        options.validation,
-        patch=options.patch,
-        seed=options.seed,
-        progress=_progress(options),
+    optics = Optics.named(
+        options.psf,
+        options.psf_scale,
+        support=options.support,
+        aperture=options.aperture,
+        target_aperture=options.target_aperture,
+        wavelength=options.wavelength / 1e10,  # exact for the default, unlike * 1e-10
+        hmi_scale=options.hmi_scale,
     )
+    size = {
+        "n_train": options.count,
+        "n_val": options.validation,
+        "patch": options.patch,
+        "seed": options.seed,
+        "optics": optics,
+        "progress": _progress(options),
+    }
+    frames_only = {name: getattr(options, name) for name in FRAMES_ONLY}
+    if options.sim:
+        if options.fields is not None:
+            raise ValueError("degrade: needs SIM or --fields, got both")
+        simulation.build(options.out, options.type, options.sim, **frames_only, **size)
+        return
+    for name, value in frames_only.items():
+        if value is not None:
+            raise ValueError(f"degrade: --{name.replace('_', '-')} needs SIM, got none")
+    patches.build(options.out, options.type, sources(options.type, options.fields), **size)
 
 
 def train(options) -> None:
@@ -228,7 +293,7 @@ def train(options) -> None:
             _config(options, DEFAULT if options.data else SMALL),
             settings,
             select(options.device),
-            validation=0.1 if validation is None else validation,
+            validation=validation,
             resume=options.resume,
             overwrite=options.overwrite,
             report=_training_report(bar, settings.epochs),

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+TYPES = ("intensity", "blos")  # what an image is: continuum, or line-of-sight field
+MODELS = ("default", "small")  # what ships for each type
+DEVICES = ("auto", "cpu", "gpu")
 ACTIVATIONS = ("relu", "elu")
 
 

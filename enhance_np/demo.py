@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from . import fits
+from ._atomic import write_bytes
 from .pipeline import enhance_file
 from .training import NOISE
 
@@ -53,16 +54,15 @@ def make(folder: str | Path, device: str = "auto", progress=lambda done, total: 
         overwrite=True,
         progress=progress,
     )
-    side_by_side(
-        folder / "demo.png",
+    png = side_by_side(
         result.input,
         result.output,
         "intensity",
         units="Ic",
         header=header,
         truth=truth,
-        overwrite=True,
     )
+    write_bytes(folder / "demo.png", png)
     bicubic = zoom(low, 2, order=3, mode="nearest", grid_mode=True)
     quiet = truth > 0.75  # granules and lanes, neither umbra nor penumbra
     quiet_low = low > 0.9

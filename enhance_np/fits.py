@@ -3,6 +3,7 @@
 astropy is imported where it is used, so that importing this module costs nothing.
 """
 
+import logging
 import os
 import re
 import warnings
@@ -12,11 +13,12 @@ import numpy as np
 
 from ._atomic import replacing
 
-TYPES = ("intensity", "blos")
+log = logging.getLogger(__name__)
 
 # BUNIT, in lower case without blanks. JSOC writes "DN/s", "Gauss", "Mx/cm^2".
 _INTENSITY_UNITS = {"dn", "dn/s", "dns", "counts", "count", "ct", "ct/s"}
 _GAUSS = {"gauss", "g", "mx/cm^2", "mx/cm2", "mx/cm**2", "mxcm^-2", "mxcm**-2", "mxcm-2"}
+LARGEST_FIELD = 6000.0  # G; HMI's algorithm saturates below it
 _OTHER_FIELD_UNITS = {"kg", "kgauss", "mt", "t", "tesla"}
 
 
@@ -26,7 +28,6 @@ class Frame(NamedTuple):
     data: np.ndarray  # (H, W) native float32, in `unit`; NaN where a pixel is not valid
     header: Any  # astropy.io.fits.Header, a copy, without BSCALE and BZERO: they are applied
     path: str
-    extension: int  # index of the HDU the image stands in
 
     @property
     def unit(self) -> str:
@@ -50,17 +51,21 @@ def read(path: str | os.PathLike, ext: int | str | None = None) -> Frame:
     path = os.fspath(path)
     if not os.path.exists(path):
         raise FileNotFoundError(f"read: the file must exist, got path={path!r}")
-    if os.path.isdir(path):
-        raise IsADirectoryError(f"read: needs a file, got the folder path={path!r}")
+    if not os.path.isfile(path):
+        kind = "the folder" if os.path.isdir(path) else "no regular file at"
+        raise OSError(f"read: needs a file, got {kind} path={path!r}")
     try:
         # The archives hold harmless faults (BLANK in a float image, a missing last block of
         # padding) that astropy warns of and reads well. What it cannot read, it raises.
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             with fits.open(path, memmap=False) as hdus:
-                index, hdu = _image_hdu(hdus, ext, path)
+                hdu = _image_hdu(hdus, ext, path)
                 data = np.array(hdu.data, np.float32)  # before the header: this scales both
                 header = hdu.header.copy()
+                # a card that cannot be written again is better found before the work
+                fits.PrimaryHDU(None, header).verify("silentfix+ignore")
+                header.tostring()
     except _NoImageError as error:
         raise ValueError(str(error)) from None
     except Exception as error:  # astropy raises many kinds for a damaged file
@@ -74,7 +79,7 @@ def read(path: str | os.PathLike, ext: int | str | None = None) -> Frame:
     data[~np.isfinite(data)] = np.nan
     if np.isnan(data).all():
         raise ValueError(f"read: needs one valid pixel or more, got only NaN in {path!r}")
-    return Frame(data, header, path, index)
+    return Frame(data, header, path)
 
 
 class _NoImageError(Exception):
@@ -82,7 +87,7 @@ class _NoImageError(Exception):
 
 
 def _image_hdu(hdus, ext: int | str | None, path: str):
-    """Index and HDU of the image; from the header alone, so that no other HDU is unpacked."""
+    """HDU of the image; from the header alone, so that no other HDU is unpacked."""
     if ext is not None:
         try:
             candidates = [hdus.index_of(ext)]
@@ -98,7 +103,7 @@ def _image_hdu(hdus, ext: int | str | None, path: str):
         hdu = hdus[index]
         shape = hdu.shape if hdu.is_image else ()
         if len(shape) == 2 and min(shape) > 0:
-            return index, hdu
+            return hdu
         seen.append(str(shape) if hdu.is_image else type(hdu).__name__)
     raise _NoImageError(f"read: needs an HDU with a 2-D image, got {', '.join(seen)} in {path!r}")
 
@@ -106,11 +111,12 @@ def _image_hdu(hdus, ext: int | str | None, path: str):
 def detect_type(frame: Frame) -> str | None:
     """What the file says it holds: "intensity", "blos" (line-of-sight field in G) or None.
 
-    Asked in this order: CONTENT, BUNIT, the values. By value, a magnetogram has both signs
-    and a mean well inside its spread, an intensity has no negative pixel and a spread well
-    below its mean. A Dopplergram has
-    both signs too and a SHARP calls everything "HMI observable": a wrong guess from values is
-    possible, so the caller raises when this and --type disagree, and when both are missing.
+    CONTENT and BUNIT are asked, and if both are silent, the values. By value, an intensity
+    has no negative pixel, a spread well below its mean, and lies about 1 (Ic) or above what a
+    field in G can reach (DN/s); a magnetogram has both signs and a mean well inside its
+    spread. A Dopplergram has both signs too, and a SHARP calls everything "HMI observable".
+
+    None: the file does not tell, or CONTENT and BUNIT contradict each other; ask the user.
     Raises ValueError for a field in tesla or kilogauss, which would be divided by 1000 as if
     it were in G.
     """
@@ -121,23 +127,22 @@ def detect_type(frame: Frame) -> str | None:
             f"detect_type: a magnetogram must be in gauss, got BUNIT={frame.unit!r} "
             f"in {frame.path!r}"
         )
-    if "MAGNETOGRAM" in content:
-        return "blos"
-    if "INTENSITY" in content:
-        return "intensity"
     if any(word in content for word in ("DOPPLER", "WIDTH", "DEPTH")):
         return None
-    if unit in _GAUSS:
-        return "blos"
-    if unit in _INTENSITY_UNITS:
-        return "intensity"
-    if unit:
-        return None
+    said = {
+        name
+        for name, words in (("blos", "MAGNETOGRAM"), ("intensity", "INTENSITY"))
+        if words in content
+    } | {
+        name for name, units in (("blos", _GAUSS), ("intensity", _INTENSITY_UNITS)) if unit in units
+    }
+    if said or unit:
+        return said.pop() if len(said) == 1 else None
     values = frame.data[np.isfinite(frame.data)].astype(np.float64)
     lit = values[values > 0]
-    # a field of one sign alone, as in a pore, spreads over more than its mean
     if values.min() >= 0 and lit.size and lit.std() < 0.6 * lit.mean():
-        return "intensity"
+        level = np.median(lit)
+        return "intensity" if 0.1 < level < 2 or level > LARGEST_FIELD else None
     rarer_sign = min((values < 0).mean(), (values > 0).mean())
     if rarer_sign > 0.05 and abs(values.mean()) < 0.5 * values.std():
         return "blos"
@@ -220,6 +225,20 @@ def _scale_wcs(header, alternate: str, factor: int) -> None:
             header[cd] = _number(header, cd, 0.0) / factor
 
 
+def warn_of_scale(frame: Frame) -> None:
+    """Log a warning if the pixels are not HMI's 0.504 arcsec: the network knows no others."""
+    scale, unit = _value(frame.header, "CDELT1"), str(_value(frame.header, "CUNIT1") or "")
+    if unit.lower() not in ("arcsec", "arcsecond") or not isinstance(scale, int | float):
+        return
+    if not 0.45 < abs(scale) < 0.56:
+        log.warning(
+            "%s has pixels of %.3g arcsec, the network was trained on HMI's 0.504: "
+            "do not trust the result",
+            frame.path,
+            abs(scale),
+        )
+
+
 def check_output(
     path: str | os.PathLike, overwrite: bool = False, input: str | os.PathLike | None = None
 ) -> None:
@@ -230,6 +249,8 @@ def check_output(
     """
     path = os.fspath(path)
     folder = os.path.dirname(os.path.realpath(path))
+    if not os.path.basename(path):
+        raise OSError(f"check_output: needs the name of a file, got path={path!r}")
     if input is not None and os.path.realpath(path) == os.path.realpath(input):
         raise OSError(f"check_output: the output must not be the input, got path={path!r}")
     if os.path.exists(path) and not os.path.isfile(path):

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from enhance_np.fits import TYPES
+from .config import TYPES
 
 GAUSS_PER_KILOGAUSS = 1000.0
 
@@ -60,7 +60,7 @@ def norm_value(data: np.ndarray, norm: str | float, type: str) -> float:
     if type == "blos":
         return GAUSS_PER_KILOGAUSS
     if norm == "quiet-sun":
-        level = quiet_sun_level(data)
+        level = _positive(quiet_sun_level(data), norm)
     elif norm == "max":
         level = _positive(np.nanmax(data), norm)
     elif norm == "none":
@@ -73,7 +73,9 @@ def _positive(level, norm) -> float:
         level = float(level)
     except (TypeError, ValueError):
         level = math.nan
-    if not 0 < level < math.inf:  # False for NaN
+    with np.errstate(all="ignore"):
+        rounded = np.float32(level)  # what the output is multiplied by
+    if not 0 < rounded < math.inf:  # False for NaN
         raise ValueError(
             f"norm_value: norm must be quiet-sun, max, none or a level > 0, got norm={norm!r}"
             + (f" with maximum {level}" if norm == "max" else "")

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import __version__, engine, fits, models
+from . import __version__, engine, fits, models, normalise
+from ._atomic import replacing
 from .engine.predict import enhance
 from .weights import load
 
@@ -30,6 +31,7 @@ def enhance_file(
     type: str | None = None,
     model: str = "default",
     weights: str | os.PathLike | None = None,
+    activation: str | None = None,
     norm: str | float = "quiet-sun",
     device: str = "auto",
     ext: int | str | None = None,
@@ -42,9 +44,11 @@ def enhance_file(
 
     type : "intensity" or "blos"; None reads it from the file.
     weights : a file; None takes those that ship for the type and `model` (default, small).
+    activation : of weights that do not say, see weights.load.
     norm, device, tile : as in engine.predict.predict.  ext : HDU to read.
     plot : PNG to draw beside it.  progress : called with (tiles done, tiles in all).
-    Both files appear whole or not at all, and existing ones only go with `overwrite`.
+    Each file appears whole or not at all, the plot only with the output, and existing ones only
+    go with `overwrite`.
 
     Raises ValueError for what the input does not hold, OSError for files that cannot be read
     or written, RuntimeError for a device that is not there. Every output is checked before
@@ -60,10 +64,11 @@ def enhance_file(
             raise OSError(f"predict: the plot must not be the output, got {os.fspath(plot)!r}")
     frame = fits.read(source, ext)
     type = _type(frame, type)
+    fits.warn_of_scale(frame)
     path = models.path(type, model) if weights is None else Path(weights)
-    loaded = load(path)
+    loaded = load(path, activation)
     chosen = engine.select(device)
-    output, value = enhance(frame.data, type, loaded, norm, chosen, tile, progress)
+    value = normalise.norm_value(frame.data, norm, type)
     header = fits.enhanced_header(
         frame.header,
         version=__version__,
@@ -72,19 +77,16 @@ def enhance_file(
         type=type,
         norm=value,
     )
-    fits.write(target, output, header, overwrite)
-    if plot is not None:
-        side_by_side(
-            plot,
-            frame.data,
-            output,
-            type,
-            units=frame.unit,
-            header=frame.header,
-            overwrite=overwrite,
-        )
+    output = enhance(frame.data, type, loaded, value, chosen, tile, progress)
+    if plot is None:
+        fits.write(target, output, header, overwrite)
+    else:
+        png = side_by_side(frame.data, output, type, units=frame.unit, header=frame.header)
+        with replacing(plot) as temporary:
+            temporary.write_bytes(png)
+            fits.write(target, output, header, overwrite)
     log.info(
-        "%s: %s, %d x %d -> %d x %d, divided by %.6g%s, on the %s (%s)",
+        "%s: %s, %d x %d -> %d x %d, divided by %.6g%s, on the %s",
         os.fspath(target),
         type,
         *frame.data.shape,
@@ -92,7 +94,6 @@ def enhance_file(
         value,
         f" {frame.unit}" if frame.unit else "",
         chosen.name.upper(),
-        chosen.reason,
     )
     return Result(frame.data, output, type, value)
 
@@ -101,8 +102,8 @@ def _type(frame: fits.Frame, asked: str | None) -> str:
     found = fits.detect_type(frame)
     if asked is None and found is None:
         raise ValueError(
-            f"predict: the file must tell its type, or --type intensity or blos be given, "
-            f"got neither for {frame.path!r}"
+            f"predict: the file must tell its type without contradiction, or --type intensity "
+            f"or blos be given, got neither for {frame.path!r}"
         )
     if asked is not None and found is not None and asked != found:
         raise ValueError(

@@ -4,12 +4,11 @@ matplotlib is an extra and imported where it is used. Figures are made with its 
 FigureCanvasAgg, not pyplot: no window, no global state, no change to the user's settings.
 """
 
-import os
+import io
 
 import numpy as np
 
-from . import fits
-from ._atomic import replacing
+from .config import TYPES
 
 GAUSS_LIMIT = 1500.0  # stronger fields are clipped: plage would be invisible beside umbrae
 _ANGLES = {"arcsec": "arcsec", "deg": "deg", "degree": "deg"}  # CUNIT as found: as drawn
@@ -27,7 +26,6 @@ def require_matplotlib() -> None:
 
 
 def side_by_side(
-    path: str | os.PathLike,
     input: np.ndarray,
     output: np.ndarray,
     type: str,
@@ -35,9 +33,8 @@ def side_by_side(
     units: str = "",
     header=None,
     truth: np.ndarray | None = None,
-    overwrite: bool = False,
-) -> None:
-    """Write a PNG of input and output: the whole image above, its richest part zoomed below.
+) -> bytes:
+    """A PNG of input and output: the whole image above, its richest part zoomed below.
 
     input : (H, W); output, truth : (k H, k W), all in `units`, NaN off the limb.
     type : "intensity" (stretch from percentiles 0.1 to 99.9 of all images) or "blos"
@@ -47,8 +44,7 @@ def side_by_side(
         is stored: with CROTA2 = 180, as JSOC serves it, solar north is down.
     truth : adds two panels, the truth and output - truth, with the rms of the latter.
 
-    Raises ValueError if the shapes disagree, ImportError without matplotlib, OSError as
-    `fits.check_output`. The file appears whole or not at all.
+    Raises ValueError if the shapes disagree, ImportError without matplotlib.
     """
     h, w = input.shape
     k = output.shape[0] // h
@@ -57,14 +53,13 @@ def side_by_side(
             f"side_by_side: output must be k times the size of input, got "
             f"{output.shape} and {input.shape}"
         )
-    if type not in fits.TYPES:
-        raise ValueError(f"side_by_side: type must be one of {fits.TYPES}, got type={type!r}")
+    if type not in TYPES:
+        raise ValueError(f"side_by_side: type must be one of {TYPES}, got type={type!r}")
     if truth is not None and truth.shape != output.shape:
         raise ValueError(
             f"side_by_side: truth must be of the size of output, got "
             f"{truth.shape} and {output.shape}"
         )
-    fits.check_output(path, overwrite)
     require_matplotlib()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -74,7 +69,7 @@ def side_by_side(
     if truth is not None:
         error = output - truth
         rms = np.sqrt(np.nanmean(np.square(error, dtype=np.float64)))
-        title = f"enhanced - truth, rms {rms:.3g} {units}".rstrip()
+        title = f"enhanced - truth, rms {rms:.3g}"
         panels += [("truth", truth, limits), (title, error, _about_zero([error]))]
 
     dx, dy, axis_unit = _pixel_scale(header)
@@ -83,6 +78,7 @@ def side_by_side(
     FigureCanvasAgg(figure)
     axes = figure.subplots(2, len(panels), height_ratios=(height, 4.5))
     quantity = {"intensity": "intensity", "blos": "line-of-sight field"}[type]
+    units = units.replace("$", r"\$")  # else matplotlib reads a formula
     bar = {"label": f"{quantity} [{units}]" if units else quantity, "extend": "both"}
     box = _richest_box(input)
     shown = []
@@ -95,8 +91,7 @@ def side_by_side(
     figure.colorbar(shown[0], ax=axes[:, :3], **bar)  # input, enhanced and truth share it
     if truth is not None:
         figure.colorbar(shown[3], ax=axes[:, 3], **bar)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", bbox_inches="tight")
+    return _png(figure, bbox_inches="tight")
 
 
 def _draw(column, image: np.ndarray, k: int, box, pixel, style: dict):
@@ -159,7 +154,7 @@ def _richest_box(image: np.ndarray) -> tuple[int, int, int]:
     """
     h, w = image.shape
     side = min(h, w, int(np.clip(max(h, w) / 5, 16, 100)))
-    block = max(side // 16, 1)
+    block = max(side // 16, 1)  # never more than h or w, as side is not
     small = _block_mean(image, block)
     n = side // block
     best, best_structure = ((h - side) // 2, (w - side) // 2, side), -1.0
@@ -178,11 +173,11 @@ def _block_mean(image: np.ndarray, block: int) -> np.ndarray:
     return image[: h * block, : w * block].reshape(h, block, w, block).mean(axis=(1, 3))
 
 
-def loss_curves(path: str | os.PathLike, rows) -> None:
-    """Write a PNG of training and validation loss against the epoch, on a logarithmic axis.
+def loss_curves(rows) -> bytes:
+    """A PNG of training and validation loss against the epoch, on a logarithmic axis.
 
     rows : of the training log, with "epoch", "loss" and "val_loss".
-    Raises ImportError without matplotlib. The file appears whole or not at all.
+    Raises ImportError without matplotlib.
     """
     require_matplotlib()
     from matplotlib.figure import Figure
@@ -196,5 +191,10 @@ def loss_curves(path: str | os.PathLike, rows) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel="epoch", ylabel="mean squared error")
     axes.legend()
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png")
+    return _png(figure)
+
+
+def _png(figure, **options) -> bytes:
+    image = io.BytesIO()
+    figure.savefig(image, format="png", **options)
+    return image.getvalue()

@@ -5,6 +5,7 @@ matplotlib is installed) and `name.checkpoint.h5` (everything needed to go on).
 """
 
 import csv
+import io
 import logging
 import math
 import os
@@ -18,12 +19,12 @@ import numpy as np
 
 from . import __version__, checkpoint, loss, network, optim, params
 from ._array import array_module
-from ._atomic import replacing
+from ._atomic import write_bytes
 from .checkpoint import State
 from .config import NetworkConfig
 from .data.batches import Pairs, prefetched
 from .engine import Engine
-from .weights import Weights, save
+from .weights import Weights, check_name, save
 
 NOISE = {"intensity": 1e-3, "blos": 1e-2}  # Ic and kG; the paper, section 3.3
 L2 = {"intensity": 1e-6, "blos": 1e-5}
@@ -90,7 +91,7 @@ def train(
     options: TrainOptions,
     engine: Engine,
     *,
-    validation: str | os.PathLike | float = 0.1,
+    validation: str | os.PathLike | float | None = None,
     resume: bool = False,
     overwrite: bool = False,
     report: Callable[[dict], None] = lambda row: None,
@@ -99,7 +100,9 @@ def train(
 
     data : HDF5 file with imHMI (n, h, w, 1) and imSST (n, 2h, 2w, 1), in Ic or kG.
     output : weights file, see the top of this module for what stands beside it.
-    validation : such a file too, or the fraction of `data`, at its end, to hold out.
+    validation : such a file too, or the fraction of `data`, at its end, to hold out; None takes
+    <data>_val.h5 if there is one, as `degrade` writes, else 0.1. Patches of one scene on both
+    sides make a fraction look better than it is.
     resume : go on from the checkpoint, with the bits that one run would have had; without a
     checkpoint start anew, and say so.  overwrite : replace the files of an earlier run.
     report : called with {"epoch", "step", "steps", "loss"} at every step, and with the log's row
@@ -114,11 +117,22 @@ def train(
     import h5py
 
     options = options.resolved()
-    output = Path(output)
+    output = check_name(output)
+    if not output.parent.is_dir():
+        raise FileNotFoundError(f"train: the folder must exist, got {os.fspath(output)!r}")
     saved = output.with_suffix(".checkpoint.h5")
-    if not resume and not overwrite and (output.exists() or saved.exists()):
-        raise FileExistsError(f"train: {output} must not exist: continue that run, or overwrite it")
+    files = (output, saved, output.with_suffix(".csv"), output.with_suffix(".png"))
+    if not resume and not overwrite and (there := [str(f) for f in files if f.exists()]):
+        raise FileExistsError(
+            f"train: {', '.join(there)} must not exist: continue that run, or overwrite it"
+        )
+    if validation is None:
+        beside = Path(data).with_name(f"{Path(data).stem}_val.h5")
+        validation = beside if beside.exists() else 0.1
     with _open(h5py, data) as source, _open(h5py, _held_out_path(data, validation)) as held_out:
+        for path, file in ((data, source), (validation, held_out)):
+            if (made_for := file.attrs.get("type", options.type)) != options.type:
+                raise ValueError(f"train: {path} must be of {options.type}, got {made_for}")
         pairs, val_pairs = _split(source, data, held_out, validation)
         if len(pairs) < options.batch_size:
             raise ValueError(
@@ -317,17 +331,15 @@ def _provenance(options, row, data):
 
 
 def _write_log(output, rows):
-    with (
-        replacing(output.with_suffix(".csv")) as temporary,
-        open(temporary, "w", newline="") as f,
-    ):
-        writer = csv.DictWriter(f, rows[0].keys())
-        writer.writeheader()
-        writer.writerows(rows)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, rows[0].keys())
+    writer.writeheader()
+    writer.writerows(rows)
+    write_bytes(output.with_suffix(".csv"), text.getvalue().encode())
     if find_spec("matplotlib"):
         from .plot import loss_curves
 
-        loss_curves(output.with_suffix(".png"), rows)
+        write_bytes(output.with_suffix(".png"), loss_curves(rows))
 
 
 def _finite(array) -> bool:

@@ -12,6 +12,7 @@ Keras counts layers per session, so a file may start at `conv2d` (0), `conv2d_1`
 
 import io
 import json
+import logging
 import os
 import re
 from dataclasses import dataclass, field
@@ -20,8 +21,9 @@ from pathlib import Path
 import numpy as np
 
 from ._array import Array
-from ._atomic import replacing
+from ._atomic import write_bytes
 from .config import NetworkConfig
+from .layers.batchnorm import EPS
 from .params import layers, shapes
 
 OWN_ATTRIBUTE = "enhance_np"  # JSON: what HDF5 written by Keras has no place for
@@ -33,7 +35,7 @@ TENSORS = {
     "conv": {"kernel": "w", "bias": "b"},
     "bn": {"gamma": "gamma", "beta": "beta", "moving_mean": "mean", "moving_variance": "var"},
 }
-EPS = 1e-3  # of batch norm: the network is defined with it, see layers.batchnorm
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,27 +54,26 @@ class Weights:
     provenance: dict[str, str | int | float] = field(default_factory=dict)
 
 
-def load(path: str | os.PathLike) -> Weights:
+def load(path: str | os.PathLike, activation: str | None = None) -> Weights:
     """Weights of the HDF5 file `path`, written by Keras or by `save`.
 
     depth, filters and refine_filters follow from the number and shapes of the layers
     (refine_filters is None where it equals filters). The activation is read from our own
-    attribute, else from the `model_config` of a full model, else taken to be "relu": a
-    weights-only file of Keras does not say. For one of an elu network:
-    `replace(w, config=replace(w.config, activation="elu"))`, with dataclasses.replace.
+    attribute, else from the `model_config` of a full model. A weights-only file of Keras does
+    not say: then it is `activation`, and without that "relu", with a warning.
 
     Raises FileNotFoundError; OSError if the file is truncated, damaged or not HDF5;
     ValueError if it holds anything but this network, complete and finite. Each is one line
     that names the file, and the tensor if there is one.
     """
-    import h5py  # only here and in save: reading .npz or training needs no HDF5
+    import h5py  # where it is used, so that importing this module is cheap
 
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"load: {path}: there is no such file")
     try:
         with h5py.File(path, "r") as file:
-            return _read(file)
+            return _read(file, activation)
     except ValueError as error:
         raise ValueError(f"load: {path}: {_one_line(error)}") from None
     except (OSError, LookupError, TypeError, AttributeError, RuntimeError) as error:
@@ -94,9 +95,7 @@ def save(path: str | os.PathLike, weights: Weights, overwrite: bool = False) -> 
     """
     import h5py
 
-    path = Path(path)
-    if path.suffix != ".h5" or path.name.endswith(".weights.h5"):
-        raise ValueError(f"save: path must end in .h5, and not in .weights.h5, got {path}")
+    path = check_name(path)
     if path.exists() and not overwrite:
         raise FileExistsError(f"save: {path}: exists already, overwrite=True replaces it")
     for key, value in weights.provenance.items():
@@ -116,10 +115,17 @@ def save(path: str | os.PathLike, weights: Weights, overwrite: bool = False) -> 
     with h5py.File(image, "w") as file:
         _write(file, weights, tensors)
     try:
-        with replacing(path) as temporary:
-            temporary.write_bytes(image.getbuffer())
+        write_bytes(path, image.getbuffer())
     except OSError as error:
         raise OSError(f"save: {path}: cannot be written ({error.strerror})") from None
+
+
+def check_name(path: str | os.PathLike) -> Path:
+    """`path`, if Keras would read a file of that name as `save` writes it, else ValueError."""
+    path = Path(path)
+    if path.suffix != ".h5" or path.name.endswith(".weights.h5"):
+        raise ValueError(f"save: path must end in .h5, and not in .weights.h5, got {path}")
+    return path
 
 
 def _write(file, weights: Weights, tensors: dict[str, Array]) -> None:
@@ -143,7 +149,7 @@ def _write(file, weights: Weights, tensors: dict[str, Array]) -> None:
     )
 
 
-def _read(file) -> Weights:
+def _read(file, activation: str | None) -> Weights:
     """Errors carry no prefix here: `load` adds the name of the file."""
     found = {"conv": {}, "bn": {}}  # kind -> (number, layer) -> Keras's tensor name -> data
     for layer, tensor, data in _tensors(file):
@@ -162,7 +168,12 @@ def _read(file) -> Weights:
         kind: [(layer, tensors) for (_, layer), tensors in sorted(numbered.items())]
         for kind, numbered in found.items()
     }
-    activation, provenance = _activation_and_provenance(file)
+    stored, provenance = _activation_and_provenance(file)
+    if stored is None and activation is None:
+        log.warning("%s does not say its activation: relu is assumed", file.filename)
+    elif None not in (stored, activation) and stored != activation:
+        raise ValueError(f"activation: expected {activation}, found {stored}")
+    activation = stored or activation or "relu"
     config = NetworkConfig(activation=activation, **_sizes(stacks["conv"], stacks["bn"]))
     values = {}
     for kind, name, shape in layers(config):
@@ -173,6 +184,8 @@ def _read(file) -> Weights:
                 raise ValueError(f"{label}: missing")
             expected = shape if role == "kernel" else shape[-1:]
             values[f"{name}/{ours}"] = _checked(label, tensors[role], expected)
+            if ours == "var" and values[f"{name}/{ours}"].min() < 0:
+                raise ValueError(f"{label}: expected a variance, found a negative value")
     params, moving = ({name: values[name] for name in group} for group in shapes(config))
     return Weights(config, params, moving, provenance)
 
@@ -227,13 +240,15 @@ def _sizes(convs: list, bns: list) -> dict[str, int | None]:
     }
 
 
-def _activation_and_provenance(file) -> tuple[str, dict]:
-    """What the attributes of the file say; see `load`."""
+def _activation_and_provenance(file) -> tuple[str | None, dict]:
+    """What the attributes of the file say, None if they are silent; see `load`."""
     if OWN_ATTRIBUTE in file.attrs:
         own = json.loads(_text(file.attrs[OWN_ATTRIBUTE]))
+        if not isinstance(own, dict) or not isinstance(own.get("provenance"), dict):
+            raise ValueError(f"attribute {OWN_ATTRIBUTE}: expected activation and provenance")
         return own["activation"], own["provenance"]
     if "model_config" not in file.attrs:
-        return "relu", {}
+        return None, {}
     activations = set()
     for layer in json.loads(_text(file.attrs["model_config"]))["config"]["layers"]:
         settings = layer["config"]

@@ -242,6 +242,43 @@ def test_continue_refuses_other_data_and_another_network(files, tmp_path):
         )
 
 
+def test_files_of_others_are_not_overwritten(files):
+    log = files[2].with_suffix(".csv")
+    log.write_text("mine")
+    with pytest.raises(FileExistsError, match="w.csv must not exist"):
+        train(files)
+    assert log.read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["w.hdf5", "w.weights.h5", "nowhere/w.h5"])
+def test_refuses_outputs_before_any_work(files, tmp_path, name):
+    started = []
+    with pytest.raises((ValueError, FileNotFoundError)):
+        train((*files[:2], tmp_path / name), report=started.append)
+    assert not started
+
+
+def test_refuses_pairs_of_the_other_type(files):
+    for path in files[:2]:
+        with h5py.File(path, "r+") as f:
+            f.attrs["type"] = "blos"
+        with pytest.raises(ValueError, match="must be of intensity, got blos"):
+            train(files)
+        with h5py.File(path, "r+") as f:
+            f.attrs["type"] = "intensity"
+    train(files)
+
+
+def test_validation_file_beside_the_data_is_taken(files, tmp_path):
+    data, validation, output = files
+    validation.rename(tmp_path / "a_val.h5")
+    rows = []
+    training.train(data, output, CONFIG, OPTIONS, CPU, report=rows.append)
+    assert max(row["step"] for row in rows if "step" in row) == 24 // 4 - 1
+    training.train(data, output, CONFIG, OPTIONS, CPU, validation=0.5, overwrite=True)
+    assert rows[-1]["val_loss"] != state(files).rows[-1]["val_loss"]
+
+
 def test_continue_without_a_checkpoint_starts_anew_and_says_so(files, caplog):
     train(files, resume=True)
     assert "starting anew" in caplog.text

@@ -4,40 +4,113 @@ A scene ends somewhere and the convolution must not wrap around, so a scene is c
 mirror image at all four borders. The cosine transform (DCT-II) is the Fourier transform of
 just that continuation: there a convolution with a symmetric kernel is a product, and the
 result, a finite sum of cosines, can be evaluated at any point, on the scene's grid or off it.
+A kernel without symmetry adds products with sines and changes nothing else.
 So the geometry is exact, whatever the ratio of the pixel scales. Both images of a pair show
 the same mirrored scene and agree up to the border, hence nothing is cropped.
 """
 
+from dataclasses import dataclass
+from pathlib import Path
+
 import numpy as np
 
-from .psf import MODIFIED, WACHTER, airy, hmi_psf
+from .psf import HMI_DIAMETER, HMI_WAVELENGTH, MODIFIED, WACHTER, airy, hmi_psf
+from .psf_image import PsfImage, read_psf
 
 HMI_SCALE = 0.504302  # arcsec per pixel
 TARGET_DIAMETER = 0.28  # metres
-PSFS = {"modified": MODIFIED, "wachter": WACHTER}
+PSFS = ("modified", "wachter", "airy")
+
+
+@dataclass(frozen=True)
+class Optics:
+    """The two telescopes of a pair.
+
+    psf : HMI's: "modified" or "wachter" (`psf.hmi_psf`), "airy", or a PsfImage.
+    support : arcsec, half-width of both kernels.
+    aperture : metres, D in HMI's PSF if that is a formula.  target_aperture : metres, of the
+        Airy pattern in the target.  wavelength : metres, in both.
+    hmi_scale : arcsec per low-resolution pixel; the target has pixels of half of it.
+    Raises ValueError for an unknown psf, or a number that is not positive and finite.
+    """
+
+    psf: str | PsfImage = "modified"
+    support: float = 12.0
+    aperture: float = HMI_DIAMETER
+    target_aperture: float = TARGET_DIAMETER
+    wavelength: float = HMI_WAVELENGTH
+    hmi_scale: float = HMI_SCALE
+
+    def __post_init__(self):
+        if not isinstance(self.psf, PsfImage) and self.psf not in PSFS:
+            raise ValueError(f"degrade: psf must be one of {PSFS} or a PSF image, got {self.psf!r}")
+        for name in ("support", "aperture", "target_aperture", "wavelength", "hmi_scale"):
+            value = getattr(self, name)
+            if not (np.isfinite(value) and value > 0):
+                raise ValueError(f"degrade: {name} must be positive and finite, got {name}={value}")
+
+    @classmethod
+    def named(cls, psf: str, psf_scale: float | None = None, **rest) -> "Optics":
+        """With the PSF of PSFS that `psf` names, or the one in the FITS file `psf`.
+
+        psf_scale : arcsec per pixel of that file; None takes it from its header.
+        Raises as `Optics` and `psf_image.read_psf`.
+        """
+        if psf in PSFS:
+            if psf_scale is not None:
+                raise ValueError(f"degrade: psf_scale is for a FITS file, got {psf=}, {psf_scale=}")
+            return cls(psf, **rest)
+        if not Path(psf).exists():
+            raise FileNotFoundError(f"degrade: psf must be one of {PSFS} or a FITS file, got {psf}")
+        return cls(read_psf(psf, psf_scale), **rest)
+
+    def kernels(self, pixel_scale: float) -> tuple[np.ndarray, np.ndarray]:
+        """HMI's kernel and the target's, of sum 1, on a grid of `pixel_scale` arcsec."""
+        target = airy(pixel_scale, self.target_aperture, self.support, self.wavelength)
+        if isinstance(self.psf, PsfImage):
+            return self.psf.kernel(pixel_scale, self.support), target
+        if self.psf == "airy":
+            return airy(pixel_scale, self.aperture, self.support, self.wavelength), target
+        shape = MODIFIED if self.psf == "modified" else WACHTER
+        at_hmi = {
+            "support": self.support,
+            "diameter": self.aperture,
+            "wavelength": self.wavelength,
+        }
+        return hmi_psf(pixel_scale, **at_hmi, **shape), target
+
+    def attributes(self) -> dict[str, str | float]:
+        """For the head of a file."""
+        found = {
+            "psf": self.psf.name if isinstance(self.psf, PsfImage) else self.psf,
+            "support_arcsec": self.support,
+            "hmi_diameter_m": self.aperture,
+            "target_diameter_m": self.target_aperture,
+            "wavelength_m": self.wavelength,
+            "hmi_scale_arcsec": self.hmi_scale,
+        }
+        if isinstance(self.psf, PsfImage):
+            found["psf_scale_arcsec"] = self.psf.pixel_scale
+        return found
+
+
+HMI = Optics()
 
 
 def degrade(
     scene: np.ndarray,
     pixel_scale: float,
+    optics: Optics = HMI,
     *,
-    psf: str | np.ndarray = "modified",
-    support: float = 12.0,
-    target_diameter: float = TARGET_DIAMETER,
-    hmi_scale: float = HMI_SCALE,
     offset: tuple[float, float] = (0.0, 0.0),
 ) -> tuple[np.ndarray, np.ndarray]:
     """The pair (low, high): low = (PSF * scene) at HMI's pixels, high = (Airy * scene) at half.
 
     scene : (H, W), any unit; the mean is kept.  pixel_scale : arcsec per pixel of the scene.
-    psf : "modified" or "wachter" (see `hmi_psf`), or a kernel on the scene's own grid: odd
-        sides, symmetric under reversal of either axis; its sum is not touched.
-    support : arcsec, half-width of both kernels.  target_diameter : metres.
-    hmi_scale : arcsec per pixel of low.
     offset : arcsec (y, x), 0 or more, from the corner of the scene to the corner of both images.
     Returns low (h, w) and high (2h, 2w) in the dtype of the scene (float64 if it is not
     floating), h = floor((H pixel_scale - offset) / hmi_scale).
-    Raises ValueError if a scene holds NaN, is too small for one pixel, or psf is unfit.
+    Raises ValueError if a scene holds NaN or is too small for one pixel, or the PSF is unfit.
 
     Edges are aligned: the centre of low pixel i is i + 1/2 low pixels from the common corner,
     that of high pixel j is (j + 1/2) / 2, so low pixel i covers high pixels 2i and 2i + 1.
@@ -45,9 +118,10 @@ def degrade(
     pixel integration in its PSF.
     Source: Díaz Baso & Asensio Ramos 2018, A&A 614, A5, section 3.1.
     """
+    from scipy.fft import dctn
+
     scene = _checked("degrade", scene, pixel_scale)
-    if not (np.isfinite(hmi_scale) and hmi_scale > 0):
-        raise ValueError(f"degrade: hmi_scale must be positive and finite, got {hmi_scale=}")
+    hmi_scale = optics.hmi_scale
     offset = np.asarray(offset, float)
     if offset.shape != (2,) or not (offset >= 0).all():
         raise ValueError(f"degrade: offset must be two values of 0 or more, got {offset=}")
@@ -58,32 +132,22 @@ def degrade(
             f"degrade: the scene must hold one pixel of {hmi_scale} arcsec or more, "
             f"got scene.shape={scene.shape}, pixel_scale={pixel_scale}, offset={offset}"
         )
-    kernels = (
-        hmi_kernel(psf, pixel_scale, support),
-        airy(pixel_scale, target_diameter, support),
-    )
+    modes = dctn(scene.astype(np.float64), norm="ortho")
     images = []
-    for kernel, factor in zip(kernels, (1, 2), strict=True):
+    for kernel, factor in zip(optics.kernels(pixel_scale), (1, 2), strict=True):
         step = hmi_scale / factor / pixel_scale
-        rows, columns = (
+        at = [
             start / pixel_scale + (np.arange(factor * n) + 0.5) * step
             for start, n in zip(offset, (h, w), strict=True)
+        ]
+        waves = [(np.cos, np.cos)]
+        if not _symmetric(kernel):
+            waves += [(np.cos, np.sin), (np.sin, np.cos), (np.sin, np.sin)]
+        images.append(
+            sum(_sample(modes * _transfer(scene.shape, kernel, p), *at, p) for p in waves)
         )
-        images.append(_sample(_convolved_modes(scene, kernel), rows, columns))
     dtype = scene.dtype if scene.dtype.kind == "f" else np.float64
     return tuple(image.astype(dtype) for image in images)
-
-
-def hmi_kernel(psf: str | np.ndarray, pixel_scale: float, support: float = 12.0) -> np.ndarray:
-    """The kernel that `psf` names, on a grid of `pixel_scale` arcsec; an array is returned as is.
-
-    Raises ValueError for an unknown name.
-    """
-    if not isinstance(psf, str):
-        return np.asarray(psf, np.float64)
-    if psf not in PSFS:
-        raise ValueError(f"degrade: psf must be one of {tuple(PSFS)} or an array, got psf={psf!r}")
-    return hmi_psf(pixel_scale, support=support, **PSFS[psf])
 
 
 def convolve(scene: np.ndarray, kernel: np.ndarray) -> np.ndarray:
@@ -93,9 +157,11 @@ def convolve(scene: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     larger than the scene.  Returns float64 (H, W), whose mean is mean(scene) * sum(kernel).
     Raises ValueError for NaN in the scene or an unfit kernel.
     """
-    from scipy.fft import idctn
+    from scipy.fft import dctn, idctn
 
-    return idctn(_convolved_modes(_checked("convolve", scene, 1.0), kernel), norm="ortho")
+    scene = _checked("convolve", scene, 1.0)
+    modes = dctn(scene.astype(np.float64), norm="ortho")
+    return idctn(modes * _symmetric_transfer(scene.shape, kernel), norm="ortho")
 
 
 def convolve_inverse(image: np.ndarray, kernel: np.ndarray, least: float) -> np.ndarray:
@@ -110,7 +176,7 @@ def convolve_inverse(image: np.ndarray, kernel: np.ndarray, least: float) -> np.
         raise ValueError(f"convolve_inverse: least must be in (0, 1], got least={least}")
     image = _checked("convolve_inverse", image, 1.0)
     modes = dctn(image.astype(np.float64), norm="ortho")
-    return idctn(modes / np.maximum(_transfer(image.shape, kernel), least), norm="ortho")
+    return idctn(modes / np.maximum(_symmetric_transfer(image.shape, kernel), least), norm="ortho")
 
 
 def magnify(image: np.ndarray, factor: int) -> np.ndarray:
@@ -127,36 +193,43 @@ def magnify(image: np.ndarray, factor: int) -> np.ndarray:
     return _sample(dctn(image.astype(np.float64), norm="ortho"), rows, columns)
 
 
-def _convolved_modes(scene, kernel):
-    """Orthonormal DCT-II coefficients of kernel * scene."""
-    from scipy.fft import dctn
-
-    return dctn(scene.astype(np.float64), norm="ortho") * _transfer(scene.shape, kernel)
+def _symmetric(kernel):
+    return all(np.allclose(kernel, np.flip(kernel, a), atol=1e-12) for a in (0, 1))
 
 
-def _transfer(shape, kernel):
-    """Transfer function of a kernel at the frequencies k / (2N) of the cosine transform."""
+def _transfer(shape, kernel, waves=(np.cos, np.cos)):
+    """Transfer function of a kernel at the frequencies k / (2N) of the cosine transform.
+
+    cos k(u - a) = cos ku cos ka + sin ku sin ka along either axis: the scene's cosine k comes out
+    as a cosine times the kernel's cosine sum, and a sine times its sine sum, 0 by symmetry.
+    """
     if kernel.ndim != 2 or not all(n % 2 for n in kernel.shape):
         raise ValueError(f"degrade: a PSF must have odd sides, got psf.shape={kernel.shape}")
-    if not all(np.allclose(kernel, np.flip(kernel, a), atol=1e-12) for a in (0, 1)):
-        raise ValueError("degrade: a PSF must be symmetric under reversal of either axis")
-    # the sine terms vanish by symmetry
     rows, columns = (
-        np.cos(np.pi / n * np.arange(n)[:, None] * (np.arange(m) - m // 2))
-        for n, m in zip(shape, kernel.shape, strict=True)
+        wave(np.pi / n * np.arange(n)[:, None] * (np.arange(m) - m // 2))
+        for wave, n, m in zip(waves, shape, kernel.shape, strict=True)
     )
     return rows @ kernel @ columns.T
 
 
-def _sample(modes, rows, columns):
-    """The sum of cosines at every pair of rows and columns, in pixels from the corner."""
+def _symmetric_transfer(shape, kernel):
+    if kernel.ndim == 2 and not _symmetric(kernel):
+        raise ValueError("degrade: a PSF must be symmetric under reversal of either axis")
+    return _transfer(shape, kernel)
 
-    def basis(n, u):
-        cosines = np.cos(np.pi / n * u[:, None] * np.arange(n)) * np.sqrt(2 / n)
-        cosines[:, 0] = np.sqrt(1 / n)
-        return cosines
 
-    return basis(modes.shape[0], rows) @ modes @ basis(modes.shape[1], columns).T
+def _sample(modes, rows, columns, waves=(np.cos, np.cos)):
+    """The sum of cosines, or sines, at all pairs of rows and columns, in pixels from the corner."""
+
+    def basis(wave, n, u):
+        values = wave(np.pi / n * u[:, None] * np.arange(n)) * np.sqrt(2 / n)
+        values[:, 0] = wave(0.0) * np.sqrt(1 / n)
+        return values
+
+    along_y, along_x = (
+        basis(wave, n, u) for wave, n, u in zip(waves, modes.shape, (rows, columns), strict=True)
+    )
+    return along_y @ modes @ along_x.T
 
 
 def _checked(function, scene, pixel_scale):

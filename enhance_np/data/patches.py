@@ -1,12 +1,4 @@
-"""HDF5 files of training pairs: patches as HMI sees them, and as the network should return them.
-
-    out             imHMI (n, p, p, 1), imSST (n, 2p, 2p, 1), float32; source (n,), uint8
-    <stem>_val.h5   the same names, from other regions, fields or seeds
-
-Intensity over the quiet Sun's mean, or field in kG. Names as in the original Enhance. Patches stand
-in random order; source[i] counts the attribute `sources`. Inputs have no noise: the training
-loop draws it anew for every batch.
-"""
+"""Training pairs from scenes that are turned, scaled and dimmed at random (layout: `pairs`)."""
 
 import json
 from collections.abc import Iterator
@@ -14,10 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from .._atomic import replacing
-from .degrade import HMI_SCALE, TARGET_DIAMETER, convolve, degrade, hmi_kernel
-from .psf import airy
-from .sources import TYPES, Source, region
+from . import pairs
+from .degrade import HMI, Optics, convolve, degrade
+from .sources import Source, region
 
 PER_SCENE = 24  # patches of one augmented scene
 SPLINE = 5  # order; at 0.16 arcsec per pixel the cubic one errs by 1 % near the target's cut-off
@@ -32,52 +23,43 @@ def build(
     *,
     patch: int = 50,
     seed: int = 0,
-    psf: str = "modified",
-    support: float = 12.0,
+    optics: Optics = HMI,
     progress: bool = False,
 ) -> tuple[Path, Path]:
     """Writes `out` and <stem>_val.h5 beside it, and returns their paths.
 
     type : "intensity" or "blos".  sources : of that type, see `sources.sources`.
     n_train, n_val : numbers of patches.  patch : low-resolution pixels on a side.
-    seed : the same arguments give the same values.  psf, support : see `degrade`.
+    seed : the same arguments give the same values.  optics : with a round PSF, so no PsfImage.
     progress : shows a bar.
-    Raises ValueError for sizes below 1, or a side for which no source has a region.
+    Raises ValueError for sizes below 1, a PsfImage, or a side for which no source has a region;
+    OSError if the files cannot be written. Then neither file is changed.
 
     Each scene is drawn at random: angular scale from 0.85 to 1.2, sign and strength of the field
     or level and contrast of the intensity (`_augmented`); each patch of it has its own place,
     angle and mirror image, and with them its own sub-pixel offset. The PSF is round, so turning
     the pixel grid after the convolution is turning the Sun before it.
     """
-    if type not in TYPES:
-        raise ValueError(f"build: type must be one of {TYPES}, got type={type!r}")
-    for name, value in (("n_train", n_train), ("n_val", n_val), ("patch", patch)):
-        if value < 1:
-            raise ValueError(f"build: {name} must be 1 or more, got {name}={value}")
-    out = Path(out)
-    paths = (out, out.with_name(f"{out.stem}_val.h5"))
-    attributes = {
-        "type": type,
-        "unit": "intensity over quiet Sun" if type == "intensity" else "kG",
-        "sources": json.dumps(
-            [
-                {"name": s.name, "weight": s.weight, "train": s.train, "validation": s.validation}
-                for s in sources
-            ]
-        ),
-        "seed": seed,
-        "psf": psf,
-        "support_arcsec": support,
-        "target_diameter_m": TARGET_DIAMETER,
-        "hmi_scale_arcsec": HMI_SCALE,
-    }
-    for path, side, n in zip(paths, ("train", "validation"), (n_train, n_val), strict=True):
-        _write(path, side, n, patch, type, sources, seed, psf, support, attributes, progress)
-    return paths
+    job = pairs.Job(out, type, n_train, n_val, patch, seed, progress)
+    if not isinstance(optics.psf, str):
+        raise ValueError(
+            f"build: scenes turned by any angle need a round PSF, a formula, got {optics.psf.name}"
+        )
+    for side in ("train", "validation"):
+        if all(getattr(s, side) is None for s in sources):
+            raise ValueError(f"build: one source must have a {side} region, got none")
+    named = ("name", "weight", "train", "validation")
+    listed = [{name: getattr(s, name) for name in named} for s in sources]
+    attributes = {"sources": json.dumps(listed)} | optics.attributes()
+
+    def draw(side, n, key):
+        return _draw(side, n, key, job, sources, optics)
+
+    return pairs.write(job, attributes, {"source": ("u1", ())}, draw)
 
 
 def regions(
-    sources: list[Source], *, scenes: int = 2, psf: str = "modified", support: float = 12.0
+    sources: list[Source], *, scenes: int = 2, optics: Optics = HMI
 ) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """(name, low, high) of every validation region, whole and not augmented.
 
@@ -89,41 +71,21 @@ def regions(
         for k in range(scenes if source.seeded else 1):
             field, pixel_scale = region(source, "validation", k)
             name = f"{source.name} {k}" if source.seeded else source.name
-            yield name, *degrade(field, pixel_scale, psf=psf, support=support)
+            yield name, *degrade(field, pixel_scale, optics)
 
 
-def _write(path, side, n, patch, type, sources, seed, psf, support, attributes, progress):
-    import h5py
-    from tqdm import tqdm
-
+def _draw(side, n, key, job, sources, optics):
     index = [i for i, s in enumerate(sources) if getattr(s, side) is not None]
-    if not index:
-        raise ValueError(f"build: one source must have a {side} region, got none")
     shares = _apportioned(n, np.array([sources[i].weight for i in index]))
-    key = [seed, side == "validation"]
-    place = iter(np.random.default_rng(key).permutation(n))
-    with (
-        replacing(path) as temporary,
-        h5py.File(temporary, "w") as f,
-        tqdm(total=n, disable=not progress) as bar,
-    ):
-        f.attrs.update(attributes, side=side)
-        low = f.create_dataset("imHMI", (n, patch, patch, 1), "f4")
-        high = f.create_dataset("imSST", (n, 2 * patch, 2 * patch, 1), "f4")
-        origin = f.create_dataset("source", (n,), "u1")
-        for i, share in zip(index, shares, strict=True):
-            bar.set_description(sources[i].name)
-            for group, first in enumerate(range(0, share, PER_SCENE)):
-                rng = np.random.default_rng([*key, i, group])
-                field, scale = region(sources[i], side, group)
-                field = _augmented(rng, field, type)
-                scale *= rng.uniform(0.85, 1.2)
-                count = min(PER_SCENE, share - first)
-                for pair in _cut(rng, field, scale, count, patch, psf, support):
-                    k = next(place)
-                    low[k, :, :, 0], high[k, :, :, 0] = pair
-                    origin[k] = i
-                    bar.update()
+    for i, share in zip(index, shares, strict=True):
+        for group, first in enumerate(range(0, share, PER_SCENE)):
+            rng = np.random.default_rng([*key, i, group])
+            field, scale = region(sources[i], side, group)
+            field = _augmented(rng, field, job.type)
+            scale *= rng.uniform(0.85, 1.2)
+            count = min(PER_SCENE, share - first)
+            for pair in _cut(rng, field, scale, count, job.patch, optics):
+                yield pairs.Pair(*pair, {"source": i})
 
 
 def _apportioned(n, weights):
@@ -143,17 +105,20 @@ def _augmented(rng, field, type):
     return field
 
 
-def _cut(rng, field, pixel_scale, count, patch, psf, support):
+def _cut(rng, field, pixel_scale, count, patch, optics):
     """`count` pairs (low, high) from one scene, each at its own place and angle."""
     from scipy.ndimage import map_coordinates, spline_filter
 
-    kernels = hmi_kernel(psf, pixel_scale, support), airy(pixel_scale, support=support)
-    splines = [spline_filter(convolve(field, k), SPLINE, mode="reflect") for k in kernels]
+    splines = [
+        spline_filter(convolve(field, kernel), SPLINE, mode="reflect")
+        for kernel in optics.kernels(pixel_scale)
+    ]
+    step = optics.hmi_scale / pixel_scale
     for _ in range(count):
         angle = rng.uniform(0, 2 * np.pi)
         turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
         turn[:, 1] *= rng.choice([-1, 1])
-        reach = np.abs(turn).sum(axis=1) * (patch * HMI_SCALE / pixel_scale / 2)
+        reach = np.abs(turn).sum(axis=1) * (patch * optics.hmi_scale / pixel_scale / 2)
         center = np.array(
             [
                 # a field smaller than the patch is met by its mirror images on all sides
@@ -164,7 +129,7 @@ def _cut(rng, field, pixel_scale, count, patch, psf, support):
         pair = []
         for spline, factor in zip(splines, (1, 2), strict=True):
             u = (np.arange(factor * patch) + 0.5 - factor * patch / 2) / factor
-            grid = np.stack(np.meshgrid(u, u, indexing="ij")) * (HMI_SCALE / pixel_scale)
+            grid = np.stack(np.meshgrid(u, u, indexing="ij")) * step
             at = np.tensordot(turn, grid, axes=1) + (center - 0.5)[:, None, None]
             pair.append(map_coordinates(spline, at, order=SPLINE, mode="reflect", prefilter=False))
         yield pair

@@ -76,9 +76,14 @@ def region(source: Source, side: str, seed: int = 0) -> tuple[np.ndarray, float]
     boxes = (source.train, source.validation)
     if not source.seeded and None not in boxes:
         check_apart(source.name, *boxes, np.array(field.shape) * pixel_scale)
+    return crop(field, box), pixel_scale
+
+
+def crop(field: np.ndarray, box: Box) -> np.ndarray:
+    """The part of a field (H, W) in a box, edges at the nearest pixel's."""
     h, w = field.shape
     y0, y1, x0, x1 = box
-    return field[round(y0 * h) : round(y1 * h), round(x0 * w) : round(x1 * w)], pixel_scale
+    return field[round(y0 * h) : round(y1 * h), round(x0 * w) : round(x1 * w)]
 
 
 def check_apart(name: str, a: Box, b: Box, size: np.ndarray) -> None:

@@ -7,8 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import layers
-
-DEVICES = ("auto", "cpu", "gpu")
+from ..config import DEVICES
 
 
 class Engine(NamedTuple):
@@ -16,10 +15,9 @@ class Engine(NamedTuple):
     ops: ModuleType  # the vocabulary
     asarray: Callable  # NumPy array -> array of this engine
     asnumpy: Callable  # and back
-    reason: str  # why this one, for the user
 
 
-REFERENCE = Engine("reference", layers, np.asarray, np.asarray, "asked for")
+REFERENCE = Engine("reference", layers, np.asarray, np.asarray)
 
 
 def select(device: str = "auto") -> Engine:
@@ -30,7 +28,6 @@ def select(device: str = "auto") -> Engine:
     """
     if device not in DEVICES:
         raise ValueError(f"device: must be one of {', '.join(DEVICES)}, got {device!r}")
-    reason = "asked for"
     if device != "cpu":
         from .gpu import probe
 
@@ -40,10 +37,9 @@ def select(device: str = "auto") -> Engine:
 
             from . import cuda
 
-            return Engine("gpu", cuda, cupy.asarray, cupy.asnumpy, "a CUDA device is usable")
+            return Engine("gpu", cuda, cupy.asarray, cupy.asnumpy)
         if device == "gpu":
             raise RuntimeError(f"device: gpu must be usable, but {missing}")
-        reason = missing
     from . import cpu
 
-    return Engine("cpu", cpu, np.asarray, np.asarray, reason)
+    return Engine("cpu", cpu, np.asarray, np.asarray)

@@ -5,10 +5,11 @@ caller adds the pieces in their order, so the bits do not depend on the number o
 """
 
 import numpy as np
-from numba import njit
+
+from .jit import jit
 
 
-@njit(nogil=True, cache=True)
+@jit()
 def channel_sums(x):
     """(C,) float64: sum of x over pixels."""
     sums = np.zeros(x.shape[1])
@@ -18,7 +19,7 @@ def channel_sums(x):
     return sums
 
 
-@njit(nogil=True, cache=True)
+@jit()
 def channel_squares(x, mean):
     """(C,) float64: sum of (x - mean)^2 over pixels; the difference is float32, as x is."""
     sums = np.zeros(x.shape[1])
@@ -29,7 +30,7 @@ def channel_squares(x, mean):
     return sums
 
 
-@njit(nogil=True, cache=True)
+@jit()
 def channel_products(x, y):
     """(2, C) float64: sums of x and of x * y over pixels."""
     sums = np.zeros((2, x.shape[1]))
@@ -40,7 +41,7 @@ def channel_products(x, y):
     return sums
 
 
-@njit(nogil=True, cache=True)
+@jit()
 def normalise(x, mean, inv_std, gamma, beta, x_hat, y):
     """x_hat = (x - mean) * inv_std,  y = gamma * x_hat + beta."""
     for i in range(x.shape[0]):
@@ -49,7 +50,7 @@ def normalise(x, mean, inv_std, gamma, beta, x_hat, y):
             y[i, c] = gamma[c] * x_hat[i, c] + beta[c]
 
 
-@njit(nogil=True, cache=True)
+@jit()
 def normalise_backward(dy, x_hat, scale, mean_dy, mean_dy_x_hat, dx):
     """dx = scale * (dy - mean_dy - x_hat * mean_dy_x_hat), channel by channel."""
     for i in range(dy.shape[0]):
@@ -57,7 +58,7 @@ def normalise_backward(dy, x_hat, scale, mean_dy, mean_dy_x_hat, dx):
             dx[i, c] = scale[c] * (dy[i, c] - mean_dy[c] - x_hat[i, c] * mean_dy_x_hat[c])
 
 
-@njit(nogil=True, cache=True)
+@jit()
 def relu(x, y):
     """y = max(x, 0); NaN stays NaN, as in NumPy."""
     for i in range(x.shape[0]):
@@ -65,7 +66,7 @@ def relu(x, y):
             y[i, c] = np.float32(0) if x[i, c] < 0 else x[i, c]
 
 
-@njit(nogil=True, cache=True)
+@jit()
 def relu_backward(dy, y, dx):
     """dx = dy where y > 0, else 0."""
     for i in range(dy.shape[0]):

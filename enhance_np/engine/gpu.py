@@ -24,5 +24,5 @@ def probe() -> str | None:
         if float(cupy.arange(3, dtype=cupy.float32).sum()) != 3:
             return "a test kernel gave a wrong result: check the driver and CuPy versions"
     except Exception as error:  # CuPy raises its own types, which need CuPy to be named
-        return f"CuPy cannot use the GPU: {str(error).splitlines()[0]}"
+        return f"CuPy cannot use the GPU: {' '.join(str(error).split()) or type(error).__name__}"
     return None

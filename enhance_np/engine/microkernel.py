@@ -11,9 +11,11 @@ the cached function, so an intrinsic kept elsewhere could change unnoticed.
 import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
+
+from .jit import jit
 
 
 def _host_lanes() -> int:
@@ -115,7 +117,7 @@ def block_shape(cout: int) -> tuple[int, int]:
     return 0, 0
 
 
-@njit(nogil=True, cache=True)
+@jit()
 def _product(rows, vectors, count, y, y0, y_r, a, a0, a_r, a_t, a_k, b, b0, b_t, b_k, nt, nk):
     """y[r, :] += sum over t, k of a[r, t, k] * b[t, k, :] for r < count, in tiles of `rows`.
 
@@ -145,7 +147,7 @@ def _product(rows, vectors, count, y, y0, y_r, a, a0, a_r, a_t, a_k, b, b0, b_t,
         r += 1
 
 
-@njit(nogil=True, cache=True)
+@jit()
 def conv_lines(x, w, y, shape, x_at, y_at, rows, vectors, first, last):
     """y += convolution of x with w, for output lines first <= n * H + i < last.
 
@@ -167,7 +169,7 @@ def conv_lines(x, w, y, shape, x_at, y_at, rows, vectors, first, last):
             )  # fmt: skip
 
 
-@njit(nogil=True, cache=True)
+@jit()
 def kernel_gradient(x, dy, dw, shape, x_at, dy_at, rows, vectors, n):
     """dw += the gradient in the kernel from image n of the batch, in float32.
 
@@ -188,7 +190,7 @@ def kernel_gradient(x, dy, dw, shape, x_at, dy_at, rows, vectors, n):
                 )  # fmt: skip
 
 
-@njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
+@jit(fastmath={"reassoc", "contract"})
 def few_conv_lines(x, w, y, shape, x_at, y_at, first, last):
     """conv_lines for channel counts that no register tile divides, such as the head's one.
 
@@ -211,7 +213,7 @@ def few_conv_lines(x, w, y, shape, x_at, y_at, first, last):
                 y[y0 + o] += total
 
 
-@njit(nogil=True, cache=True)
+@jit()
 def few_kernel_gradient(x, dy, dw, shape, x_at, dy_at, n):
     """kernel_gradient for such channel counts; dw : flat (Cout, kh, kw, Cin)."""
     h, wd, kh, kw, cin, cout = shape

@@ -9,7 +9,7 @@ from .. import models, network, normalise
 from ..weights import Weights, load
 from . import Engine, select
 from .fold import fold
-from .tiles import halo, plan
+from .tiles import count, halo, plan
 
 TILE = 512  # pixels; three activations of 64 channels then take 0.2 GB
 
@@ -25,47 +25,58 @@ def predict(
     """Deconvolve an HMI image and double its sampling.
 
     image : (H, W), H and W >= 2, any real dtype; intensity in any unit, or field in G. NaN
-    marks missing pixels. Not changed.
+    and the mask of a masked array mark missing pixels. Not changed.
     type : "intensity" or "blos" (line-of-sight field).
     weights : a file, loaded weights, or None for those that ship with the package.
     norm : intensity that the network takes for 1: "quiet-sun", "max", "none" or a number.
     Fields are always divided by 1000 G.
-    device : "auto", "cpu" or "gpu".  tile : input pixels of a tile's side; any value gives
-    the same result.
+    device : "auto", "cpu" or "gpu".  tile : input pixels of a tile's side. On the CPU any value
+    gives the same bits; on a GPU sums of another order differ by their rounding.
 
     Returns (2H, 2W) float32 in the units of the image, NaN where it was: input pixel (i, j)
     covers output pixels 2i, 2i+1 and 2j, 2j+1.
-    Raises ValueError for what does not hold, OSError for weights that cannot be read.
+    Raises ValueError for what does not hold, OSError for weights that cannot be read,
+    RuntimeError for a GPU that is not there.
     """
+    if type not in models.TYPES:
+        raise ValueError(f"predict: type must be one of {models.TYPES}, got {type!r}")
     if not isinstance(weights, Weights):
         weights = load(models.path(type) if weights is None else weights)
+    if np.ma.isMaskedArray(image):
+        image = np.ma.filled(image.astype(np.result_type(image, np.float32)), np.nan)
     image = np.asarray(image)
     if image.ndim != 2 or min(image.shape) < 2 or image.dtype.kind not in "fiu":
         raise ValueError(
             "predict: image must be (H, W) with H, W >= 2 and real numbers, "
             f"got shape {image.shape}, dtype {image.dtype}"
         )
-    return enhance(image, type, weights, norm, select(device), tile)[0]
+    value = normalise.norm_value(image, norm, type)
+    return enhance(image, type, weights, value, select(device), tile)
 
 
 def enhance(
     image: np.ndarray,
     type: str,
     weights: Weights,
-    norm: str | float,
+    value: float,
     engine: Engine,
     tile: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> tuple[np.ndarray, float]:
-    """(enhanced image, the value it was divided by): what `predict` does once all is loaded."""
+) -> np.ndarray:
+    """What `predict` does once all is loaded; value : what the image is divided by."""
     trained_for = weights.provenance.get("type", type)
     if trained_for != type:
         raise ValueError(f"predict: the weights must be for {type}, got weights for {trained_for}")
-    value = normalise.norm_value(image, norm, type)
-    filled, mask = normalise.fill(image.astype(np.float32))
-    enhanced = run(filled / np.float32(value), weights, engine, tile, progress)
+    filled, mask = normalise.fill(image)
+    # divided before it is rounded to float32, which might not hold the image's own range
+    enhanced = run((filled / value).astype(np.float32), weights, engine, tile, progress)
     enhanced *= np.float32(value)
-    return normalise.restore(enhanced, mask), value
+    if not np.isfinite(enhanced).all():
+        raise ValueError(
+            f"predict: the result must be finite, got NaN or infinity with norm={value:g}: "
+            "is the image in its units, and are the weights those of a trained network?"
+        )
+    return normalise.restore(enhanced, mask)
 
 
 def run(
@@ -81,12 +92,13 @@ def run(
     progress : called with (tiles done, tiles in all).
     """
     forward = _forward(weights, engine)
-    tiles = plan(x.shape, TILE if tile is None else tile, halo(weights.config))
+    tile = TILE if tile is None else tile
+    total = count(x.shape, tile)
     y = np.empty((2 * x.shape[0], 2 * x.shape[1]), np.float32)
-    progress(0, len(tiles))
-    for done, (core, seen, inner) in enumerate(tiles, 1):
+    progress(0, total)
+    for done, (core, seen, inner) in enumerate(plan(x.shape, tile, halo(weights.config)), 1):
         y[_doubled(core)] = forward(np.ascontiguousarray(x[seen]))[_doubled(inner)]
-        progress(done, len(tiles))
+        progress(done, total)
     return y
 
 

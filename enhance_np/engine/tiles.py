@@ -1,5 +1,6 @@
 """Cutting an image into tiles that give the bits of the whole."""
 
+from collections.abc import Iterator
 from math import ceil
 from typing import NamedTuple
 
@@ -28,15 +29,19 @@ def halo(config: NetworkConfig) -> int:
     return ceil(reach)
 
 
-def plan(shape: tuple[int, int], tile: int, reach: int) -> list[Tile]:
+def count(shape: tuple[int, int], tile: int) -> int:
+    """How many tiles `plan` makes. Raises ValueError unless tile is an integer >= 1."""
+    if not isinstance(tile, int) or tile < 1:
+        raise ValueError(f"tiles: needs 1 pixel or more, got tile={tile}")
+    return ceil(shape[0] / tile) * ceil(shape[1] / tile)
+
+
+def plan(shape: tuple[int, int], tile: int, reach: int) -> Iterator[Tile]:
     """Tiles of `tile` x `tile` input pixels that cover an image of `shape` = (H, W).
 
     A tile reads `reach` pixels more on each side but for the image's own edge: there, and only
     there, the reflection at a tile's edge is the image's own.
-    Raises ValueError unless tile >= 1.
     """
-    if tile < 1:
-        raise ValueError(f"tiles: needs 1 pixel or more, got tile={tile}")
 
     def cut(size):
         for first in range(0, size, tile):
@@ -44,4 +49,6 @@ def plan(shape: tuple[int, int], tile: int, reach: int) -> list[Tile]:
             low, high = max(0, first - reach), min(size, last + reach)
             yield slice(first, last), slice(low, high), slice(first - low, last - low)
 
-    return [Tile(*zip(r, c, strict=True)) for r in cut(shape[0]) for c in cut(shape[1])]
+    for rows in cut(shape[0]):
+        for columns in cut(shape[1]):
+            yield Tile(*zip(rows, columns, strict=True))

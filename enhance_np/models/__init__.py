@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-TYPES = ("intensity", "blos")
-MODELS = ("default", "small")
+from ..config import MODELS, TYPES
 
 
 def path(type: str, model: str = "default") -> Path:

@@ -1,8 +1,16 @@
 import numpy as np
 import pytest
 
-from enhance_np.data.degrade import HMI_SCALE, convolve, convolve_inverse, degrade, magnify
+from enhance_np.data.degrade import (
+    HMI_SCALE,
+    Optics,
+    convolve,
+    convolve_inverse,
+    degrade,
+    magnify,
+)
 from enhance_np.data.psf import airy, hmi_psf
+from enhance_np.data.psf_image import PsfImage
 
 SCALE = 0.0662
 SHAPE = (420, 460)
@@ -22,13 +30,13 @@ def test_shapes_and_dtype():
 
 
 def test_whole_number_of_pixels_loses_none():
-    low, _ = degrade(np.ones((70, 70)), HMI_SCALE / 7, support=4)
+    low, _ = degrade(np.ones((70, 70)), HMI_SCALE / 7, Optics(support=4))
     assert low.shape == (10, 10)
 
 
 @pytest.mark.parametrize("psf", ["modified", "wachter"])
 def test_a_constant_stays(psf):
-    for image in degrade(np.full(SHAPE, 0.7), SCALE, psf=psf):
+    for image in degrade(np.full(SHAPE, 0.7), SCALE, Optics(psf)):
         np.testing.assert_allclose(image, 0.7, rtol=0, atol=1e-12)
 
 
@@ -60,7 +68,8 @@ def test_a_spot_lands_where_edges_are_aligned(offset):
     at = np.array([12.345, 17.021])
     y, x = coordinates()
     scene = np.exp(-((y - at[0]) ** 2 + (x - at[1]) ** 2) / (2 * 0.6**2))
-    for image, factor in zip(degrade(scene, SCALE, offset=offset, support=6), (1, 2), strict=True):
+    pair = degrade(scene, SCALE, Optics(support=6), offset=offset)
+    for image, factor in zip(pair, (1, 2), strict=True):
         centres = ((np.arange(n) + 0.5) / factor for n in image.shape)
         weight = image / image.sum()
         found = [
@@ -71,7 +80,7 @@ def test_a_spot_lands_where_edges_are_aligned(offset):
 
 def test_a_ramp_keeps_its_value_at_every_centre():
     _, x = coordinates()
-    for image, factor in zip(degrade(x, SCALE, support=3), (1, 2), strict=True):
+    for image, factor in zip(degrade(x, SCALE, Optics(support=3)), (1, 2), strict=True):
         want = (np.arange(image.shape[1]) + 0.5) * HMI_SCALE / factor
         inside = slice(8 * factor, -8 * factor)  # beyond, the mirror image bends the ramp
         np.testing.assert_allclose(
@@ -94,13 +103,75 @@ def test_a_sine_keeps_its_phase_and_loses_what_the_psf_takes():
         np.testing.assert_allclose(image, np.broadcast_to(want, image.shape), rtol=0, atol=1e-12)
 
 
-def test_a_psf_may_be_given_as_an_array(rng):
+def test_a_psf_may_be_given_as_an_image(rng):
     scene = rng.standard_normal((120, 130))
-    named, _ = degrade(scene, SCALE, psf="wachter")
-    given, _ = degrade(scene, SCALE, psf=hmi_psf(SCALE, w=1.8, W=3.0))
-    np.testing.assert_array_equal(named, given)
+    named, _ = degrade(scene, SCALE, Optics("wachter"))
+    image = PsfImage(3 * hmi_psf(SCALE, w=1.8, W=3.0), SCALE, "wachter")
+    given, _ = degrade(scene, SCALE, Optics(image))
+    np.testing.assert_allclose(given, named, rtol=0, atol=1e-9)
     other, _ = degrade(scene, SCALE)
     assert np.abs(other - named).max() > 1e-4
+
+
+class Skewed(PsfImage):
+    """A kernel without any symmetry, given on the scene's grid."""
+
+    def kernel(self, pixel_scale, support):
+        return self.data / self.data.sum()
+
+
+def test_a_psf_without_symmetry_is_summed_over_the_mirrored_scene(rng):
+    """Pixels of the result at the scene's own centres, for a direct sum to compare with."""
+    kernel, scene = rng.random((5, 7)), rng.standard_normal((12, 14))
+    low, high = degrade(scene, 0.25, Optics(Skewed(kernel, 0.25, "skewed"), 1.0, hmi_scale=0.25))
+    wide = np.pad(scene, ((2, 2), (3, 3)), mode="symmetric")
+    upright = kernel[::-1, ::-1] / kernel.sum()  # the sum of a convolution runs backwards
+    want = [[(wide[i : i + 5, j : j + 7] * upright).sum() for j in range(14)] for i in range(12)]
+    np.testing.assert_allclose(low, want, rtol=0, atol=1e-13)
+    assert high.mean() == pytest.approx(scene.mean())
+
+
+def test_a_point_becomes_the_psf_as_it_is():
+    """A tail to high x stays at high x."""
+    y, x = np.mgrid[-20:21, -20:21] * 0.1
+    psf = np.exp(-(y**2) / 0.08) * np.exp(-np.where(x < 0, x**2 / 0.08, x**2 / 0.8))
+    scene = np.zeros((161, 161))
+    scene[80, 80] = 1
+    optics = Optics(PsfImage(psf, 0.1, "comet"), support=3, hmi_scale=0.1)
+    low, _ = degrade(scene, 0.1, optics)
+    row = low[80]
+    at = np.arange(161) - 80
+    assert abs(low.sum() - 1) < 1e-12
+    assert abs((row * at).sum()) < 1e-6  # registered by its centroid
+    assert (row * at**3).sum() > 0.1 * (row * np.abs(at) ** 3).sum()
+    np.testing.assert_allclose(low, low[::-1], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"psf": "wachter"},
+        {"psf": "airy"},
+        {"support": 6},
+        {"aperture": 0.12},
+        {"wavelength": 6300e-10},
+        {"target_aperture": 0.5},
+        {"hmi_scale": 0.6},
+    ],
+)
+def test_every_property_of_the_optics_counts(change, rng):
+    scene = rng.standard_normal((100, 110))
+    low, high = degrade(scene, SCALE)
+    other_low, other_high = degrade(scene, SCALE, Optics(**change))
+
+    def differs(a, b):
+        return a.shape != b.shape or np.abs(a - b).max() > 1e-5
+
+    assert differs(low, other_low) == (change.keys() != {"target_aperture"})
+    assert differs(high, other_high) == (not change.keys() & {"psf", "aperture"})
+    (name, value) = next(iter(change.items()))
+    recorded = Optics(**change).attributes()
+    assert value in recorded.values(), name
 
 
 def test_inverse_undoes_a_convolution_where_the_kernel_passes():
@@ -129,13 +200,31 @@ def test_magnify_keeps_edges_aligned():
         ({"scene": np.full((40, 40), np.nan)}, "scene must be finite"),
         ({"scene": np.ones((4, 40))}, "must hold one pixel"),
         ({"pixel_scale": -1}, "pixel_scale must be positive"),
-        ({"psf": "hmi"}, "psf must be one of"),
-        ({"psf": np.ones((4, 5))}, "odd sides"),
-        ({"psf": np.arange(9.0).reshape(3, 3)}, "symmetric"),
+        ({"optics": Optics(Skewed(np.ones((4, 5)), 1, ""))}, "odd sides"),
         ({"offset": (-1, 0)}, "offset must be two values"),
-        ({"hmi_scale": 0}, "hmi_scale must be positive"),
     ],
 )
 def test_refuses(change, message):
     with pytest.raises(ValueError, match=message):
-        degrade(**({"scene": np.ones((40, 40)), "pixel_scale": SCALE, "support": 1} | change))
+        degrade(**({"scene": np.ones((40, 40)), "pixel_scale": SCALE} | change))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"psf": "hmi"}, "psf must be one of"),
+        ({"support": -1}, "support must be positive"),
+        ({"aperture": np.nan}, "aperture must be positive"),
+        ({"target_aperture": 0}, "target_aperture must be positive"),
+        ({"wavelength": np.inf}, "wavelength must be positive"),
+        ({"hmi_scale": 0}, "hmi_scale must be positive"),
+    ],
+)
+def test_optics_refuse(change, message):
+    with pytest.raises(ValueError, match=message):
+        Optics(**change)
+
+
+def test_on_the_grid_a_psf_must_be_symmetric():
+    with pytest.raises(ValueError, match="symmetric"):
+        convolve(np.ones((9, 9)), np.arange(9.0).reshape(3, 3))

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from enhance_np.data import patches
-from enhance_np.data.degrade import convolve
+from enhance_np.data.degrade import HMI, Optics, convolve
 from enhance_np.data.psf import airy, hmi_psf
+from enhance_np.data.psf_image import PsfImage
 from enhance_np.data.sources import GUARD, TYPES, WHOLE, Source, check_apart, region, sources
 
 PATCH = 8
@@ -32,7 +33,8 @@ def built(tmp_path_factory):
         halves(**SPLIT),
         halves(name="low weight", weight=0.25, seeded=True, train=WHOLE, validation=None),
     ]
-    return patches.build(out, "blos", found, 50, 7, patch=PATCH, seed=3, support=3), found, out
+    optics = Optics(support=3)
+    return patches.build(out, "blos", found, 50, 7, patch=PATCH, seed=3, optics=optics), found, out
 
 
 def test_layout(built):
@@ -70,7 +72,7 @@ def test_low_and_high_show_the_same_place(rng):
     scene = wave[:, None] + 0.7 * wave
     factors = [convolve(scene, k)[0, 0] / scene[0, 0] for k in (hmi_psf(scale), airy(scale))]
     centres = []
-    for low, high in patches._cut(rng, scene, scale, 30, PATCH, "modified", 12.0):
+    for low, high in patches._cut(rng, scene, scale, 30, PATCH, HMI):
         binned = high.reshape(PATCH, 2, PATCH, 2).mean(axis=(1, 3)) / factors[1]
         # four points of a wave average to 1 - 4e-4 of it; 0.05 arcsec would change it by 1e-2
         np.testing.assert_allclose(binned, low / factors[0], rtol=0, atol=2e-3)
@@ -137,7 +139,9 @@ def test_seeded_sources_differ_by_seed():
 
 def test_regions_are_whole_and_not_augmented():
     source = halves(**SPLIT)
-    ((name, low, high),) = patches.regions([source, halves(validation=None)], support=3)
+    ((name, low, high),) = patches.regions(
+        [source, halves(validation=None)], optics=Optics(support=3)
+    )
     assert name == "wavy"
     assert low.shape == (12, 23)  # 6.4 by 12 arcsec
     assert high.shape == (24, 46)
@@ -160,13 +164,20 @@ def test_missing_data_is_named(tmp_path):
         sources("intensity", tmp_path)
 
 
-def test_a_failed_build_leaves_nothing(tmp_path):
+@pytest.mark.parametrize("side", ["train", "validation"])
+def test_a_failed_build_leaves_nothing(side, tmp_path):
     def broken(seed):
         raise OSError("unreadable")
 
+    bad = halves(load=broken, **(SPLIT | {"validation" if side == "train" else "train": None}))
     with pytest.raises(OSError, match="unreadable"):
-        patches.build(tmp_path / "a.h5", "blos", [halves(load=broken)], 1, 1)
+        patches.build(tmp_path / "a.h5", "blos", [bad, halves(**SPLIT)], 5, 5, patch=4)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_folder_must_exist(tmp_path):
+    with pytest.raises(OSError, match="folder must exist"):
+        patches.build(tmp_path / "no" / "a.h5", "blos", [halves(**SPLIT)], 1, 1)
 
 
 @pytest.mark.parametrize(
@@ -175,6 +186,8 @@ def test_a_failed_build_leaves_nothing(tmp_path):
         ({"type": "velocity"}, "type must be one of"),
         ({"n_train": 0}, "n_train must be 1 or more"),
         ({"patch": 0}, "patch must be 1 or more"),
+        ({"seed": -1}, "seed must be 0 or more"),
+        ({"optics": Optics(PsfImage(np.ones((3, 3)), 1.0, "odd.fits"))}, "round PSF.*odd.fits"),
         ({"sources": [halves()]}, "one source must have a validation region"),
     ],
 )
@@ -185,7 +198,7 @@ def test_refuses(change, message, tmp_path):
         "n_train": 1,
         "n_val": 1,
         "patch": 4,
-        "support": 2,
+        "optics": Optics(support=2),
     }
     with pytest.raises(ValueError, match=message):
         patches.build(tmp_path / "a.h5", **(arguments | change))

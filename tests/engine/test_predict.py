@@ -137,6 +137,47 @@ def test_missing_pixels_stay_missing_and_nothing_is_changed(rng):
     np.testing.assert_array_equal(np.isnan(y), missing)
 
 
+def test_masked_pixels_are_missing(rng):
+    image = np.ma.masked_less(100 + rng.standard_normal((12, 10)), 98)
+    image[3, 4] = -9999
+    image[3, 4] = np.ma.masked
+    y = predict.predict(image, weights=trained(NetworkConfig(1, 4)), device="cpu")
+    assert np.isnan(y[6:8, 8:10]).all()
+    plain = predict.predict(image.filled(np.nan), weights=trained(NetworkConfig(1, 4)))
+    np.testing.assert_array_equal(y, plain)
+
+
+@pytest.mark.parametrize("kind", ["F", ">f4", "i4", "u1", "strided", "f8"])
+def test_any_array_gives_the_result_of_a_plain_one(kind, rng):
+    image = rng.integers(50, 200, (12, 10)).astype(np.float32)
+    other = {
+        "F": np.asfortranarray(image),
+        "strided": np.repeat(image, 2, axis=1)[:, ::2],
+    }.get(kind)
+    other = image.astype(kind) if other is None else other
+    weights = trained(NetworkConfig(1, 16))
+    want = predict.predict(image, weights=weights, norm=100)
+    got = predict.predict(other, weights=weights, norm=100)
+    np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-3)
+
+
+def test_range_beyond_float32_is_divided_first(rng):
+    image = 1e300 * (1 + 0.1 * rng.random((8, 8)))
+    weights = trained(NetworkConfig(1, 4))
+    with pytest.raises(ValueError, match="level > 0"):  # the output is float32
+        predict.predict(image, weights=weights)
+    small = 1e-30 * (1 + 0.1 * rng.random((8, 8)))
+    assert np.isfinite(predict.predict(small, weights=weights)).all()
+
+
+def test_weights_that_give_no_numbers_are_said():
+    weights = trained(NetworkConfig(1, 4))
+    weights.params["head/w"][...] = 3e38
+    weights.params["refine/conv/b"][...] = 3e38
+    with np.errstate(all="ignore"), pytest.raises(ValueError, match="result must be finite"):
+        predict.predict(np.ones((6, 6)), weights=weights, device="cpu")
+
+
 def test_units_are_undone(rng):
     """The network sees image / norm; the output carries the units again."""
     image = rng.random((9, 8)) + 0.5

@@ -1,0 +1,111 @@
+"""HDF5 files of training pairs: patches as HMI sees them, and as the network should return them.
+
+    out             imHMI (n, p, p, 1), imSST (n, 2p, 2p, 1), float32; columns (n, ...)
+    <stem>_val.h5   the same names, from other regions, fields or seeds
+
+Intensity over the quiet Sun's mean, or field in kG. Names as in the original Enhance. Patches stand
+in random order; the column source[i] counts the attribute `sources`. Inputs have no noise: the
+training loop draws it anew for every batch.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from .. import __version__
+from .._atomic import replacing
+from ..fits import check_output
+from .sources import TYPES
+
+
+class Pair(NamedTuple):
+    low: np.ndarray  # (p, p)
+    high: np.ndarray  # (2p, 2p)
+    columns: dict  # name -> value of this patch
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to write: n_train and n_val patches of patch x patch low-resolution pixels.
+
+    type : "intensity" or "blos".  seed : of all random numbers.  progress : shows a bar.
+    Raises ValueError for another type, sizes below 1 or a negative seed; OSError if a file cannot
+    be written.
+    """
+
+    out: str | Path
+    type: str
+    n_train: int
+    n_val: int
+    patch: int = 50
+    seed: int = 0
+    progress: bool = False
+
+    def __post_init__(self):
+        if self.type not in TYPES:
+            raise ValueError(f"build: type must be one of {TYPES}, got type={self.type!r}")
+        for name in ("n_train", "n_val", "patch"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"build: {name} must be 1 or more, got {getattr(self, name)}")
+        if self.seed < 0:
+            raise ValueError(f"build: seed must be 0 or more, got seed={self.seed}")
+        for path in self.paths:
+            check_output(path, overwrite=True)
+
+    @property
+    def paths(self) -> tuple[Path, Path]:
+        """Of the training and the validation pairs."""
+        out = Path(self.out)
+        return out, out.with_name(f"{out.stem}_val.h5")
+
+
+def write(
+    job: Job,
+    attributes: dict,
+    columns: dict[str, tuple],
+    draw: Callable[[str, int, list[int]], Iterator[Pair]],
+    lists: dict[str, list[str]] | None = None,
+) -> tuple[Path, Path]:
+    """Writes both files, or neither, and returns their paths.
+
+    attributes : of both files; type, unit, seed, version and side are added.
+    columns : name -> (dtype, shape) of a patch's value.  lists : name -> texts, for both files.
+    draw : (side, n, key) -> n pairs; key, [seed, side], is for its random numbers.
+    """
+    import h5py
+
+    attributes = attributes | {
+        "type": job.type,
+        "unit": "intensity over quiet Sun" if job.type == "intensity" else "kG",
+        "seed": job.seed,
+        "version": __version__,
+    }
+    sides = {"train": job.n_train, "validation": job.n_val}
+    with replacing(job.paths[0]) as first, replacing(job.paths[1]) as second:
+        for path, (side, n) in zip((first, second), sides.items(), strict=True):
+            key = [job.seed, side == "validation"]
+            with h5py.File(path, "w") as f:
+                f.attrs.update(attributes, side=side)
+                for name, texts in (lists or {}).items():
+                    f.create_dataset(name, data=texts, dtype=h5py.string_dtype())
+                _write(f, n, job, key, columns, draw(side, n, key))
+    return job.paths
+
+
+def _write(f, n, job, key, columns, pairs):
+    from tqdm import tqdm
+
+    place = np.random.default_rng(key).permutation(n)
+    low = f.create_dataset("imHMI", (n, job.patch, job.patch, 1), "f4")
+    high = f.create_dataset("imSST", (n, 2 * job.patch, 2 * job.patch, 1), "f4")
+    for name, (dtype, shape) in columns.items():
+        f.create_dataset(name, (n, *shape), dtype)
+    with tqdm(total=n, disable=not job.progress, desc=f.attrs["side"]) as bar:
+        for k, pair in zip(place, pairs, strict=True):
+            low[k, :, :, 0], high[k, :, :, 0] = pair.low, pair.high
+            for name, value in pair.columns.items():
+                f[name][k] = value
+            bar.update()

@@ -1,0 +1,238 @@
+"""Training pairs from the frames of a simulation (layout: `pairs`).
+
+Every visit to a frame takes one region of it, turned and mirrored at random and then degraded, at
+a random sub-pixel offset; patches are cut from the pair of images on whole pixels. Quarter
+turns are exact, `degrade` evaluates the convolved scene at the pixels' centres themselves, and
+the PSF stays upright whatever the turn: so the geometry is exact for any PSF.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ..normalise import GAUSS_PER_KILOGAUSS, quiet_sun_level
+from . import pairs
+from .degrade import HMI, Optics, degrade
+from .frames import FrameFile, open_frames
+from .sources import GUARD, Box, crop
+from .split import split
+
+PER_VISIT = 8  # patches of one turn and one sub-pixel offset
+LEVEL_FRAMES = 16  # that norm="quiet-sun" looks at
+COLUMNS = {
+    "source": ("u1", ()),
+    "file": ("u4", ()),
+    "frame": ("u4", ()),
+    "turn": ("u1", ()),
+    "centre": ("f8", (2,)),
+}
+
+
+def build(
+    out: str | Path,
+    type: str,
+    files: Sequence[str | Path],
+    n_train: int,
+    n_val: int,
+    *,
+    patch: int = 50,
+    seed: int = 0,
+    optics: Optics = HMI,
+    pixel_scale: float | None = None,
+    norm: str | float | None = None,
+    validation_region: Box | None = None,
+    progress: bool = False,
+) -> tuple[Path, Path]:
+    """Writes `out` and <stem>_val.h5 beside it, and returns their paths.
+
+    type : "intensity", all frames in one unit, or "blos", in gauss.
+    files : .npy or FITS, images (h, w) or cubes (t, h, w).
+    n_train, n_val : numbers of patches, spread evenly over all frames of all files.
+    patch : low-resolution pixels on a side.  seed : the same arguments give the same values.
+    pixel_scale : arcsec per pixel of all frames; None takes each file's own (`open_frames`).
+    norm : what becomes an intensity of 1, see `level`; None is "mean" for intensity.
+    validation_region : see `split`.  progress : shows bars.
+    Raises ValueError for arguments or frames that do not fit, OSError for files that cannot be
+    read or written. Then neither file is changed.
+
+    Columns beside `source`: file (counts the dataset `files`) and frame, from 0; turn, as in
+    `turned`; centre (y, x), arcsec from the corner of the frame to the middle of the patch.
+    """
+    job = pairs.Job(out, type, n_train, n_val, patch, seed, progress)
+    if not files:
+        raise ValueError("simulation: needs one file or more, got none")
+    if type == "blos" and norm is not None:
+        raise ValueError(f"simulation: norm is for intensity, gauss become kG; got norm={norm!r}")
+    frames = [open_frames(file, pixel_scale) for file in files]
+    if {path.resolve() for path in job.paths} & {f.path.resolve() for f in frames}:
+        raise OSError(f"simulation: the output must not be one of the frames, got {out}")
+    kinds = {}  # of frames, by shape and scale
+    for file in frames:
+        kinds.setdefault((file.shape, file.pixel_scale), []).append(file)
+    if len(kinds) > 256:
+        raise ValueError(f"simulation: frames must be of 256 shapes at most, got {len(kinds)}")
+    total = sum(file.count for file in frames)
+    sources = []
+    for (shape, scale), members in kinds.items():
+        _check_sampling(members[0], optics)
+        boxes = split(members[0], patch * optics.hmi_scale, validation_region)
+        count = sum(file.count for file in members)
+        name = f"{count} frames of {shape[0]} x {shape[1]} pixels of {scale:g} arcsec"
+        sources.append({"name": name, "weight": count / total} | boxes)
+    norm = "1000 G" if type == "blos" else "mean" if norm is None else norm
+    unit = GAUSS_PER_KILOGAUSS if type == "blos" else level(frames, norm, optics, progress)
+    attributes = optics.attributes() | {
+        "sources": json.dumps(sources),
+        "norm": str(norm),
+        "norm_level": unit,
+        "guard_arcsec": GUARD,
+    }
+    index = {kind: i for i, kind in enumerate(kinds)}
+
+    def draw(side, n, key):
+        for f, i, share in _shares(frames, n, key):
+            source = index[frames[f].shape, frames[f].pixel_scale]
+            box = sources[source][side]
+            for visit, first in enumerate(range(0, share, PER_VISIT)):
+                # no rng of `pairs` or `_shares`: their second number after the key is 0
+                rng = np.random.default_rng([*key, f, i + 1, visit])
+                field = crop(_read(frames[f], i, type), box) / unit
+                count = min(PER_VISIT, share - first)
+                for low, high, turn, centre in cut(
+                    rng, field, frames[f].pixel_scale, count, patch, optics
+                ):
+                    corner = np.round(np.multiply(box[::2], frames[f].shape))
+                    yield pairs.Pair(
+                        low,
+                        high,
+                        {
+                            "source": source,
+                            "file": f,
+                            "frame": i,
+                            "turn": turn,
+                            "centre": centre + corner * frames[f].pixel_scale,
+                        },
+                    )
+
+    names = [str(file.path) for file in frames]
+    return pairs.write(job, attributes, COLUMNS, draw, {"files": names})
+
+
+def level(
+    frames: Sequence[FrameFile], norm: str | float, optics: Optics = HMI, progress: bool = False
+) -> float:
+    """The intensity that becomes 1, in the frames' unit.
+
+    norm : "mean" of all pixels of all frames; "quiet-sun": `normalise.quiet_sun_level`, as
+        prediction finds it, mean over up to LEVEL_FRAMES frames; or a number.
+    Raises ValueError for another norm or a level that is not positive.
+
+    quiet_sun_level is asked about the frame as HMI sees it: at full resolution its mode is that
+    of the dark side of granulation, 0.88 of the mean in MURaM's quiet Sun, degraded 1.000
+    (measured).
+    """
+    from tqdm import tqdm
+
+    places = [(file, i) for file in frames for i in range(file.count)]
+    if norm == "mean":
+        total = size = 0
+        for file, i in tqdm(places, desc="mean", disable=not progress):
+            field = _read(file, i, "intensity")
+            total, size = total + field.sum(), size + field.size
+        found = total / size
+    elif norm == "quiet-sun":
+        chosen = np.unique(np.linspace(0, len(places) - 1, LEVEL_FRAMES).round().astype(int))
+        levels = []
+        for k in tqdm(chosen, desc="quiet Sun", disable=not progress):
+            file, i = places[k]
+            low, _ = degrade(_read(file, i, "intensity"), file.pixel_scale, optics)
+            if not low.max() > 0:
+                raise ValueError(
+                    f"simulation: intensity must be positive somewhere for norm=quiet-sun, "
+                    f"got frame {i} of {file.path}"
+                )
+            levels.append(quiet_sun_level(low))
+        found = np.mean(levels)
+    else:
+        try:
+            found = float(norm)
+        except ValueError:
+            raise ValueError(
+                f"simulation: norm must be mean, quiet-sun or a level > 0, got norm={norm!r}"
+            ) from None
+    if not 0 < found < np.inf:  # False for NaN
+        raise ValueError(f"simulation: the level of 1 must be positive, got {found} by {norm=}")
+    return float(found)
+
+
+def turned(field: np.ndarray, turn: int) -> np.ndarray:
+    """Turned by turn % 4 quarters (numpy.rot90), then, from 4 on, its columns reversed."""
+    field = np.rot90(field, turn % 4)
+    return field[:, ::-1] if turn >= 4 else field
+
+
+def cut(
+    rng, field: np.ndarray, pixel_scale: float, count: int, patch: int, optics: Optics
+) -> Iterator[tuple[np.ndarray, np.ndarray, int, np.ndarray]]:
+    """`count` of (low, high, turn, centre) from one visit to a region (H, W).
+
+    low (patch, patch) and high (2 patch, 2 patch) show the region `turned` by turn; centre (y, x):
+    of the patch, in arcsec from the corner of the region as it was.
+    """
+    turn = int(rng.integers(8))
+    scene = turned(field, turn)
+    size = np.array(scene.shape) * pixel_scale
+    room = np.clip(size - patch * optics.hmi_scale, 0, optics.hmi_scale)
+    offset = rng.uniform(0, room)
+    low, high = degrade(scene, pixel_scale, optics, offset=offset)
+    for _ in range(count):
+        y, x = (int(rng.integers(n - patch + 1)) for n in low.shape)
+        centre = offset + (np.array([y, x]) + patch / 2) * optics.hmi_scale
+        yield (
+            low[y : y + patch, x : x + patch],
+            high[2 * y : 2 * (y + patch), 2 * x : 2 * (x + patch)],
+            turn,
+            _turned_back(centre, size, turn),
+        )
+
+
+def _turned_back(point, size, turn):
+    """Where a point of the turned field was before; size: (y, x) of the turned field."""
+    (y, x), (h, w) = point, size
+    if turn >= 4:
+        x = w - x
+    for _ in range(turn % 4):
+        y, x, h, w = x, h - y, w, h
+    return np.array([y, x])
+
+
+def _read(file, index, type):
+    field = file.read(index)
+    if type == "intensity" and field.min() < 0:
+        raise ValueError(
+            f"simulation: intensity must be 0 or more (or pass --type blos), "
+            f"got {field.min():g} in frame {index} of {file.path}"
+        )
+    return field
+
+
+def _shares(frames, n, key):
+    """(file, frame, patches) of the frames with any: as even as can be, what is left at random."""
+    places = [(f, i) for f, file in enumerate(frames) for i in range(file.count)]
+    shares = np.full(len(places), n // len(places))
+    rng = np.random.default_rng([*key, 0, 0, 1])
+    shares[rng.choice(len(places), n % len(places), replace=False)] += 1
+    for (f, i), share in zip(places, shares, strict=True):
+        if share:
+            yield f, i, share
+
+
+def _check_sampling(file, optics):
+    if not file.pixel_scale <= optics.hmi_scale / 2:
+        raise ValueError(
+            f"simulation: frames must have pixels of half of HMI's or less, "
+            f"{optics.hmi_scale / 2:g} arcsec, got {file.pixel_scale:g} in {file.path}"
+        )
+    optics.kernels(file.pixel_scale)  # a PSF that does not fit is known before the work

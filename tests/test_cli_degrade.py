@@ -1,0 +1,237 @@
+"""`enhance-np degrade` as a user meets it."""
+
+import subprocess
+import sys
+
+import h5py
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from enhance_np import cli
+
+SMALL = ("--count", "6", "--validation", "2", "--patch", "8", "--support", "2")
+
+
+def run(*arguments):
+    """Exit status and standard error; without a process of its own."""
+    with pytest.raises(SystemExit) as done:
+        cli.main(["degrade", *map(str, arguments)])
+    return done.value.code
+
+
+def read(path):
+    with h5py.File(path) as f:
+        return {k: f[k][:] for k in ("imHMI", "imSST")}, dict(f.attrs)
+
+
+@pytest.fixture
+def sim(tmp_path):
+    path = tmp_path / "sim.npy"
+    rng = np.random.default_rng(1)
+    np.save(path, rng.uniform(0.5, 1.5, (2, 300, 200)).astype("f4"))
+    return path
+
+
+@pytest.fixture
+def psf(tmp_path):
+    path = tmp_path / "psf.fits"
+    y, x = np.mgrid[-15:16, -15:16] * 0.1
+    data = np.exp(-(y**2) / 0.3 - np.where(x < 0, x**2 / 0.3, x**2 / 0.9))
+    fits.writeto(path, data, fits.Header({"CDELT1": 0.1, "CDELT2": 0.1}))
+    return path
+
+
+def test_writes_two_files_and_says_nothing(sim, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "enhance_np", "degrade", sim, "--out", tmp_path / "t.h5", *SMALL],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")  # no bar: no terminal
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["sim.npy", "t.h5", "t_val.h5"]
+    data, attributes = read(tmp_path / "t.h5")
+    assert data["imHMI"].shape == (6, 8, 8, 1)
+    assert data["imSST"].shape == (6, 16, 16, 1)
+    assert attributes["psf"] == "modified"
+    assert read(tmp_path / "t_val.h5")[1]["side"] == "validation"
+
+
+OPTIONS = {
+    "psf": ["--psf", "wachter"],
+    "airy": ["--psf", "airy"],
+    "support": ["--support", "1.5"],
+    "aperture": ["--aperture", "0.2"],
+    "target aperture": ["--target-aperture", "0.5"],
+    "wavelength": ["--wavelength", "5250"],
+    "HMI scale": ["--hmi-scale", "0.4"],
+    "pixel scale": ["--pixel-scale", "0.07"],
+    "norm": ["--norm", "quiet-sun"],
+    "level": ["--norm", "2"],
+    "region": ["--validation-region", "0,0.4,0,1"],
+    "seed": ["--seed", "7"],
+    "type": ["--type", "blos"],
+    "patch": ["--patch", "9"],
+    "count": ["--count", "7"],
+}
+
+
+def same(a, b):
+    return all(np.array_equal(a[k], b[k]) for k in a)
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_every_option_has_an_effect(name, sim, tmp_path):
+    for out, options in (("a.h5", []), ("b.h5", []), ("c.h5", OPTIONS[name])):
+        assert not run(sim, "--out", tmp_path / out, *SMALL, *options)
+    (a, _), (b, _), (c, attributes) = (read(tmp_path / f"{k}.h5") for k in "abc")
+    assert same(a, b)
+    assert not same(a, c)
+    if name not in ("pixel scale", "region", "patch", "count"):
+        given = OPTIONS[name][1]
+        assert any(str(v) in (given, f"{given}.0", "5.25e-07") for v in attributes.values())
+
+
+def test_a_psf_from_a_file_with_its_own_scale_or_another(sim, psf, tmp_path):
+    for out, options in (("a.h5", []), ("b.h5", ["--psf-scale", "0.2"])):
+        assert not run(sim, "--out", tmp_path / out, *SMALL, "--psf", psf, *options)
+    (a, about_a), (b, about_b) = (read(tmp_path / f"{k}.h5") for k in "ab")
+    assert not same(a, b)
+    assert (about_a["psf"], about_a["psf_scale_arcsec"]) == (str(psf), 0.1)
+    assert about_b["psf_scale_arcsec"] == 0.2
+
+
+def test_files_are_read_in_any_number_and_format(sim, tmp_path):
+    data = np.load(sim)
+    header = fits.Header({"CDELT1": 0.0662, "CDELT2": 0.0662})
+    for k in range(2):
+        fits.writeto(tmp_path / f"{k}.fits", data[k], header)
+    names = [tmp_path / f"{k}.fits" for k in range(2)]
+    assert not run(*names, "--out", tmp_path / "a.h5", *SMALL)
+    with h5py.File(tmp_path / "a.h5") as f:
+        assert sorted(f["file"][:]) == [0, 0, 0, 1, 1, 1]
+        assert f["files"].asstr()[:].tolist() == [str(n) for n in names]
+
+
+def test_without_frames_scenes_are_synthetic(tmp_path):
+    few = ("--count", "1", "--validation", "1", "--patch", "8")
+    for name, options in (("a", []), ("b", ["--aperture", "0.2"])):
+        assert not run("--type", "blos", "--out", tmp_path / f"{name}.h5", *few, *options)
+    (a, about), (b, _) = (read(tmp_path / f"{k}.h5") for k in "ab")
+    assert "synthetic plage" in about["sources"]
+    assert about["wavelength_m"] == 6173e-10
+    assert not np.array_equal(a["imHMI"], b["imHMI"])
+    assert np.array_equal(a["imSST"], b["imSST"])
+
+
+def bad_frames(value=None, shape=(300, 200), suffix="npy", text=None):
+    def make(folder):
+        path = folder / f"bad.{suffix}"
+        if text is not None:
+            path.write_text(text)
+        elif shape is not None:
+            data = np.ones(shape, "f4")
+            if value is not None:
+                data[..., 7, 7] = value
+            np.save(path, data) if suffix == "npy" else fits.writeto(path, data)
+        return path, ()
+
+    return make
+
+
+def with_psf(data, *options):
+    def make(folder):
+        if data is None:
+            (folder / "bad.fits").write_text("not an image")
+        else:
+            fits.writeto(folder / "bad.fits", data)
+        return folder / "sim.npy", ("--psf", folder / "bad.fits", *options)
+
+    return make
+
+
+def option(*options):
+    return lambda folder: (folder / "sim.npy", options)
+
+
+FAULTS = {
+    "missing": (bad_frames(shape=None), "the file must exist, got", "bad.npy"),
+    "missing FITS": (bad_frames(shape=None, suffix="fits"), "must exist, got", "bad.fits"),
+    "NaN": (bad_frames(np.nan), "must be finite", "frame 0 of", "bad.npy"),
+    "infinity": (bad_frames(np.inf, suffix="fits"), "must be finite", "bad.fits"),
+    "1-D": (bad_frames(shape=(9,)), "(h, w) or a cube (t, h, w)", "bad.npy"),
+    "4-D": (bad_frames(shape=(1, 1, 9, 9)), "(h, w) or a cube (t, h, w)", "bad.npy"),
+    "empty": (bad_frames(text=""), "whole .npy array", "bad.npy"),
+    "empty FITS": (bad_frames(text="", suffix="fits"), "whole FITS file", "bad.fits"),
+    "text": (bad_frames(text="1 2\n3 4\n"), "whole .npy array", "bad.npy"),
+    "text as FITS": (bad_frames(text="1 2\n", suffix="fits"), "whole FITS", "bad.fits"),
+    "small": (bad_frames(shape=(60, 60)), "hold a patch of 4.03 arcsec", "60 x 60", "bad.npy"),
+    "negative": (bad_frames(-1), "0 or more (or pass --type blos)", "bad.npy"),
+    "psf text": (with_psf(None), "whole FITS file", "bad.fits"),
+    "psf cube": (with_psf(np.ones((2, 9, 9))), "2-D image", "bad.fits"),
+    "psf scale": (with_psf(np.ones((9, 9))), "CDELT1 and CDELT2, or pass --psf-scale", "bad.fits"),
+    "psf zero": (with_psf(np.zeros((9, 9)), "--psf-scale", "1"), "positive sum", "bad.fits"),
+    "psf scale < 0": (with_psf(np.ones((9, 9)), "--psf-scale", "-1"), "positive", "bad.fits"),
+    "psf name": (option("--psf", "hubble"), "modified", "FITS file, got hubble"),
+    "psf scale of a name": (option("--psf-scale", "0.1"), "is for a FITS file"),
+    "support": (option("--support", "-1"), "support must be positive", "-1"),
+    "aperture": (option("--aperture", "-0.14"), "aperture must be positive", "-0.14"),
+    "target": (option("--target-aperture", "0"), "target_aperture must be positive"),
+    "wavelength": (option("--wavelength", "-6173"), "wavelength must be positive"),
+    "HMI scale": (option("--hmi-scale", "-0.5"), "hmi_scale must be positive", "-0.5"),
+    "pixel scale": (option("--pixel-scale", "-0.1"), "pixel scale must be positive", "sim.npy"),
+    "coarse": (option("--pixel-scale", "0.4"), "half of HMI's or less", "sim.npy"),
+    "norm": (option("--norm", "-2"), "must be positive", "-2"),
+    "norm word": (option("--norm", "median"), "mean, quiet-sun or a level", "median"),
+    "norm of a field": (option("--norm", "1", "--type", "blos"), "norm is for intensity"),
+    "region": (option("--validation-region", "0,2,0,1"), "0 <= y0 < y1 <= 1", "0.0,2.0"),
+    "region words": (option("--validation-region", "a,b"), "--validation-region"),
+    "region too small": (option("--validation-region", "0,0.1,0,1"), "must hold a patch"),
+    "count": (option("--count", "-5"), "n_train must be 1 or more", "-5"),
+    "validation": (option("--validation", "0"), "n_val must be 1 or more"),
+    "patch": (option("--patch", "-8"), "patch must be 1 or more"),
+    "seed": (option("--seed", "-1"), "seed must be 0 or more"),
+    "fields": (option("--fields", "somewhere"), "SIM or --fields"),
+}
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+def test_faults_are_one_line_and_leave_nothing(kind, sim, tmp_path, capsys):
+    make, *words = FAULTS[kind]
+    path, options = make(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    code = run(path, "--out", tmp_path / "t.h5", *SMALL, *options)
+    line = code if isinstance(code, str) else capsys.readouterr().err
+    assert code not in (0, None)
+    assert line.startswith("enhance-np degrade: ")
+    assert len(line.strip().splitlines()) == 1
+    for word in words:
+        assert word in line, line
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    "options", [["--pixel-scale", "0.1"], ["--norm", "mean"], ["--validation-region", "0,0.2,0,1"]]
+)
+def test_options_of_frames_need_frames(options, tmp_path):
+    assert f"{options[0]} needs SIM" in run("--out", tmp_path / "t.h5", *options)
+
+
+def test_scenes_at_any_angle_need_a_round_psf(psf, tmp_path):
+    assert "round PSF" in run("--out", tmp_path / "t.h5", "--psf", psf)
+
+
+def test_the_folder_must_exist(sim, tmp_path):
+    assert "folder must exist" in run(sim, "--out", tmp_path / "no" / "t.h5", *SMALL)
+
+
+def test_a_file_that_was_there_survives_a_fault(sim, tmp_path):
+    out = tmp_path / "t.h5"
+    assert not run(sim, "--out", out, *SMALL)
+    before = out.read_bytes()
+    frames = np.load(sim)
+    frames[1] = np.nan
+    np.save(sim, frames)
+    assert "finite" in run(sim, "--out", out, *SMALL, "--norm", "1")
+    assert out.read_bytes() == before

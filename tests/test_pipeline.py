@@ -1,0 +1,152 @@
+"""From file to file: what is checked before the work, and what is left when something fails."""
+
+import os
+
+import numpy as np
+import pytest
+from astropy.io import fits as afits
+
+from enhance_np import params, plot, weights
+from enhance_np.config import NetworkConfig
+from enhance_np.pipeline import enhance_file
+
+CONFIG = NetworkConfig(1, 4)
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    """Weights that say nothing of a type, as Keras's files do."""
+    path = tmp_path / "tiny.h5"
+    weights.save(path, weights.Weights(CONFIG, *params.initial(CONFIG, 0)))
+    return path
+
+
+@pytest.fixture
+def image(tmp_path):
+    return image_file(tmp_path / "in.fits")
+
+
+def image_file(path, level=1.0, sigma=0.04, **cards):
+    data = level + sigma * np.random.default_rng(0).standard_normal((20, 24))
+    afits.writeto(path, data.astype(np.float32), afits.Header(cards))
+    return path
+
+
+def test_plot_and_output_appear_together(image, tiny, tmp_path):
+    pytest.importorskip("matplotlib")
+    out, png = tmp_path / "out.fits", tmp_path / "out.png"
+    enhance_file(image, out, weights=tiny, device="cpu", plot=png)
+    assert png.read_bytes()[:4] == b"\x89PNG"
+    assert afits.getdata(out).shape == (40, 48)
+
+
+@pytest.mark.parametrize("fails", ["plot", "write"])
+def test_neither_appears_if_one_fails(image, tiny, tmp_path, monkeypatch, fails):
+    pytest.importorskip("matplotlib")
+
+    def fail(*args, **kwargs):
+        raise OSError("No space left on device")
+
+    if fails == "plot":
+        monkeypatch.setattr(plot, "side_by_side", fail)
+    else:
+        monkeypatch.setattr(afits.PrimaryHDU, "writeto", fail)
+    before = sorted(os.listdir(tmp_path))
+    with pytest.raises(OSError, match="No space"):
+        enhance_file(
+            image, tmp_path / "o.fits", weights=tiny, device="cpu", plot=tmp_path / "o.png"
+        )
+    assert sorted(os.listdir(tmp_path)) == before
+
+
+@pytest.mark.parametrize("clash", ["exists", "output", "input"])
+def test_plot_never_replaces_by_mistake(image, tiny, tmp_path, clash):
+    pytest.importorskip("matplotlib")
+    out = tmp_path / "out.fits"
+    png = {"exists": tmp_path / "mine.png", "output": out, "input": image}[clash]
+    (tmp_path / "mine.png").write_text("mine")
+    before = image.read_bytes()
+    with pytest.raises(OSError, match="must not"):
+        enhance_file(image, out, weights=tiny, plot=png)
+    assert (tmp_path / "mine.png").read_text() == "mine"
+    assert image.read_bytes() == before
+    assert not out.exists()
+
+
+def test_type_must_not_contradict_the_file(tmp_path, tiny):
+    """The weights say nothing here: it is the file that is asked."""
+    both = afits.Header({"CONTENT": "CONTINUUM INTENSITY", "BUNIT": "Gauss"})
+    path = tmp_path / "conflict.fits"
+    afits.writeto(path, np.ones((8, 8), np.float32), both)
+    out = tmp_path / "out.fits"
+    with pytest.raises(ValueError, match="without contradiction"):
+        enhance_file(path, out, weights=tiny)
+    enhance_file(path, out, type="intensity", weights=tiny)  # the user decides
+    known = image_file(tmp_path / "known.fits", CONTENT="CONTINUUM INTENSITY")
+    with pytest.raises(ValueError, match="looks like intensity"):
+        enhance_file(known, out, type="blos", weights=tiny, overwrite=True)
+
+
+def test_field_of_one_sign_asks_for_its_type(tmp_path, tiny):
+    umbra = image_file(tmp_path / "umbra.fits", level=2000, sigma=200)
+    with pytest.raises(ValueError, match="tell its type"):
+        enhance_file(umbra, tmp_path / "out.fits", weights=tiny)
+    result = enhance_file(umbra, tmp_path / "out.fits", type="blos", weights=tiny, device="cpu")
+    assert result.norm == 1000
+
+
+def test_header_is_checked_before_the_work(tmp_path, tiny):
+    bad = image_file(tmp_path / "bad.fits", CRPIX1="abc")
+    worked = []
+    with pytest.raises(ValueError, match="CRPIX1 must be a number"):
+        enhance_file(
+            bad, tmp_path / "o.fits", weights=tiny, progress=lambda *done: worked.append(done)
+        )
+    assert not worked
+
+
+def test_wrong_pixel_scale_is_said(tmp_path, tiny, caplog):
+    coarse = image_file(tmp_path / "coarse.fits", CDELT1=2.0, CDELT2=2.0, CUNIT1="arcsec")
+    enhance_file(coarse, tmp_path / "o.fits", weights=tiny, device="cpu")
+    assert "do not trust the result" in caplog.text
+    caplog.clear()
+    hmi = image_file(tmp_path / "hmi.fits", CDELT1=-0.504, CDELT2=0.504, CUNIT1="arcsec")
+    enhance_file(hmi, tmp_path / "p.fits", weights=tiny, device="cpu")
+    assert "trust" not in caplog.text
+
+
+def test_leftovers_of_a_killed_run_do_not_matter(image, tiny, tmp_path):
+    (tmp_path / ".part.0123abcd.out.fits").write_text("half")
+    enhance_file(image, tmp_path / "out.fits", weights=tiny, device="cpu")
+    assert afits.getdata(tmp_path / "out.fits").shape == (40, 48)
+
+
+@pytest.mark.parametrize("name", ["", "x" * 251 + ".fits"])
+def test_impossible_names(image, tiny, tmp_path, name):
+    with pytest.raises(OSError, match="check_output|File name too long"):
+        enhance_file(image, os.path.join(tmp_path, name), weights=tiny)
+    assert sorted(os.listdir(tmp_path)) == ["in.fits", "tiny.h5"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")
+def test_a_pipe_is_refused_not_waited_for(tiny, tmp_path):
+    os.mkfifo(tmp_path / "pipe.fits")
+    with pytest.raises(OSError, match="needs a file"):
+        enhance_file(tmp_path / "pipe.fits", tmp_path / "out.fits", weights=tiny)
+
+
+def test_activation_of_weights_that_do_not_say(image, tmp_path):
+    import h5py
+
+    config = NetworkConfig(1, 4, "elu")
+    path = tmp_path / "elu.h5"
+    weights.save(path, weights.Weights(config, *params.initial(config, 0)))
+    told = enhance_file(image, tmp_path / "a.fits", weights=path, device="cpu").output
+    with h5py.File(path, "r+") as file:
+        del file.attrs[weights.OWN_ATTRIBUTE]
+    given = enhance_file(
+        image, tmp_path / "b.fits", weights=path, activation="elu", device="cpu"
+    ).output
+    np.testing.assert_array_equal(told, given)
+    assumed = enhance_file(image, tmp_path / "c.fits", weights=path, device="cpu").output
+    assert (assumed != told).any()
