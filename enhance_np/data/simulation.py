@@ -90,34 +90,30 @@ def build(
         "guard_arcsec": GUARD,
     }
     index = {kind: i for i, kind in enumerate(kinds)}
+    origin = [index[file.shape, file.pixel_scale] for file in frames]
 
     def draw(side, n, key):
-        for f, i, share in _shares(frames, n, key):
-            source = index[frames[f].shape, frames[f].pixel_scale]
-            box = sources[source][side]
-            for visit, first in enumerate(range(0, share, PER_VISIT)):
-                # no rng of `pairs` or `_shares`: their second number after the key is 0
-                rng = np.random.default_rng([*key, f, i + 1, visit])
-                field = crop(_read(frames[f], i, type), box) / unit
-                count = min(PER_VISIT, share - first)
-                for low, high, turn, centre in cut(
-                    rng, field, frames[f].pixel_scale, count, patch, optics
-                ):
-                    corner = np.round(np.multiply(box[::2], frames[f].shape))
-                    yield pairs.Pair(
-                        low,
-                        high,
-                        {
-                            "source": source,
-                            "file": f,
-                            "frame": i,
-                            "turn": turn,
-                            "centre": centre + corner * frames[f].pixel_scale,
-                        },
-                    )
+        boxes = [sources[i][side] for i in origin]
+        for f, i, pair in _visits(frames, boxes, n, key, job, unit, optics):
+            yield pair._replace(columns=pair.columns | {"source": origin[f], "file": f, "frame": i})
 
     names = [str(file.path) for file in frames]
     return pairs.write(job, attributes, COLUMNS, draw, {"files": names})
+
+
+def _visits(frames, boxes, n, key, job, unit, optics):
+    """n times (file, frame, pair), from the box of each file."""
+    for f, i, share in _shares(frames, n, key):
+        file, box = frames[f], boxes[f]
+        corner = np.round(np.multiply(box[::2], file.shape)) * file.pixel_scale
+        for visit, first in enumerate(range(0, share, PER_VISIT)):
+            # i + 1: `pairs` and `_shares` have 0 there
+            rng = np.random.default_rng([*key, f, i + 1, visit])
+            field = crop(_read(file, i, job.type), box) / unit
+            count = min(PER_VISIT, share - first)
+            for pair in cut(rng, field, file.pixel_scale, count, job.patch, optics):
+                pair.columns["centre"] += corner
+                yield f, i, pair
 
 
 def level(
@@ -175,11 +171,11 @@ def turned(field: np.ndarray, turn: int) -> np.ndarray:
 
 def cut(
     rng, field: np.ndarray, pixel_scale: float, count: int, patch: int, optics: Optics
-) -> Iterator[tuple[np.ndarray, np.ndarray, int, np.ndarray]]:
-    """`count` of (low, high, turn, centre) from one visit to a region (H, W).
+) -> Iterator[pairs.Pair]:
+    """`count` pairs from one visit to a region (H, W).
 
-    low (patch, patch) and high (2 patch, 2 patch) show the region `turned` by turn; centre (y, x):
-    of the patch, in arcsec from the corner of the region as it was.
+    They show the region `turned` by the column turn; centre (y, x): of the patch, in arcsec from
+    the corner of the region as it was.
     """
     turn = int(rng.integers(8))
     scene = turned(field, turn)
@@ -190,11 +186,10 @@ def cut(
     for _ in range(count):
         y, x = (int(rng.integers(n - patch + 1)) for n in low.shape)
         centre = offset + (np.array([y, x]) + patch / 2) * optics.hmi_scale
-        yield (
+        yield pairs.Pair(
             low[y : y + patch, x : x + patch],
             high[2 * y : 2 * (y + patch), 2 * x : 2 * (x + patch)],
-            turn,
-            _turned_back(centre, size, turn),
+            {"turn": turn, "centre": _turned_back(centre, size, turn)},
         )
 
 

@@ -262,6 +262,13 @@ def test_refuses(change, message, films, tmp_path):
     assert not list(tmp_path.glob("*.h5*"))
 
 
+def test_more_shapes_than_a_byte_counts_are_refused(tmp_path):
+    for k in range(257):
+        np.save(tmp_path / f"{k}.npy", np.ones((1, k + 1)))
+    with pytest.raises(ValueError, match="256 shapes at most, got 257"):
+        built((sorted(tmp_path.iterdir()), None), tmp_path / "t.h5")
+
+
 def test_no_files_and_its_own_input_are_refused(films, tmp_path):
     with pytest.raises(ValueError, match="one file or more"):
         built(([], None), tmp_path / "t.h5")

@@ -1,0 +1,19 @@
+import h5py
+
+from enhance_np.data import default
+
+
+def test_made_once_and_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(default, "TRAINING", 6)
+    monkeypatch.setattr(default, "VALIDATION", 4)
+    data, held_out = default.synthetic_pairs(tmp_path, "blos", seed=3)
+    for path, n in ((data, 6), (held_out, 4)):
+        with h5py.File(path) as f:
+            assert len(f["imHMI"]) == n
+            assert f.attrs["type"] == "blos"
+    before = [path.stat().st_mtime_ns for path in (data, held_out)]
+    assert default.synthetic_pairs(tmp_path, "blos", seed=3) == (data, held_out)
+    assert [path.stat().st_mtime_ns for path in (data, held_out)] == before
+    held_out.unlink()  # one alone is not a set
+    default.synthetic_pairs(tmp_path, "blos", seed=3)
+    assert held_out.exists()
