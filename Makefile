@@ -25,6 +25,7 @@ bench: $(INSTALLED)
 weights: $(INSTALLED)
 	mkdir -p runs
 	for type in intensity blos; do \
+	  [ -f runs/$$type.h5 ] || \
 	  $(BIN)/enhance-np degrade --type $$type --out runs/$$type.h5 --fields $(FIELDS) --seed 1 || exit 1; \
 	done
 	$(call train,intensity,default,--lr 1e-3 --epochs 10)

@@ -120,6 +120,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="Y0,Y1,X0,X1",
         help="part of SIM kept for validation, in fractions (default: last quarter of longer side)",
     )
+    add.add_argument("--overwrite", action="store_true", help="replace files that exist")
 
     add = command("train", "train a network; without --data, a small one on synthetic scenes")
     add.add_argument("--data", help="HDF5 with imHMI (n,h,w,1) and imSST (n,2h,2w,1), Ic or kG")
@@ -239,6 +240,7 @@ def degrade(options) -> None:
         "seed": options.seed,
         "optics": optics,
         "progress": _progress(options),
+        "overwrite": options.overwrite,
     }
     frames_only = {name: getattr(options, name) for name in FRAMES_ONLY}
     if options.sim:

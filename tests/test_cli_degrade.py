@@ -233,5 +233,6 @@ def test_a_file_that_was_there_survives_a_fault(sim, tmp_path):
     frames = np.load(sim)
     frames[1] = np.nan
     np.save(sim, frames)
-    assert "finite" in run(sim, "--out", out, *SMALL, "--norm", "1")
+    assert "must not exist" in run(sim, "--out", out, *SMALL, "--norm", "1")
+    assert "finite" in run(sim, "--out", out, *SMALL, "--norm", "1", "--overwrite")
     assert out.read_bytes() == before

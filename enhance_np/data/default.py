@@ -21,4 +21,13 @@ def synthetic_pairs(
     held_out = path.with_name(f"{path.stem}_val.h5")
     if path.exists() and held_out.exists():
         return path, held_out
-    return build(path, type, sources(type), TRAINING, VALIDATION, seed=seed, progress=progress)
+    return build(
+        path,
+        type,
+        sources(type),
+        TRAINING,
+        VALIDATION,
+        seed=seed,
+        progress=progress,
+        overwrite=True,
+    )

@@ -32,6 +32,7 @@ class Job:
     """What to write: n_train and n_val patches of patch x patch low-resolution pixels.
 
     type : "intensity" or "blos".  seed : of all random numbers.  progress : shows a bar.
+    overwrite : replace files that exist.
     Raises ValueError for another type, sizes below 1 or a negative seed; OSError if a file cannot
     be written.
     """
@@ -43,6 +44,7 @@ class Job:
     patch: int = 50
     seed: int = 0
     progress: bool = False
+    overwrite: bool = False
 
     def __post_init__(self):
         if self.type not in TYPES:
@@ -53,7 +55,7 @@ class Job:
         if self.seed < 0:
             raise ValueError(f"build: seed must be 0 or more, got seed={self.seed}")
         for path in self.paths:
-            check_output(path, overwrite=True)
+            check_output(path, self.overwrite)
 
     @property
     def paths(self) -> tuple[Path, Path]:

@@ -25,13 +25,14 @@ def build(
     seed: int = 0,
     optics: Optics = HMI,
     progress: bool = False,
+    overwrite: bool = False,
 ) -> tuple[Path, Path]:
     """Writes `out` and <stem>_val.h5 beside it, and returns their paths.
 
     type : "intensity" or "blos".  sources : of that type, see `sources.sources`.
     n_train, n_val : numbers of patches.  patch : low-resolution pixels on a side.
     seed : the same arguments give the same values.  optics : with a round PSF, so no PsfImage.
-    progress : shows a bar.
+    progress : shows a bar.  overwrite : replace files that exist.
     Raises ValueError for sizes below 1, a PsfImage, or a side for which no source has a region;
     OSError if the files cannot be written. Then neither file is changed.
 
@@ -40,7 +41,7 @@ def build(
     angle and mirror image, and with them its own sub-pixel offset. The PSF is round, so turning
     the pixel grid after the convolution is turning the Sun before it.
     """
-    job = pairs.Job(out, type, n_train, n_val, patch, seed, progress)
+    job = pairs.Job(out, type, n_train, n_val, patch, seed, progress, overwrite)
     if not isinstance(optics.psf, str):
         raise ValueError(
             f"build: scenes turned by any angle need a round PSF, a formula, got {optics.psf.name}"

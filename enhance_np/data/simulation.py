@@ -44,6 +44,7 @@ def build(
     norm: str | float | None = None,
     validation_region: Box | None = None,
     progress: bool = False,
+    overwrite: bool = False,
 ) -> tuple[Path, Path]:
     """Writes `out` and <stem>_val.h5 beside it, and returns their paths.
 
@@ -54,13 +55,14 @@ def build(
     pixel_scale : arcsec per pixel of all frames; None takes each file's own (`open_frames`).
     norm : what becomes an intensity of 1, see `level`; None is "mean" for intensity.
     validation_region : see `split`.  progress : shows bars.
+    overwrite : replace files that exist.
     Raises ValueError for arguments or frames that do not fit, OSError for files that cannot be
     read or written. Then neither file is changed.
 
     Columns beside `source`: file (counts the dataset `files`) and frame, from 0; turn, as in
     `turned`; centre (y, x), arcsec from the corner of the frame to the middle of the patch.
     """
-    job = pairs.Job(out, type, n_train, n_val, patch, seed, progress)
+    job = pairs.Job(out, type, n_train, n_val, patch, seed, progress, overwrite)
     if not files:
         raise ValueError("simulation: needs one file or more, got none")
     if type == "blos" and norm is not None:

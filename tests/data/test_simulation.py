@@ -274,7 +274,7 @@ def test_no_files_and_its_own_input_are_refused(films, tmp_path):
         built(([], None), tmp_path / "t.h5")
     before = films[0][0].read_bytes()
     with pytest.raises(OSError, match="output must not be one of the frames"):
-        built(films, films[0][0])
+        built(films, films[0][0], overwrite=True)
     assert films[0][0].read_bytes() == before
 
 
