@@ -5,8 +5,8 @@
 Validation regions are those that enhance_np.data.sources keeps from training: other boxes of
 the fields in DIR, other seeds of the synthetic scenes. Each is degraded whole, with the noise of
 training, and scored by the mean squared error to what a 28 cm telescope would have seen.
---hmi names a folder with ar_intensity_200x200.fits, a real active region: there is no truth, so
-the granulation contrast of its quiet corner and the darkest pixel of the umbra are reported.
+--hmi names a folder with ar_intensity_200x200.fits and ar_blos_200x200.fits, a real active region:
+there is no truth, only figures that should be plausible.
 --readme writes the tables into enhance_np/models/README.md.
 """
 
@@ -20,7 +20,7 @@ from enhance_np import models, weights
 from enhance_np.data.patches import regions
 from enhance_np.data.sources import sources
 from enhance_np.engine import select
-from enhance_np.engine.predict import enhance, run
+from enhance_np.engine.predict import predict, run
 from enhance_np.training import NOISE
 
 README = Path(models.__file__).parent / "README.md"
@@ -61,16 +61,31 @@ def real_region(folder):
     from astropy.io import fits
 
     image = fits.getdata(folder / "ar_intensity_200x200.fits").astype(np.float32)
-    quiet = image[160:, 20:]
-    yield "\nreal HMI active region (rows 160:, columns 20: are quiet Sun)\n"
-    yield "| image | granulation contrast | darkest pixel of the umbra |"
-    yield "| --- | --- | --- |"
-    yield f"| input | {100 * quiet.std() / quiet.mean():.2f} % | {image.min():.3f} |"
+    field = fits.getdata(folder / "ar_blos_200x200.fits").astype(np.float32)
+    yield "\nreal HMI active region: contrast of its quiet corner (rows 160:, columns 20:), darkest"
+    yield "pixel of the umbra, mean unsigned and net field; last, what the network makes of no field\n"
+    yield "| image | contrast | darkest, Ic | unsigned, G | net, G | from zero, G |"
+    yield "|" + " --- |" * 6
+    yield _plausibility("input", image, field, 1, 0.0)
     for model in models.MODELS:
-        loaded = weights.load(models.path("intensity", model))
-        y, _ = enhance(image, "intensity", loaded, "quiet-sun", select("cpu"))
-        quiet = y[320:, 40:]
-        yield f"| {model} | {100 * quiet.std() / quiet.mean():.2f} % | {y.min():.3f} |"
+        enhanced = [
+            predict(data, type, models.path(type, model), device="cpu")
+            for data, type in ((image, "intensity"), (field, "blos"))
+        ]
+        zero = predict(np.zeros((64, 64)), "blos", models.path("blos", model), device="cpu")
+        yield _plausibility(model, *enhanced, 2, float(zero.mean()))
+
+
+def _plausibility(name, image, field, factor, zero):
+    quiet = image[160 * factor :, 20 * factor :]
+    cells = (
+        f"{100 * quiet.std() / quiet.mean():.2f} %",
+        f"{image.min():.3f}",
+        f"{abs(field).mean():.1f}",
+        f"{field.mean():.2f}",
+        f"{zero:.2f}",
+    )
+    return f"| {name} | {' | '.join(cells)} |"
 
 
 def main():
