@@ -62,8 +62,8 @@ def real_region(folder):
 
     image = fits.getdata(folder / "ar_intensity_200x200.fits").astype(np.float32)
     field = fits.getdata(folder / "ar_blos_200x200.fits").astype(np.float32)
-    yield "\nreal HMI active region: contrast of its quiet corner (rows 160:, columns 20:), darkest"
-    yield "pixel of the umbra, mean unsigned and net field; last, what the network makes of no field\n"
+    yield "\nreal HMI active region: contrast of its quiet corner (rows 160:, columns 20:),"
+    yield "darkest pixel, mean unsigned and net field; last, what the network makes of no field\n"
     yield "| image | contrast | darkest, Ic | unsigned, G | net, G | from zero, G |"
     yield "|" + " --- |" * 6
     yield _plausibility("input", image, field, 1, 0.0)
