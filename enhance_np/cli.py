@@ -166,6 +166,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(130)
     except EXPECTED as error:
         message = " ".join(str(error).split()) or type(error).__name__
+        message = message.removeprefix(f"{options.command}: ")
         sys.exit(f"enhance-np {options.command}: {message}")
     except Exception as error:
         message = " ".join(f"{type(error).__name__} {error}".split())
@@ -265,14 +266,6 @@ def train(options) -> None:
     output = Path(options.output or f"runs/{options.type}.h5")
     if options.output is None:
         output.parent.mkdir(exist_ok=True)
-    data, validation = options.data, options.validation
-    if data is None:
-        from .data.default import synthetic_pairs
-
-        data, held_out = synthetic_pairs(
-            output.parent, options.type, options.seed, _progress(options)
-        )
-        validation = held_out if validation is None else validation
     given = {
         "epochs": options.epochs,
         "batch_size": options.batchsize,
@@ -290,14 +283,15 @@ def train(options) -> None:
     )
     with _bar(options, "step") as bar:
         train(
-            data,
+            options.data,
             output,
             _config(options, DEFAULT if options.data else SMALL),
             settings,
             select(options.device),
-            validation=validation,
+            validation=options.validation,
             resume=options.resume,
             overwrite=options.overwrite,
+            progress=_progress(options),
             report=_training_report(bar, settings.epochs),
         )
     logging.info("%s", output)

@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 # BUNIT, in lower case without blanks. JSOC writes "DN/s", "Gauss", "Mx/cm^2".
 _INTENSITY_UNITS = {"dn", "dn/s", "dns", "counts", "count", "ct", "ct/s"}
 _GAUSS = {"gauss", "g", "mx/cm^2", "mx/cm2", "mx/cm**2", "mxcm^-2", "mxcm**-2", "mxcm-2"}
+SMALLEST_NOISE = 3.0  # G; HMI's is 6 in 720 s and 10 in 45 s
 LARGEST_FIELD = 6000.0  # G; HMI's algorithm saturates below it
 _OTHER_FIELD_UNITS = {"kg", "kgauss", "mt", "t", "tesla"}
 
@@ -144,7 +145,8 @@ def detect_type(frame: Frame) -> str | None:
         level = np.median(lit)
         return "intensity" if 0.1 < level < 2 or level > LARGEST_FIELD else None
     rarer_sign = min((values < 0).mean(), (values > 0).mean())
-    if rarer_sign > 0.05 and abs(values.mean()) < 0.5 * values.std():
+    spread = values.std()  # in G at least the noise, not 0.04 as an image of contrast
+    if rarer_sign > 0.05 and abs(values.mean()) < 0.5 * spread and spread > SMALLEST_NOISE:
         return "blos"
     return None
 

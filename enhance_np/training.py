@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +23,10 @@ from ._array import array_module
 from ._atomic import write_bytes
 from .checkpoint import State
 from .config import NetworkConfig
-from .data.batches import Pairs, prefetched
+from .data.batches import Pairs, prefetched, split
+from .data.default import synthetic_pairs
 from .engine import Engine
+from .fits import check_output
 from .weights import Weights, check_name, save
 
 NOISE = {"intensity": 1e-3, "blos": 1e-2}  # Ic and kG; the paper, section 3.3
@@ -64,6 +67,9 @@ class TrainOptions:
         noise = NOISE[self.type] if self.noise is None else self.noise
         l2 = L2[self.type] if self.l2 is None else self.l2
         filled = replace(self, noise=noise, l2=l2)
+        for name in ("epochs", "batch_size", "seed"):
+            if not isinstance(value := getattr(filled, name), int):
+                raise ValueError(f"train: {name} must be an integer, got {value!r}")
         for name in ("epochs", "batch_size", "lr", "lr_multiplier", "noise", "l2", "seed"):
             value = getattr(filled, name)
             least = 0 if name in ("noise", "l2", "seed") else math.nextafter(0, 1)
@@ -71,6 +77,13 @@ class TrainOptions:
                 bound = ">= 0" if least == 0 else "> 0"
                 raise ValueError(f"train: {name} must be {bound} and finite, got {value}")
         return filled
+
+    def of_the_run(self) -> dict:
+        """What a run cannot change on the way: all but a number of epochs that no step sees."""
+        found = asdict(self)
+        if self.schedule == "constant":
+            del found["epochs"]
+        return found
 
     def rate(self, epoch: int, step: int, steps: int) -> float:
         """Learning rate of a step; with a constant schedule it does not depend on `epochs`."""
@@ -85,7 +98,7 @@ QUICK = TrainOptions(epochs=20, batch_size=16, lr=2e-3, schedule="cosine")
 
 
 def train(
-    data: str | os.PathLike,
+    data: str | os.PathLike | None,
     output: str | os.PathLike,
     config: NetworkConfig,
     options: TrainOptions,
@@ -94,11 +107,13 @@ def train(
     validation: str | os.PathLike | float | None = None,
     resume: bool = False,
     overwrite: bool = False,
+    progress: bool = False,
     report: Callable[[dict], None] = lambda row: None,
 ) -> Path:
     """Train a network; `output` holds the weights of the epoch with the lowest validation loss.
 
-    data : HDF5 file with imHMI (n, h, w, 1) and imSST (n, 2h, 2w, 1), in Ic or kG.
+    data : HDF5 file with imHMI (n, h, w, 1) and imSST (n, 2h, 2w, 1), in Ic or kG; None makes
+    synthetic pairs in the folder of `output`, once, with a bar if `progress`.
     output : weights file, see the top of this module for what stands beside it.
     validation : such a file too, or the fraction of `data`, at its end, to hold out; None takes
     <data>_val.h5 if there is one, as `degrade` writes, else 0.1. Patches of one scene on both
@@ -110,43 +125,42 @@ def train(
 
     A checkpoint is written at every epoch's end, every minute, and when KeyboardInterrupt
     comes, which is then raised again.
-    Raises ValueError for data or options that do not fit, or to resume with others;
-    FileExistsError for an earlier run; FloatingPointError, naming the step and the tensor, when
-    a value stops being finite: no file is changed then.
+    Raises ValueError for data or options that do not fit, or to resume with others; OSError
+    for files that cannot be read or written, or would be overwritten; FloatingPointError,
+    naming the step and the tensor, when a value stops being finite: no file is changed then.
     """
     import h5py
 
     options = options.resolved()
-    output = check_name(output)
-    if not output.parent.is_dir():
-        raise FileNotFoundError(f"train: the folder must exist, got {os.fspath(output)!r}")
-    saved = output.with_suffix(".checkpoint.h5")
-    files = (output, saved, output.with_suffix(".csv"), output.with_suffix(".png"))
-    if not resume and not overwrite and (there := [str(f) for f in files if f.exists()]):
-        raise FileExistsError(
-            f"train: {', '.join(there)} must not exist: continue that run, or overwrite it"
-        )
+    output, saved = _outputs(output, resume, overwrite)
+    if data is None:
+        data, _ = synthetic_pairs(output.parent, options.type, options.seed, progress)
     if validation is None:
         beside = Path(data).with_name(f"{Path(data).stem}_val.h5")
         validation = beside if beside.exists() else 0.1
-    with _open(h5py, data) as source, _open(h5py, _held_out_path(data, validation)) as held_out:
-        for path, file in ((data, source), (validation, held_out)):
+    held_out = data if isinstance(validation, Real) else validation
+    for path in (data, held_out):
+        if os.path.realpath(path) in map(os.path.realpath, _beside(output)):
+            raise OSError(f"train: the output must not be the data, got {os.fspath(path)!r}")
+    with _open(h5py, data) as source, _open(h5py, held_out) as other:
+        for path, file in ((data, source), (held_out, other)):
             if (made_for := file.attrs.get("type", options.type)) != options.type:
                 raise ValueError(f"train: {path} must be of {options.type}, got {made_for}")
-        pairs, val_pairs = _split(source, data, held_out, validation)
+        if isinstance(validation, Real):
+            pairs, val_pairs = split(source, data, validation)
+        else:
+            pairs, val_pairs = Pairs(source, data), Pairs(other, validation)
         if len(pairs) < options.batch_size:
             raise ValueError(
                 f"train: {data} must hold {options.batch_size} patches or more, got {len(pairs)}"
             )
         run = {
-            "network": asdict(config),
-            **asdict(options),
+            "network": asdict(config) | {"refine_filters": config.refine},
+            **options.of_the_run(),
             "data": pairs.check()[:16],
             "validation": val_pairs.check()[:16],
         }
-        if options.schedule == "constant":
-            del run["epochs"]  # may grow: no step before depends on it
-        state = _start(saved, run, config, options, resume)
+        state = _start(output, saved, run, config, options, resume)
         about = str(source.attrs.get("sources", Path(data).name))
         loop = _Loop(output, saved, run, config, options, engine, report, about)
         loop.run(checkpoint.same_arrays(state, engine.asarray), pairs, val_pairs)
@@ -249,10 +263,16 @@ class _Loop:
 
     def finish(self, steps, val_pairs):
         """Validate, keep the weights if they are the best so far, log, and save."""
+        self.save()  # killed from here to the next one, the epoch's end is done again
         state, options = self.state, self.options
         val_loss = evaluate(
             state.params, state.moving, val_pairs, self.config, self.engine, options
         )
+        if not math.isfinite(val_loss):
+            raise FloatingPointError(
+                f"train: the validation loss must stay finite, got {val_loss} at epoch "
+                f"{state.epoch}: try a smaller lr"
+            )
         row = {
             "epoch": state.epoch,
             "lr": options.rate(state.epoch, steps - 1, steps),
@@ -263,8 +283,7 @@ class _Loop:
         done = state._replace(
             epoch=state.epoch + 1, step=0, random=None, loss=0.0, rows=(*state.rows, row)
         )
-        # the checkpoint last: killed before it, the epoch's end is done again, to the same bits
-        if val_loss < best or not self.output.exists():
+        if val_loss < best:
             on_host = checkpoint.same_arrays(done, self.engine.asnumpy)
             provenance = _provenance(options, row, self.about_data)
             weights = Weights(self.config, on_host.params, on_host.moving, provenance)
@@ -280,12 +299,35 @@ class _Loop:
         self.saved_at = time.monotonic()
 
 
-def _start(saved, run, config, options, resume) -> State:
+def _beside(output: Path) -> tuple[Path, ...]:
+    """Weights, checkpoint, log and curves of a run."""
+    return tuple(output.with_suffix(end) for end in (".h5", ".checkpoint.h5", ".csv", ".png"))
+
+
+def _outputs(output, resume, overwrite) -> tuple[Path, Path]:
+    """(weights file, checkpoint), after seeing that all files of the run can be written."""
+    output = check_name(output)
+    files = _beside(output)
+    saved = files[1]
+    going_on = resume and saved.exists()
+    if not going_on and not overwrite and (there := [str(f) for f in files if f.exists()]):
+        raise FileExistsError(
+            f"train: {', '.join(there)} must not exist: there is no checkpoint to continue, "
+            "or --continue was not given; --overwrite replaces them"
+        )
+    for path in files:
+        check_output(path, overwrite=True)
+    return output, saved
+
+
+def _start(output, saved, run, config, options, resume) -> State:
     """The state of the checkpoint, or a fresh one."""
     if resume and saved.exists():
         state, before = checkpoint.load(saved)
         if differ := checkpoint.differences(before, run):
             raise ValueError(f"train: to continue, nothing may change, got {'; '.join(differ)}")
+        if state.rows and not output.exists():
+            raise FileNotFoundError(f"train: to continue, {output} must still be there")
         log.info("continuing %s at epoch %d, step %d", saved, state.epoch, state.step)
         return state
     if resume:
@@ -305,23 +347,8 @@ def _open(h5py, path):
         raise OSError(f"train: {path} must be a whole HDF5 file ({message})") from None
 
 
-def _held_out_path(data, validation):
-    return data if isinstance(validation, float) else validation
-
-
-def _split(source, data, held_out, validation) -> tuple[Pairs, Pairs]:
-    """Pairs to train on and pairs to validate on."""
-    if not isinstance(validation, float):
-        return Pairs(source, data), Pairs(held_out, validation)
-    if not 0 < validation < 1:
-        raise ValueError(f"train: the validation fraction must be in (0, 1), got {validation}")
-    n = len(Pairs(source, data))
-    edge = n - max(1, round(validation * n))
-    return Pairs(source, data, 0, edge), Pairs(source, data, edge, n)
-
-
 def _provenance(options, row, data):
-    return asdict(options) | {
+    return options.of_the_run() | {
         "normalisation": "quiet Sun" if options.type == "intensity" else "1000 G",
         "data": data,
         "version": __version__,

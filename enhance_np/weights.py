@@ -114,10 +114,7 @@ def save(path: str | os.PathLike, weights: Weights, overwrite: bool = False) -> 
     image = io.BytesIO()  # in memory: HDF5 on a full disk fails again when it is closed
     with h5py.File(image, "w") as file:
         _write(file, weights, tensors)
-    try:
-        write_bytes(path, image.getbuffer())
-    except OSError as error:
-        raise OSError(f"save: {path}: cannot be written ({error.strerror})") from None
+    write_bytes(path, image.getbuffer())
 
 
 def check_name(path: str | os.PathLike) -> Path:

@@ -499,13 +499,13 @@ def test_save_that_fails_leaves_the_old_file_alone(tmp_path, monkeypatch, call):
         monkeypatch.setattr(weights.os, "replace", refuse)
     with pytest.raises(OSError, match="No space left on device") as error:
         weights.save(path, random_weights(CONFIGS["tiny"]), overwrite=True)
-    assert str(error.value) == f"save: {path}: cannot be written (No space left on device)"
+    assert str(error.value) == f"{path} cannot be written (No space left on device)"
     assert list(tmp_path.iterdir()) == [path]
     assert weights.load(path).provenance == {"seed": 1}
 
 
 def test_save_into_no_folder(tmp_path):
-    with pytest.raises(OSError, match=r"^save: .*cannot be written"):
+    with pytest.raises(OSError, match="cannot be written"):
         weights.save(tmp_path / "none" / "w.h5", random_weights(CONFIGS["depth0"]))
 
 

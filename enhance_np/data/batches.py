@@ -24,10 +24,12 @@ class Pairs:
         floating point, misshapen or empty.
         """
         for name in NAMES:
-            if name not in file or not hasattr(file[name], "dtype"):
+            if not hasattr(file.get(name), "dtype"):
                 raise ValueError(f"train: {path} must hold the dataset {name}, got {list(file)}")
             if file[name].dtype.kind != "f":
-                raise ValueError(f"train: {name} must be float32 in {path}, got {file[name].dtype}")
+                raise ValueError(
+                    f"train: {name} must be floating point in {path}, got {file[name].dtype}"
+                )
         low, high = (file[name] for name in NAMES)
         if low.ndim != 4 or low.shape[3] != 1 or min(low.shape[1:3]) < 2:
             raise ValueError(
@@ -46,13 +48,18 @@ class Pairs:
         return self.last - self.first
 
     def read(self, indices) -> tuple[np.ndarray, np.ndarray]:
-        """Pairs at `indices` (increasing, or a slice), float32."""
+        """Pairs at `indices` (increasing, or a slice), float32. Raises OSError for bad blocks."""
         if isinstance(indices, slice):
             start, stop, _ = indices.indices(len(self))
             indices = slice(self.first + start, self.first + stop)
         else:
             indices = self.first + indices
-        return tuple(dataset[indices].astype(np.float32) for dataset in self.datasets)
+        try:
+            with np.errstate(over="ignore"):  # `check` finds what becomes infinite
+                return tuple(dataset[indices].astype(np.float32) for dataset in self.datasets)
+        except OSError as error:
+            message = " ".join(str(error).split())
+            raise OSError(f"train: {self.path} cannot be read ({message})") from None
 
     def check(self) -> str:
         """sha256 of the values, in hexadecimal; reads everything once, a chunk at a time.
@@ -70,6 +77,20 @@ class Pairs:
                     )
                 digest.update(values.data)
         return digest.hexdigest()
+
+
+def split(file, path: str | os.PathLike, fraction: float) -> tuple[Pairs, Pairs]:
+    """All pairs but the last `fraction` of them, and those. Raises ValueError as Pairs does."""
+    if not 0 < fraction < 1:
+        raise ValueError(f"train: the validation fraction must be in (0, 1), got {fraction}")
+    n = len(Pairs(file, path))
+    edge = n - max(1, round(fraction * n))
+    if edge < 1:
+        raise ValueError(
+            f"train: a validation fraction of {fraction} must leave a patch to train on in {path}, "
+            f"got {n} in all"
+        )
+    return Pairs(file, path, 0, edge), Pairs(file, path, edge, n)
 
 
 def prefetched(pairs: Pairs, batches: Iterable) -> Iterator[tuple[np.ndarray, np.ndarray]]:

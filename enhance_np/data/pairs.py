@@ -8,6 +8,7 @@ in random order; the column source[i] counts the attribute `sources`. Inputs hav
 training loop draws it anew for every batch.
 """
 
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,6 +87,12 @@ def write(
         "version": __version__,
     }
     sides = {"train": job.n_train, "validation": job.n_val}
+    # HDF5 does not survive a disk that fills up: it crashes when Python ends
+    needed = 20 * job.patch**2 * (job.n_train + job.n_val)
+    if (free := shutil.disk_usage(job.paths[0].absolute().parent).free) < 1.1 * needed:
+        raise OSError(
+            f"degrade: {job.out} needs {1.1 * needed / 1e6:.3g} MB free, got {free / 1e6:.3g}"
+        )
     with replacing(job.paths[0]) as first, replacing(job.paths[1]) as second:
         for path, (side, n) in zip((first, second), sides.items(), strict=True):
             key = [job.seed, side == "validation"]
