@@ -357,5 +357,7 @@ def _advance(bar):
     def progress(done, total):
         bar.total = total
         bar.update(done - bar.n)
+        if done == total:
+            bar.close()  # the line that follows begins at the margin
 
     return progress
