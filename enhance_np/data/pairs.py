@@ -18,8 +18,8 @@ import numpy as np
 
 from .. import __version__
 from .._atomic import replacing
+from ..config import TYPES
 from ..fits import check_output
-from .sources import TYPES
 
 
 class Pair(NamedTuple):

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
+from ..config import TYPES
 from .degrade import convolve_inverse, magnify
 from .psf import airy
 from .synthetic import TRAINING_SEEDS, VALIDATION_SEEDS, scene
 
-TYPES = ("intensity", "blos")
 GUARD = 3.0  # arcsec between training and validation: three times HMI's core of 1.1 arcsec
 KILOGAUSS = 1e-3
 

@@ -99,7 +99,7 @@ def _tile(rows: int, vectors: int):
 
 
 # (rows, vectors) of the tiles: enough accumulators to hide the latency of a multiply-add, few
-# enough that addresses stay in registers too. 12 x 2 ran at half the speed of 8 x 2.
+# enough that addresses stay in registers too: 12 x 2 was slower than 8 x 2.
 _tile_6x4, _tile_1x4 = _tile(6, 4), _tile(1, 4)  # with the 32 registers of AVX-512
 _tile_8x2, _tile_6x2, _tile_1x2 = _tile(8, 2), _tile(6, 2), _tile(1, 2)
 _tile_8x1, _tile_1x1 = _tile(8, 1), _tile(1, 1)
