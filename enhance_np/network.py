@@ -36,6 +36,10 @@ def forward(
         h, tape[name] = ops.pad_conv(h, p[f"{name}/w"], p[f"{name}/b"])
         return h
 
+    def upsample_conv(h, name):
+        h, tape[name] = ops.upsample_conv(h, p[f"{name}/w"], p[f"{name}/b"])
+        return h
+
     def bn(h, name):
         gamma, beta = p[f"{name}/gamma"], p[f"{name}/beta"]
         if moving is not None:
@@ -53,11 +57,10 @@ def forward(
         skip = h
         h = act(bn(conv(h, f"block{k}/conv1"), f"block{k}/bn1"), f"block{k}/act")
         h = bn(conv(h, f"block{k}/conv2"), f"block{k}/bn2")
-        h = h + skip
+        h = ops.add(h, skip)
     h = bn(conv(h, "tail/conv"), "tail/bn")
-    h = h + x0
-    h = ops.upsample(h)
-    h = act(conv(h, "refine/conv"), "refine/act")
+    h = ops.add(h, x0)
+    h = act(upsample_conv(h, "refine/conv"), "refine/act")
     y = conv(h, "head")
     return y, tape
 
@@ -81,6 +84,10 @@ def backward(
         dh, g[f"{name}/w"], g[f"{name}/b"] = ops.pad_conv_backward(dh, tape[name])
         return dh
 
+    def upsample_conv(dh, name):
+        dh, g[f"{name}/w"], g[f"{name}/b"] = ops.upsample_conv_backward(dh, tape[name])
+        return dh
+
     def bn(dh, name):
         dh, g[f"{name}/gamma"], g[f"{name}/beta"] = ops.batchnorm_backward(dh, tape[name])
         return dh
@@ -89,15 +96,14 @@ def backward(
         return activation_backward(dh, tape[name])
 
     dh = conv(dy, "head")
-    dh = conv(act(dh, "refine/act"), "refine/conv")
-    dh = ops.upsample_backward(dh)
+    dh = upsample_conv(act(dh, "refine/act"), "refine/conv")
     dx0 = dh  # the long skip forks here ...
     dh = conv(bn(dh, "tail/bn"), "tail/conv")
     for k in reversed(range(config.depth)):
         dskip = dh
         dh = conv(bn(dh, f"block{k}/bn2"), f"block{k}/conv2")
         dh = conv(bn(act(dh, f"block{k}/act"), f"block{k}/bn1"), f"block{k}/conv1")
-        dh = dh + dskip
-    dh = dh + dx0  # ... and joins here
+        dh = ops.add(dh, dskip)
+    dh = ops.add(dh, dx0)  # ... and joins here
     dx = conv(act(dh, "stem/act"), "stem/conv")
     return dx, g

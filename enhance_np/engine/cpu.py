@@ -4,6 +4,8 @@ Same names, arguments and results as the reference, so that training runs the ta
 float64 is handed to the reference itself. No BLAS: its threads would spin against ours.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from .. import layers
@@ -13,15 +15,28 @@ from ..layers import batchnorm_moving as batchnorm_moving
 from ..layers import elu as elu
 from ..layers import elu_backward as elu_backward
 from ..layers import gaussian_noise as gaussian_noise
-from ..layers.batchnorm import EPS, BatchNormCache
+from ..layers.batchnorm import EPS
 from ..layers.conv import ConvCache
-from . import elementwise, microkernel
+from . import convolution, direct, elementwise, memory
 from .threads import cut, parallel
 
-# Sizes of one task: long beside the 0.1 ms that handing it to a thread costs, small enough that
-# every thread gets several. They depend on the arrays alone, and so do the bits of sums.
-ELEMENTS = 2**18  # of an elementwise task: 1 MB, in L2 on today's cores
-MULTIPLY_ADDS = 10**8  # of a convolution task
+# Floats of an elementwise task: 1 MB, in L2 on today's cores. It depends on the arrays alone,
+# and so do the bits of sums.
+ELEMENTS = 2**18
+
+
+class BatchNormCache(NamedTuple):
+    """Like layers.BatchNormCache, but x_hat is computed from x when it is asked for."""
+
+    x: np.ndarray  # (N, H, W, C)
+    inv_std: np.ndarray  # (C,)
+    gamma: np.ndarray
+    mean: np.ndarray
+    var: np.ndarray
+
+    @property
+    def x_hat(self) -> np.ndarray:
+        return (self.x - self.mean) * self.inv_std
 
 
 def reflection_pad(x, p=1):
@@ -29,59 +44,101 @@ def reflection_pad(x, p=1):
     _, h, w, _ = x.shape
     if not 1 <= p < min(h, w):
         return layers.reflection_pad(x, p)  # which says what is wrong, or copies
-    return _framed(x, p, p, reflect=True)
+    return direct.framed(x, p, p, reflect=True)
 
 
 def reflection_pad_backward(dy, p=1):
     """See layers.reflection_pad_backward."""
-    return np.concatenate(
-        parallel(lambda n: layers.reflection_pad_backward(dy[n : n + 1], p), range(len(dy)))
-    )
+    n, h, w, c = dy.shape
+    h, w = h - 2 * p, w - 2 * p
+    if dy.dtype != np.float32 or not 1 <= p < min(h, w):
+        return layers.reflection_pad_backward(dy, p)
+    dx = memory.empty((n, h, w, c))
+    dy = np.ascontiguousarray(dy)
+    parallel(lambda i: elementwise.fold_frame(dy[i], p, dx[i]), range(n))
+    return dx
 
 
 def conv2d(x, w, b):
-    """See layers.conv2d. Register tiles of engine.microkernel."""
-    if x.dtype != np.float32 or w.dtype != np.float32:
+    """See layers.conv2d."""
+    if not _ours(x, w):
         return layers.conv2d(x, w, b)
     layers.conv.check("conv2d", x, w, b)
     x = np.ascontiguousarray(x)
-    return _correlate(x, w, b), ConvCache(x, w)
+    if _by_winograd(x, w):
+        return convolution.conv(x, w, b, 0), ConvCache(x, w)
+    return direct.correlate(x, w, b), ConvCache(x, w)
 
 
 def conv2d_backward(dy, cache):
     """See layers.conv2d_backward.
 
     dX is a convolution too: of dY, framed with zeros, with the kernel turned by 180 degrees and
-    its channels exchanged. dW is a product over pixels, summed in float32 within an image and
-    in float64 over the batch.
+    its channels exchanged. dW is a product over tiles or pixels.
     """
     x, w = cache
-    if dy.dtype != np.float32 or w.dtype != np.float32:
+    if not _ours(x, w):
         return layers.conv2d_backward(dy, cache)
-    dy = np.ascontiguousarray(dy)
-    kh, kw, cin, _ = w.shape
-    framed = _framed(dy, kh - 1, kw - 1, reflect=False)
-    dx = _correlate(framed, w[::-1, ::-1].transpose(0, 1, 3, 2), np.zeros(cin, np.float32))
-    return dx, *_kernel_gradient(x, dy, w.shape)
+    n, h, wd, _ = x.shape
+    dy = _gradient("conv2d_backward", dy, (n, h - len(w) + 1, wd - w.shape[1] + 1, w.shape[3]))
+    if _by_winograd(x, w):
+        return convolution.conv_backward(dy, x, w, 0)
+    kh, kw, *_ = w.shape
+    none = np.zeros(w.shape[2], np.float32)
+    framed = direct.framed(dy, kh - 1, kw - 1, reflect=False)
+    dx = direct.correlate(framed, convolution.turned(w), none)
+    return dx, *direct.kernel_gradient(x, dy, w.shape)
 
 
 def pad_conv(x, w, b):
-    """See layers.pad_conv."""
+    """See layers.pad_conv. By Winograd, the cache keeps x without its frame."""
     if w.ndim != 4 or w.shape[0] != w.shape[1]:
-        return layers.pad_conv(x, w, b)
+        return layers.pad_conv(x, w, b)  # which says what is wrong
     p = w.shape[0] // 2
-    return conv2d(reflection_pad(x, p) if p else x, w, b)
+    if not _by_winograd(x, w) or x.ndim != 4 or min(x.shape[1:3]) < 2:
+        return conv2d(reflection_pad(x, p) if p else x, w, b)
+    layers.conv.check_channels("pad_conv", x, w, b)
+    x = np.ascontiguousarray(x)
+    return convolution.conv(x, w, b, p, "reflect"), ConvCache(x, w)
 
 
 def pad_conv_backward(dy, cache):
     """See layers.pad_conv_backward."""
-    p = cache.w.shape[0] // 2
-    dx, dw, db = conv2d_backward(dy, cache)
-    return (reflection_pad_backward(dx, p) if p else dx), dw, db
+    x, w = cache
+    p = w.shape[0] // 2
+    if not _by_winograd(x, w):
+        dx, dw, db = conv2d_backward(dy, cache)
+        return (reflection_pad_backward(dx, p) if p else dx), dw, db
+    dy = _gradient("pad_conv_backward", dy, (*x.shape[:3], w.shape[3]))
+    return convolution.conv_backward(dy, x, w, p, "reflect")
+
+
+def upsample_conv(x, w, b):
+    """See layers.upsample_conv. By Winograd, the cache keeps x itself."""
+    if not _by_winograd(x, w):
+        return pad_conv(upsample(x), w, b)
+    layers.conv.check_channels("upsample_conv", x, w, b)
+    x = np.ascontiguousarray(x)
+    return convolution.upsample_conv(x, w, b), ConvCache(x, w)
+
+
+def upsample_conv_backward(dy, cache):
+    """See layers.upsample_conv_backward."""
+    x, w = cache
+    if not _by_winograd(x, w):
+        dx, dw, db = pad_conv_backward(dy, cache)
+        return upsample_backward(dx), dw, db
+    n, h, wd, _ = x.shape
+    dy = _gradient("upsample_conv_backward", dy, (n, 2 * h, 2 * wd, w.shape[3]))
+    return convolution.upsample_conv_backward(dy, x, w)
 
 
 def batchnorm(x, gamma, beta, eps=EPS):
-    """See layers.batchnorm."""
+    """See layers.batchnorm.
+
+    Mean and variance are gathered piece by piece and merged, so that x is read once.
+    Source: Chan, Golub & LeVeque 1983, The American Statistician 37, equation 2.1.
+    """
     if x.dtype != np.float32 or gamma.shape != x.shape[-1:] or beta.shape != x.shape[-1:]:
         return layers.batchnorm(x, gamma, beta, eps)
     flat = _pixels(x)
@@ -89,39 +146,44 @@ def batchnorm(x, gamma, beta, eps=EPS):
     if m < 2:
         return layers.batchnorm(x, gamma, beta, eps)
     pieces = _pieces(flat)
-    mean = _total(lambda at: elementwise.channel_sums(flat[slice(*at)]), pieces, m)
-    var = _total(lambda at: elementwise.channel_squares(flat[slice(*at)], mean), pieces, m)
+    means, squares = np.stack(
+        parallel(lambda at: elementwise.moments(flat[slice(*at)]), pieces), axis=1
+    )
+    sizes = np.array([[last - first] for first, last in pieces])
+    mean = (sizes * means).sum(axis=0) / m
+    var = (squares + sizes * (means - mean) ** 2).sum(axis=0) / m
+    mean, var = mean.astype(np.float32), var.astype(np.float32)
     inv_std = (var + np.float32(eps)) ** np.float32(-0.5)
-    x_hat, y = np.empty_like(flat), np.empty_like(flat)
+    scale = gamma * inv_std
+    y = memory.empty(flat.shape)
 
     def piece(at):
-        at = slice(*at)
-        elementwise.normalise(flat[at], mean, inv_std, gamma, beta, x_hat[at], y[at])
+        elementwise.scale_and_shift(flat[slice(*at)], mean, scale, beta, y[slice(*at)])
 
     parallel(piece, pieces)
-    x_hat, y = x_hat.reshape(x.shape), y.reshape(x.shape)
-    return y, BatchNormCache(x_hat, inv_std, gamma, mean, var)
+    return y.reshape(x.shape), BatchNormCache(flat.reshape(x.shape), inv_std, gamma, mean, var)
 
 
 def batchnorm_backward(dy, cache):
     """See layers.batchnorm_backward."""
-    if dy.dtype != np.float32:
+    if not isinstance(cache, BatchNormCache):
         return layers.batchnorm_backward(dy, cache)
-    flat, x_hat = _pixels(dy), _pixels(cache.x_hat)
-    m = len(flat)
+    dy = _gradient("batchnorm_backward", dy, cache.x.shape)
+    flat, x = _pixels(dy), _pixels(cache.x)
     pieces = _pieces(flat)
+    mean, inv_std = cache.mean, cache.inv_std
 
     def sums(at):
-        return elementwise.channel_products(flat[slice(*at)], x_hat[slice(*at)])
+        return elementwise.channel_products(flat[slice(*at)], x[slice(*at)], mean, inv_std)
 
-    dbeta, dgamma = _total(sums, pieces, 1)
-    scale = cache.gamma * cache.inv_std
-    dx = np.empty_like(flat)
+    dbeta, dgamma = np.sum(parallel(sums, pieces), axis=0).astype(np.float32)
+    dx = memory.empty(flat.shape)
+    m = np.float32(len(flat))
 
     def piece(at):
         at = slice(*at)
         elementwise.normalise_backward(
-            flat[at], x_hat[at], scale, dbeta / np.float32(m), dgamma / np.float32(m), dx[at]
+            flat[at], x[at], mean, inv_std, cache.gamma * inv_std, dbeta / m, dgamma / m, dx[at]
         )
 
     parallel(piece, pieces)
@@ -132,10 +194,7 @@ def relu(x):
     """See layers.relu."""
     if x.dtype != np.float32 or x.ndim < 2:
         return layers.relu(x)
-    flat = _pixels(x)
-    y = np.empty_like(flat)
-    parallel(lambda at: elementwise.relu(flat[slice(*at)], y[slice(*at)]), _pieces(flat))
-    y = y.reshape(x.shape)
+    y = _elementwise(elementwise.relu, x)
     return y, y
 
 
@@ -143,45 +202,58 @@ def relu_backward(dy, y):
     """See layers.relu_backward."""
     if dy.dtype != np.float32 or dy.ndim < 2:
         return layers.relu_backward(dy, y)
-    flat, y = _pixels(dy), _pixels(y)
-    dx = np.empty_like(flat)
+    return _elementwise(elementwise.relu_backward, _gradient("relu_backward", dy, y.shape), y)
 
-    def piece(at):
-        at = slice(*at)
-        elementwise.relu_backward(flat[at], y[at], dx[at])
 
-    parallel(piece, _pieces(flat))
-    return dx.reshape(dy.shape)
+def add(x, y):
+    """See layers.add."""
+    if x.dtype != np.float32 or y.dtype != np.float32 or x.ndim < 2 or x.shape != y.shape:
+        return layers.add(x, y)
+    return _elementwise(elementwise.add, x, y)
 
 
 def upsample(x):
     """See layers.upsample."""
+    if x.dtype != np.float32:
+        return layers.upsample(x)
     n, h, w, c = x.shape
-    y = np.empty((n, 2 * h, 2 * w, c), x.dtype)
-
-    def image(i):
-        y[i].reshape(h, 2, w, 2, c)[...] = x[i][:, None, :, None]
-
-    parallel(image, range(n))
+    x, y = np.ascontiguousarray(x), memory.empty((n, 2 * h, 2 * w, c))
+    parallel(lambda i: elementwise.upsample(x[i], y[i]), range(n))
     return y
 
 
 def upsample_backward(dy):
     """See layers.upsample_backward."""
-    return np.concatenate(
-        parallel(lambda n: layers.upsample_backward(dy[n : n + 1]), range(len(dy)))
-    )
+    n, h, w, c = dy.shape
+    if dy.dtype != np.float32 or h % 2 or w % 2:
+        return layers.upsample_backward(dy)
+    dy, dx = np.ascontiguousarray(dy), memory.empty((n, h // 2, w // 2, c))
+    parallel(lambda i: elementwise.upsample_backward(dy[i], dx[i]), range(n))
+    return dx
 
 
-def strides(x):
-    """(start, image, line, pixel) of a contiguous (N, H, W, C) array, in elements."""
-    _, h, w, c = x.shape
-    return 0, h * w * c, w * c, c
+def _ours(x, w):
+    """Whether a convolution is done here; float64 and empty batches go to the reference."""
+    return x.dtype == w.dtype == np.float32 and x.size > 0
 
 
-def lines_per_task(multiply_adds: int) -> int:
-    """How many image lines make a convolution task, from the multiply-adds of one."""
-    return max(1, MULTIPLY_ADDS // multiply_adds)
+def _by_winograd(x, w):
+    return _ours(x, w) and convolution.is_winograd(w.shape)
+
+
+def _gradient(name, dy, shape):
+    """dy as the kernels take it; they would read beyond one of another shape."""
+    if dy.shape != shape:
+        raise ValueError(f"{name}: dy must be {shape}, got dy.shape={dy.shape}")
+    return np.ascontiguousarray(dy, np.float32)
+
+
+def _elementwise(kernel, *inputs):
+    """kernel(*inputs, y) on pieces of arrays of one shape; y."""
+    flat = [_pixels(x) for x in inputs]
+    y = memory.empty(flat[0].shape)
+    parallel(lambda at: kernel(*(x[slice(*at)] for x in flat), y[slice(*at)]), _pieces(y))
+    return y.reshape(inputs[0].shape)
 
 
 def _pieces(flat):
@@ -191,88 +263,3 @@ def _pieces(flat):
 
 def _pixels(x):
     return np.ascontiguousarray(x).reshape(-1, x.shape[-1])
-
-
-def _total(task, pieces, divisor):
-    """Sum of the pieces' float64 results in their order, over divisor, in float32."""
-    return (np.sum(parallel(task, pieces), axis=0) / divisor).astype(np.float32)
-
-
-def _framed(x, p, q, reflect):
-    """x with a frame of p rows and q columns, mirrored or zero; x itself without a frame."""
-    if p == q == 0:
-        return x
-    n, h, w, c = x.shape
-    y = np.empty((n, h + 2 * p, w + 2 * q, c), x.dtype)
-
-    def image(i):
-        inside = y[i, p : p + h]
-        inside[:, q : q + w] = x[i]
-        if not reflect:
-            y[i, :p] = y[i, p + h :] = inside[:, :q] = inside[:, q + w :] = 0
-            return
-        inside[:, :q] = inside[:, q + 1 : 2 * q + 1][:, ::-1]
-        inside[:, q + w :] = inside[:, w - 1 : w + q - 1][:, ::-1]
-        y[i, :p] = y[i, p + 1 : 2 * p + 1][::-1]
-        y[i, p + h :] = y[i, h - 1 : h + p - 1][::-1]
-
-    parallel(image, range(n))
-    return y
-
-
-def _correlate(x, w, b):
-    """conv2d of float32 arrays, x contiguous."""
-    kh, kw, cin, cout = w.shape
-    n, h, wd, _ = x.shape
-    h, wd = h - kh + 1, wd - kw + 1
-    y = np.empty((n, h, wd, cout), np.float32)
-    shape = (h, wd, kh, kw, cin, cout)
-    flat_x, flat_y, lines = x.reshape(-1), y.reshape(-1), y.reshape(n * h, -1)
-    flat_w, tile = kernel_layout(w)
-    b = np.tile(b, wd)
-
-    def task(at):
-        lines[slice(*at)] = b
-        conv_lines(flat_x, flat_w, flat_y, shape, strides(x), strides(y), tile, at)
-
-    parallel(task, cut(n * h, lines_per_task(w.size * wd)))
-    return y
-
-
-def kernel_layout(w):
-    """(flat kernel, tile) as conv_lines takes them: tile is (0, 0) where none fits."""
-    tile = microkernel.block_shape(w.shape[-1])
-    if tile == (0, 0):
-        w = w.transpose(3, 0, 1, 2)
-    return np.ascontiguousarray(w, np.float32).reshape(-1), tile
-
-
-def conv_lines(x, w, y, shape, x_at, y_at, tile, lines):
-    """y += x * w on lines (first, last): see microkernel.conv_lines. Releases the GIL."""
-    if tile == (0, 0):
-        microkernel.few_conv_lines(x, w, y, shape, x_at, y_at, *lines)
-    else:
-        microkernel.conv_lines(x, w, y, shape, x_at, y_at, *tile, *lines)
-
-
-def _kernel_gradient(x, dy, shape):
-    """dw, db of conv2d; x (N, H, W, Cin), dy (N, Ho, Wo, Cout), both contiguous."""
-    n, h, w, cout = dy.shape
-    kh, kw, cin, _ = shape
-    tile = microkernel.block_shape(cout)
-    few = tile == (0, 0)
-    per_image = np.zeros((n, *((cout, kh, kw, cin) if few else shape)), np.float32)
-    arguments = (h, w, *shape), strides(x), strides(dy)
-    flat_x, flat_dy = x.reshape(-1), dy.reshape(-1)
-
-    def image(i):
-        dw = per_image[i].reshape(-1)
-        if few:
-            microkernel.few_kernel_gradient(flat_x, flat_dy, dw, *arguments, i)
-        else:
-            microkernel.kernel_gradient(flat_x, flat_dy, dw, *arguments, *tile, i)
-        return elementwise.channel_sums(_pixels(dy[i]))
-
-    db = np.sum(parallel(image, range(n)), axis=0).astype(np.float32)
-    dw = per_image.sum(axis=0, dtype=np.float64).astype(np.float32)
-    return (dw.transpose(1, 2, 3, 0) if few else dw), db

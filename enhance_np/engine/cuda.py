@@ -13,6 +13,7 @@ from .._array import array_module
 from .._kernels import source
 
 # "as" marks what the reference gives as it is
+from ..layers import add as add
 from ..layers import batchnorm as batchnorm
 from ..layers import batchnorm_backward as batchnorm_backward
 from ..layers import batchnorm_moving as batchnorm_moving
@@ -27,6 +28,7 @@ from ..layers import relu as relu
 from ..layers import relu_backward as relu_backward
 from ..layers import upsample as upsample
 from ..layers import upsample_backward as upsample_backward
+from ..layers import upsample_conv as upsample_conv
 
 THREADS = 256  # per block
 
@@ -35,6 +37,12 @@ def pad_conv_backward(dy, cache):
     """See layers.pad_conv_backward."""
     dx, dw, db = conv2d_backward(dy, cache)
     return reflection_pad_backward(dx, cache.w.shape[0] // 2), dw, db
+
+
+def upsample_conv_backward(dy, cache):
+    """See layers.upsample_conv_backward."""
+    dx, dw, db = pad_conv_backward(dy, cache)
+    return upsample_backward(dx), dw, db
 
 
 def reflection_pad_backward(dy, p=1):

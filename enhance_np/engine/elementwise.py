@@ -20,42 +20,119 @@ def channel_sums(x):
 
 
 @jit()
-def channel_squares(x, mean):
-    """(C,) float64: sum of (x - mean)^2 over pixels; the difference is float32, as x is."""
-    sums = np.zeros(x.shape[1])
+def moments(x):
+    """(2, C) float64: mean over pixels, and sum of the squared deviations from it."""
+    found = np.zeros((2, x.shape[1]))
+    found[0] = channel_sums(x) / x.shape[0]
     for i in range(x.shape[0]):
         for c in range(x.shape[1]):
-            d = np.float64(x[i, c] - mean[c])
-            sums[c] += d * d
-    return sums
+            d = x[i, c] - found[0, c]
+            found[1, c] += d * d
+    return found
 
 
 @jit()
-def channel_products(x, y):
-    """(2, C) float64: sums of x and of x * y over pixels."""
+def channel_products(dy, x, mean, inv_std):
+    """(2, C) float64: sums of dy and of dy * x_hat over pixels."""
     sums = np.zeros((2, x.shape[1]))
     for i in range(x.shape[0]):
         for c in range(x.shape[1]):
-            sums[0, c] += x[i, c]
-            sums[1, c] += np.float64(x[i, c]) * np.float64(y[i, c])
+            x_hat = (x[i, c] - mean[c]) * inv_std[c]
+            sums[0, c] += dy[i, c]
+            sums[1, c] += np.float64(dy[i, c]) * np.float64(x_hat)
     return sums
 
 
 @jit()
-def normalise(x, mean, inv_std, gamma, beta, x_hat, y):
-    """x_hat = (x - mean) * inv_std,  y = gamma * x_hat + beta."""
+def scale_and_shift(x, mean, scale, beta, y):
+    """y = (x - mean) * scale + beta, channel by channel."""
     for i in range(x.shape[0]):
         for c in range(x.shape[1]):
-            x_hat[i, c] = (x[i, c] - mean[c]) * inv_std[c]
-            y[i, c] = gamma[c] * x_hat[i, c] + beta[c]
+            y[i, c] = (x[i, c] - mean[c]) * scale[c] + beta[c]
 
 
 @jit()
-def normalise_backward(dy, x_hat, scale, mean_dy, mean_dy_x_hat, dx):
+def normalise_backward(dy, x, mean, inv_std, scale, mean_dy, mean_dy_x_hat, dx):
     """dx = scale * (dy - mean_dy - x_hat * mean_dy_x_hat), channel by channel."""
     for i in range(dy.shape[0]):
         for c in range(dy.shape[1]):
-            dx[i, c] = scale[c] * (dy[i, c] - mean_dy[c] - x_hat[i, c] * mean_dy_x_hat[c])
+            x_hat = (x[i, c] - mean[c]) * inv_std[c]
+            dx[i, c] = scale[c] * (dy[i, c] - mean_dy[c] - x_hat * mean_dy_x_hat[c])
+
+
+@jit()
+def add(x, y, z):
+    """z = x + y."""
+    for i in range(x.shape[0]):
+        for c in range(x.shape[1]):
+            z[i, c] = x[i, c] + y[i, c]
+
+
+@jit()
+def upsample(x, y):
+    """y[2i + a, 2j + b] = x[i, j] of one image (H, W, C)."""
+    for i in range(y.shape[0]):
+        for j in range(x.shape[1]):
+            for c in range(x.shape[2]):
+                y[i, 2 * j, c] = x[i // 2, j, c]
+                y[i, 2 * j + 1, c] = x[i // 2, j, c]
+
+
+@jit()
+def upsample_backward(dy, dx):
+    """dx[i, j] = the sum of the 2x2 block of dy of one image (2H, 2W, C)."""
+    for i in range(dx.shape[0]):
+        for j in range(dx.shape[1]):
+            for c in range(dx.shape[2]):
+                upper = dy[2 * i, 2 * j, c] + dy[2 * i, 2 * j + 1, c]
+                lower = dy[2 * i + 1, 2 * j, c] + dy[2 * i + 1, 2 * j + 1, c]
+                dx[i, j, c] = upper + lower
+
+
+@jit()
+def fold_frame(dy, p, dx):
+    """dx = the adjoint of reflection_pad by p of one image: dy (H + 2p, W + 2p, C).
+
+    Pixel i was copied to the places p - i and 2 (H - 1) - i + p, where those are in the frame.
+    """
+    h, w, _ = dx.shape
+    for i in range(h):
+        dx[i] = dy[i + p, p : p + w]
+        _fold_columns(dy[i + p], p, dx[i])
+        for r in (p - i, 2 * (h - 1) - i + p):
+            if _in_frame(r, p, h):
+                dx[i] += dy[r, p : p + w]
+                _fold_columns(dy[r], p, dx[i])
+
+
+@jit()
+def _fold_columns(dy, p, dx):
+    w = len(dx)
+    for j in range(w):
+        if not p < j < w - 1 - p:
+            for s in (p - j, 2 * (w - 1) - j + p):
+                if _in_frame(s, p, w):
+                    dx[j] += dy[s]
+
+
+@jit()
+def fold_repeated(dy, dx):
+    """dx = the adjoint of repeating the border pixels once: dy (H + 2, W + 2, C)."""
+    h, w, _ = dx.shape
+    for i in range(h):
+        dx[i] = dy[i + 1, 1 : w + 1]
+    dx[0] += dy[0, 1 : w + 1]
+    dx[h - 1] += dy[h + 1, 1 : w + 1]
+    for i in range(h + 2):
+        k = min(max(i - 1, 0), h - 1)
+        dx[k, 0] += dy[i, 0]
+        dx[k, w - 1] += dy[i, w + 1]
+
+
+@jit()
+def _in_frame(at, p, size):
+    """Whether the padded index stands in the frame."""
+    return 0 <= at < p or size + p <= at < size + 2 * p
 
 
 @jit()
@@ -72,3 +149,11 @@ def relu_backward(dy, y, dx):
     for i in range(dy.shape[0]):
         for c in range(dy.shape[1]):
             dx[i, c] = dy[i, c] if y[i, c] > 0 else np.float32(0)
+
+
+@jit()
+def elu(x, first, count):
+    """x = x if x > 0 else exp(x) - 1, in place, for `count` floats of flat x from `first` on."""
+    for k in range(first, first + count):
+        if not x[k] > 0:
+            x[k] = np.expm1(x[k])

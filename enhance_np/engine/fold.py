@@ -38,21 +38,28 @@ def fold(weights: Weights, dtype=np.float32) -> dict[str, Conv]:
     return {name: Conv(w.astype(dtype), b.astype(dtype)) for name, (w, b) in folded.items()}
 
 
-def phases(w: np.ndarray) -> dict[tuple[int, int], np.ndarray]:
-    """Upsampling by 2 and a 3x3 convolution as four 2x2 convolutions on the small image.
+# Rows of the kernel of an even and of an odd output line, from those of the original
+_ROWS = np.array([[[1, 0, 0], [0, 1, 1], [0, 0, 0]], [[0, 0, 0], [1, 1, 0], [0, 0, 1]]])
 
-    w : (3, 3, Cin, Cout). result[a, b] : (2, 2, Cin, Cout) makes the output pixels
-    (2i + a, 2j + b), reading small rows i - 1 + a and i + a, columns likewise.
+
+def phases(w: np.ndarray) -> np.ndarray:
+    """Upsampling by 2 and a 3x3 convolution as four 3x3 convolutions of the small image.
+
+    w : (3, 3, Cin, Cout);  result : (4, 3, 3, Cin, Cout), whose element 2a + b makes the
+    output pixels (2i + a, 2j + b) from the small pixels around (i, j).
 
     An even output row 2i sees the big rows 2i-1, 2i, 2i+1, which are the small rows i-1, i, i:
     the kernel's last two rows act on one small row and are added. Odd rows: the first two.
-    At the border, reflecting the big image repeats the small one's edge (big row -1 is big
-    row 1, which is small row 0), so the small image is framed by its own edge pixels.
+    Of each kernel's nine taps five are zero. At the border, reflecting the big image repeats
+    the small one's edge (big row -1 is big row 1, which is small row 0), so the small image is
+    framed by its own edge pixels.
     """
-    w = w.astype("f8")
-    rows = (np.stack([w[0], w[1] + w[2]]), np.stack([w[0] + w[1], w[2]]))
-    found = {}
-    for a, r in enumerate(rows):
-        found[a, 0] = np.stack([r[:, 0], r[:, 1] + r[:, 2]], axis=1)
-        found[a, 1] = np.stack([r[:, 0] + r[:, 1], r[:, 2]], axis=1)
-    return found
+    found = np.einsum("axr,bys,rsio->abxyio", _ROWS, _ROWS, w.astype("f8"))
+    return found.reshape(4, *w.shape).astype(w.dtype)
+
+
+def phases_backward(dw: np.ndarray) -> np.ndarray:
+    """The adjoint of phases: (4, 3, 3, Cin, Cout) -> (3, 3, Cin, Cout)."""
+    dw = dw.reshape(2, 2, *dw.shape[1:])
+    found = np.einsum("axr,bys,abxyio->rsio", _ROWS, _ROWS, dw.astype("f8"))
+    return found.astype(dw.dtype)

@@ -1,112 +1,205 @@
-"""The folded network on CPU cores: no batch norm, no upsampled image, no padded copies.
+"""The folded network on CPU cores, a strip of lines at a time through all layers.
 
-Activations live in buffers with a frame of one pixel. A convolution writes inside the frame of
-its output; then the frame is filled from the pixels next to it. A residual sum costs nothing:
-the convolution adds onto the buffer that holds the skip.
+No tiles, no frames, no upsampled image: a convolution's border is told to it by indices
+(convolution.window), a residual sum is added in place, and the last 3x3 convolution, its
+upsampling and the 1x1 head are one pass. Every layer runs as far as its input reaches, then the
+next one; of each activation only the newest lines are kept, in a ring. So the memory grows with
+the image's width alone, the lines of a strip stay in the cache from layer to layer, and every
+output pixel is summed in the same order whatever the strips are.
 """
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
 from ..config import NetworkConfig
-from .cpu import conv_lines, kernel_layout, lines_per_task, strides
+from . import direct, memory
+from .convolution import NO_HEAD, UPSAMPLED, conv_tiles, is_winograd, planes, window
+from .cpu import ELEMENTS
+from .elementwise import elu
 from .fold import Conv, phases
 from .threads import cut, parallel
+from .winograd import M
+from .winograd_kernels import ADD, ELU, RELU
+
+STRIP = 2**16  # pixels: tasks for many threads, and at 4096 a line 0.25 GB for all rings
+
+
+@dataclass
+class Step:
+    """One layer: run(first, last) makes these lines from those of its source."""
+
+    run: Callable[[int, int], None]
+    source: list["Step"]  # one, or none for the layer that sees the image
+    done: int = 0  # lines made
+
+    def advance(self, height: int, most: int) -> None:
+        """As far as the source's lines reach, in whole tiles, but at most `most` lines."""
+        ready = height
+        if self.source and self.source[0].done < height:
+            ready = (self.source[0].done - 1) // M * M  # the last line needs the one below it
+        ready = min(ready, self.done + most)
+        if ready > self.done:
+            self.run(self.done, ready)
+            self.done = ready
 
 
 class Fused:
-    """forward(x): (H, W) float32 -> (2H, 2W) float32.
-
-    Every output pixel is summed in the same order wherever it lies, so a tile gives the bits
-    of the whole image.
-    """
+    """forward(x): (H, W) float32 -> (2H, 2W) float32, H and W >= 2."""
 
     def __init__(self, convs: dict[str, Conv], config: NetworkConfig):
         self.convs, self.config = convs, config
-        self.layouts = {name: kernel_layout(w) for name, (w, _) in convs.items()}
-        w, self.refine_b = convs["refine/conv"]
-        self.phases = {at: kernel_layout(v) for at, v in phases(w).items()}
-
-    def __call__(self, x: np.ndarray) -> np.ndarray:
-        h, w = x.shape
-        image = np.empty((h + 2, w + 2, 1), np.float32)
-        image[1:-1, 1:-1, 0] = x
-        _reflect(image)
-        x0, skip, inner = (np.empty((h + 2, w + 2, self.config.filters), "f4") for _ in range(3))
-        self._conv("stem/conv", image, x0, activate=True)
-        skip[...] = x0
-        for k in range(self.config.depth):
-            self._conv(f"block{k}/conv1", skip, inner, activate=True)
-            self._conv(f"block{k}/conv2", inner, skip, add=True)
-        self._conv("tail/conv", skip, x0, add=True)
-        _replicate(x0)
-        return self._refine_and_head(x0)
-
-    def _conv(self, name, x, y, activate=False, add=False):
-        """y's inside <- conv(x) or y + conv(x), activated or not; then its frame."""
-        kh, kw, cin, cout = self.convs[name].w.shape
-        b, (w, tile) = self.convs[name].b, self.layouts[name]
-        height, width = y.shape[0] - 2, y.shape[1] - 2
-        shape = (height, width, kh, kw, cin, cout)
-        y_at = (strides(y[None])[2] + cout, *strides(y[None])[1:])
-
-        def lines(at):
-            inside = y[at[0] + 1 : at[1] + 1, 1:-1]
-            if add:
-                inside += b
+        self.activation = RELU if config.activation == "relu" else ELU
+        self.planes, self.layouts = {}, {}
+        for name, (w, _) in convs.items():
+            if not is_winograd(w.shape):
+                self.layouts[name] = direct.kernel_layout(w)
+            elif name == "refine/conv":
+                self.planes[name] = planes(*phases(w), alive=UPSAMPLED)
             else:
-                inside[...] = b
-            conv_lines(x.reshape(-1), w, y.reshape(-1), shape, strides(x[None]), y_at, tile, at)
-            if activate:
-                self._activate(inside)
+                self.planes[name] = planes(w)
 
-        parallel(lines, cut(height, lines_per_task(w.size * width)))
-        _reflect(y)
+    def __call__(
+        self,
+        x: np.ndarray,
+        strip: int | None = None,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> np.ndarray:
+        """strip : lines of x at a time, rounded up to whole tiles.
 
-    def _refine_and_head(self, x):
-        """Upsampling, 3x3 convolution, activation and 1x1 convolution, a few lines at a time."""
-        height, width, cin = x.shape[0] - 2, x.shape[1] - 2, x.shape[2]
-        cout = self.config.refine
-        y = np.empty((2 * height, 2 * width, 1), np.float32)
-        head, head_tile = self.layouts["head"]
-        start, image, line, pixel = strides(x[None])
+        progress : called with (input pixels done, in all).
+        """
+        height, width = x.shape
+        most = max(1, -(-(STRIP // width if strip is None else strip) // M)) * M
+        y = np.empty((1, 2 * height, 2 * width, 1), np.float32)
+        image = np.ascontiguousarray(x, np.float32)[None, :, :, None]
+        steps = self._steps(image, y, most)
+        progress(0, x.size)
+        while steps[-1].done < height:
+            for step in steps:
+                step.advance(height, most)
+            progress(steps[-1].done * width, x.size)
+        return y[0, :, :, 0]
 
-        def lines(at):
-            small, count = (0, at[1] - at[0]), 2 * (at[1] - at[0])
-            big = np.empty((1, count, 2 * width, cout), np.float32)
-            big[...] = self.refine_b
-            shape = (small[1], width, 2, 2, cin, cout)
-            _, big_image, big_line, big_pixel = strides(big)
-            for (a, b), (w, tile) in self.phases.items():
-                x_at = (start + (at[0] + a) * line + b * pixel, image, line, pixel)
-                big_at = (a * big_line + b * big_pixel, big_image, 2 * big_line, 2 * big_pixel)
-                conv_lines(x.reshape(-1), w, big.reshape(-1), shape, x_at, big_at, tile, small)
-            self._activate(big)
-            out = y[None, 2 * at[0] : 2 * at[1]]
-            out[...] = self.convs["head"].b
-            shape = (count, 2 * width, 1, 1, cout, 1)
-            conv_lines(
-                big.reshape(-1), head, out.reshape(-1), shape,
-                strides(big), strides(out), head_tile, (0, count),
+    def _steps(self, image, y, most):
+        """The network's layers from image (1, H, W, 1) to y (1, 2H, 2W, 1).
+
+        A ring holds the lines that its readers still need: every layer is at most one tile
+        behind its source, and `most` lines more before it runs.
+        """
+        _, height, width, _ = image.shape
+        depth = self.config.depth
+
+        def ring(layers):
+            lines = min(most + M * (layers + 1), -(-height // M) * M)
+            return memory.empty((1, lines, width, self.config.filters))
+
+        def conv(name, source, targets, epilogue):
+            steps.append(Step(self._conv(name, source, targets, epilogue, height), steps[-1:]))
+
+        # blocks replace in h what they skip; x0 is kept for the long skip
+        x0, h, steps = ring(2 * depth + 2), ring(2 * depth + 1), []
+        conv("stem/conv", image, [x0, h], self.activation)
+        for k in range(depth):
+            inner = ring(1)
+            conv(f"block{k}/conv1", h, [inner], self.activation)
+            conv(f"block{k}/conv2", inner, [h], ADD)
+        conv("tail/conv", h, [x0], ADD)
+        refine = self._refine_by_winograd if "refine/conv" in self.planes else self._refine
+        steps.append(Step(refine(x0, y), steps[-1:]))
+        return steps
+
+    def _conv(self, name, x, ys, epilogue, height):
+        """run(first, last): each of the rings ys <- epilogue(conv of x)."""
+        width = x.shape[2]
+        shape = self.convs[name].w.shape
+        if name in self.planes:
+            return self._by_winograd(name, x, ys[0], epilogue, (height, width), "reflect")
+
+        def run(first, last):
+            p = shape[0] // 2
+            lines = _reflected(np.arange(first - p, last + p), height) % x.shape[1]
+            columns = _reflected(np.arange(-p, width + p), width)
+            framed = x[0][np.ix_(lines, columns)]
+
+            def task(at):
+                out = self._direct(name, framed, at)
+                self._activate(out, epilogue)
+                for y in ys:
+                    to = np.arange(first + at[0], first + at[1]) % y.shape[1]
+                    y[0, to] = y[0, to] + out if epilogue == ADD else out
+
+            parallel(task, _cut(last - first, width, shape))
+
+        return run
+
+    def _by_winograd(self, name, x, y, epilogue, size, edge, head=NO_HEAD):
+        lines, columns = window(size[0], 1, edge, x.shape[1]), window(size[1], 1, edge)
+        across = -(-size[1] // M)
+
+        def run(first, last):
+            span = first // M * across, -(-last // M) * across
+            conv_tiles(
+                x, self.planes[name], self.convs[name].b, y, lines, columns, epilogue, span,
+                size, head,
             )  # fmt: skip
 
-        work = 16 * cin * cout * width  # four phases of 2 x 2
-        parallel(lines, cut(height, lines_per_task(work)))
-        return y[:, :, 0]
+        return run
 
-    def _activate(self, h):
-        if self.config.activation == "relu":
+    def _refine_by_winograd(self, x, y):
+        """run(first, last): lines 2 first to 2 last of y <- refine and head of x."""
+        w, b = self.convs["head"]
+        head = np.append(w, b).astype(np.float32)
+        size = y.shape[1] // 2, y.shape[2] // 2
+        return self._by_winograd("refine/conv", x, y, self.activation, size, "repeat", head)
+
+    def _refine(self, x, y):
+        """The same by the definition: with the upsampled lines, and their own border."""
+        _, height, width, _ = y.shape
+
+        def run(first, last):
+            lines = _reflected(np.arange(2 * first - 1, 2 * last + 1), height) // 2 % x.shape[1]
+            columns = _reflected(np.arange(-1, width + 1), width) // 2
+            framed = x[0][np.ix_(lines, columns)]
+
+            def task(at):
+                out = self._direct("refine/conv", framed, at)
+                self._activate(out, self.activation)
+                rows = slice(2 * first + at[0], 2 * first + at[1])
+                y[0, rows] = self._direct("head", out, (0, len(out)))
+
+            shape = self.convs["refine/conv"].w.shape
+            parallel(task, _cut(2 * (last - first), width, shape))
+
+        return run
+
+    def _direct(self, name, framed, at):
+        """Lines at = (first, last) of the convolution of framed (H + 2p, W + 2p, Cin), + bias."""
+        (w, tile), (kh, kw, cin, cout) = self.layouts[name], self.convs[name].w.shape
+        lines, width = at[1] - at[0], framed.shape[1] - kw + 1
+        y = np.empty((lines, width, cout), np.float32)
+        y[...] = self.convs[name].b
+        start, image, line, pixel = direct.strides(framed[None])
+        direct.conv_lines(
+            framed.reshape(-1), w, y.reshape(-1), (lines, width, kh, kw, cin, cout),
+            (start + at[0] * line, image, line, pixel), direct.strides(y[None]), tile, (0, lines),
+        )  # fmt: skip
+        return y
+
+    def _activate(self, h, epilogue):
+        if epilogue == RELU:
             np.maximum(h, 0, out=h)
-        else:
-            h[...] = np.where(h > 0, h, np.expm1(np.minimum(h, 0)))
+        elif epilogue == ELU:
+            elu(h.reshape(-1), 0, h.size)
 
 
-def _reflect(x):
-    """Fill the frame of x (H+2, W+2, C) by reflection about the border pixels."""
-    x[1:-1, 0], x[1:-1, -1] = x[1:-1, 2], x[1:-1, -3]
-    x[0], x[-1] = x[2], x[-3]
+def _reflected(k, size):
+    k = abs(k)
+    return np.where(k >= size, 2 * (size - 1) - k, k)
 
 
-def _replicate(x):
-    """Fill the frame of x (H+2, W+2, C) with the border pixels themselves."""
-    x[1:-1, 0], x[1:-1, -1] = x[1:-1, 1], x[1:-1, -2]
-    x[0], x[-1] = x[1], x[-2]
+def _cut(lines, width, shape):
+    """Tasks of a direct convolution: small enough for the cache, and for every thread."""
+    most = min(direct.lines_per_task(int(np.prod(shape)) * width), ELEMENTS // (width * shape[3]))
+    return cut(lines, max(1, most))

@@ -1,9 +1,12 @@
 """numba's njit with a cache on disk, where there is a place for one."""
 
+import hashlib
 import logging
 from functools import cache
+from pathlib import Path
 
 from numba import njit
+from numba.core import event
 
 log = logging.getLogger(__name__)
 
@@ -13,12 +16,26 @@ def jit(**options):
 
     def decorate(function):
         try:
-            return njit(nogil=True, cache=True, **options)(function)
+            compiled = njit(nogil=True, cache=True, **options)(function)
         except RuntimeError:  # numba: "no locator available"
             _say_uncached()
             return njit(nogil=True, **options)(function)
+        # numba's key is the file of the function alone: a change in an intrinsic or in a
+        # kernel that it calls would go unnoticed
+        index = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
+        if index is not None:
+            index._source_stamp = _stamp()
+        return compiled
 
     return decorate
+
+
+@cache
+def _stamp():
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 @cache
@@ -26,3 +43,21 @@ def _say_uncached():
     log.warning(
         "compiling at every start: no folder for numba's cache is writable (set NUMBA_CACHE_DIR)"
     )
+
+
+class _Say(event.Listener):
+    """Tells, once, why the first start takes longer."""
+
+    said = False
+
+    def on_start(self, event):
+        own = event.data["dispatcher"].py_func.__module__.startswith(__package__)
+        if own and not self.said:
+            self.said = True
+            log.warning("compiling for this processor, once (some seconds)")
+
+    def on_end(self, event):
+        pass
+
+
+event.register("numba:compile", _Say())

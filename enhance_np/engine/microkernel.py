@@ -8,89 +8,59 @@ Everything compiled lives in this one module on purpose: numba's cache is keyed 
 the cached function, so an intrinsic kept elsewhere could change unnoticed.
 """
 
-import llvmlite.binding as llvm
 import numpy as np
-from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .jit import jit
+from .vector import FLAT, INDEX, LANES, VECTOR, Emitter, constant
 
 
-def _host_lanes() -> int:
-    """Floats in the widest vector register: 16 (AVX-512), 8 (AVX) or 4 (SSE, NEON)."""
-    features = llvm.get_host_cpu_features()
-    return 16 if features.get("avx512f") else 8 if features.get("avx") else 4
-
-
-LANES = _host_lanes()
-
-
-def _tile(rows: int, vectors: int):
+def _tile(rows: int, vectors: int, fresh: bool = False):
     """Intrinsic: y[r, :] += sum over t, k of a[r, t, k] * b[t, k, :] for one tile of y.
 
-    The tile has `rows` rows of vectors * LANES floats. Operands are flat float32 arrays with
-    a start and strides in floats, so that the same tile serves
-      forward and dX:  rows = pixels,          t = kernel rows, k = (kernel column, channel in)
-      dW:              rows = (column, channel in), t = one,    k = pixels of an image row
+    The tile has `rows` rows of vectors * LANES floats; a fresh one is set, not added to.
+    Operands are flat float32 arrays with a start and strides in floats, so that the same tile
+    serves
+      direct convolution:  rows = pixels,    t = kernel rows, k = (kernel column, channel in)
+      Winograd:            rows = tiles,     t = one,         k = channel in
+      dW:                  rows = (column, channel in), t = one, k = pixels or tiles
     """
 
     @intrinsic
     def tile(typingctx, y, y0, y_r, a, a0, a_r, a_t, a_k, b, b0, b_t, b_k, nt, nk):
-        flat = types.Array(types.float32, 1, "C")
-        index = types.int64
         signature = types.void(
-            flat, index, index, flat, index, index, index, index, flat, index, index, index,
-            index, index,
+            FLAT, INDEX, INDEX, FLAT, INDEX, INDEX, INDEX, INDEX, FLAT, INDEX, INDEX, INDEX,
+            INDEX, INDEX,
         )  # fmt: skip
 
         def codegen(context, builder, signature, args):
             y, y0, y_r, a, a0, a_r, a_t, a_k, b, b0, b_t, b_k, nt, nk = args
-            vector = ir.VectorType(ir.FloatType(), LANES)
-            splat = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-            undefined = ir.Constant(vector, ir.Undefined)
-            fma = cgutils.get_or_insert_function(
-                builder.module, ir.FunctionType(vector, [vector] * 3), f"llvm.fmuladd.v{LANES}f32"
-            )
-
-            def data(array):
-                return context.make_array(flat)(context, builder, array).data
-
-            def at(pointer, *terms):
-                for term in terms:
-                    pointer = builder.gep(pointer, [term])
-                return pointer
-
-            def as_vector(pointer, v):
-                pointer = at(pointer, ir.Constant(ir.IntType(64), v * LANES))
-                return builder.bitcast(pointer, vector.as_pointer())
-
-            y, a, b = at(data(y), y0), at(data(a), a0), at(data(b), b0)
-            y_row = [at(y, builder.mul(y_r, y_r.type(r))) for r in range(rows)]
-            a_row = [at(a, builder.mul(a_r, a_r.type(r))) for r in range(rows)]
+            emit = Emitter(context, builder)
+            y, a, b = emit.at(y, y0), emit.at(a, a0), emit.at(b, b0)
+            y_row = [emit.at(y, builder.mul(y_r, y_r.type(r))) for r in range(rows)]
+            a_row = [emit.at(a, builder.mul(a_r, a_r.type(r))) for r in range(rows)]
             # LLVM turns these stack slots into registers: only whole loads and stores touch them
-            slot = [[cgutils.alloca_once(builder, vector) for _ in range(vectors)] for _ in y_row]
+            slot = [[cgutils.alloca_once(builder, VECTOR) for _ in range(vectors)] for _ in y_row]
             for r in range(rows):
                 for v in range(vectors):
-                    start = builder.load(as_vector(y_row[r], v), align=4)
+                    start = constant(0) if fresh else emit.load(y_row[r], v)
                     builder.store(start, slot[r][v])
             with cgutils.for_range(builder, nt) as over_t:
                 at_t, bt_t = builder.mul(over_t.index, a_t), builder.mul(over_t.index, b_t)
                 with cgutils.for_range(builder, nk) as over_k:
                     at_k = builder.add(at_t, builder.mul(over_k.index, a_k))
-                    b_line = at(b, bt_t, builder.mul(over_k.index, b_k))
-                    b_now = [builder.load(as_vector(b_line, v), align=4) for v in range(vectors)]
+                    b_line = emit.at(b, bt_t, builder.mul(over_k.index, b_k))
+                    b_now = [emit.load(b_line, v) for v in range(vectors)]
                     for r in range(rows):
-                        one = builder.load(at(a_row[r], at_k))
-                        one = builder.insert_element(undefined, one, ir.IntType(32)(0))
-                        one = builder.shuffle_vector(one, undefined, splat)
+                        one = emit.splat(emit.at(a_row[r], at_k))
                         for v in range(vectors):
-                            sums = builder.call(fma, [one, b_now[v], builder.load(slot[r][v])])
+                            sums = emit.multiply_add(one, b_now[v], builder.load(slot[r][v]))
                             builder.store(sums, slot[r][v])
             for r in range(rows):
                 for v in range(vectors):
-                    builder.store(builder.load(slot[r][v]), as_vector(y_row[r], v), align=4)
+                    emit.store(builder.load(slot[r][v]), y_row[r], v)
             return context.get_dummy_value()
 
         return signature, codegen
@@ -103,6 +73,8 @@ def _tile(rows: int, vectors: int):
 _tile_6x4, _tile_1x4 = _tile(6, 4), _tile(1, 4)  # with the 32 registers of AVX-512
 _tile_8x2, _tile_6x2, _tile_1x2 = _tile(8, 2), _tile(6, 2), _tile(1, 2)
 _tile_8x1, _tile_1x1 = _tile(8, 1), _tile(1, 1)
+_fresh_6x4, _fresh_6x2 = _tile(6, 4, fresh=True), _tile(6, 2, fresh=True)
+_fresh_8x2, _fresh_8x1 = _tile(8, 2, fresh=True), _tile(8, 1, fresh=True)
 SHAPES = ((6, 4), (8, 2), (8, 1)) if LANES == 16 else ((6, 2), (8, 1))
 
 
@@ -117,8 +89,16 @@ def block_shape(cout: int) -> tuple[int, int]:
     return 0, 0
 
 
+def gradient_shape(cin: int, cout: int) -> tuple[int, int]:
+    """(rows, vectors) of the tile for a (Cin, Cout) gradient: rows that divide Cin if any do."""
+    for rows, vectors in SHAPES:
+        if cin % rows == 0 and cout % (vectors * LANES) == 0:
+            return rows, vectors
+    return block_shape(cout)
+
+
 @jit()
-def _product(rows, vectors, count, y, y0, y_r, a, a0, a_r, a_t, a_k, b, b0, b_t, b_k, nt, nk):
+def product(rows, vectors, count, y, y0, y_r, a, a0, a_r, a_t, a_k, b, b0, b_t, b_k, nt, nk):
     """y[r, :] += sum over t, k of a[r, t, k] * b[t, k, :] for r < count, in tiles of `rows`.
 
     Whole tiles and single rows add in the same order, so a row's bits do not depend on where
@@ -148,6 +128,39 @@ def _product(rows, vectors, count, y, y0, y_r, a, a0, a_r, a_t, a_k, b, b0, b_t,
 
 
 @jit()
+def plane_products(rows, vectors, alive, fresh, count, y, y0, y_p, a, a0, a_p, b, b0, nk, width):
+    """y[p, r, :] = (or += unless fresh) sum over k of a[p, r, k] * b[p, k, :] for planes alive.
+
+    y : (P, count, width) with y_p floats from plane to plane, a : (P, count, nk) likewise,
+    b : (P, nk, width); count is a multiple of `rows`. y may be a where one tile holds a whole
+    row: all of it is read before it is written.
+    """
+    block = vectors * LANES
+    for p in range(len(alive)):
+        if not alive[p]:
+            continue
+        for o in range(0, width, block):
+            y_at, a_at, b_at = y0 + p * y_p + o, a0 + p * a_p, b0 + p * nk * width + o
+            if not fresh:
+                product(
+                    rows, vectors, count, y, y_at, width, a, a_at, nk, 0, 1,
+                    b, b_at, 0, width, 1, nk,
+                )  # fmt: skip
+                continue
+            for _ in range(0, count, rows):
+                if vectors == 4:
+                    _fresh_6x4(y, y_at, width, a, a_at, nk, 0, 1, b, b_at, 0, width, 1, nk)
+                elif vectors == 1:
+                    _fresh_8x1(y, y_at, width, a, a_at, nk, 0, 1, b, b_at, 0, width, 1, nk)
+                elif rows == 8:
+                    _fresh_8x2(y, y_at, width, a, a_at, nk, 0, 1, b, b_at, 0, width, 1, nk)
+                else:
+                    _fresh_6x2(y, y_at, width, a, a_at, nk, 0, 1, b, b_at, 0, width, 1, nk)
+                y_at += rows * width
+                a_at += rows * nk
+
+
+@jit()
 def conv_lines(x, w, y, shape, x_at, y_at, rows, vectors, first, last):
     """y += convolution of x with w, for output lines first <= n * H + i < last.
 
@@ -162,7 +175,7 @@ def conv_lines(x, w, y, shape, x_at, y_at, rows, vectors, first, last):
         x0 = x_at[0] + n * x_at[1] + i * x_at[2]
         y0 = y_at[0] + n * y_at[1] + i * y_at[2]
         for o in range(0, cout, block):
-            _product(
+            product(
                 rows, vectors, wd, y, y0 + o, y_at[3],
                 x, x0, x_at[3], x_at[2], 1,
                 w, o, kw * cin * cout, cout, kh, kw * cin,
@@ -183,7 +196,7 @@ def kernel_gradient(x, dy, dw, shape, x_at, dy_at, rows, vectors, n):
         for s in range(kh):
             x0 = x_at[0] + n * x_at[1] + (i + s) * x_at[2]
             for o in range(0, cout, block):
-                _product(
+                product(
                     rows, vectors, kw * cin, dw, s * kw * cin * cout + o, cout,
                     x, x0, 1, 0, x_at[3],
                     dy, dy0 + o, 0, dy_at[3], 1, wd,
@@ -198,7 +211,7 @@ def few_conv_lines(x, w, y, shape, x_at, y_at, first, last):
     the rest as in conv_lines. Every pixel is summed vector by vector in the same order.
     """
     h, wd, kh, kw, cin, cout = shape
-    run = kw * cin
+    run = np.uint64(kw * cin)  # unsigned: an index that may be negative does not vectorise
     for line in range(first, last):
         n, i = line // h, line % h
         for j in range(wd):
@@ -207,7 +220,7 @@ def few_conv_lines(x, w, y, shape, x_at, y_at, first, last):
             for o in range(cout):
                 total = np.float32(0)
                 for t in range(kh):
-                    at, w0 = x0 + t * x_at[2], (o * kh + t) * run
+                    at, w0 = np.uint64(x0 + t * x_at[2]), np.uint64((o * kh + t) * kw * cin)
                     for k in range(run):
                         total += x[at + k] * w[w0 + k]
                 y[y0 + o] += total
@@ -217,7 +230,7 @@ def few_conv_lines(x, w, y, shape, x_at, y_at, first, last):
 def few_kernel_gradient(x, dy, dw, shape, x_at, dy_at, n):
     """kernel_gradient for such channel counts; dw : flat (Cout, kh, kw, Cin)."""
     h, wd, kh, kw, cin, cout = shape
-    run = kw * cin
+    run = np.uint64(kw * cin)
     for i in range(h):
         for j in range(wd):
             x0 = x_at[0] + n * x_at[1] + i * x_at[2] + j * x_at[3]
@@ -225,6 +238,6 @@ def few_kernel_gradient(x, dy, dw, shape, x_at, dy_at, n):
             for o in range(cout):
                 d = dy[dy0 + o]
                 for t in range(kh):
-                    at, w0 = x0 + t * x_at[2], (o * kh + t) * run
+                    at, w0 = np.uint64(x0 + t * x_at[2]), np.uint64((o * kh + t) * kw * cin)
                     for k in range(run):
                         dw[w0 + k] += d * x[at + k]

@@ -1,4 +1,4 @@
-"""Prediction: tile by tile, through the fused kernels where they fit, else through the page."""
+"""Prediction: on CPU cores through the fused network, else the page, tile by tile."""
 
 import os
 from collections.abc import Callable
@@ -9,9 +9,9 @@ from .. import models, network, normalise
 from ..weights import Weights, load
 from . import Engine, select
 from .fold import fold
-from .tiles import count, halo, plan
+from .tiles import check, halo, plan
 
-TILE = 512  # pixels; three activations of 64 channels then take 0.2 GB
+TILE = 512  # pixels; an activation of 64 channels then takes 67 MB
 
 
 def predict(
@@ -30,8 +30,9 @@ def predict(
     weights : a file, loaded weights, or None for those that ship with the package.
     norm : intensity that the network takes for 1: "quiet-sun", "max", "none" or a number.
     Fields are always divided by 1000 G.
-    device : "auto", "cpu" or "gpu".  tile : input pixels of a tile's side. On the CPU any value
-    gives the same bits; on a GPU sums of another order differ by their rounding.
+    device : "auto", "cpu" or "gpu".  tile : how much at a time, which decides the memory: input
+    lines on the CPU, where any value gives the same bits; a square tile's side in pixels on a
+    GPU, where sums of another order differ by their rounding.
 
     Returns (2H, 2W) float32 in the units of the image, NaN where it was: input pixel (i, j)
     covers output pixels 2i, 2i+1 and 2j, 2j+1.
@@ -89,16 +90,22 @@ def run(
     """The network on one normalised image.
 
     x : (H, W) float32 without NaN;  result : (2H, 2W) float32.
-    progress : called with (tiles done, tiles in all).
+    progress : called with (input pixels done, in all).
     """
-    forward = _forward(weights, engine)
-    tile = TILE if tile is None else tile
-    total = count(x.shape, tile)
+    size = TILE if tile is None else tile
+    check(size)
+    if engine.name == "cpu":
+        from .fused import Fused
+
+        return Fused(fold(weights), weights.config)(x, tile, progress)
+    forward = _page(weights, engine)
     y = np.empty((2 * x.shape[0], 2 * x.shape[1]), np.float32)
-    progress(0, total)
-    for done, (core, seen, inner) in enumerate(plan(x.shape, tile, halo(weights.config)), 1):
+    done = 0
+    progress(done, x.size)
+    for core, seen, inner in plan(x.shape, size, halo(weights.config)):
         y[_doubled(core)] = forward(np.ascontiguousarray(x[seen]))[_doubled(inner)]
-        progress(done, total)
+        done += x[core].size
+        progress(done, x.size)
     return y
 
 
@@ -106,20 +113,16 @@ def _doubled(slices):
     return tuple(slice(2 * s.start, 2 * s.stop) for s in slices)
 
 
-def _forward(weights: Weights, engine: Engine) -> Callable[[np.ndarray], np.ndarray]:
+def _page(weights: Weights, engine: Engine) -> Callable[[np.ndarray], np.ndarray]:
     """x (H, W) -> y (2H, 2W) of one tile."""
-    if engine.name == "cpu":
-        from .fused import Fused
-
-        return Fused(fold(weights), weights.config)
     p, moving = (
         {name: engine.asarray(a) for name, a in group.items()}
         for group in (weights.params, weights.moving)
     )
 
-    def page(x):
+    def forward(x):
         x = engine.asarray(x[None, :, :, None])
         y, _ = network.forward(p, x, weights.config, engine.ops, moving)
         return engine.asnumpy(y)[0, :, :, 0]
 
-    return page
+    return forward

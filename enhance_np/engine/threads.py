@@ -6,8 +6,9 @@ and every piece writes its own output, so results do not depend on that number.
 """
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import lru_cache
 
 _count: int | None = None
@@ -30,11 +31,40 @@ def threads() -> int:
 
 
 def parallel(task: Callable, pieces: Iterable) -> list:
-    """[task(piece) for piece in pieces], several at a time; the first exception is raised."""
+    """[task(piece) for piece in pieces], several at a time; the first exception is raised.
+
+    The calling thread works too: with n threads, n - 1 wait to be woken.
+    """
     pieces = list(pieces)
-    if threads() == 1 or len(pieces) < 2:
+    all_threads = threads()
+    count = min(all_threads, len(pieces))
+    if count < 2:
         return [task(piece) for piece in pieces]
-    return list(_pool(os.getpid(), threads()).map(task, pieces))
+    results, left = [None] * len(pieces), deque(enumerate(pieces))
+
+    def work():
+        while True:
+            try:
+                i, piece = left.popleft()  # atomic: no two threads get the same piece
+            except IndexError:
+                return
+            try:
+                results[i] = task(piece)
+            except BaseException:
+                left.clear()
+                raise
+
+    pool = _pool(os.getpid(), all_threads - 1)
+    helpers = [pool.submit(work) for _ in range(count - 1)]
+    try:
+        work()
+    finally:
+        # one that never began is not waited for: its thread may be waiting for us
+        begun = [helper for helper in helpers if not helper.cancel()]
+        wait(begun)
+    for helper in begun:
+        helper.result()
+    return results
 
 
 def cut(count: int, most: int) -> list[tuple[int, int]]:

@@ -1,4 +1,4 @@
-"""Cutting an image into tiles that give the bits of the whole."""
+"""Cutting an image into tiles whose halo makes them give what the whole image gives."""
 
 from collections.abc import Iterator
 from math import ceil
@@ -29,11 +29,10 @@ def halo(config: NetworkConfig) -> int:
     return ceil(reach)
 
 
-def count(shape: tuple[int, int], tile: int) -> int:
-    """How many tiles `plan` makes. Raises ValueError unless tile is an integer >= 1."""
+def check(tile: int) -> None:
+    """Raise ValueError unless tile is an integer >= 1."""
     if not isinstance(tile, int) or tile < 1:
         raise ValueError(f"tiles: needs 1 pixel or more, got tile={tile}")
-    return ceil(shape[0] / tile) * ceil(shape[1] / tile)
 
 
 def plan(shape: tuple[int, int], tile: int, reach: int) -> Iterator[Tile]:

@@ -9,13 +9,15 @@ An engine (see enhance_np.engine) offers the same names with the same results, f
 """
 
 from .activation import elu, elu_backward, relu, relu_backward
+from .add import add
 from .batchnorm import batchnorm, batchnorm_backward, batchnorm_moving
 from .conv import conv2d, conv2d_backward, pad_conv, pad_conv_backward
 from .noise import gaussian_noise
 from .pad import reflection_pad, reflection_pad_backward
-from .upsample import upsample, upsample_backward
+from .upsample import upsample, upsample_backward, upsample_conv, upsample_conv_backward
 
 __all__ = [
+    "add",
     "batchnorm",
     "batchnorm_backward",
     "batchnorm_moving",
@@ -32,4 +34,6 @@ __all__ = [
     "relu_backward",
     "upsample",
     "upsample_backward",
+    "upsample_conv",
+    "upsample_conv_backward",
 ]

@@ -86,12 +86,16 @@ def pad_conv_backward(dy: Array, cache: ConvCache) -> tuple[Array, Array, Array]
     return reflection_pad_backward(dx, cache.w.shape[0] // 2), dw, db
 
 
-def check(name: str, x: Array, w: Array, b: Array) -> None:
+def check_channels(name: str, x: Array, w: Array, b: Array) -> None:
     if x.ndim != 4 or w.ndim != 4 or x.shape[-1] != w.shape[2] or b.shape != w.shape[-1:]:
         raise ValueError(
             f"{name}: needs x (N, H, W, Cin), w (kh, kw, Cin, Cout), b (Cout,), "
             f"got {x.shape}, {w.shape}, {b.shape}"
         )
+
+
+def check(name: str, x: Array, w: Array, b: Array) -> None:
+    check_channels(name, x, w, b)
     kh, kw = w.shape[:2]
     if kh % 2 == 0 or kw % 2 == 0:
         raise ValueError(f"{name}: the kernel must have odd sides, got w.shape={w.shape}")

@@ -1,15 +1,23 @@
+"""Compiled once, where there is a place to keep it."""
+
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import enhance_np
 
-CODE = """
-import logging, numba.core.caching as caching
-logging.basicConfig(format="%(message)s")
+READ_ONLY = """
+import numba.core.caching as caching
 for locator in caching.CacheImpl._locator_classes:  # as where no folder is writable
     locator.from_function = classmethod(lambda *args: None)
+"""
+CODE = """
+import logging
+logging.basicConfig(format="%(message)s")
 import numpy as np
 from enhance_np.engine import cpu
 y, _ = cpu.relu(np.array([[-1.0, 2.0]], np.float32))
@@ -17,11 +25,41 @@ print(y.tolist())
 """
 
 
-def test_without_a_place_for_the_cache_it_compiles_and_says_so(tmp_path):
+@pytest.fixture
+def started(tmp_path):
+    """started(code) -> what a new process says that has the package for itself."""
     package = Path(enhance_np.__file__).parent
     shutil.copytree(package, tmp_path / "enhance_np", ignore=shutil.ignore_patterns("__pycache__"))
-    done = subprocess.run(
-        [sys.executable, "-c", CODE], cwd=tmp_path, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.strip() == "[[0.0, 2.0]]"
-    assert done.stderr.count("compiling at every start") == 1
+    elsewhere = "NUMBA_CACHE_DIR", "PYTHONPATH"
+    environment = {name: value for name, value in os.environ.items() if name not in elsewhere}
+
+    def start(code):
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True,
+            env=environment,
+        )  # fmt: skip
+        assert done.stdout.strip() == "[[0.0, 2.0]]"
+        return done.stderr
+
+    return start
+
+
+def test_without_a_place_for_the_cache_it_compiles_and_says_so(started):
+    for _ in range(2):
+        said = started(READ_ONLY + CODE)
+        assert said.count("compiling at every start") == 1
+        assert said.count("compiling for this processor") == 1
+
+
+def test_only_the_first_start_compiles_and_says_so_once(started):
+    assert started(CODE).count("compiling for this processor, once") == 1
+    assert started(CODE) == ""
+
+
+def test_after_a_change_in_any_file_it_compiles_again(started, tmp_path):
+    """An intrinsic of another file may be part of what was compiled."""
+    started(CODE)
+    with (tmp_path / "enhance_np" / "engine" / "vector.py").open("a") as file:
+        file.write("# changed\n")
+    assert "compiling for this processor" in started(CODE)
+    assert started(CODE) == ""

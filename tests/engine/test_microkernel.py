@@ -1,52 +1,154 @@
-"""The tiles of machines with narrower registers, run on this one."""
+"""The tiles of registers, and the vectors of machines with narrower ones, run on this one."""
 
 import os
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
+from definitions import integers
 
-from enhance_np.engine import microkernel
+from enhance_np.engine import microkernel, vector
+from enhance_np.engine.vector import LANES
 
 CODE = """
 import sys
 import llvmlite.binding as llvm
+lanes = int(sys.argv[1])
 features = llvm.get_host_cpu_features()
-absent = {"16": (), "8": ("avx512",), "4": ("avx", "fma", "f16c", "vaes", "vpclmul")}[sys.argv[1]]
+absent = {16: (), 8: ("avx512",), 4: ("avx", "fma", "f16c", "vaes", "vpclmul")}[lanes]
 for name in features:
     if name.startswith(absent):
         features[name] = False
 llvm.get_host_cpu_features = lambda: features  # numba's own code generator asks it too
 
 import numpy as np
-from enhance_np import layers
-from enhance_np.engine import cpu, microkernel
-assert microkernel.LANES == int(sys.argv[1])
+from definitions import assert_rounds_to, doubled, integers
+from enhance_np import layers, network, params
+from enhance_np.config import NetworkConfig
+from enhance_np.engine import REFERENCE, convolution, cpu, microkernel, predict, select, vector
+from enhance_np.weights import Weights
+assert vector.LANES == lanes
 rng = np.random.default_rng(0)
-seen = set()
-for cin, cout in ((5, 64), (64, 32), (32, 16), (8, 8), (3, 4), (6, 1), (12, 12)):
-    seen.add(microkernel.block_shape(cout))
-    x, w = (rng.integers(-3, 4, s).astype("f4") for s in ((2, 4, 21, cin), (3, 3, cin, cout)))
-    b, dy = (rng.integers(-3, 4, s).astype("f4") for s in ((cout,), (2, 4, 21, cout)))
-    y, cache = cpu.pad_conv(x, w, b)
-    want, reference = layers.pad_conv(x, w, b)
-    np.testing.assert_array_equal(y, want)
-    for got, exact in zip(
-        cpu.pad_conv_backward(dy, cache), layers.pad_conv_backward(dy, reference), strict=True
-    ):
-        np.testing.assert_array_equal(got, exact)
-assert seen == {*microkernel.SHAPES, (0, 0)}, seen
+
+# convolutions by Winograd and from the definition, with every tile
+tiles, by_winograd = set(), set()
+channels = [(5, 64), (3, 4), (6, 1), (12, 12), (8, 8), (16, 16), (32, 32), (64, 32), (4, 12)]
+for cin, cout in channels:
+    tiles.add(microkernel.block_shape(cout))
+    by_winograd.add(convolution.is_winograd((3, 3, cin, cout)))
+    w, b = integers(rng, 3, 3, cin, cout), integers(rng, cout)
+    for name, size in (("pad_conv", 1), ("upsample_conv", 2)):
+        x, dy = integers(rng, 2, 5, 21, cin), integers(rng, 2, 5 * size, 21 * size, cout)
+        y, cache = getattr(cpu, name)(x, w, b)
+        want, exact = getattr(layers, name)(*doubled(x, w, b))
+        assert_rounds_to(y, want, name)
+        for got, want in zip(
+            getattr(cpu, name + "_backward")(dy, cache),
+            getattr(layers, name + "_backward")(dy.astype("f8"), exact),
+            strict=True,
+        ):
+            assert_rounds_to(got, want, name)
+assert tiles == {*microkernel.SHAPES, (0, 0)}, tiles
+assert by_winograd == {True, False}
+
+# the whole prediction, by strips
+for config in (NetworkConfig(1, 16, refine_filters=32), NetworkConfig(1, 4, "elu")):
+    weights = Weights(config, *params.initial(config, 0))
+    x = rng.standard_normal((19, 14)).astype(np.float32)
+    y, want = predict.run(x, weights, select("cpu")), predict.run(x, weights, REFERENCE)
+    assert abs(y - want).max() <= 1e-5 * np.ptp(want)
+    np.testing.assert_array_equal(predict.run(x, weights, select("cpu"), 4), y)
 """
 
 
+@pytest.fixture(scope="module")
+def machines(tmp_path_factory):
+    """What runs as on a machine of so many lanes: all at once, as each compiles for itself."""
+    started = {}
+    for lanes in (16, 8, 4):
+        if lanes > LANES:
+            continue
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path]),
+        }
+        if lanes < LANES:  # a cache of its own: the usual one is not for the processor played
+            environment["NUMBA_CACHE_DIR"] = str(tmp_path_factory.mktemp("cache"))
+        started[lanes] = subprocess.Popen(
+            [sys.executable, "-c", CODE, str(lanes)],
+            stderr=subprocess.PIPE, text=True, env=environment,
+        )  # fmt: skip
+    yield started
+    for process in started.values():
+        process.kill()
+        process.communicate()
+
+
 @pytest.mark.parametrize("lanes", [16, 8, 4])
-def test_every_width_and_tile_is_exact_on_integers(lanes, tmp_path):
-    """Sums of small integers are exact in float32, whatever the order."""
-    if lanes > microkernel.LANES:
-        pytest.skip(f"this processor has {microkernel.LANES} lanes")
-    subprocess.run(
-        [sys.executable, "-c", CODE, str(lanes)],
-        check=True,
-        # a cache of its own: the usual one is not for the processor played here
-        env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)},
-    )
+def test_every_width_and_tile_is_right_on_integers(lanes, machines):
+    if lanes > LANES:
+        pytest.skip(f"this processor has {LANES} lanes")
+    _, said = machines[lanes].communicate(timeout=600)
+    assert machines[lanes].returncode == 0, said
+
+
+def test_lanes_are_those_of_this_machine():
+    assert microkernel.LANES == vector.LANES
+
+
+@pytest.mark.parametrize("count", [1, 5, 6, 7, 8, 12, 17])
+@pytest.mark.parametrize(("rows", "vectors"), microkernel.SHAPES)
+def test_a_tile_is_a_matrix_product(rows, vectors, count, rng):
+    """Exact on integers; rows and columns beside the tile stay as they are."""
+    width, nt, nk = vectors * LANES, 3, 5
+    a, b = integers(rng, nt, count, nk), integers(rng, nt, nk, width)
+    y = integers(rng, count + 1, width + 3)
+    want = y.copy()
+    want[:count, 2:-1] += np.einsum("trk,tko->ro", a, b)
+    microkernel.product(
+        rows, vectors, count, y.reshape(-1), 2, width + 3,
+        a.reshape(-1), 0, nk, count * nk, 1, b.reshape(-1), 0, nk * width, width, nt, nk,
+    )  # fmt: skip
+    np.testing.assert_array_equal(y, want)
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+@pytest.mark.parametrize("blocks", [1, 2])
+@pytest.mark.parametrize(("rows", "vectors"), microkernel.SHAPES)
+def test_planes_are_matrix_products_and_dead_ones_are_left(rows, vectors, blocks, fresh, rng):
+    count, nk, width = 2 * rows, 7, blocks * vectors * LANES
+    alive = np.array([True, False, True])
+    a, b = integers(rng, 3, count, nk), integers(rng, 3, nk, width)
+    y = integers(rng, 3, count, width)
+    want = np.where(alive[:, None, None], a @ b + (0 if fresh else y), y)
+    microkernel.plane_products(
+        rows, vectors, alive, fresh, count, y.reshape(-1), 0, count * width,
+        a.reshape(-1), 0, count * nk, b.reshape(-1), 0, nk, width,
+    )  # fmt: skip
+    np.testing.assert_array_equal(y, want)
+
+
+@pytest.mark.parametrize(("rows", "vectors"), microkernel.SHAPES)
+def test_a_plane_may_be_replaced_by_its_product(rows, vectors, rng):
+    """In place, where a tile is as wide as a row."""
+    count, width = 3 * rows, vectors * LANES
+    v, b = integers(rng, 2, count, width, most=1), integers(rng, 2, width, width, most=1)
+    want = v @ b
+    flat = v.reshape(-1)
+    microkernel.plane_products(
+        rows, vectors, np.ones(2, bool), True, count, flat, 0, count * width,
+        flat, 0, count * width, b.reshape(-1), 0, width, width,
+    )  # fmt: skip
+    np.testing.assert_array_equal(v, want)
+
+
+def test_the_tile_of_a_gradient_has_rows_that_divide_its_height():
+    for cin in range(LANES, 9 * LANES, LANES):
+        for cout in range(LANES, 9 * LANES, LANES):
+            rows, vectors = microkernel.gradient_shape(cin, cout)
+            assert cout % (vectors * LANES) == 0
+            fitting = [r for r, v in microkernel.SHAPES if cin % r == 0 and cout % (v * LANES) == 0]
+            assert not fitting or rows == fitting[0]
+    assert microkernel.block_shape(LANES + 1) == (0, 0)

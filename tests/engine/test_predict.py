@@ -4,9 +4,7 @@ import pytest
 from enhance_np import network, params
 from enhance_np.config import NetworkConfig
 from enhance_np.engine import REFERENCE, predict, select
-from enhance_np.engine.fold import phases
 from enhance_np.engine.tiles import halo, plan
-from enhance_np.layers import pad_conv, upsample
 from enhance_np.weights import Weights
 
 CONFIGS = [
@@ -92,19 +90,6 @@ def test_tiles_cover_once():
         inside = np.arange(23 * 17).reshape(23, 17)
         np.testing.assert_array_equal(inside[tile.seen][tile.inner], inside[tile.core])
     assert (seen == 1).all()
-
-
-def test_phases_are_upsampling_and_convolution(rng):
-    x, w = rng.integers(-3, 4, (1, 4, 5, 2)), rng.integers(-3, 4, (3, 3, 2, 3))
-    want, _ = pad_conv(upsample(x.astype("f8")), w.astype("f8"), np.zeros(3))
-    framed = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge").astype("f8")
-    for (a, b), v in phases(w).items():
-        got = sum(
-            framed[:, a + r : a + r + 4, b + s : b + s + 5] @ v[r, s]
-            for r in range(2)
-            for s in range(2)
-        )
-        np.testing.assert_array_equal(got, want[:, a::2, b::2])
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,7 @@
 import os
+import threading
+import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -36,12 +39,138 @@ def test_after_a_fork(job):
     assert os.waitstatus_to_exitcode(status) == 0
 
 
+@pytest.fixture(params=[1, 2, 3, 5])
+def count(request):
+    threads.set_threads(request.param)
+    yield request.param
+    threads.set_threads(None)
+
+
+def test_every_piece_is_done_once_and_results_are_in_order(count):
+    done = Counter()
+    lock = threading.Lock()
+
+    def task(piece):
+        with lock:
+            done[piece] += 1
+        if piece % 7 == 0:
+            time.sleep(0.001)  # others overtake it
+        return piece**2
+
+    for pieces in (0, 1, 2, 100):
+        done.clear()
+        assert threads.parallel(task, iter(range(pieces))) == [k**2 for k in range(pieces)]
+        assert done == dict.fromkeys(range(pieces), 1)
+
+
+def test_as_many_threads_work_as_were_asked_for(count):
+    """All are in a piece at the same moment, the calling thread among them."""
+    meeting = threading.Barrier(count, timeout=20)
+
+    def task(piece):
+        meeting.wait()
+        return threading.get_ident()
+
+    assert threads.threads() == count
+    seen = threads.parallel(task, range(count))
+    assert len({*seen}) == count
+    assert threading.get_ident() in seen
+
+
+def test_more_threads_than_pieces(count):
+    def task(piece):
+        return threading.get_ident()
+
+    assert len({*threads.parallel(task, range(2))}) <= min(count, 2)
+
+
+def test_nested_it_does_not_wait_for_itself(count):
+    """Every thread of the pool may be in the outer task when the inner one begins."""
+
+    def outer(i):
+        return sum(threads.parallel(lambda j: threads.parallel(inner, range(3))[j], range(3)))
+
+    def inner(k):
+        time.sleep(0.0005)
+        return k
+
+    found = []
+    thread = threading.Thread(
+        target=lambda: found.extend(threads.parallel(outer, range(8))), daemon=True
+    )
+    thread.start()
+    thread.join(30)
+    assert found == [3] * 8
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_fork_within_a_task_works_on_its_own(count):
+    def task(piece):
+        child = os.fork()
+        if child == 0:
+            os._exit(sum(threads.parallel(int, range(5))))
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+    assert threads.parallel(task, range(3)) == [10] * 3
+
+
+def test_the_first_exception_is_raised_and_no_further_piece_begins(count):
+    begun = []
+
+    def task(piece):
+        begun.append(piece)
+        if piece >= 2:
+            time.sleep(0.01)
+            raise ArithmeticError(piece)
+
+    with pytest.raises(ArithmeticError):
+        threads.parallel(task, range(100))
+    assert len(begun) <= 2 + count
+    assert threads.parallel(abs, range(-5, 5)) == [5, 4, 3, 2, 1, 0, 1, 2, 3, 4]
+
+
+def test_it_returns_only_when_no_thread_is_in_a_task():
+    """Also after exceptions: whoever calls may then use the arrays again."""
+    threads.set_threads(5)
+    try:
+        for _ in range(8):  # which thread sleeps is up to the system
+            inside, meeting, lock = [], threading.Barrier(5, timeout=20), threading.Lock()
+            caller = threading.get_ident()
+
+            def task(piece, inside=inside, meeting=meeting, lock=lock, caller=caller):
+                meeting.wait()
+                if threading.get_ident() == caller:
+                    return
+                with lock:
+                    sleeps = not inside
+                    inside.append(piece)
+                if sleeps:
+                    time.sleep(0.03)
+                    inside.clear()
+                else:
+                    raise ArithmeticError(piece)
+
+            with pytest.raises(ArithmeticError):
+                threads.parallel(task, range(5))
+            assert not inside
+    finally:
+        threads.set_threads(None)
+
+
 def test_an_exception_in_a_thread_reaches_the_caller():
     def fail(piece):
         raise ArithmeticError(piece)
 
     with pytest.raises(ArithmeticError):
         threads.parallel(fail, range(3))
+
+
+def test_the_number_of_threads_may_change_in_between(monkeypatch):
+    """By another Python thread, while pieces are handed out."""
+    asked = iter([3, 1])
+    monkeypatch.setattr(threads, "threads", lambda: next(asked))
+    assert threads.parallel(abs, range(-3, 3)) == [3, 2, 1, 0, 1, 2]
 
 
 def test_cut_covers():

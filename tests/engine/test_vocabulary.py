@@ -1,9 +1,11 @@
 """Every engine speaks as the reference does: same names, same arguments, same results."""
 
 import inspect
+import re
 
 import numpy as np
 import pytest
+from definitions import assert_accurate, doubled
 
 from enhance_np import layers, network, params
 from enhance_np.config import NetworkConfig
@@ -27,41 +29,55 @@ def test_signatures(ops, name):
     assert own == reference
 
 
-def close(got, want, magnitude, terms):
-    """Float32 against float64, bounded by the rounding of a sum of `terms` products."""
-    u = 2.0**-24
-    assert got.dtype == np.float32
-    assert got.shape == want.shape
-    error = abs(got - want)
-    assert (error <= 2 * (terms + 4) * u * (magnitude + u)).all(), (error / (magnitude + u)).max()
-
-
 CHANNELS = [(1, 64), (64, 1), (3, 5), (16, 16), (32, 32), (64, 64), (7, 48), (64, 128), (24, 8)]
 SIZES = [(1, 2, 2), (2, 3, 13), (1, 17, 6), (3, 5, 25)]
 
 
-@pytest.mark.parametrize("k", [1, 3])
+def convolution(name, ops, x, w, b, dy):
+    """y, dx, dw, db."""
+    y, cache = getattr(ops, name)(x, w, b)
+    return y, *getattr(ops, f"{name}_backward")(dy, cache)
+
+
+def assert_convolves(ops, name, size, grown, cin, cout, k, rng):
+    """Accurate as the issue asks for; a tile's rounding spreads over its elements."""
+    shapes = (*size, cin), (k, k, cin, cout), (cout,), (size[0], *grown, cout)
+    data = [rng.standard_normal(shape).astype(np.float32) for shape in shapes]
+    before = [a.copy() for a in data]
+    found = convolution(name, ops, *data)
+    want = convolution(name, layers, *doubled(*data))
+    for part, got, exact in zip(("y", "dx", "dw", "db"), found, want, strict=True):
+        assert_accurate(got, exact, part)
+    for a, same in zip(data, before, strict=True):
+        np.testing.assert_array_equal(a, same)
+
+
+@pytest.mark.parametrize("k", [1, 3, 5])
 @pytest.mark.parametrize(("cin", "cout"), CHANNELS)
 @pytest.mark.parametrize("size", SIZES)
 def test_pad_conv(ops, size, cin, cout, k, rng):
-    x, w = rng.standard_normal((*size, cin)), rng.standard_normal((k, k, cin, cout))
-    b = rng.standard_normal(cout)
-    dy = rng.standard_normal((*size, cout))
-    x, w, b, dy = (a.astype(np.float32) for a in (x, w, b, dy))
-    y, cache = ops.pad_conv(x, w, b)
-    dx, dw, db = ops.pad_conv_backward(dy, cache)
+    if min(size[1:]) > k // 2:
+        assert_convolves(ops, "pad_conv", size, size[1:], cin, cout, k, rng)
 
-    def reference(x, w, b, dy):
-        y, cache = layers.pad_conv(*(a.astype("f8") for a in (x, w, b)))
-        return y, *layers.pad_conv_backward(dy.astype("f8"), cache)
 
-    want = reference(x, w, b, dy)
-    bound = reference(*(abs(a) for a in (x, w, b, dy)))
-    pixels = size[0] * size[1] * size[2]
-    for got, exact, magnitude, terms in zip(
-        (y, dx, dw, db), want, bound, (k * k * cin, 4 * k * k * cout, pixels, pixels), strict=True
-    ):
-        close(got, exact, magnitude, terms)
+@pytest.mark.parametrize("k", [1, 3])
+@pytest.mark.parametrize(("cin", "cout"), CHANNELS)
+@pytest.mark.parametrize("size", [*SIZES, (1, 1, 1), (2, 1, 6), (1, 9, 1)])
+def test_upsample_conv(ops, size, cin, cout, k, rng):
+    grown = 2 * size[1], 2 * size[2]
+    assert_convolves(ops, "upsample_conv", size, grown, cin, cout, k, rng)
+
+
+@pytest.mark.parametrize(("kh", "kw"), [(3, 3), (1, 3), (5, 1)])
+@pytest.mark.parametrize(("cin", "cout"), CHANNELS)
+def test_conv2d(ops, cin, cout, kh, kw, rng):
+    for n, h, w in ((1, kh, kw), (2, 7, 13)):
+        shapes = (n, h, w, cin), (kh, kw, cin, cout), (cout,), (n, h - kh + 1, w - kw + 1, cout)
+        data = [rng.standard_normal(shape).astype(np.float32) for shape in shapes]
+        found = convolution("conv2d", ops, *data)
+        want = convolution("conv2d", layers, *doubled(*data))
+        for part, got, exact in zip(("y", "dx", "dw", "db"), found, want, strict=True):
+            assert_accurate(got, exact, part)
 
 
 @pytest.mark.parametrize("c", [1, 5, 64])
@@ -73,7 +89,7 @@ def test_batchnorm(ops, size, c, rng):
     y, cache = ops.batchnorm(x, gamma, beta)
     want, exact = layers.batchnorm(*(a.astype("f8") for a in (x, gamma, beta)))
     np.testing.assert_allclose(y, want, rtol=1e-5, atol=1e-5)
-    for name in cache._fields:
+    for name in exact._fields:  # the engine may compute one when it is asked for
         np.testing.assert_allclose(
             getattr(cache, name), getattr(exact, name), rtol=1e-5, atol=1e-5, err_msg=name
         )
@@ -98,6 +114,18 @@ def test_activation(ops, name, rng):
         getattr(ops, f"{name}_backward")(dy, cache),
         getattr(layers, f"{name}_backward")(dy, exact),
     )
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_add(ops, size, rng):
+    x, y = rng.standard_normal((2, *size, 7)).astype(np.float32)
+    before = x.copy(), y.copy()
+    z = ops.add(x, y)
+    np.testing.assert_array_equal(z, x + y)
+    assert z.dtype == np.float32
+    z += 1  # an array of its own
+    np.testing.assert_array_equal(x, before[0])
+    np.testing.assert_array_equal(y, before[1])
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -132,11 +160,167 @@ def test_the_page(ops, config, rng):
         assert abs(g[name] - a).max() <= 1e-4 * abs(a).max() + floor, name
 
 
-def test_float64_goes_to_the_reference(ops, rng):
-    x, w = rng.standard_normal((1, 5, 5, 64)), rng.standard_normal((3, 3, 64, 64))
-    np.testing.assert_array_equal(
-        ops.pad_conv(x, w, np.zeros(64))[0], layers.pad_conv(x, w, np.zeros(64))[0]
+X, W, B = (2, 6, 4, 16), (3, 3, 16, 16), (16,)
+# (name, shapes of its arguments); what of its result backward needs follows from the name
+CALLS = {
+    "conv2d": (X, W, B),
+    "pad_conv": (X, W, B),
+    "upsample_conv": (X, W, B),
+    "conv2d ": (X, (1, 3, 16, 5), (5,)),  # from the definition
+    "pad_conv ": (X, (3, 3, 16, 5), (5,)),
+    "upsample_conv ": (X, (3, 3, 16, 5), (5,)),
+    "batchnorm": (X, B, B),
+    "relu": (X,),
+    "elu": (X,),
+    "add": (X, X),
+    "upsample": (X,),
+    "reflection_pad": (X,),
+}
+NO_CACHE = "add", "upsample", "reflection_pad"
+
+
+def call(ops, name, *arguments, backward_dtype=None, change=lambda a: a):
+    """Every array that the operation and its backward give."""
+    name = name.strip()
+    result = getattr(ops, name)(*arguments)
+    y, cache = (result, ()) if name in NO_CACHE else (result[0], result[1:])
+    found = [y]
+    if name != "add":
+        dy = change(np.sin(np.arange(y.size)).reshape(y.shape).astype(backward_dtype or y.dtype))
+        gradients = getattr(ops, f"{name}_backward")(dy, *cache)
+        found += gradients if isinstance(gradients, tuple) else [gradients]
+    return found
+
+
+def arguments_of(name, rng, dtype=np.float32):
+    return [rng.standard_normal(shape).astype(dtype) for shape in CALLS[name]]
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_float64_goes_to_the_reference(ops, name, rng):
+    arguments = arguments_of(name, rng, np.float64)
+    found, want = call(ops, name, *arguments), call(layers, name, *arguments)
+    for got, exact in zip(found, want, strict=True):
+        np.testing.assert_array_equal(got, exact)
+
+
+def read_only(a):
+    a = a.copy()
+    a.flags.writeable = False
+    return a
+
+
+LAYOUTS = {
+    "Fortran": np.asfortranarray,
+    "reversed": lambda a: a[..., ::-1].copy()[..., ::-1],
+    "every second": lambda a: np.repeat(a, 2, axis=0)[::2],
+    "part of the channels": lambda a: np.concatenate([a, a], axis=-1)[..., : a.shape[-1]],
+    "lines exchanged": lambda a: a.swapaxes(0, -1).copy().swapaxes(0, -1),
+    "read-only": read_only,
+    "not aligned": lambda a: np.frombuffer(
+        bytearray(b"1" + a.tobytes()), a.dtype, a.size, 1
+    ).reshape(a.shape),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("name", CALLS)
+def test_any_layout_gives_the_same_bits(ops, name, layout, rng):
+    arguments, change = arguments_of(name, rng), LAYOUTS[layout]
+    want = call(ops, name, *arguments)
+    found = call(ops, name, *map(change, arguments), change=change)
+    for got, exact in zip(found, want, strict=True):
+        np.testing.assert_array_equal(got, exact)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_batch_of_nothing_gives_nothing(ops, name, rng):
+    if name == "batchnorm":  # which needs 2 values
+        return
+    arguments = [a[:0] if a.shape == X else a for a in arguments_of(name, rng)]
+    found, want = call(ops, name, *arguments), call(layers, name, *arguments)
+    for got, exact in zip(found, want, strict=True):
+        assert got.shape == exact.shape
+        assert not np.any(got)
+
+
+TYPES = np.float32, np.float64
+
+
+@pytest.mark.parametrize("backward", TYPES)
+@pytest.mark.parametrize("first", TYPES)
+@pytest.mark.parametrize("others", TYPES)
+@pytest.mark.parametrize("name", CALLS)
+def test_types_may_be_mixed(ops, name, first, others, backward, rng):
+    """As with a gradient in float64, from a loss whose target is."""
+    x, *parameters = arguments_of(name, rng)
+    found = call(
+        ops, name, x.astype(first), *(a.astype(others) for a in parameters), backward_dtype=backward
     )
+    want = call(layers, name, *doubled(x, *parameters), backward_dtype=backward)
+    for got, exact in zip(found, want, strict=True):
+        np.testing.assert_allclose(got, exact, rtol=1e-4, atol=1e-5 * abs(exact).max())
+
+
+REFUSED = [
+    ("conv2d", (1, 5, 5, 16), (3, 3, 32, 16), (16,)),
+    ("conv2d", (1, 5, 5, 16), (3, 3, 16, 16), (15,)),
+    ("conv2d", (1, 2, 5, 16), (3, 3, 16, 16), (16,)),
+    ("conv2d", (1, 5, 5, 16), (2, 2, 16, 16), (16,)),
+    ("conv2d", (5, 5, 16), (3, 3, 16, 16), (16,)),
+    ("pad_conv", (1, 5, 5, 16), (3, 3, 32, 16), (16,)),
+    ("pad_conv", (1, 5, 5, 16), (3, 3, 16, 16), (15,)),
+    ("pad_conv", (1, 1, 5, 16), (3, 3, 16, 16), (16,)),
+    ("pad_conv", (1, 5, 1, 16), (3, 3, 16, 16), (16,)),
+    ("pad_conv", (1, 5, 5, 16), (3, 1, 16, 16), (16,)),
+    ("pad_conv", (1, 5, 5, 16), (3, 3), (16,)),
+    ("upsample_conv", (1, 5, 5, 16), (3, 3, 32, 16), (16,)),
+    ("upsample_conv", (1, 5, 5, 16), (3, 3, 16, 16), (15,)),
+    ("upsample_conv", (1, 5, 5, 16), (3, 1, 16, 16), (16,)),
+    ("upsample_conv", (1, 5, 5, 16), (3, 3), (16,)),
+    ("upsample_conv", (1, 0, 5, 16), (3, 3, 16, 16), (16,)),
+    ("batchnorm", (1, 1, 1, 16), (16,), (16,)),
+    ("batchnorm", (2, 3, 3, 16), (15,), (16,)),
+    ("batchnorm", (2, 3, 3, 16), (16,), (1,)),
+    ("add", (2, 3, 3, 16), (2, 3, 3, 1)),
+    ("reflection_pad", (2, 1, 3, 16)),
+    ("upsample_backward", (2, 3, 4, 16)),
+    ("reflection_pad_backward", (2, 3, 4, 16)),
+]
+
+
+@pytest.mark.parametrize("case", REFUSED, ids=str)
+def test_refuses_what_the_reference_refuses(ops, case):
+    """Saying what must hold, as it does."""
+    name, *shapes = case
+    arguments = [np.ones(shape, np.float32) for shape in shapes]
+    with pytest.raises(ValueError, match=", got ") as wanted:
+        getattr(layers, name)(*arguments)
+    must_hold = str(wanted.value).split(": ", 1)[1].split(", got")[0]
+    with pytest.raises(ValueError, match=re.escape(must_hold)):
+        getattr(ops, name)(*arguments)
+
+
+@pytest.mark.parametrize("cut", [(slice(1, None),), (slice(None), slice(2, None))], ids=str)
+@pytest.mark.parametrize("name", [name for name in CALLS if name not in NO_CACHE and name != "elu"])
+def test_a_gradient_of_another_shape_is_refused(ops, name, cut, rng):
+    """Not read beyond its end."""
+    with pytest.raises(ValueError, match="shape"):
+        call(ops, name, *arguments_of(name, rng), change=lambda dy: dy[(*cut, ...)])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("name", CALLS)
+def test_what_is_not_finite_stays_so(ops, name, value, rng):
+    """Wherever the reference has it. Of a tile of Winograd's, more pixels may be spoilt."""
+    arguments = arguments_of(name, rng)
+    arguments[0][1, 3, 2, 5] = value
+    with np.errstate(invalid="ignore"):
+        want = call(layers, name, *arguments)
+        found = call(ops, name, *arguments)
+    for got, exact in zip(found, want, strict=True):
+        assert not np.isfinite(got[~np.isfinite(exact)]).any()
+    assert np.isfinite(found[0][0]).all() or name == "batchnorm"  # no other image is
 
 
 def test_bits_do_not_depend_on_threads(rng):

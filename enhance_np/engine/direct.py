@@ -1,0 +1,110 @@
+"""Convolutions on CPU cores straight from the definition: any kernel, any channels.
+
+Float32. Register tiles of microkernel; work is cut by the arrays' sizes alone.
+"""
+
+import numpy as np
+
+from . import elementwise, memory, microkernel
+from .threads import cut, parallel
+
+MULTIPLY_ADDS = 10**8  # of a task: long beside the 0.03 ms that waking a thread costs
+
+
+def correlate(x, w, b):
+    """layers.conv2d's y of contiguous float32 arrays."""
+    kh, kw, cin, cout = w.shape
+    n, h, wd, _ = x.shape
+    h, wd = h - kh + 1, wd - kw + 1
+    y = memory.empty((n, h, wd, cout))
+    shape = (h, wd, kh, kw, cin, cout)
+    flat_x, flat_y, lines = flat(x), y.reshape(-1), y.reshape(n * h, -1)
+    flat_w, tile = kernel_layout(w)
+    b = np.tile(b, wd)
+
+    def task(at):
+        lines[slice(*at)] = b
+        conv_lines(flat_x, flat_w, flat_y, shape, strides(x), strides(y), tile, at)
+
+    parallel(task, cut(n * h, lines_per_task(w.size * wd)))
+    return y
+
+
+def kernel_gradient(x, dy, shape):
+    """dw, db of layers.conv2d; x (N, H, W, Cin), dy (N, Ho, Wo, Cout), both contiguous.
+
+    Summed in float32 within an image and in float64 over the batch.
+    """
+    n, h, w, cout = dy.shape
+    kh, kw, cin, _ = shape
+    tile = microkernel.block_shape(cout)
+    few = tile == (0, 0)
+    per_image = np.zeros((n, *((cout, kh, kw, cin) if few else shape)), np.float32)
+    arguments = (h, w, *shape), strides(x), strides(dy)
+    flat_x, flat_dy = flat(x), flat(dy)
+
+    def image(i):
+        dw = per_image[i].reshape(-1)
+        if few:
+            microkernel.few_kernel_gradient(flat_x, flat_dy, dw, *arguments, i)
+        else:
+            microkernel.kernel_gradient(flat_x, flat_dy, dw, *arguments, *tile, i)
+        return elementwise.channel_sums(dy[i].reshape(-1, cout))
+
+    db = np.sum(parallel(image, range(n)), axis=0).astype(np.float32)
+    dw = per_image.sum(axis=0, dtype=np.float64).astype(np.float32)
+    return (dw.transpose(1, 2, 3, 0) if few else dw), db
+
+
+def kernel_layout(w):
+    """(flat kernel, tile) as conv_lines takes them: tile is (0, 0) where none fits."""
+    tile = microkernel.block_shape(w.shape[-1])
+    if tile == (0, 0):
+        w = w.transpose(3, 0, 1, 2)
+    return flat(w), tile
+
+
+def conv_lines(x, w, y, shape, x_at, y_at, tile, lines):
+    """y += x * w on lines (first, last): see microkernel.conv_lines. Releases the GIL."""
+    if tile == (0, 0):
+        microkernel.few_conv_lines(x, w, y, shape, x_at, y_at, *lines)
+    else:
+        microkernel.conv_lines(x, w, y, shape, x_at, y_at, *tile, *lines)
+
+
+def lines_per_task(multiply_adds: int) -> int:
+    """How many image lines make a task, from the multiply-adds of one."""
+    return max(1, MULTIPLY_ADDS // multiply_adds)
+
+
+def flat(x: np.ndarray) -> np.ndarray:
+    """x as the compiled kernels take it: contiguous, writeable, float32, one axis."""
+    return np.require(x, np.float32, ["C", "W"]).reshape(-1)
+
+
+def strides(x: np.ndarray) -> tuple[int, int, int, int]:
+    """(start, image, line, pixel) of a contiguous (N, H, W, C) array, in floats."""
+    _, h, w, c = x.shape
+    return 0, h * w * c, w * c, c
+
+
+def framed(x, p, q, reflect):
+    """x with a frame of p rows and q columns, mirrored or zero; x itself without a frame."""
+    if p == q == 0:
+        return x
+    n, h, w, c = x.shape
+    y = np.empty((n, h + 2 * p, w + 2 * q, c), x.dtype)
+
+    def image(i):
+        inside = y[i, p : p + h]
+        inside[:, q : q + w] = x[i]
+        if not reflect:
+            y[i, :p] = y[i, p + h :] = inside[:, :q] = inside[:, q + w :] = 0
+            return
+        inside[:, :q] = inside[:, q + 1 : 2 * q + 1][:, ::-1]
+        inside[:, q + w :] = inside[:, w - 1 : w + q - 1][:, ::-1]
+        y[i, :p] = y[i, p + 1 : 2 * p + 1][::-1]
+        y[i, p + h :] = y[i, h - 1 : h + p - 1][::-1]
+
+    parallel(image, range(n))
+    return y

@@ -1,0 +1,249 @@
+"""Winograd's convolutions against their definitions, on integers and in the issue's accuracy."""
+
+import definitions
+import numpy as np
+import pytest
+from definitions import assert_accurate, assert_rounds_to, frame, integers
+
+from enhance_np.engine import convolution, microkernel
+from enhance_np.engine.convolution import GATHERED, PLAIN, UPSAMPLED, planes, turned, window
+from enhance_np.engine.fold import phases
+from enhance_np.engine.vector import LANES
+
+EDGES = [(0, "zero"), (1, "zero"), (2, "zero"), (1, "reflect"), (1, "repeat")]
+# of dX; nothing needs that of a frame of zeros, and it is not offered
+BACKWARD_EDGES = [(0, "zero"), (1, "reflect"), (1, "repeat")]
+# in vectors: every tile of microkernel, in place and not, more than one block of a tile
+CHANNELS = [(1, 1), (1, 2), (2, 1), (2, 2), (3, 4), (4, 3), (4, 4), (8, 4), (4, 8), (16, 16)]
+# one tile, several images, more tiles than the rows of a register tile
+SIZES = [(1, 2, 2), (2, 5, 7), (1, 4, 41)]
+LARGE = (2, 67, 125)  # several tasks, each of whole blocks of tiles and the rest of one
+
+
+def channels(cin, cout):
+    return cin * LANES, cout * LANES
+
+
+def test_every_register_tile_is_among_the_channels():
+    assert {microkernel.block_shape(cout * LANES) for _, cout in CHANNELS} == {*microkernel.SHAPES}
+    blocks = {
+        cout * LANES // (microkernel.block_shape(cout * LANES)[1] * LANES) for _, cout in CHANNELS
+    }
+    assert {1, 2} < blocks
+
+
+@pytest.mark.parametrize("height", range(2, 10))
+@pytest.mark.parametrize(("before", "edge"), EDGES)
+def test_conv_of_every_small_size(before, edge, height, rng):
+    w, b = integers(rng, 3, 3, LANES, LANES), integers(rng, LANES)
+    for width in range(2, 10):
+        if min(height, width) + 2 * before < 3:
+            continue
+        x = integers(rng, 2, height, width, LANES)
+        y = convolution.conv(x, w, b, before, edge)
+        assert_rounds_to(y, definitions.conv(x, w, b, before, edge), f"width {width}")
+
+
+@pytest.mark.parametrize("height", range(2, 10))
+@pytest.mark.parametrize(("before", "edge"), BACKWARD_EDGES)
+def test_conv_backward_of_every_small_size(before, edge, height, rng):
+    w = integers(rng, 3, 3, LANES, LANES)
+    grow = 2 * before - 2
+    for width in range(2, 10):
+        if min(height, width) + grow < 1:
+            continue
+        x = integers(rng, 2, height, width, LANES)
+        dy = integers(rng, 2, height + grow, width + grow, LANES)
+        found = convolution.conv_backward(dy, x, w, before, edge)
+        want = definitions.conv_backward(dy, x, w, before, edge)
+        for name, got, exact in zip(("dx", "dw", "db"), found, want, strict=True):
+            assert_rounds_to(got, exact, f"{name}, width {width}")
+
+
+@pytest.mark.parametrize("height", range(1, 10))
+def test_upsample_conv_of_every_small_size(height, rng):
+    w, b = integers(rng, 3, 3, LANES, LANES), integers(rng, LANES)
+    for width in range(1, 10):
+        x = integers(rng, 2, height, width, LANES)
+        dy = integers(rng, 2, 2 * height, 2 * width, LANES)
+        y = convolution.upsample_conv(x, w, b)
+        assert_rounds_to(y, definitions.upsample_conv(x, w, b), f"width {width}")
+        found = convolution.upsample_conv_backward(dy, x, w)
+        want = definitions.upsample_conv_backward(dy, x, w)
+        for name, got, exact in zip(("dx", "dw", "db"), found, want, strict=True):
+            assert_rounds_to(got, exact, f"{name}, width {width}")
+
+
+NUMBERS = {
+    "integers": (integers, assert_rounds_to),
+    "random": (lambda rng, *s: rng.standard_normal(s, np.float32), assert_accurate),
+}
+
+
+@pytest.mark.parametrize("numbers", NUMBERS)
+@pytest.mark.parametrize(("cin", "cout"), CHANNELS)
+def test_every_combination_of_channels(cin, cout, numbers, rng):
+    (cin, cout), (draw, check) = channels(cin, cout), NUMBERS[numbers]
+    w, b = draw(rng, 3, 3, cin, cout), draw(rng, cout)
+    for n, h, wd in SIZES:
+        x, dy = draw(rng, n, h, wd, cin), draw(rng, n, h, wd, cout)
+        large = draw(rng, n, 2 * h, 2 * wd, cout)
+
+        def everything(module, x=x, dy=dy, large=large):
+            return (
+                module.conv(x, w, b, 1, "reflect"),
+                *module.conv_backward(dy, x, w, 1, "reflect"),
+                module.upsample_conv(x, w, b),
+                *module.upsample_conv_backward(large, x, w),
+            )
+
+        names = (
+            f"{part} of {op}, {n, h, wd}"
+            for op in ("conv", "upsample_conv")
+            for part in ("y", "dx", "dw", "db")
+        )
+        for name, got, want in zip(
+            names, everything(convolution), everything(definitions), strict=True
+        ):
+            check(got, want, name)
+
+
+@pytest.mark.parametrize(("cin", "cout"), [(1, 1), (4, 4), (4, 1)])
+def test_more_tiles_than_a_task(cin, cout, rng):
+    cin, cout = channels(cin, cout)
+    n, h, wd = LARGE
+    assert convolution.tiles((n, h, wd, 1)) > 8 * min(convolution.TILES)
+    w, b, x = integers(rng, 3, 3, cin, cout), integers(rng, cout), integers(rng, *LARGE, cin)
+    y = convolution.conv(x, w, b, 1, "reflect")
+    assert_rounds_to(y, definitions.conv(x, w, b, 1, "reflect"))
+    dy = integers(rng, *LARGE, cout, most=1)
+    found = convolution.conv_backward(dy, x, w, 1, "reflect")
+    want = definitions.conv_backward(dy, x, w, 1, "reflect")
+    for name, got, exact in zip(("dx", "dw", "db"), found, want, strict=True):
+        assert_rounds_to(got, exact, name)
+
+
+def test_many_tiny_images_are_several_tasks_of_images(rng):
+    """Each dU is summed over some images, dW over the tasks."""
+    n = 2 * convolution.GRADIENT_TILES + 7
+    w, b = integers(rng, 3, 3, LANES, LANES), integers(rng, LANES)
+    x, dy = integers(rng, n, 3, 2, LANES, most=1), integers(rng, n, 3, 2, LANES, most=1)
+    y = convolution.conv(x, w, b, 1, "reflect")
+    assert_rounds_to(y, definitions.conv(x, w, b, 1, "reflect"))
+    found = convolution.conv_backward(dy, x, w, 1, "reflect")
+    want = definitions.conv_backward(dy, x, w, 1, "reflect")
+    for name, got, exact in zip(("dx", "dw", "db"), found, want, strict=True):
+        assert_rounds_to(got, exact, name)
+
+
+def test_an_image_has_the_same_bits_in_any_batch(rng):
+    """Wherever in a block of tiles its own stand."""
+    data = (rng.standard_normal(shape) for shape in ((7, 9, 6, LANES), (3, 3, LANES, LANES)))
+    x, w = (a.astype(np.float32) for a in data)
+    b = np.zeros(LANES, np.float32)
+    y, large = convolution.conv(x, w, b, 1, "reflect"), convolution.upsample_conv(x, w, b)
+    dx, _, _ = convolution.conv_backward(y, x, w, 1, "reflect")
+    for i in range(len(x)):
+        one = x[i : i + 1]
+        np.testing.assert_array_equal(convolution.conv(one, w, b, 1, "reflect")[0], y[i])
+        np.testing.assert_array_equal(convolution.upsample_conv(one, w, b)[0], large[i])
+        alone, _, _ = convolution.conv_backward(y[i : i + 1], one, w, 1, "reflect")
+        np.testing.assert_array_equal(alone[0], dx[i])
+
+
+def test_backward_is_the_adjoint(rng):
+    """<conv(x), dy> = <x, dx> = <w, dw> as far as float32 goes; no reference is asked."""
+    x, w = (rng.standard_normal(s) for s in ((2, 7, 6, LANES), (3, 3, LANES, 2 * LANES)))
+    x, w, zero = x.astype("f4"), w.astype("f4"), np.zeros(2 * LANES, np.float32)
+    for forward, backward, size in (
+        (
+            lambda: convolution.conv(x, w, zero, 1, "reflect"),
+            lambda dy: convolution.conv_backward(dy, x, w, 1, "reflect"),
+            (2, 7, 6),
+        ),
+        (
+            lambda: convolution.upsample_conv(x, w, zero),
+            lambda dy: convolution.upsample_conv_backward(dy, x, w),
+            (2, 14, 12),
+        ),
+    ):
+        dy = rng.standard_normal((*size, 2 * LANES)).astype(np.float32)
+        dx, dw, db = (a.astype("f8") for a in backward(dy))
+        y = forward().astype("f8")
+        bound = 1e-6 * np.linalg.norm(y) * np.linalg.norm(dy)
+        assert abs(np.vdot(y, dy) - np.vdot(x, dx)) <= bound
+        assert abs(np.vdot(y, dy) - np.vdot(w, dw)) <= bound
+        np.testing.assert_allclose(db, dy.sum(axis=(0, 1, 2), dtype="f8"), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("size", "before", "edge"),
+    [
+        (size, before, edge)
+        for before, edge in EDGES
+        for size in range(2 if edge == "reflect" else 1, 15)
+        if size + 2 * before >= 3
+    ],
+)
+def test_window_is_the_frame_by_index(size, before, edge):
+    index = np.arange(size, dtype=float).reshape(1, size, 1, 1)
+    if edge == "zero":
+        want = np.pad(index[0, :, 0, 0], before, constant_values=-1)
+    else:
+        want = frame(np.repeat(index, 3, axis=2), before, edge)[0, :, before, 0]
+    outputs = len(want) - 2
+    for ring in (None, 1, 4, 12):
+        found = window(size, before, edge, ring)
+        # whole tiles of 4 outputs, whose window of 6 may go past the frame, but to no line
+        # that is not there
+        assert len(found) == -(-outputs // 4) * 4 + 2
+        stands = np.where(want < 0, -1, want % ring if ring else want)
+        np.testing.assert_array_equal(found[: len(want)], stands)
+        assert found.min() >= -1
+        assert found.max() < min(size, ring or size)
+
+
+def test_planes_alive_are_those_that_are_not_zero(rng):
+    """And so those called dead need no product, in the forward pass and in its adjoint."""
+    c = 2 * LANES
+    w = rng.standard_normal((3, 3, c, c)).astype(np.float32)
+    for kernels, alive in (
+        ((w,), PLAIN),
+        (phases(w), UPSAMPLED),
+        (tuple(map(turned, phases(w))), GATHERED),
+    ):
+        u = planes(*kernels, alive=alive).u.reshape(len(kernels), 36, c * c)
+        np.testing.assert_array_equal(alive.reshape(len(kernels), 36), u.any(axis=2))
+    assert UPSAMPLED.shape == (1, 4, 36)  # one image in, four phases out
+    assert GATHERED.shape == (4, 1, 36)
+    assert np.count_nonzero(UPSAMPLED) == 4 * 25
+
+
+def test_whole_vectors_of_channels_and_3x3_go_by_winograd():
+    assert convolution.is_winograd((3, 3, LANES, 2 * LANES))
+    for shape in ((1, 1, 64, 64), (3, 1, 64, 64), (5, 5, 64, 64), (3, 3, 1, 64), (3, 3, 64, 1)):
+        assert not convolution.is_winograd(shape)
+
+
+def test_offsets_beyond_32_bits(tmp_path, rng):
+    """The last tiles of an image of more than 2^31 numbers; files that are almost all holes."""
+    wd = 2**16
+    h = 2**31 // (wd * LANES) + 12
+    assert h % 4 == wd % 4 == 0
+    try:
+        x, y = (
+            np.memmap(tmp_path / name, np.float32, "w+", shape=(1, h, wd, LANES)) for name in "xy"
+        )
+    except OSError as error:
+        pytest.skip(f"no room for a file with holes: {error}")
+    last = integers(rng, 10, 10, LANES)
+    x[0, -10:, -10:] = last
+    w, b = integers(rng, 3, 3, LANES, LANES), integers(rng, LANES)
+    windows = window(h, 1, "reflect"), window(wd, 1, "reflect")
+    end, across = convolution.tiles(y.shape), wd // 4
+    for first in (end - across - 2, end - 2):  # one inside the image, and those at its edge
+        span = first, first + 2
+        convolution.conv_tiles(x, planes(w), b, y, *windows, convolution.BIAS, span)
+    want = definitions.conv(last[None], w, b, 1, "reflect")
+    assert_rounds_to(np.array(y[:, -8:, -8:]), want[:, -8:, -8:])
+    assert not y[:, -12:-8, -12:].any()

@@ -1,0 +1,254 @@
+"""The strips of prediction: any height gives the same bits, and the page's result."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from definitions import LARGEST, RMS, doubled
+from scipy.ndimage import gaussian_filter
+
+from enhance_np import models, network, params
+from enhance_np.config import NetworkConfig
+from enhance_np.engine import fused, memory, predict, select
+from enhance_np.engine.fold import fold
+from enhance_np.engine.fused import Fused
+from enhance_np.engine.vector import LANES
+from enhance_np.weights import Weights, load
+
+CONFIGS = [
+    NetworkConfig(5, 64),
+    NetworkConfig(2, LANES),
+    NetworkConfig(0, 2 * LANES),
+    NetworkConfig(1, 2 * LANES, "elu", refine_filters=4 * LANES),
+    NetworkConfig(1, LANES, refine_filters=5),  # refine from the definition
+    NetworkConfig(1, 5, refine_filters=LANES),
+    NetworkConfig(3, 7, "elu"),
+    NetworkConfig(0, 1),
+]
+
+
+def random_weights(config, seed=0):
+    """Nothing is 0 or 1."""
+    rng = np.random.default_rng(seed)
+    p, moving = params.initial(config, seed, np.float64)
+    p = {name: a + 0.05 * rng.standard_normal(a.shape) for name, a in p.items()}
+    moving = {name: a + 0.3 * rng.random(a.shape) for name, a in moving.items()}
+    return Weights(config, *({k: a.astype("f4") for k, a in d.items()} for d in (p, moving)))
+
+
+def network_of(config):
+    weights = random_weights(config)
+    return Fused(fold(weights), config)
+
+
+def page(x, weights):
+    """In float64."""
+    p, moving = (
+        dict(zip(d, doubled(*d.values()), strict=True)) for d in (weights.params, weights.moving)
+    )
+    x = x[None, :, :, None].astype("f8")
+    return network.forward(p, x, weights.config, moving=moving)[0][0, :, :, 0]
+
+
+def sun(rng, shape):
+    """Granules of 10 % contrast, a penumbra, and an umbra of a tenth of the quiet Sun."""
+    granules = gaussian_filter(rng.standard_normal(shape), 1.5)
+    i, j = np.indices(shape)
+    r = np.hypot(i - 0.5 * shape[0], j - 0.4 * shape[1]) / min(shape)
+    level = np.where(r < 0.15, 0.1, np.where(r < 0.3, 0.75, 1.0))
+    scene = gaussian_filter(level, 1) * (1 + 0.1 * granules / granules.std())
+    return scene.astype(np.float32)
+
+
+@pytest.mark.parametrize("scene", ["noise", "sun"])
+@pytest.mark.parametrize(
+    "weights", [*CONFIGS, *(f"{t}_{m}" for t in models.TYPES for m in models.MODELS)], ids=str
+)
+def test_equals_the_page_in_float64(weights, scene, rng):
+    if isinstance(weights, str):  # those that ship
+        weights = load(models.path(*weights.split("_")))
+    else:
+        weights = random_weights(weights)
+    shape = (43, 38)
+    x = sun(rng, shape) if scene == "sun" else rng.standard_normal(shape).astype(np.float32)
+    want = page(x, weights)
+    y = Fused(fold(weights), weights.config)(x)
+    assert y.dtype == np.float32
+    assert np.linalg.norm(y - want) <= RMS * np.linalg.norm(want)
+    assert abs(y - want).max() <= LARGEST * np.ptp(want)
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=str)
+def test_any_strip_gives_the_same_bits(config, rng):
+    """Of one line, of whole tiles and not, larger than the image; of images of any height."""
+    run = network_of(config)
+    for height, width in ((2, 2), (3, 9), (4, 5), (21, 6), (64, 3)):
+        x = rng.standard_normal((height, width)).astype(np.float32)
+        whole = run(x, 1000)
+        for strip in (1, 4, 5, 7, 8, 13, 20, height):
+            np.testing.assert_array_equal(run(x, strip), whole, err_msg=f"{height}, {strip}")
+        np.testing.assert_array_equal(run(x), whole)
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=str)
+def test_a_wide_and_a_high_image(config, rng):
+    """Both ways through: the network with its kernels transposed, and the image."""
+    weights = random_weights(config)
+    flipped = {
+        name: a.transpose(1, 0, 2, 3) if a.ndim == 4 else a for name, a in weights.params.items()
+    }
+    x = rng.standard_normal((3, 700)).astype(np.float32)
+    want = Fused(fold(weights), config)(x)
+    got = Fused(fold(Weights(config, flipped, weights.moving)), config)(np.ascontiguousarray(x.T))
+    assert abs(got.T - want).max() <= 1e-5 * np.ptp(want)
+
+
+@pytest.mark.parametrize("height", [2, 37, 64])
+def test_progress_begins_at_nothing_and_ends_at_all(height, rng):
+    seen = []
+    x = rng.standard_normal((height, 5)).astype(np.float32)
+    network_of(NetworkConfig(2, 5))(x, 8, lambda *at: seen.append(at))
+    done, total = zip(*seen, strict=True)
+    assert {*total} == {x.size}
+    assert done[0] == 0
+    assert done[-1] == x.size
+    assert list(done) == sorted(done)
+    assert len(done) > height // 8
+
+
+def test_two_threads_at_once_through_one_network(rng):
+    run = network_of(NetworkConfig(2, 2 * LANES))
+    images = [rng.standard_normal((30, 20 + 7 * k)).astype(np.float32) for k in range(6)]
+    want = [run(x) for x in images]
+    with ThreadPoolExecutor(3) as pool:
+        for got, exact in zip(pool.map(lambda x: run(x, 8), images), want, strict=True):
+            np.testing.assert_array_equal(got, exact)
+
+
+def test_the_image_is_not_changed_and_the_result_is_its_own(rng):
+    run = network_of(NetworkConfig(1, LANES))
+    x = rng.standard_normal((12, 9)).astype(np.float32)
+    x.flags.writeable = False
+    before = x.copy()
+    y = run(x)
+    held = y.copy()
+    run(x + 1)
+    np.testing.assert_array_equal(y, held)
+    np.testing.assert_array_equal(x, before)
+
+
+@pytest.mark.parametrize("filters", [LANES, 5])
+def test_nothing_is_read_before_it_is_written(filters, rng, monkeypatch):
+    """Whatever the rings hold at the start: here NaN, which would stay."""
+    x = rng.standard_normal((37, 11)).astype(np.float32)
+    run = network_of(NetworkConfig(2, filters))
+    want = run(x, 8)
+    empty = memory.empty
+
+    def spoilt(shape):
+        array = empty(shape)
+        array[...] = np.nan
+        return array
+
+    monkeypatch.setattr(memory, "empty", spoilt)
+    monkeypatch.setattr(memory, "_own", type(memory._own)())  # new scratch
+    np.testing.assert_array_equal(run(x, 8), want)
+
+
+class Lines:
+    """Stands for a ring: the line that it holds at each place, and how many sums are in it."""
+
+    def __init__(self, shape):
+        _, self.count, *_ = self.shape = shape
+        self.at = [(None, 0)] * self.count
+
+    def read(self, line, version):
+        assert self.at[line % self.count] == (line, version)
+
+    def write(self, line, version):
+        if version:
+            self.read(line, version - 1)  # a sum is added to what stands there
+        self.at[line % self.count] = line, version
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2, 5])
+def test_every_step_reads_lines_that_were_made_and_are_still_there(depth, monkeypatch):
+    """The order of steps and the sizes of rings, without the arithmetic.
+
+    A layer's line needs the line above, its own and the one below. What x0 and h hold is
+    replaced by sums as the network goes: their number is the version that a reader expects.
+    """
+    monkeypatch.setattr(fused, "memory", type("", (), {"empty": Lines}))
+    order = ["stem", *(f"block{k}/conv{i}" for k in range(depth) for i in (1, 2)), "tail", "refine"]
+
+    def versions(name):
+        """Of what a layer reads, and of what it makes."""
+        if name.startswith("block"):
+            k = int(name[5 : name.index("/")])
+            return (k, 0) if name.endswith("1") else (0, k + 1)
+        return {"stem": (None, 0), "tail": (depth, 1), "refine": (1, None)}[name]
+
+    def layer(name, x, ys, height):
+        name = name.removesuffix("/conv")
+        read, made = versions(name)
+
+        def run(first, last):
+            assert 0 <= first < last <= height
+            if read is not None:
+                for line in range(max(first - 1, 0), min(last + 1, height)):
+                    x.read(line, read)
+            for line in range(first, last):
+                for y in ys:
+                    y.write(line, made)
+            calls.append((name, first, last))
+
+        return run
+
+    monkeypatch.setattr(
+        Fused, "_conv", lambda self, name, x, ys, epilogue, height: layer(name, x, ys, height)
+    )
+    monkeypatch.setattr(
+        Fused, "_refine", lambda self, x, y: layer("refine", x, (), y.shape[1] // 2)
+    )
+    run = network_of(NetworkConfig(depth, 1))
+    for height in (*range(2, 30), 61, 64, 83):
+        for strip in (1, 4, 5, 8, 12, 16, 24, 100):
+            calls = []
+            run(np.zeros((height, 2), np.float32), strip)
+            made = dict.fromkeys(order, 0)
+            for name, first, last in calls:
+                assert first == made[name]  # without a gap
+                assert last - first <= -(-strip // 4) * 4
+                made[name] = last
+            assert made == dict.fromkeys(order, height)
+
+
+def test_memory_grows_with_the_width_alone(monkeypatch):
+    taken = []
+
+    def empty(shape):
+        taken.append(int(np.prod(shape)))
+        return np.zeros(shape, np.float32)
+
+    monkeypatch.setattr(fused.memory, "empty", empty)
+    config = NetworkConfig(2, 5)
+    run = network_of(config)
+
+    def rings(height, width):
+        taken.clear()
+        run(np.zeros((height, width), np.float32), 8)
+        return sum(taken)
+
+    assert rings(200, 4) == rings(100, 4)
+    assert rings(100, 8) == 2 * rings(100, 4)
+    assert rings(8, 4) < rings(100, 4)
+
+
+def test_every_size_of_strip_is_cut_to_whole_tiles_by_predict(rng):
+    """predict's `tile` is the strip."""
+    config = NetworkConfig(1, LANES)
+    weights = random_weights(config)
+    x = rng.standard_normal((19, 14)).astype(np.float32)
+    want = Fused(fold(weights), config)(x)
+    for tile in (None, 1, 6, 400):
+        np.testing.assert_array_equal(predict.run(x, weights, select("cpu"), tile), want)
