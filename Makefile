@@ -19,7 +19,9 @@ lint: $(INSTALLED)
 
 bench: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --editable ".[bench]"
-	$(BIN)/python bench/bench_predict.py
+	for question in layers predict scaling train; do \
+	  $(BIN)/python bench/bench_$$question.py || exit 1; \
+	done
 
 # train the four networks that ship (hours) and score them; FIELDS: see enhance_np/models/README.md
 weights: $(INSTALLED)

@@ -7,7 +7,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -19,7 +19,7 @@ from llvmlite.binding import get_host_cpu_name
 from enhance_np.engine.threads import set_threads, threads
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("numpy", "numba", "onnxruntime", "torch")
+PACKAGES = ("numpy", "numba", "openvino", "onnxruntime", "torch", "tensorflow", "keras")
 WARM_UP = 2  # calls: the first compiles, the second finds its memory
 PAUSE = 0.05  # seconds between calls: the workers of one way stop spinning before the next
 
@@ -27,10 +27,21 @@ PAUSE = 0.05  # seconds between calls: the workers of one way stop spinning befo
 def arguments(description: str, repeats: int) -> argparse.ArgumentParser:
     """The options that every timing script has."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--repeats", type=int, default=repeats, help="rounds (%(default)s)")
-    parser.add_argument("--threads", type=int, default=threads(), help="all cores (%(default)s)")
-    parser.add_argument("--readme", action="store_true", help="write the table into README.md")
+    parser.add_argument("--repeats", type=positive, default=repeats, help="rounds (%(default)s)")
+    parser.add_argument(
+        "--threads", type=positive, default=threads(), help="all cores (%(default)s)"
+    )
+    parser.add_argument("--readme", action="store_true", help="write the table into the README")
+    parser.add_argument(
+        "--results", type=Path, default=ROOT / "bench" / "results", help="folder of the record"
+    )
     return parser
+
+
+def positive(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"must be 1 or more, got {number}")
+    return number
 
 
 def clean_start(threads: int) -> None:
@@ -44,10 +55,12 @@ def clean_start(threads: int) -> None:
     set_threads(threads)
 
 
-def interleaved(ways: dict[str, Callable], repeats: int) -> dict[str, list[float]]:
+def interleaved(
+    ways: dict[str, Callable], repeats: int, warm_up: int = WARM_UP
+) -> dict[str, list[float]]:
     """Seconds of each way, called in turn (A B C A B C ...): drifts of the machine hit all."""
     for way in ways.values():
-        for _ in range(WARM_UP):
+        for _ in range(warm_up):
             way()
     seconds = {name: [] for name in ways}
     for _ in range(repeats):
@@ -71,6 +84,13 @@ def summary(seconds: dict[str, list[float]]) -> dict[str, dict[str, float]]:
     }
 
 
+def fastest(found: dict[str, dict[str, float]], peers: Iterable[str]) -> tuple[str, float] | None:
+    """(name, ratio) of the fastest of `peers` that were timed; None if none was."""
+    timed = [name for name in peers if name in found]
+    name = min(timed, key=lambda name: found[name]["ratio"], default=None)
+    return None if name is None else (name, found[name]["ratio"])
+
+
 def cells(found: dict[str, dict[str, float]], names: list[str]) -> list[str]:
     """One line of a table: `0.123 s (1.00)`, or a dash where a way was not timed."""
     return [
@@ -79,10 +99,10 @@ def cells(found: dict[str, dict[str, float]], names: list[str]) -> list[str]:
     ]
 
 
-def environment(threads: int) -> dict[str, str | int | float]:
-    """Processor, threads, versions, commit; `load` is of the minute before."""
+def environment(threads: int, peers: Iterable[str] = ()) -> dict[str, str | int | float]:
+    """Processor, threads, commit, versions (of `peers` too); `load` is of the minute before."""
     versions = {}
-    for package in PACKAGES:
+    for package in ("numpy", "numba", *peers, *(("keras",) if "tensorflow" in peers else ())):
         try:
             versions[package] = version(package)
         except PackageNotFoundError:
@@ -99,24 +119,33 @@ def environment(threads: int) -> dict[str, str | int | float]:
     }
 
 
-def publish(name: str, record: dict, text: str, readme: bool) -> None:
-    """Print the table, write bench/results/`name`.json and, if asked, the table in README.md."""
+def publish(
+    name: str, record: dict, text: str, options: argparse.Namespace, page: str = "README.md"
+) -> None:
+    """Print the table, write `name`.json and, if `options` say so, the table in `page`."""
     print(text)
-    results = ROOT / "bench" / "results" / f"{name}.json"
-    results.parent.mkdir(exist_ok=True)
+    options.results.mkdir(parents=True, exist_ok=True)
+    results = options.results / f"{name}.json"
     results.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    if readme:
-        table.replace(ROOT / "README.md", name, text)
+    if options.readme:
+        table.replace(ROOT / page, name, text)
+
+
+def where(record: dict) -> str:
+    """Machine, versions, commit and date, for the line under a table."""
+    found = record["environment"]
+    versions = ", ".join(f"{name} {found[name]}" for name in PACKAGES if name in found)
+    return (
+        f"float32, {found['threads']} thread(s) on {found['cpu']}, {versions}; "
+        f"commit {found['commit']}, {found['date']}."
+    )
 
 
 def caption(record: dict) -> str:
-    """Where and when, in one line under a table."""
-    where = record["environment"]
-    versions = ", ".join(f"{name} {where[name]}" for name in PACKAGES if name in where)
+    """How, where and when, in one line under a table of ways."""
     return (
-        f"Median of {record['repeats']} interleaved rounds, float32, {where['threads']} thread(s) "
-        f"on {where['cpu']}, {versions}; in brackets the time over that of the first column. "
-        f"Commit {where['commit']}, {where['date']}."
+        f"Median of {record['repeats']} interleaved rounds; in brackets the time over that of the "
+        f"first column; {where(record)}"
     )
 
 

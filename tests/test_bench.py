@@ -1,16 +1,36 @@
-"""Only what writes tables: timings are not tested."""
+"""What writes tables, refuses and compares: timings are not tested."""
 
-import runpy
+import subprocess
+import sys
+from importlib import import_module
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-TABLE = runpy.run_path(str(Path(__file__).parents[1] / "bench" / "table.py"))
-replace, markdown = TABLE["replace"], TABLE["markdown"]
+from enhance_np import layers, params
+from enhance_np.config import NetworkConfig
+from enhance_np.engine import REFERENCE
+from enhance_np.engine.predict import run
+from enhance_np.weights import Weights
+
+BENCH = Path(__file__).parents[1] / "bench"
 PAGE = "Å\n<!-- bench:a -->\nold\n<!-- /bench:a -->\nb <!-- bench:b --><!-- /bench:b -->\n"
 
 
-def test_replaces_only_what_is_between_the_markers(tmp_path):
+@pytest.fixture
+def bench(monkeypatch):
+    """Imports a module of bench/, whose scripts find each other by their folder."""
+    monkeypatch.syspath_prepend(BENCH)
+    return import_module
+
+
+@pytest.fixture
+def replace(bench):
+    return bench("table").replace
+
+
+def test_replaces_only_what_is_between_the_markers(tmp_path, replace):
     path = tmp_path / "page.md"
     path.write_text(PAGE, encoding="utf-8")
     replace(path, "a", r"new \1")
@@ -23,7 +43,7 @@ def test_replaces_only_what_is_between_the_markers(tmp_path):
 @pytest.mark.parametrize(
     "text", ["", "<!-- bench:a -->", "<!-- /bench:a --><!-- bench:a -->", 2 * PAGE]
 )
-def test_markers_must_be_there_once_in_order(tmp_path, text):
+def test_markers_must_be_there_once_in_order(tmp_path, replace, text):
     path = tmp_path / "page.md"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match=r"page\.md must hold <!-- bench:a -->"):
@@ -31,7 +51,118 @@ def test_markers_must_be_there_once_in_order(tmp_path, text):
     assert path.read_text(encoding="utf-8") == text
 
 
-def test_markdown():
+def test_markdown(bench):
+    markdown = bench("table").markdown
     assert markdown(["a", "b"], [["1", "2"]]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"
     with pytest.raises(ValueError, match="every row needs 2 cells"):
         markdown(["a", "b"], [["1"]])
+
+
+@pytest.mark.parametrize(
+    ("name", "page"),
+    [
+        ("predict", "README.md"),
+        ("scaling", "README.md"),
+        ("train", "README.md"),
+        ("layers", "bench/README.md"),
+    ],
+)
+def test_the_pages_have_the_markers(name, page):
+    text = (BENCH.parent / page).read_text(encoding="utf-8")
+    assert text.count(f"<!-- bench:{name} -->") == text.count(f"<!-- /bench:{name} -->") == 1
+
+
+@pytest.mark.parametrize("question", ["layers", "predict", "scaling", "train"])
+def test_help(question):
+    done = script(question, "--help")
+    assert done.returncode == 0, done.stderr
+    assert "--readme" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("question", "arguments", "message"),
+    [
+        ("layers", ["--shapes", "400x400"], "must be NxHxW"),
+        ("predict", ["--peers", "theano"], "invalid choice: 'theano'"),
+        ("scaling", ["--sizes", "256"], "--sizes must hold 1024"),
+        ("train", ["--repeats", "0"], "must be 1 or more, got 0"),
+    ],
+)
+def test_refuses(question, arguments, message):
+    done = script(question, *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+
+
+def script(question, *arguments):
+    path = BENCH / f"bench_{question}.py"
+    return subprocess.run([sys.executable, path, *arguments], capture_output=True, text=True)
+
+
+def test_peers_that_are_not_installed(bench, monkeypatch):
+    peers = bench("peers")
+    monkeypatch.setattr(peers, "find_spec", lambda name: name in ("torch", "onnxruntime"))
+    assert peers.chosen(None, peers.PREDICT) == ["torch"]  # ONNX Runtime needs onnx
+    assert peers.chosen([], peers.PREDICT) == []
+    with pytest.raises(SystemExit, match="to run torch, onnxruntime, install onnx$"):
+        peers.chosen(["torch", "onnxruntime"], peers.PREDICT)
+
+
+def test_summary_and_fastest_peer(bench):
+    timing = bench("timing")
+    found = timing.summary({"ours": [1.0, 2.0, 4.0], "a": [3.0, 3.0, 3.0], "b": [2.0, 4.0, 9.0]})
+    assert found["a"] == {"seconds": 3.0, "ratio": 1.5}
+    assert timing.fastest(found, ["a", "b"]) == ("a", 1.5)
+    assert timing.fastest(found, ["c"]) is None
+    assert timing.cells(found, ["b", "c"]) == ["4 s (2.00)", "–"]
+
+
+def test_publish(bench, tmp_path, capsys):
+    timing = bench("timing")
+    options = timing.arguments("", 3).parse_args(["--results", str(tmp_path / "new")])
+    record = {"environment": timing.environment(2, ["numpy"]), "repeats": options.repeats}
+    assert f"numpy {np.__version__}, " in timing.caption(record)
+    timing.publish("a", record, "| table |", options)
+    assert capsys.readouterr().out == "| table |\n"
+    assert '"repeats": 3' in (tmp_path / "new" / "a.json").read_text()
+
+
+@pytest.mark.parametrize("errors", [(np.nan, 0.0), (0.0, np.nan), (2e-5, 0.0), (0.0, 6e-5)])
+def test_does_not_time_what_is_wrong(bench, errors):
+    accepted, errors = bench("bench_predict").accepted, bench("exact").Errors(*errors)
+    with pytest.raises(SystemExit, match="new engine must keep rms 1e-05 and largest 5e-05"):
+        accepted("new engine", errors)
+
+
+def test_pieces_of_the_exact_page(bench, monkeypatch, rng):
+    exact = bench("exact")
+    monkeypatch.setattr(exact, "WHOLE", 30)
+    monkeypatch.setattr(exact, "PIECE", 8)
+    config = NetworkConfig(depth=1, filters=3)
+    weights = Weights(config, *params.initial(config, 0))
+    x = rng.standard_normal((40, 37)).astype(np.float32)
+    y = run(x, weights, REFERENCE)
+    page = exact.Page(x, weights)
+    assert len(page.pieces) == 5
+    assert 0 < page.errors(y).rms < 1e-6
+    y[40, 36] += np.ptp(y)  # in the middle one
+    assert page.errors(y).largest > 0.5
+
+
+def test_exact_convolutions_in_strips(bench, monkeypatch, rng):
+    exact = bench("exact")
+    monkeypatch.setattr(exact, "COLUMNS", 700)  # two lines at a time
+    x, w, b, dy = (
+        rng.standard_normal(size).astype(np.float32)
+        for size in [(2, 5, 6, 3), (3, 3, 3, 2), (2,), (2, 5, 6, 2)]
+    )
+    y, cache = layers.pad_conv(*(a.astype("f8") for a in (x, w, b)))
+    np.testing.assert_allclose(exact.pad_conv(x, w, b), y, rtol=1e-12)
+    found = exact.pad_conv_backward(dy, x, w)
+    for a, expected in zip(found, layers.pad_conv_backward(dy.astype("f8"), cache), strict=True):
+        np.testing.assert_allclose(a, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_measurement_alone_says_why_it_failed(bench):
+    with pytest.raises(RuntimeError, match="alone: predict .* must succeed, got: .*TypeError"):
+        bench("alone").measure("predict", size=8)

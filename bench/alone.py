@@ -1,0 +1,102 @@
+"""One measurement in a process of its own, so that the peak memory is that of it alone.
+
+    python bench/alone.py predict '{"size": 1024, "calls": 3, "threads": 2}'
+    python bench/alone.py train '{"batch": 32, "patch": 50, "steps": 5, "threads": 2}'
+
+prints JSON: "seconds" of each call, "peak" in bytes (imports and compiled kernels included),
+and what else the kind of measurement has.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+
+def measure(kind: str, **options) -> dict:
+    """The measurement `kind` in a new process. Raises RuntimeError with its last line."""
+    done = subprocess.run(
+        [sys.executable, __file__, kind, json.dumps(options)], capture_output=True, text=True
+    )
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+        raise RuntimeError(f"alone: {kind} {options} must succeed, got: {lines[-1]}")
+    return json.loads(done.stdout)
+
+
+def predict(size, calls, threads, check=False):
+    """An image of noise through the default network; check : against float64, after all else.
+
+    Raises ValueError if the check fails.
+    """
+    import exact
+    import inputs
+
+    from enhance_np.engine import select
+    from enhance_np.engine.predict import run
+    from enhance_np.engine.threads import set_threads
+
+    set_threads(threads)
+    weights, cpu = inputs.shipped(), select("cpu")
+    x = inputs.noise(size)
+    # not timed; a corner is enough to load the kernels
+    run(x[:1024, :1024], weights, cpu)
+    seconds = []
+    for _ in range(calls):
+        start = time.perf_counter()
+        y = run(x, weights, cpu)
+        seconds.append(time.perf_counter() - start)
+    found = {"seconds": seconds, "peak": peak()}
+    if check:
+        errors = exact.Page(x, weights).errors(y)
+        if not errors.small():
+            raise ValueError(f"alone: {size} x {size} must keep the bars, got {errors}")
+        found["errors"] = errors._asdict()
+    return found
+
+
+def train(batch, patch, steps, threads):
+    """Steps of the default network one after another, as in training."""
+    import inputs
+
+    from enhance_np import optim, params
+    from enhance_np.config import DEFAULT
+    from enhance_np.engine import select
+    from enhance_np.engine.threads import set_threads
+    from enhance_np.training import L2, TrainOptions, step_once
+
+    set_threads(threads)
+    x, target = inputs.batch(batch, patch)
+    before = peak()
+    p, _ = params.initial(DEFAULT, 0)
+    adam, ops = optim.adam_start(p), select("cpu").ops
+    seconds = []
+    for _ in range(steps):
+        start = time.perf_counter()
+        p, adam, _, tape = step_once(
+            p, adam, x, target, DEFAULT, ops, TrainOptions.lr, L2["intensity"]
+        )
+        seconds.append(time.perf_counter() - start)
+        del tape
+    return {"seconds": seconds, "before": before, "peak": peak()}
+
+
+def peak() -> int:
+    """Largest resident memory of this process so far, in bytes."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        # not ru_maxrss: Linux starts that with the size of the process that started this one
+        lines = status.read_text().splitlines()
+        return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
+        1 if sys.platform == "darwin" else 1024
+    )
+
+
+KINDS = {"predict": predict, "train": train}
+
+if __name__ == "__main__":
+    print(json.dumps(KINDS[sys.argv[1]](**json.loads(sys.argv[2]))))

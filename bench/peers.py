@@ -1,0 +1,55 @@
+"""The frameworks that the whole network is timed beside, whichever are installed.
+
+Each peer_*.py runs the page (network.forward) with an `ops` that calls its framework or
+writes its graph, so that all have one network, and has
+    predictors(weights, x, threads)                        name -> callable: y (2H, 2W)
+    trainers(p, x, target, config, lr, decay, threads)     name -> (step, gradients)
+where gradients() gives (loss, {name of a parameter: gradient as in network.backward}).
+"""
+
+from importlib import import_module
+from importlib.util import find_spec
+
+PREDICT = {
+    "openvino": "peer_openvino",
+    "onnxruntime": "peer_onnxruntime",
+    "torch": "peer_torch",
+    "tensorflow": "peer_keras",
+}
+TRAIN = {"torch": "peer_torch", "tensorflow": "peer_keras"}
+NEEDS = {"openvino": ("onnx",), "onnxruntime": ("onnx",)}  # beside themselves
+
+
+def add_option(parser, modules: dict[str, str]) -> None:
+    parser.add_argument(
+        "--peers",
+        nargs="*",
+        choices=list(modules),
+        help="only these; none without a name (those that are installed)",
+    )
+
+
+def chosen(asked: list[str] | None, modules: dict[str, str]) -> list[str]:
+    """The packages to run: those asked for, else those installed. Exits if one asked for is not."""
+    lacking = {
+        name: [p for p in (name, *NEEDS.get(name, ())) if not find_spec(p)] for name in modules
+    }
+    if asked is None:
+        return [name for name in modules if not lacking[name]]
+    if missing := [package for name in asked for package in lacking[name]]:
+        raise SystemExit(f"bench: to run {', '.join(asked)}, install {', '.join(missing)}")
+    return list(dict.fromkeys(asked))
+
+
+def predictors(packages, *arguments):
+    found = {}
+    for package in packages:
+        found |= import_module(PREDICT[package]).predictors(*arguments)
+    return found
+
+
+def trainers(packages, *arguments):
+    found = {}
+    for package in packages:
+        found |= import_module(TRAIN[package]).trainers(*arguments)
+    return found
