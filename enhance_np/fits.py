@@ -163,7 +163,14 @@ _IN_PIXELS = ("R_SUN", "CRSIZE1", "CRSIZE2")
 
 
 def enhanced_header(
-    header, *, version: str, model: str, weights: str, type: str, norm: float, factor: int = 2
+    header,
+    *,
+    version: str,
+    model: str,
+    weights: str | None,
+    type: str,
+    norm: float,
+    factor: int = 2,
 ):
     """The header of the output: the sky stays where it was, on pixels `factor` times smaller.
 
@@ -183,8 +190,8 @@ def enhanced_header(
     dates the observation's processing, and equal inputs give equal outputs. INSTRUME stays:
     sunpy knows an HMI map by it. SIP polynomials are not rescaled: HMI images have none.
 
-    version, model : of this package, and name of the network.
-    weights : sha256 of the weights file in hexadecimal; 16 digits are kept.
+    version, model : of this package, and name of the network, or of a method without weights.
+    weights : sha256 of the weights file in hexadecimal; 16 digits are kept. None: no such card.
     type : "intensity" or "blos".  norm : what the pixels were divided by, in BUNIT.
     Raises ValueError if a WCS card is not a number.
     Source: Greisen & Calabretta 2002, A&A 395, 1061; Thompson 2006, A&A 449, 791.
@@ -199,7 +206,9 @@ def enhanced_header(
         _scale_wcs(out, alternate, factor)
     out["ENHVERS"] = (version, "version of enhance_np")
     out["ENHMODEL"] = (model, "network that enhanced the image")
-    out["ENHWGT"] = (weights[:16], "sha256 of its weights, first 16 digits")
+    out.remove("ENHWGT", ignore_missing=True)
+    if weights is not None:
+        out["ENHWGT"] = (weights[:16], "sha256 of its weights, first 16 digits")
     out["ENHTYPE"] = (type, "intensity or blos")
     out["ENHNORM"] = (float(norm), "input divided, output multiplied by this")
     out["ENHSCALE"] = (factor, "pixels of the output per pixel of the input")
@@ -227,17 +236,17 @@ def _scale_wcs(header, alternate: str, factor: int) -> None:
             header[cd] = _number(header, cd, 0.0) / factor
 
 
-def warn_of_scale(frame: Frame) -> None:
+def warn_of_scale(frame: Frame, made_for: str = "the network was trained on") -> None:
     """Log a warning if the pixels are not HMI's 0.504 arcsec: the network knows no others."""
     scale, unit = _value(frame.header, "CDELT1"), str(_value(frame.header, "CUNIT1") or "")
     if unit.lower() not in ("arcsec", "arcsecond") or not isinstance(scale, int | float):
         return
     if not 0.45 < abs(scale) < 0.56:
         log.warning(
-            "%s has pixels of %.3g arcsec, the network was trained on HMI's 0.504: "
-            "do not trust the result",
+            "%s has pixels of %.3g arcsec, %s HMI's 0.504: do not trust the result",
             frame.path,
             abs(scale),
+            made_for,
         )
 
 

@@ -46,7 +46,7 @@ def enhance_file(
     weights : a file; None takes those that ship for the type and `model` (default, small).
     activation : of weights that do not say, see weights.load.
     norm, device, tile : as in engine.predict.predict.  ext : HDU to read.
-    plot : PNG to draw beside it.  progress : called with (tiles done, tiles in all).
+    plot : PNG to draw beside it.  progress : called with (input pixels done, in all).
     Each file appears whole or not at all, the plot only with the output, and existing ones only
     go with `overwrite`.
 
@@ -54,16 +54,9 @@ def enhance_file(
     or written, RuntimeError for a device that is not there. Every output is checked before
     the work begins.
     """
-    fits.check_output(target, overwrite, source)
-    if plot is not None:
-        from .plot import require_matplotlib, side_by_side
-
-        require_matplotlib()
-        fits.check_output(plot, overwrite, source)
-        if os.path.realpath(plot) == os.path.realpath(target):
-            raise OSError(f"predict: the plot must not be the output, got {os.fspath(plot)!r}")
+    check_outputs(target, plot, overwrite, source)
     frame = fits.read(source, ext)
-    type = _type(frame, type)
+    type = image_type(frame, type)
     fits.warn_of_scale(frame)
     path = models.path(type, model) if weights is None else Path(weights)
     loaded = load(path, activation)
@@ -78,13 +71,7 @@ def enhance_file(
         norm=value,
     )
     output = enhance(frame.data, type, loaded, value, chosen, tile, progress)
-    if plot is None:
-        fits.write(target, output, header, overwrite)
-    else:
-        png = side_by_side(frame.data, output, type, units=frame.unit, header=frame.header)
-        with replacing(plot) as temporary:
-            temporary.write_bytes(png)
-            fits.write(target, output, header, overwrite)
+    write(frame, output, header, target, plot, type, overwrite)
     log.info(
         "%s: %s, %d x %d -> %d x %d, divided by %.6g%s, on the %s",
         os.fspath(target),
@@ -98,16 +85,57 @@ def enhance_file(
     return Result(frame.data, output, type, value)
 
 
-def _type(frame: fits.Frame, asked: str | None) -> str:
+def check_outputs(
+    target: str | os.PathLike,
+    plot: str | os.PathLike | None,
+    overwrite: bool,
+    source: str | os.PathLike,
+) -> None:
+    """Raise what `write` would find too late: OSError, or ImportError without matplotlib."""
+    fits.check_output(target, overwrite, source)
+    if plot is not None:
+        from .plot import require_matplotlib
+
+        require_matplotlib()
+        fits.check_output(plot, overwrite, source)
+        if os.path.realpath(plot) == os.path.realpath(target):
+            raise OSError(
+                f"check_outputs: the plot must not be the output, got {os.fspath(plot)!r}"
+            )
+
+
+def write(
+    frame: fits.Frame,
+    output: np.ndarray,
+    header,
+    target: str | os.PathLike,
+    plot: str | os.PathLike | None,
+    type: str,
+    overwrite: bool,
+) -> None:
+    """The FITS file and, if asked for, its picture beside the input: both or neither."""
+    if plot is None:
+        fits.write(target, output, header, overwrite)
+        return
+    from .plot import side_by_side
+
+    png = side_by_side(frame.data, output, type, units=frame.unit, header=frame.header)
+    with replacing(plot) as temporary:
+        temporary.write_bytes(png)
+        fits.write(target, output, header, overwrite)
+
+
+def image_type(frame: fits.Frame, asked: str | None) -> str:
+    """What was asked for, or what the file tells; ValueError if neither is, or they differ."""
     found = fits.detect_type(frame)
     if asked is None and found is None:
         raise ValueError(
-            f"predict: the file must tell its type without contradiction, or --type intensity "
+            f"image_type: the file must tell its type without contradiction, or --type intensity "
             f"or blos be given, got neither for {frame.path!r}"
         )
     if asked is not None and found is not None and asked != found:
         raise ValueError(
-            f"predict: --type must be what the file holds, got {asked} for {frame.path!r}, "
+            f"image_type: --type must be what the file holds, got {asked} for {frame.path!r}, "
             f"which looks like {found}"
         )
     return asked or found

@@ -64,13 +64,13 @@ def side_by_side(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    limits = _stretch([input, output] if truth is None else [input, output, truth], type)
+    limits = stretch([input, output] if truth is None else [input, output, truth], type)
     panels = [("input", input, limits), ("enhanced", output, limits)]
     if truth is not None:
         error = output - truth
         rms = np.sqrt(np.nanmean(np.square(error, dtype=np.float64)))
         title = f"enhanced - truth, rms {rms:.3g}"
-        panels += [("truth", truth, limits), (title, error, _about_zero([error]))]
+        panels += [("truth", truth, limits), (title, error, about_zero([error]))]
 
     dx, dy, axis_unit = _pixel_scale(header)
     height = float(np.clip(4.5 * h * dy / (w * dx), 1.5, 7.0))  # inches, of the upper panels
@@ -91,7 +91,7 @@ def side_by_side(
     figure.colorbar(shown[0], ax=axes[:, :3], **bar)  # input, enhanced and truth share it
     if truth is not None:
         figure.colorbar(shown[3], ax=axes[:, 3], **bar)
-    return _png(figure, bbox_inches="tight")
+    return png(figure, bbox_inches="tight")
 
 
 def _draw(column, image: np.ndarray, k: int, box, pixel, style: dict):
@@ -119,17 +119,17 @@ def _draw(column, image: np.ndarray, k: int, box, pixel, style: dict):
     return shown
 
 
-def _stretch(images: list[np.ndarray], type: str) -> tuple[float, float]:
+def stretch(images: list[np.ndarray], type: str) -> tuple[float, float]:
     """vmin and vmax that all images share."""
     if type == "blos":
-        limit = min(_about_zero(images)[1], GAUSS_LIMIT)
+        limit = min(about_zero(images)[1], GAUSS_LIMIT)
         return -limit, limit
     low, high = np.array([np.nanpercentile(image, (0.1, 99.9)) for image in images]).T
     low, high = float(low.min()), float(high.max())
     return (low, high) if high > low else (low - 0.5, high + 0.5)
 
 
-def _about_zero(images: list[np.ndarray]) -> tuple[float, float]:
+def about_zero(images: list[np.ndarray]) -> tuple[float, float]:
     """vmin = -vmax: the 99.9th percentile of the absolute values, 1 if that is 0."""
     limit = max(float(np.nanpercentile(np.abs(image), 99.9)) for image in images) or 1.0
     return -limit, limit
@@ -191,10 +191,10 @@ def loss_curves(rows) -> bytes:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel="epoch", ylabel="mean squared error")
     axes.legend()
-    return _png(figure)
+    return png(figure)
 
 
-def _png(figure, **options) -> bytes:
+def png(figure, **options) -> bytes:
     image = io.BytesIO()
     figure.savefig(image, format="png", **options)
     return image.getvalue()

@@ -1,0 +1,201 @@
+"""From FITS files to a report, and to a deconvolved FITS file."""
+
+import json
+import logging
+import os
+from collections.abc import Callable
+
+import numpy as np
+
+from .. import __version__, fits, normalise, pipeline
+from .._atomic import replacing
+from ..config import TYPES
+from ..data.degrade import HMI, Optics
+from . import baselines, linear, table
+from .disc import mu
+from .quantities import averaged
+from .report import Scene, report
+from .richardson_lucy import ITERATIONS, deconvolve
+
+log = logging.getLogger(__name__)
+
+Path = str | os.PathLike
+SAME_UNIT = 1.2  # ratio of quiet-Sun levels, beyond which two files cannot be in one unit
+
+
+def evaluate_files(
+    out: Path,
+    *,
+    truth: Path | None = None,
+    input: Path | None = None,
+    companion: Path | None = None,
+    type: str | None = None,
+    norm: str | float = "quiet-sun",
+    box: tuple[int, int, int, int] | None = None,
+    with_baselines: bool = False,
+    linear_filter: Path | None = None,
+    optics: Optics = HMI,
+    plot: Path | None = None,
+    json_file: Path | None = None,
+    overwrite: bool = False,
+) -> str:
+    """The table of `table.text` for the image `out`, against the truth, the input, or both.
+
+    out, truth : FITS, (2H, 2W).  input : FITS, (H, W), of which `out` was made.
+    companion : the same region's image of the other type, on either grid, for the classes.
+    type : None reads it from the files.
+    norm : intensity that counts as 1, of the input, else of the truth; for a field, of the
+        companion (`normalise.norm_value`).
+    box : y0, y1, x0, x1 in input pixels, where the granulation contrast is taken; None is
+        wherever the Sun is quiet.
+    with_baselines : adds what other methods make of the input.  linear_filter : of
+        `linear.LinearFilter.save`; adds it too.
+    plot, json_file : also written, both or neither, whole or not at all.
+    Raises ValueError for files that do not fit together, OSError for those that cannot be read
+    or written; before any work if an output cannot be written.
+    """
+    given = {"output": out, "truth": truth, "input": input, "companion": companion}
+    given = {name: path for name, path in given.items() if path is not None}
+    if truth is None and input is None:
+        raise ValueError("evaluate: needs --truth or --input, got neither")
+    if (with_baselines or linear_filter) and input is None:
+        raise ValueError("evaluate: baselines need --input, got none")
+    _check_written(plot, json_file, given.values(), overwrite)
+    filter = None if linear_filter is None else linear.load(linear_filter)
+    frames = {name: fits.read(path) for name, path in given.items()}
+    type = _type([frames[name] for name in frames if name != "companion"], type)
+    scene, image = _scene(frames, type, norm, box, optics)
+    outputs = {"output": image}
+    if with_baselines or filter is not None:
+        filled, gaps = normalise.fill(scene.input)
+        unit = normalise.GAUSS_PER_KILOGAUSS if type == "blos" else 1.0
+        for name, other in baselines.outputs(filled / unit, type, filter, optics):
+            if with_baselines or name == "linear":
+                outputs[name] = normalise.restore(unit * other, gaps)
+    found = report(outputs, scene, optics)
+    made = []
+    if plot is not None:
+        from . import figures
+
+        made.append((plot, figures.page(outputs, scene, optics)))
+    if json_file is not None:
+        text = json.dumps({"file": os.fspath(out)} | found, indent=1, allow_nan=False)
+        made.append((json_file, text.encode() + b"\n"))
+    _write(made)
+    return table.text(found)
+
+
+def deconvolve_file(
+    source: Path,
+    target: Path,
+    *,
+    type: str | None = None,
+    iterations: int = ITERATIONS,
+    damping: bool = False,
+    as_target: bool = False,
+    optics: Optics = HMI,
+    ext: int | str | None = None,
+    overwrite: bool = False,
+    plot: Path | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> None:
+    """Richardson-Lucy (`richardson_lucy.deconvolve`) on a FITS file, with predict's header.
+
+    Arguments and errors otherwise as in `pipeline.enhance_file`; missing pixels are filled
+    before and missing again after.
+    """
+    pipeline.check_outputs(target, plot, overwrite, source)
+    frame = fits.read(source, ext)
+    type = pipeline.image_type(frame, type)
+    fits.warn_of_scale(frame, "the PSF is on")
+    model = f"Richardson-Lucy, {iterations} iterations" + (", damped" if damping else "")
+    model += f", {optics.target_aperture:g} m aperture" if as_target else ""
+    header = fits.enhanced_header(
+        frame.header, version=__version__, model=model, weights=None, type=type, norm=1.0
+    )
+    filled, gaps = normalise.fill(frame.data)
+    output = deconvolve(
+        filled,
+        type,
+        iterations,
+        damping=damping,
+        as_target=as_target,
+        optics=optics,
+        progress=progress,
+    )
+    output = normalise.restore(output.astype(np.float32), gaps)
+    pipeline.write(frame, output, header, target, plot, type, overwrite)
+    log.info("%s: %s, %s", os.fspath(target), type, model)
+
+
+def _type(frames, asked):
+    """One type for all; what predict wrote into a header counts as said."""
+    said = {asked} | {fits.detect_type(frame) for frame in frames}
+    said |= {frame.header.get("ENHTYPE") for frame in frames}
+    said &= set(TYPES)
+    if len(said) != 1:
+        raise ValueError(
+            "evaluate: the files must be of one type, or --type be given, got "
+            + (" and ".join(sorted(said)) or "none that tells")
+        )
+    return said.pop()
+
+
+def _scene(frames, type, norm, box, optics):
+    """(Scene, output) in Ic or G."""
+    reference = frames.get("input", frames.get("truth"))
+    unit = 1.0 if type == "blos" else normalise.norm_value(reference.data, norm, type)
+    if type == "intensity":
+        _check_unit([frames[name] for name in ("output", "truth", "input") if name in frames])
+    images = {name: frame.data / np.float32(unit) for name, frame in frames.items()}
+    out = images["output"]
+    low = tuple(n // 2 for n in out.shape)
+    if (image := images.get("companion")) is not None:
+        other = "blos" if type == "intensity" else "intensity"
+        found = fits.detect_type(frames["companion"])
+        if found == type:
+            raise ValueError(f"evaluate: the companion must be of type {other}, got {found}")
+        image = frames["companion"].data
+        image = averaged(image) if image.shape == out.shape else image
+        images["companion"] = (
+            image if other == "blos" else image / normalise.norm_value(image, norm, other)
+        )
+    angle = mu(reference.header, reference.data.shape)
+    if angle is not None and "input" not in frames:
+        angle = averaged(angle)
+    if angle is not None and angle.shape != low:
+        angle = None  # `report` says what does not fit
+    scene = Scene(type, images.get("input"), images.get("truth"), images.get("companion"))
+    return scene._replace(mu=angle, box=box), out
+
+
+def _check_unit(frames):
+    levels = [normalise.quiet_sun_level(frame.data) for frame in frames]
+    if max(levels) > SAME_UNIT * min(levels):
+        found = ", ".join(
+            f"{level:.4g} in {frame.path!r}" for level, frame in zip(levels, frames, strict=True)
+        )
+        raise ValueError(f"evaluate: the files must be in one unit, got a quiet Sun of {found}")
+
+
+def _check_written(plot, json_file, inputs, overwrite):
+    outputs = [path for path in (plot, json_file) if path is not None]
+    for path in outputs:
+        for source in inputs:
+            fits.check_output(path, overwrite, source)
+    if len({os.path.realpath(path) for path in outputs}) < len(outputs):
+        raise OSError(f"evaluate: the plot must not be the JSON file, got {os.fspath(plot)!r}")
+    if plot is not None:
+        from ..plot import require_matplotlib
+
+        require_matplotlib()
+
+
+def _write(made):
+    """All files or none."""
+    if not made:
+        return
+    (path, content), *rest = made
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+        _write(rest)

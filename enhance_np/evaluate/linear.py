@@ -1,0 +1,195 @@
+"""The best linear filter: what any network must beat to be worth its non-linearity.
+
+Every output pixel is a weighted sum of the input pixels around it, plus a constant. There are
+four sets of weights, one for each place (phase) that an output pixel can have in its input pixel.
+They are the least-squares solution on the training pairs themselves, found once and for
+all from the normal equations: no other filter of that size has a smaller error there.
+A Wiener filter is this, with the statistics of the scene guessed instead of measured.
+"""
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from scipy.signal import oaconvolve
+
+from .._atomic import replacing
+from . import tuning
+
+SIZE = 17  # input pixels, 8.6 arcsec: HMI's core and most of what its tail scatters
+RIDGES = (0.0, *(float(r) for r in 10.0 ** np.arange(-8, -2.9, 0.5)))
+CHUNK = 32  # pairs at a time: 90 MB of neighbourhoods for 50 x 50 pixels
+
+
+@dataclass(frozen=True)
+class LinearFilter:
+    """out[2i + a, 2j + b] = bias[a, b] + sum_uv weights[a, b, u, v] in[i + u - r, j + v - r].
+
+    weights : (2, 2, k, k), k = 2r + 1.  bias : (2, 2), in units of the network (Ic or kG).
+    provenance : what it was fitted on; stored with it.
+    """
+
+    weights: np.ndarray
+    bias: np.ndarray
+    provenance: dict = field(default_factory=dict)
+
+    def __post_init__(self):
+        w = self.weights.shape
+        if len(w) != 4 or w[:2] != (2, 2) or w[2] != w[3] or w[2] % 2 == 0:
+            raise ValueError(f"LinearFilter: weights must be (2, 2, k, k), k odd, got {w}")
+        if self.bias.shape != (2, 2):
+            raise ValueError(f"LinearFilter: bias must be (2, 2), got {self.bias.shape}")
+
+    @property
+    def size(self) -> int:
+        return self.weights.shape[2]
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        """(H, W) finite, in Ic or kG -> (2H, 2W) float64; a mirror image beyond the borders."""
+        image = np.asarray(image, np.float64)
+        if image.ndim != 2 or not np.isfinite(image).all():
+            raise ValueError(f"linear: needs a finite (H, W) image, got shape={image.shape}")
+        h, w = image.shape
+        padded = np.pad(image, self.size // 2, mode="symmetric")
+        out = np.empty((2 * h, 2 * w))
+        for a, b in np.ndindex(2, 2):
+            # a convolution reverses its kernel, the sum above does not
+            kernel = self.weights[a, b, ::-1, ::-1]
+            out[a::2, b::2] = oaconvolve(padded, kernel, mode="valid") + self.bias[a, b]
+        return out
+
+    def save(self, path: str | os.PathLike) -> None:
+        """An .npz file, whole or not at all."""
+        with replacing(path) as temporary, open(temporary, "wb") as file:
+            np.savez(
+                file, weights=self.weights, bias=self.bias, provenance=json.dumps(self.provenance)
+            )
+
+
+def load(path: str | os.PathLike) -> LinearFilter:
+    """Raises OSError if the file is missing or no such file, ValueError for unfit shapes."""
+    path = os.fspath(path)
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"linear: the file must exist, got {path!r}")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            weights, bias = (np.asarray(file[name], np.float64) for name in ("weights", "bias"))
+            provenance = json.loads(str(file["provenance"]))
+    except Exception as error:  # NumPy and zipfile raise many kinds
+        raise OSError(
+            f"linear: needs an .npz with weights, bias and provenance, got {path!r} "
+            f"({type(error).__name__})"
+        ) from None
+    return LinearFilter(weights, bias, provenance)
+
+
+class Equations:
+    """The normal equations of the fit, summed over as many pairs as are added.
+
+    For n input neighbourhoods x (k^2 values) and their four output pixels y: the sums of 1, x, y,
+    x x^T and x y^T. Nothing else of the pairs is needed, for any smaller k, noise or ridge.
+    """
+
+    def __init__(self, size: int = SIZE):
+        if size < 1 or size % 2 == 0:
+            raise ValueError(f"linear: size must be odd and 1 or more, got size={size}")
+        self.size, self.n = size, 0
+        self.x, self.y = np.zeros(size**2), np.zeros(4)
+        self.xx, self.xy = np.zeros((size**2, size**2)), np.zeros((size**2, 4))
+
+    def add(self, low: np.ndarray, high: np.ndarray) -> None:
+        """low (n, h, w) without noise and high (n, 2h, 2w); only whole neighbourhoods count."""
+        n, h, w = low.shape
+        r = self.size // 2
+        if high.shape != (n, 2 * h, 2 * w) or min(h, w) < self.size:
+            raise ValueError(
+                f"linear: needs low (n, h, w), h and w of {self.size} or more, and high "
+                f"(n, 2h, 2w), got {low.shape} and {high.shape}"
+            )
+        for start in range(0, n, CHUNK):
+            part = np.asarray(low[start : start + CHUNK], np.float64)
+            x = sliding_window_view(part, (self.size, self.size), axis=(1, 2))
+            x = x.reshape(-1, self.size**2)
+            inner = high[start : start + CHUNK, 2 * r : 2 * (h - r), 2 * r : 2 * (w - r)]
+            phases = [inner[:, a::2, b::2].reshape(-1) for a, b in np.ndindex(2, 2)]
+            y = np.stack(phases, axis=1).astype(np.float64)
+            self.n += len(x)
+            self.x += x.sum(axis=0)
+            self.y += y.sum(axis=0)
+            self.xx += x.T @ x
+            self.xy += x.T @ y
+
+    def solve(self, noise: float, ridge: float = 0.0, size: int | None = None) -> LinearFilter:
+        """The filter of the least mean squared error, of `size` or all of the neighbourhood.
+
+        noise : sigma of white noise in the input. It enters as what it is on average,
+            sigma^2 on the diagonal of the covariance of x, not as one drawing of it.
+        ridge : added to that diagonal, as if the noise were stronger: keeps weights small that few
+            pairs determine. The constant is free: means are subtracted first.
+        Raises ValueError without pairs, for negative numbers, or a larger size.
+        """
+        size = self.size if size is None else size
+        if not (1 <= size <= self.size and size % 2):
+            raise ValueError(f"linear: size must be odd, 1 to {self.size}, got size={size}")
+        if self.n == 0 or not (noise >= 0 and ridge >= 0):
+            raise ValueError(f"linear: needs pairs, got n={self.n}, noise={noise}, ridge={ridge}")
+        edge = (self.size - size) // 2
+        kept = np.zeros((self.size, self.size), bool)
+        kept[edge : self.size - edge, edge : self.size - edge] = True
+        kept = kept.ravel()
+        x, y = self.x[kept] / self.n, self.y / self.n
+        covariance = self.xx[np.ix_(kept, kept)] / self.n - np.outer(x, x)
+        covariance.flat[:: size**2 + 1] += noise**2 + ridge
+        weights = np.linalg.solve(covariance, self.xy[kept] / self.n - np.outer(x, y))
+        return LinearFilter(
+            weights.T.reshape(2, 2, size, size),
+            (y - x @ weights).reshape(2, 2),
+            {"size": size, "noise": noise, "ridge": ridge, "neighbourhoods": self.n},
+        )
+
+
+def equations(path: str | os.PathLike, size: int = SIZE) -> Equations:
+    """From a file of training pairs, imHMI (n, h, w, 1) and imSST (n, 2h, 2w, 1), without noise.
+
+    Raises OSError or ValueError for a file that training would refuse.
+    """
+    import h5py
+
+    from ..data.batches import Pairs
+
+    found = Equations(size)
+    try:
+        file = h5py.File(path, "r")
+    except OSError:
+        raise OSError(f"linear: needs an HDF5 file of training pairs, got {path}") from None
+    with file:
+        pairs = Pairs(file, path)
+        for start in range(0, len(pairs), CHUNK):
+            low, high = pairs.read(slice(start, start + CHUNK))
+            found.add(low[..., 0], high[..., 0])
+    return found
+
+
+class Choice(NamedTuple):
+    size: int
+    ridge: float
+
+
+def tune(
+    found: Equations,
+    noise: float,
+    scenes: Iterable[tuning.Scene],
+    ridges: Iterable[float] = RIDGES,
+    sizes: Iterable[int] | None = None,
+) -> tuning.Tuned:
+    """Size and ridge (a `Choice`) of the least mean squared error on validation scenes.
+
+    found : of the training pairs.  sizes : odd, up to that of `found`; None is that alone.
+    """
+    choices = [Choice(size, ridge) for size in sizes or (found.size,) for ridge in ridges]
+    filters = {choice: found.solve(noise, choice.ridge, choice.size) for choice in choices}
+    return tuning.over(lambda low, choice: filters[choice](low), choices, scenes)

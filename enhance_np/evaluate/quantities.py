@@ -1,0 +1,75 @@
+"""What a physicist measures on an image: contrast, flux, and what became of the field."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+KG_BAND = (800.0, 1200.0)  # G, of the input: the kG fields of which the paper tells
+KM_PER_ARCSEC = 725.3  # at 1 au
+KM2_TO_CM2 = 1e10
+
+
+def averaged(out: np.ndarray) -> np.ndarray:
+    """(2H, 2W) -> (H, W): the mean of the four output pixels that an input pixel covers."""
+    h, w = (n // 2 for n in out.shape)
+    return out.reshape(h, 2, w, 2).mean(axis=(1, 3), dtype=np.float64)
+
+
+def repeated(mask: np.ndarray) -> np.ndarray:
+    """(H, W) -> (2H, 2W): the four output pixels of each input pixel."""
+    return mask.repeat(2, axis=0).repeat(2, axis=1)
+
+
+def contrast(intensity: np.ndarray, mask: np.ndarray) -> float:
+    """rms of the intensity over its mean, within the mask; NaN if that holds no two pixels."""
+    values = intensity[mask].astype(np.float64)
+    return float(values.std() / values.mean()) if values.size > 1 else np.nan
+
+
+def noise(field: np.ndarray, mask: np.ndarray) -> float:
+    """Standard deviation within the mask, in the unit of the field; NaN without two pixels."""
+    values = field[mask].astype(np.float64)
+    return float(values.std()) if values.size > 1 else np.nan
+
+
+class Flux(NamedTuple):
+    unsigned: float  # mean of |B|, G; the noise of the image adds to it
+    net: float  # mean of B, G
+    unsigned_mx: float  # of all valid pixels, as seen from 1 au
+    net_mx: float
+
+
+def flux(field: np.ndarray, pixel_scale: float) -> Flux:
+    """field : G, NaN is no measurement.  pixel_scale : arcsec. No foreshortening is undone."""
+    values = field[np.isfinite(field)].astype(np.float64)
+    area = values.size * (pixel_scale * KM_PER_ARCSEC) ** 2 * KM2_TO_CM2
+    unsigned, net = float(np.abs(values).mean()), float(values.mean())
+    return Flux(unsigned, net, unsigned * area, net * area)
+
+
+class Relation(NamedTuple):
+    value: float  # NaN without pixels
+    pixels: int  # of the input
+
+
+def slope(field: np.ndarray, out: np.ndarray, mask: np.ndarray) -> Relation:
+    """a of out = a * field, least squares, within the mask.
+
+    field : (H, W) G, the input.  out : (H, W) G, on the same pixels (`averaged`), with sign.
+    Through the origin, where a field of 0 should stay; strong fields decide it.
+    """
+    x, y = field[mask].astype(np.float64), out[mask].astype(np.float64)
+    return Relation(float(x @ y / (x @ x)) if x.any() else np.nan, int(mask.sum()))
+
+
+def ratio(
+    field: np.ndarray, out: np.ndarray, mask: np.ndarray, band: tuple[float, float] = KG_BAND
+) -> Relation:
+    """Mean output over mean input where |input| is within the band and the mask is True.
+
+    Fields as in `slope`. What changed its sign counts against the output.
+    """
+    inside = mask & (np.abs(field) >= band[0]) & (np.abs(field) <= band[1])
+    x = np.abs(field[inside]).astype(np.float64)
+    y = (out * np.sign(field))[inside].astype(np.float64)
+    return Relation(float(y.sum() / x.sum()) if x.size else np.nan, int(inside.sum()))

@@ -1,0 +1,324 @@
+"""evaluate and deconvolve as a user meets them: a table or FITS out, one line per fault."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from made import pair, smooth_scene, spot
+
+from enhance_np import cli
+from enhance_np.evaluate import linear
+from enhance_np.evaluate.bicubic import bicubic
+from enhance_np.evaluate.richardson_lucy import deconvolve
+
+LEVEL = 50_000.0  # DN/s of the quiet Sun
+
+
+@pytest.fixture(scope="module")
+def scene():
+    """(low, high), 40 x 44 input pixels, Ic."""
+    dark = spot((320, 352), (110, 200), sigma=60)
+    return pair(1 + 0.4 * (smooth_scene(np.random.default_rng(7), (40, 44)) - 1) - 0.8 * dark)
+
+
+@pytest.fixture
+def files(scene, tmp_path):
+    """A folder with low.fits, high.fits and out.fits in DN/s, and field.fits in G."""
+    low, high = scene
+    header = fits.Header({"BUNIT": "DN/s", "CRPIX1": 5.0, "CDELT1": 0.504, "R_SUN": 1900.0})
+    for name, data in {"low": low, "high": high, "out": bicubic(low)}.items():
+        fits.writeto(tmp_path / f"{name}.fits", (LEVEL * data).astype("f4"), header)
+    # strongest where it is darkest, 1 kG about I = 0.7
+    field = np.random.default_rng(9).normal(0, 12, low.shape) + 3300 * np.maximum(1 - low, 0)
+    fits.writeto(tmp_path / "field.fits", field.astype("f4"), fits.Header({"BUNIT": "Gauss"}))
+    return tmp_path
+
+
+def run(capsys, *arguments, status=0):
+    with pytest.raises(SystemExit) as done:
+        cli.main([str(argument) for argument in arguments])
+    caught = capsys.readouterr()
+    if status == 0:
+        assert done.value.code in (None, 0), done.value.code
+        return caught.out
+    # what SystemExit carries is what Python prints to stderr
+    message = done.value.code if isinstance(done.value.code, str) else caught.err
+    assert done.value.code not in (None, 0)
+    assert caught.out == ""
+    lines = message.strip().splitlines()
+    assert len(lines) == 1, message
+    assert lines[0].startswith("enhance-np")
+    return lines[0]
+
+
+def row(text, label):
+    """Cells of the line of a table that begins with the label."""
+    line = next(line for line in text.splitlines() if line.startswith(label))
+    return line[len(label) :].split()
+
+
+def test_against_truth_and_input(files, scene, capsys):
+    low, high = scene
+    text = run(
+        capsys,
+        *("evaluate", files / "out.fits", "--truth", files / "high.fits"),
+        *("--input", files / "low.fits", "--companion", files / "field.fits"),
+        *("--norm", LEVEL, "--json", files / "all.json"),
+    )
+    rms = np.sqrt(np.square(bicubic(low) - high).mean())
+    assert float(row(text, "rms, Ic")[1]) == pytest.approx(rms, rel=1e-3)
+    found = json.loads((files / "all.json").read_text())
+    assert found["file"] == str(files / "out.fits")
+    assert found["images"]["output"]["errors"]["whole"]["rms"] == pytest.approx(rms, rel=1e-4)
+    assert found["classes"]["quiet"] > 0
+    assert "plage" in found["classes"]  # the companion tells
+
+
+def test_norm_is_the_quiet_sun_of_the_input(files, capsys):
+    """All images in the same unit, of about 1: the printed contrast is that of the pixels."""
+    text = run(capsys, "evaluate", files / "out.fits", "--input", files / "low.fits")
+    assert "error against the truth" not in text
+    darkest = float(row(text, "darkest pixel, Ic")[0])
+    low = fits.getdata(files / "low.fits") / LEVEL
+    assert darkest == pytest.approx(low.min(), rel=0.05)
+
+
+def test_truth_alone(files, capsys):
+    text = run(capsys, "evaluate", files / "out.fits", "--truth", files / "high.fits")
+    assert "blurred again" not in text
+    assert "PSNR" in text
+
+
+def test_companion_on_the_outputs_grid(files, capsys):
+    field = fits.getdata(files / "field.fits").repeat(2, 0).repeat(2, 1)
+    fits.writeto(files / "field2.fits", field, fits.Header({"BUNIT": "Gauss"}))
+    one, two = (
+        run(
+            capsys,
+            *("evaluate", files / "out.fits", "--input", files / "low.fits"),
+            *("--companion", files / name),
+        )
+        for name in ("field.fits", "field2.fits")
+    )
+    assert one == two
+
+
+def test_baselines_and_linear_filter(files, scene, capsys):
+    """Each column is that method's own error; the filter here is one that does nothing."""
+    low, high = scene
+    weights = np.zeros((2, 2, 3, 3))
+    weights[:, :, 1, 1] = 1
+    linear.LinearFilter(weights, np.zeros((2, 2)), {}).save(files / "copy.npz")
+    text = run(
+        capsys,
+        *("evaluate", files / "out.fits", "--truth", files / "high.fits"),
+        *("--input", files / "low.fits", "--norm", LEVEL, "--baselines"),
+        *("--linear", files / "copy.npz", "--json", files / "all.json"),
+    )
+    assert "RL 300 at 28 cm" in text
+    images = json.loads((files / "all.json").read_text())["images"]
+    assert list(images) == [
+        *("input", "output", "bicubic", "RL 100", "RL 300 at 28 cm", "Wiener", "linear", "truth")
+    ]
+    error = {n: i["errors"]["whole"]["mse"] for n, i in images.items() if "errors" in i}
+    assert error["bicubic"] == pytest.approx(error["output"], rel=1e-3)
+    copied = np.square(low.repeat(2, 0).repeat(2, 1) - high).mean()
+    assert error["linear"] == pytest.approx(copied, rel=1e-3)
+    assert error["Wiener"] < 0.2 * error["bicubic"]
+    only = run(
+        capsys,
+        *("evaluate", files / "out.fits", "--input", files / "low.fits"),
+        *("--linear", files / "copy.npz"),
+    )
+    assert "linear" in only
+    assert "bicubic" not in only
+
+
+def test_field_in_gauss(scene, tmp_path, capsys):
+    """Baselines work in kG, figures come in G."""
+    low, high = (1000 * (image - 1) for image in scene)
+    for name, data in {"low": low, "high": high}.items():
+        header = fits.Header({"BUNIT": "Gauss"})
+        fits.writeto(tmp_path / f"{name}.fits", data.astype("f4"), header)
+    text = run(
+        capsys,
+        *("evaluate", tmp_path / "high.fits", "--input", tmp_path / "low.fits", "--baselines"),
+    )
+    assert text.startswith("blos in G")
+    unsigned = row(text, "unsigned flux, G")
+    assert float(unsigned[0]) == pytest.approx(np.abs(low).mean(), rel=1e-3)
+    assert float(unsigned[1]) == pytest.approx(np.abs(high).mean(), rel=1e-3)
+    assert float(unsigned[2]) == pytest.approx(np.abs(bicubic(low)).mean(), rel=1e-3)
+
+
+def test_norm_of_the_companion(files, scene, capsys):
+    """With a field, --norm says which of its pixels are brighter than 0.9."""
+    low, _ = scene
+    field = fits.getdata(files / "field.fits")
+    fits.writeto(files / "b.fits", field.repeat(2, 0).repeat(2, 1), fits.Header({"BUNIT": "G"}))
+    fits.writeto(files / "ic.fits", low.astype("f4"))
+    found = {}
+    for norm in ("none", "0.8"):
+        run(
+            capsys,
+            *("evaluate", files / "b.fits", "--input", files / "field.fits", "--norm", norm),
+            *("--companion", files / "ic.fits", "--json", files / f"{norm}.json"),
+        )
+        images = json.loads((files / f"{norm}.json").read_text())["images"]
+        found[norm] = images["output"]["ratio"]["dark"]["pixels"]
+    strong = (np.abs(field) >= 800) & (np.abs(field) <= 1200)
+    assert found["none"] == (strong & (low <= 0.9)).sum()
+    assert found["0.8"] == (strong & (low <= 0.72)).sum()
+    assert found["0.8"] < found["none"]
+
+
+def test_plot(files, capsys):
+    pytest.importorskip("matplotlib")
+    arguments = ("evaluate", files / "out.fits", "--truth", files / "high.fits")
+    run(capsys, *arguments, "--plot", files / "page.png")
+    assert (files / "page.png").read_bytes().startswith(b"\x89PNG")
+
+
+BAD = {
+    "neither": ([], "--truth or --input"),
+    "shape of the truth": (["--truth", "low.fits"], "truth must be 80 x 88"),
+    "shape of the input": (["--input", "high.fits"], "input must be 40 x 44"),
+    "missing truth": (["--truth", "nowhere.fits"], "must exist"),
+    "no FITS": (["--truth", "text.txt"], "FITS"),
+    "other type": (["--input", "low.fits", "--type", "blos"], "blos and intensity"),
+    "field for truth": (["--truth", "field.fits"], "blos and intensity"),
+    "companion": (["--input", "low.fits", "--companion", "low.fits"], "companion must be of type"),
+    "another unit": (["--truth", "ic.fits"], "one unit"),
+    "box": (["--input", "low.fits", "--box", "0,50,0,9"], "box must be"),
+    "box word": (["--input", "low.fits", "--box", "all"], "--box"),
+    "norm": (["--input", "low.fits", "--norm", "0"], "level > 0"),
+    "baselines": (["--truth", "high.fits", "--baselines"], "baselines need --input"),
+    "linear": (["--input", "low.fits", "--linear", "text.txt"], "npz"),
+    "psf": (["--input", "low.fits", "--psf", "gauss"], "psf must be"),
+    "plot exists": (["--input", "low.fits", "--plot", "text.txt"], "must not exist"),
+    "json is the input": (
+        ["--input", "low.fits", "--json", "low.fits", "--overwrite"],
+        "must not be the input",
+    ),
+    "json is the plot": (["--input", "low.fits", "--json", "a", "--plot", "a"], "JSON"),
+    "json folder": (["--input", "low.fits", "--json", "no/a.json"], "folder must exist"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_bad_evaluate(kind, files, capsys, monkeypatch):
+    """One line, status not 0, and no file more or less than before."""
+    monkeypatch.chdir(files)
+    (files / "text.txt").write_text("hello\n")
+    fits.writeto(files / "ic.fits", fits.getdata(files / "high.fits") / LEVEL)
+    before = {path.name: path.read_bytes() for path in files.iterdir()}
+    options, words = BAD[kind]
+    outputs = [] if "--json" in options else ["--json", "new.json"]
+    assert words in run(capsys, "evaluate", "out.fits", *outputs, *options, status=1)
+    assert {path.name: path.read_bytes() for path in files.iterdir()} == before
+
+
+def test_plot_without_matplotlib_is_found_before_the_work(files, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    arguments = ("evaluate", files / "out.fits", "--input", files / "low.fits")
+    assert "enhance_np[plot]" in run(capsys, *arguments, "--plot", files / "a.png", status=1)
+    assert not (files / "a.png").exists()
+
+
+def test_deconvolve(files, scene, capsys):
+    out = files / "rl.fits"
+    assert run(capsys, "deconvolve", files / "low.fits", out, "--iterations", 7) == ""
+    with fits.open(out) as hdus:
+        header, data = hdus[0].header, hdus[0].data
+    assert data.dtype == np.dtype(">f4")
+    want = deconvolve(fits.getdata(files / "low.fits"), "intensity", 7)
+    np.testing.assert_array_equal(data, want.astype("f4"))
+    # as predict: edges aligned, units kept, the work told
+    assert header["CRPIX1"] == 9.5
+    assert header["CDELT1"] == 0.252
+    assert header["R_SUN"] == 3800.0
+    assert header["BUNIT"] == "DN/s"
+    assert header["ENHTYPE"] == "intensity"
+    assert header["ENHMODEL"] == "Richardson-Lucy, 7 iterations"
+    assert "ENHWGT" not in header
+    assert "Richardson-Lucy" in str(header["HISTORY"])
+
+
+def test_deconvolve_options_reach_the_method(files, capsys):
+    """Each changes the result, and is told in the header."""
+    image = fits.getdata(files / "low.fits")
+    image[20, 20] *= 2  # an outlier, for damping to act
+    fits.writeto(files / "hot.fits", image, fits.Header({"BUNIT": "DN/s"}))
+    found = {}
+    for name, options in {
+        "plain": [],
+        "damped": ["--damping"],
+        "28 cm": ["--as-target"],
+        "Wachter": ["--psf", "wachter"],
+    }.items():
+        out = files / f"{name}.fits"
+        run(capsys, "deconvolve", files / "hot.fits", out, "--iterations", 5, *options)
+        found[name] = fits.getdata(out), fits.getheader(out)["ENHMODEL"]
+    np.testing.assert_allclose(
+        found["28 cm"][0], deconvolve(image, "intensity", 5, as_target=True), rtol=1e-6
+    )
+    for name in ("damped", "28 cm", "Wachter"):
+        assert np.abs(found[name][0] - found["plain"][0]).max() > 1e-4 * LEVEL, name
+    assert found["damped"][1].endswith("damped")
+    assert "0.28 m" in found["28 cm"][1]
+
+
+def test_deconvolve_restores_gaps(files, capsys):
+    image = fits.getdata(files / "low.fits")
+    image[:, :6] = np.nan
+    fits.writeto(files / "gap.fits", image, fits.Header({"BUNIT": "DN/s"}))
+    run(capsys, "deconvolve", files / "gap.fits", files / "rl.fits", "--iterations", 3)
+    out = fits.getdata(files / "rl.fits")
+    assert np.isnan(out[:, :12]).all()
+    assert np.isfinite(out[:, 12:]).all()
+
+
+def test_deconvolve_plots_and_overwrites(files, capsys):
+    pytest.importorskip("matplotlib")
+    arguments = ("deconvolve", files / "low.fits", files / "rl.fits", "--iterations", 2)
+    run(capsys, *arguments, "--plot", files / "rl.png")
+    assert (files / "rl.png").read_bytes().startswith(b"\x89PNG")
+    before = (files / "rl.fits").read_bytes()
+    assert "must not exist" in run(capsys, *arguments, status=1)
+    assert (files / "rl.fits").read_bytes() == before
+    run(capsys, *arguments, "--overwrite")
+
+
+BAD_DECONVOLVE = {
+    "no iterations": (["--iterations", "0"], "iterations=0"),
+    "iterations": (["--iterations", "many"], "--iterations"),
+    "type": (["--type", "blos"], "looks like intensity"),
+    "psf": (["--psf", "nothing"], "psf must be"),
+    "support": (["--support", "0"], "support"),
+    "ext": (["--ext", "7"], "ext"),
+    "the input": (["--overwrite", "low.fits"], "must not be the input"),
+    "the plot": (["--plot", "new.fits"], "plot must not be the output"),
+    "folder": (["no/new.fits"], "folder must exist"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_DECONVOLVE)
+def test_bad_deconvolve(kind, files, capsys, monkeypatch):
+    monkeypatch.chdir(files)
+    before = {path.name: path.read_bytes() for path in files.iterdir()}
+    options, words = BAD_DECONVOLVE[kind]
+    target = [] if options[-1].endswith(".fits") and options[-2:-1] != ["--plot"] else ["new.fits"]
+    assert words in run(capsys, "deconvolve", "low.fits", *target, *options, status=1)
+    assert {path.name: path.read_bytes() for path in files.iterdir()} == before
+
+
+def test_evaluate_knows_what_deconvolve_wrote(files, capsys):
+    """The header tells the type even where the values would not."""
+    low = fits.getdata(files / "low.fits")
+    fits.writeto(files / "bare.fits", low / LEVEL - 0.5)
+    out = files / "rl.fits"
+    run(capsys, "deconvolve", files / "bare.fits", out, "--type", "intensity", "--iterations", 3)
+    text = run(capsys, "evaluate", out, "--input", files / "bare.fits", "--norm", "none")
+    assert text.startswith("intensity in Ic")
