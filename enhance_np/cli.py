@@ -26,6 +26,11 @@ def region(text: str) -> tuple[float, ...]:
     return y0, y1, x0, x1
 
 
+def box(text: str) -> tuple[int, ...]:
+    y0, y1, x0, x1 = map(int, text.split(","))
+    return y0, y1, x0, x1
+
+
 def parser() -> argparse.ArgumentParser:
     common = Parser(add_help=False)
     common.add_argument("--quiet", action="store_true", help="no progress, no log")
@@ -51,6 +56,11 @@ def parser() -> argparse.ArgumentParser:
         made.add_argument("--device", choices=DEVICES, default="auto")
         made.add_argument("--threads", type=int, help="CPU threads (default: all cores)")
 
+    def psf(made):
+        made.add_argument("--psf", default="modified", help="modified, wachter, airy or FITS")
+        made.add_argument("--psf-scale", type=float, help="arcsec per pixel of that FITS image")
+        made.add_argument("--support", type=float, default=12.0, help="half-width in arcsec (12)")
+
     add = command("predict", "enhance a FITS image: twice the pixels, the telescope's blur removed")
     add.add_argument("input", help="HMI continuum image or magnetogram, FITS")
     add.add_argument("output", help="FITS file to write")
@@ -68,18 +78,80 @@ def parser() -> argparse.ArgumentParser:
     add.add_argument("--ext", help="HDU to read, by number or name (default: the first image)")
     add.add_argument("--overwrite", action="store_true", help="replace files that exist")
     add.add_argument("--plot", metavar="PNG", help="draw input and output side by side")
-    add.add_argument("--tile", type=int, help="input pixels of a tile; the result is the same")
+    add.add_argument(
+        "--tile", type=int, help="input lines at a time (GPU: N x N pixels); the result is the same"
+    )
     device(add)
 
     add = command("demo", "enhance a synthetic scene of known truth: FITS, picture and figures")
     add.add_argument("--output", default="demo", help="folder to write to (default: demo)")
     device(add)
 
+    add = command("evaluate", "score an output against the truth, or against its input")
+    add.add_argument("output", help="FITS image with twice the pixels of its input")
+    add.add_argument("--truth", help="FITS image of the same size")
+    add.add_argument("--input", help="FITS image that the output was made of")
+    add.add_argument(
+        "--companion", help="the region's image of the other type, FITS: tells spots from plage"
+    )
+    add.add_argument("--type", choices=TYPES, help="what the image is (default: read from it)")
+    add.add_argument(
+        "--norm", default="quiet-sun", help="intensity that counts as 1, as for predict"
+    )
+    add.add_argument(
+        "--box",
+        type=box,
+        metavar="Y0,Y1,X0,X1",
+        help="input pixels to take the granulation contrast in (default: where it is quiet)",
+    )
+    add.add_argument(
+        "--baselines", action="store_true", help="beside bicubic, Richardson-Lucy and Wiener"
+    )
+    add.add_argument("--linear", metavar="NPZ", help="beside the best linear filter, as fitted")
+    psf(add)
+    add.add_argument("--plot", metavar="PNG", help="draw patches, spectra, scatter, differences")
+    add.add_argument("--json", metavar="FILE", help="write all figures")
+    add.add_argument("--overwrite", action="store_true", help="replace files that exist")
+
+    add = command("deconvolve", "the classical way: Richardson-Lucy, twice the pixels")
+    add.add_argument("input", help="HMI continuum image or magnetogram, FITS")
+    add.add_argument("output", help="FITS file to write")
+    add.add_argument("--type", choices=TYPES, help="what the image is (default: read from it)")
+    add.add_argument("--iterations", type=int, default=20, help="default 20, as published")
+    add.add_argument(
+        "--damping",
+        action="store_true",
+        help="reset pixels missed by more than 10 times the median residual",
+    )
+    add.add_argument(
+        "--as-target", action="store_true", help="as a 28 cm telescope sees it, like predict"
+    )
+    psf(add)
+    add.add_argument("--ext", help="HDU to read, by number or name (default: the first image)")
+    add.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    add.add_argument("--plot", metavar="PNG", help="draw input and output side by side")
+
     add = command("summary", "print the network's layers, parameters, work and receptive field")
     sizes(add)
 
     add = command("gradcheck", "hold every backward pass against finite differences")
     add.add_argument("--seed", type=int, default=0)
+
+    add = command("simulate", "make a synthetic Sun: continuum intensity and vertical field, FITS")
+    add.add_argument("output", help="FITS file; of both types <stem>_intensity and <stem>_blos")
+    add.add_argument("--type", choices=("both", *TYPES), default="both")
+    add.add_argument(
+        "--scene",
+        default="active",
+        help="quiet, network, plage, pore, spot, delta or active (default)",
+    )
+    add.add_argument(
+        "--size", nargs=2, type=int, default=(1024, 1920), metavar=("H", "W"), help="1024 1920"
+    )
+    add.add_argument("--pixel-scale", type=float, default=0.0662, help="arcsec (default 0.0662)")
+    add.add_argument("--frames", type=int, default=1, help="scenes, independent (default 1)")
+    add.add_argument("--seed", type=int, default=0, help="of the first frame (default 0)")
+    add.add_argument("--overwrite", action="store_true", help="replace files that exist")
 
     add = command("degrade", "make training pairs: scenes as HMI and as a 28 cm telescope see them")
     add.add_argument(
@@ -176,7 +248,7 @@ def main(arguments: list[str] | None = None) -> None:
 def predict(options) -> None:
     from .pipeline import enhance_file
 
-    with _bar(options, "tile") as bar:
+    with _bar(options, "px", unit_scale=True) as bar:
         enhance_file(
             options.input,
             options.output,
@@ -186,7 +258,7 @@ def predict(options) -> None:
             activation=options.activation,
             norm=options.norm,
             device=options.device,
-            ext=int(options.ext) if (options.ext or "").isdecimal() else options.ext,
+            ext=_ext(options),
             overwrite=options.overwrite,
             plot=options.plot,
             tile=options.tile,
@@ -197,9 +269,56 @@ def predict(options) -> None:
 def demo(options) -> None:
     from .demo import make
 
-    with _bar(options, "tile") as bar:
+    with _bar(options, "px", unit_scale=True) as bar:
         line = make(options.output, options.device, _advance(bar))
     print(line)
+
+
+def evaluate(options) -> None:
+    from .data.degrade import Optics
+    from .evaluate.files import evaluate_files
+
+    print(
+        evaluate_files(
+            options.output,
+            truth=options.truth,
+            input=options.input,
+            companion=options.companion,
+            type=options.type,
+            norm=options.norm,
+            box=options.box,
+            with_baselines=options.baselines,
+            linear_filter=options.linear,
+            optics=Optics.named(options.psf, options.psf_scale, support=options.support),
+            plot=options.plot,
+            json_file=options.json,
+            overwrite=options.overwrite,
+        )
+    )
+
+
+def deconvolve(options) -> None:
+    from .data.degrade import Optics
+    from .evaluate.files import deconvolve_file
+
+    with _bar(options, "iteration") as bar:
+        deconvolve_file(
+            options.input,
+            options.output,
+            type=options.type,
+            iterations=options.iterations,
+            damping=options.damping,
+            as_target=options.as_target,
+            optics=Optics.named(options.psf, options.psf_scale, support=options.support),
+            ext=_ext(options),
+            overwrite=options.overwrite,
+            plot=options.plot,
+            progress=_advance(bar),
+        )
+
+
+def _ext(options):
+    return int(options.ext) if (options.ext or "").isdecimal() else options.ext
 
 
 def summary(options) -> None:
@@ -218,6 +337,22 @@ def gradcheck(options) -> int:
             verdict = "ok" if check.passed else "FAILED"
             print(f"{check.name:<52} error {check.error:.1e}  bound {check.bound:.1e}  {verdict}")
     return int(not all(check.passed for check in checks))
+
+
+def simulate(options) -> None:
+    from .data.simulate import simulate
+
+    simulate(
+        options.output,
+        options.scene,
+        tuple(options.size),
+        options.pixel_scale,
+        type=options.type,
+        frames=options.frames,
+        seed=options.seed,
+        progress=_progress(options),
+        overwrite=options.overwrite,
+    )
 
 
 def degrade(options) -> None:
@@ -347,10 +482,10 @@ def _progress(options) -> bool:
     return sys.stderr.isatty() and not options.quiet
 
 
-def _bar(options, unit):
+def _bar(options, unit, **looks):
     from tqdm import tqdm
 
-    return tqdm(disable=not _progress(options), unit=unit, file=sys.stderr)
+    return tqdm(disable=not _progress(options), unit=unit, file=sys.stderr, **looks)
 
 
 def _advance(bar):

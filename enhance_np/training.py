@@ -25,6 +25,7 @@ from .checkpoint import State
 from .config import NetworkConfig
 from .data.batches import Pairs, prefetched, split
 from .data.default import synthetic_pairs
+from .data.streams import stream
 from .engine import Engine
 from .fits import check_output
 from .weights import Weights, check_name, save
@@ -188,7 +189,7 @@ def step_once(p, adam, x, target, config, ops, lr, l2):
 
 def evaluate(p, moving, pairs, config, engine, options) -> float:
     """Mean squared error on held-out patches, with noise of a fixed seed as in training."""
-    rng = np.random.default_rng((options.seed, 2**32 - 1))
+    rng = stream(options.seed, "validation noise")
     total, n = 0.0, len(pairs)
     batches = (slice(i, i + VALIDATION_BATCH) for i in range(0, n, VALIDATION_BATCH))
     for x, target in prefetched(pairs, batches):
@@ -218,7 +219,7 @@ class _Loop:
     def epoch(self, pairs, val_pairs):
         """From wherever self.state stands to the end of its epoch."""
         options, state = self.options, self.state
-        rng = np.random.default_rng((options.seed, state.epoch))
+        rng = stream(options.seed, "epoch", state.epoch)
         order = rng.permutation(len(pairs))
         if state.random is not None:
             rng.bit_generator.state = state.random

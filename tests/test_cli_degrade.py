@@ -114,7 +114,8 @@ def test_files_are_read_in_any_number_and_format(sim, tmp_path):
         assert f["files"].asstr()[:].tolist() == [str(n) for n in names]
 
 
-def test_without_frames_scenes_are_synthetic(tmp_path):
+def test_without_frames_scenes_are_synthetic(tmp_path, monkeypatch):
+    monkeypatch.setattr("enhance_np.data.sources.SYNTHETIC_SHAPE", (80, 80))  # fast
     few = ("--count", "1", "--validation", "1", "--patch", "8")
     for name, options in (("a", []), ("b", ["--aperture", "0.2"])):
         assert not run("--type", "blos", "--out", tmp_path / f"{name}.h5", *few, *options)

@@ -6,7 +6,7 @@ from .. import __version__
 from .patches import build
 from .sources import sources
 
-TRAINING, VALIDATION = 1600, 160  # patches: a minute or two on one core
+TRAINING, VALIDATION = 1600, 160  # patches: three minutes of one core
 
 
 def synthetic_pairs(

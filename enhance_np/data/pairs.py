@@ -20,6 +20,7 @@ from .. import __version__
 from .._atomic import replacing
 from ..config import TYPES
 from ..fits import check_output
+from .streams import stream
 
 
 class Pair(NamedTuple):
@@ -76,7 +77,7 @@ def write(
 
     attributes : of both files; type, unit, seed, version and side are added.
     columns : name -> (dtype, shape) of a patch's value.  lists : name -> texts, for both files.
-    draw : (side, n, key) -> n pairs; key, [seed, side], is for its random numbers.
+    draw : (side, n, key) -> n pairs; key, (seed, side), is for streams.stream.
     """
     import h5py
 
@@ -95,7 +96,7 @@ def write(
         )
     with replacing(job.paths[0]) as first, replacing(job.paths[1]) as second:
         for path, (side, n) in zip((first, second), sides.items(), strict=True):
-            key = [job.seed, side == "validation"]
+            key = (job.seed, side)
             with h5py.File(path, "w") as f:
                 f.attrs.update(attributes, side=side)
                 for name, texts in (lists or {}).items():
@@ -107,7 +108,7 @@ def write(
 def _write(f, n, job, key, columns, pairs):
     from tqdm import tqdm
 
-    place = np.random.default_rng(key).permutation(n)
+    place = stream(*key, "place").permutation(n)
     low = f.create_dataset("imHMI", (n, job.patch, job.patch, 1), "f4")
     high = f.create_dataset("imSST", (n, 2 * job.patch, 2 * job.patch, 1), "f4")
     for name, (dtype, shape) in columns.items():

@@ -9,6 +9,7 @@ import numpy as np
 from . import pairs
 from .degrade import HMI, Optics, convolve, degrade
 from .sources import Source, region
+from .streams import stream
 
 PER_SCENE = 24  # patches of one augmented scene
 SPLINE = 5  # order; at 0.16 arcsec per pixel the cubic one errs by 1 % near the target's cut-off
@@ -80,7 +81,7 @@ def _draw(side, n, key, job, sources, optics):
     shares = _apportioned(n, np.array([sources[i].weight for i in index]))
     for i, share in zip(index, shares, strict=True):
         for group, first in enumerate(range(0, share, PER_SCENE)):
-            rng = np.random.default_rng([*key, i, group])
+            rng = stream(*key, "patch", i, group)
             field, scale = region(sources[i], side, group)
             field = _augmented(rng, field, job.type)
             scale *= rng.uniform(0.85, 1.2)

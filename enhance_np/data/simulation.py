@@ -18,6 +18,7 @@ from .degrade import HMI, Optics, degrade
 from .frames import FrameFile, open_frames
 from .sources import GUARD, Box, crop
 from .split import split
+from .streams import stream
 
 PER_VISIT = 8  # patches of one turn and one sub-pixel offset
 LEVEL_FRAMES = 16  # that norm="quiet-sun" looks at
@@ -110,7 +111,7 @@ def _visits(frames, boxes, n, key, job, unit, optics):
         corner = np.round(np.multiply(box[::2], file.shape)) * file.pixel_scale
         for visit, first in enumerate(range(0, share, PER_VISIT)):
             # i + 1: `pairs` and `_shares` have 0 there
-            rng = np.random.default_rng([*key, f, i + 1, visit])
+            rng = stream(*key, "visit", f, i, visit)
             field = crop(_read(file, i, job.type), box) / unit
             count = min(PER_VISIT, share - first)
             for pair in cut(rng, field, file.pixel_scale, count, job.patch, optics):
@@ -219,7 +220,7 @@ def _shares(frames, n, key):
     """(file, frame, patches) of the frames with any: as even as can be, what is left at random."""
     places = [(f, i) for f, file in enumerate(frames) for i in range(file.count)]
     shares = np.full(len(places), n // len(places))
-    rng = np.random.default_rng([*key, 0, 0, 1])
+    rng = stream(*key, "shares")
     shares[rng.choice(len(places), n % len(places), replace=False)] += 1
     for (f, i), share in zip(places, shares, strict=True):
         if share:

@@ -106,8 +106,23 @@ def sources(type: str, data_dir: str | Path | None = None) -> list[Source]:
     if type not in TYPES:
         raise ValueError(f"sources: type must be one of {TYPES}, got type={type!r}")
     shares = {
-        "intensity": {"spot": 0.14, "active": 0.08, "plage": 0.06, "quiet": 0.04},
-        "blos": {"plage": 0.17, "active": 0.16, "spot": 0.14, "quiet": 0.08},
+        "intensity": {
+            "spot": 0.11,
+            "active": 0.06,
+            "delta": 0.05,
+            "plage": 0.04,
+            "pore": 0.03,
+            "quiet": 0.03,
+        },
+        "blos": {
+            "plage": 0.13,
+            "active": 0.12,
+            "spot": 0.10,
+            "network": 0.06,
+            "quiet": 0.06,
+            "delta": 0.05,
+            "pore": 0.03,
+        },
     }[type]
     found = [
         Source(f"synthetic {kind}", _Synthetic(kind, type), share, WHOLE, WHOLE, seeded=True)

@@ -1,134 +1,209 @@
-"""A sunspot drawn by rule: umbra with dots and light bridges, filamentary penumbra, its field."""
+"""Sunspots drawn by rule: umbrae with dots and light bridges in a penumbra of filaments.
+
+A spot is a cluster of flux tubes. The potential field of their buried ends (monopoles) says how
+strong and how inclined the field is: where it is strong lies the umbra, where it is weaker and
+inclined the penumbra, whose filaments follow the horizontal field. So the outline is as
+irregular as the cluster, an umbra may come in parts, filaments bend, and tubes of both signs in
+one cluster make a delta spot. Values after Solanki 2003, Astron. Astrophys. Rev. 11,
+153; Borrero & Ichimoto 2011, Living Rev. Sol. Phys. 8, 4; Jurcak et al. 2018, A&A 611, L4.
+"""
 
 from typing import NamedTuple
 
 import numpy as np
 
-from .granulation import noise
+from .plane import FLOAT, Plane, ramp
 
-FILAMENT = 0.085  # arcsec, scale of the noise across filaments; a period is about 0.3
+UMBRA, EDGE = 0.83, 0.42  # strength, over the strongest, at the umbra's edge and the penumbra's
+OUTER = 1.17  # radius of the penumbra over the depth of a single monopole, from EDGE
+STEP = 0.06  # arcsec, of the walk along filaments
+
+
+class Tube(NamedTuple):
+    y: float  # arcsec from the corner of the plane
+    x: float
+    depth: float  # arcsec, of the monopole
+    field: float  # gauss above it if it were alone, with its sign
 
 
 class Sunspot(NamedTuple):
-    center: tuple[float, float]  # arcsec (y, x) from the corner of the scene
-    radius: float  # arcsec to the outer edge of the penumbra, mean over angles
-    polarity: int  # +1 or -1
+    tubes: tuple[Tube, ...]
+    radius: float  # arcsec to the outer edge of the penumbra, about
+    field: float  # gauss, the strongest
+    twist: float = 0.0  # radians between filaments and the horizontal field
+    shear: float = 0.0  # radians more where the polarity changes
 
 
-def draw_sunspot(
-    rng, spot: Sunspot, intensity: np.ndarray, bz: np.ndarray, pixel_scale: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """New (intensity, bz) with the spot in them.
+def draw_spot(rng, center: tuple[float, float], radius: float, polarity: int) -> Sunspot:
+    """A spot of one polarity. center (y, x) and radius in arcsec."""
+    field = rng.uniform(2300, 3100)
+    tubes = _levelled(_cluster(rng, center, radius, polarity, rng.uniform(0.2, 0.5)), field)
+    return Sunspot(tubes, radius, field, rng.normal(0, 0.12))
 
-    intensity, bz : (H, W), over the quiet Sun's mean and in gauss; returned in the same units.
-    Typical values after Solanki 2003, Astron. Astrophys. Rev. 11, 153: umbra 0.1 to 0.25 and 2
-    to 3 kG, penumbra 0.6 to 0.9, filaments of 0.2 to 0.4 arcsec whose inclination alternates.
-    """
-    shape = intensity.shape
-    y, x = ((np.arange(n) + 0.5) * pixel_scale for n in shape)
-    dy, dx = np.broadcast_arrays(y[:, None] - spot.center[0], x - spot.center[1])
-    depth = _depth(rng, spot, dy, dx, pixel_scale)
-    filament = _filaments(rng, shape, depth, pixel_scale)
 
-    umbra_edge = rng.uniform(0.38, 0.52)
-    # filaments cut into the umbra and reach out between the granules
-    inner = depth + 0.03 * filament + 0.03 * noise(rng, shape, 0.4 / pixel_scale)
-    outer = depth + 0.02 * filament + 0.025 * noise(rng, shape, 0.4 / pixel_scale)
-    soft = 0.12 / spot.radius
-    in_umbra = _step((umbra_edge - inner) / soft)
-    in_spot = _step((1 - outer) / soft)
+def draw_delta(rng, center: tuple[float, float], radius: float, polarity: int) -> Sunspot:
+    """Two clusters of opposite polarity in one penumbra, sheared where they meet."""
+    angle = rng.uniform(0, 2 * np.pi)
+    share = rng.uniform(0.42, 0.58)
+    tubes = ()
+    for sign, part in ((1, share), (-1, 1 - share)):
+        gap = sign * 0.45 * radius
+        at = (center[0] + gap * np.sin(angle), center[1] + gap * np.cos(angle))
+        tubes += _cluster(rng, at, 1.4 * radius * part, sign * polarity, 0.25)
+    field = rng.uniform(2300, 3100)
+    shear = rng.choice([-1, 1]) * rng.uniform(0.8, 1.3)
+    return Sunspot(_levelled(tubes, field), 1.2 * radius, field, rng.normal(0, 0.12), shear)
 
-    # 0 at the umbra, 1 at the outer edge
-    s = np.clip((depth - umbra_edge) / (1 - umbra_edge), 0, 1)
-    # a bright head at the umbra, fading outward
-    penumbra = 0.72 + 0.08 * s + (0.13 - 0.03 * s) * filament
-    core = rng.uniform(0.05, 0.16)
-    umbra = core + 0.12 * np.clip(depth / umbra_edge, 0, 1.2) ** 2
-    umbra = umbra + 0.02 * noise(rng, shape, 0.5 / pixel_scale)
-    dots = _dots(rng, shape, pixel_scale)
-    umbra = umbra + rng.uniform(0.1, 0.3) * dots * (0.4 + depth / umbra_edge)
-    bridge = _light_bridge(rng, spot, dy, dx, pixel_scale)
-    umbra = umbra + bridge * (0.6 + 0.12 * filament - umbra)
 
-    field = rng.uniform(2300, 3000)
-    umbra_bz = field * (1 - 0.4 * (depth / umbra_edge) ** 2)
-    umbra_bz = umbra_bz * (1 - 0.15 * dots) * (1 - 0.55 * bridge)
-    # bright filaments carry flatter field, which returns into the Sun at the outer edge
-    penumbra_bz = 1500 * (1 - s) ** 1.3 + 60 - (260 + 120 * s) * filament
-
-    in_umbra = in_umbra * in_spot
-    inside = umbra * in_umbra + penumbra * (1 - in_umbra)
-    inside_bz = spot.polarity * (umbra_bz * in_umbra + penumbra_bz * (1 - in_umbra))
-    # the moat around a spot is swept clear of field
-    moat = np.exp(-np.clip(depth - 1, 0, None) / 0.15) * (1 - in_spot)
-    bz = bz * (1 - 0.7 * moat)
-    return (
-        np.maximum(intensity + in_spot * (inside - intensity), 0.03),
-        bz + in_spot * (inside_bz - bz),
+def _cluster(rng, center, radius, polarity, spread):
+    """One to five tubes about the center, of a strength that is still to be found."""
+    count = int(rng.integers(1, 6))
+    share = rng.dirichlet(np.full(count, 3.0))
+    angle = rng.uniform(0, 2 * np.pi) + np.arange(count) * (2 * np.pi / count)
+    angle += rng.uniform(-0.6, 0.6, count)
+    distance = spread * rng.uniform(0.7, 1.3, count) * radius * (count > 1)
+    return tuple(
+        Tube(
+            center[0] + d * np.sin(a), center[1] + d * np.cos(a), radius / OUTER * s**0.5, polarity
+        )
+        for a, d, s in zip(angle, distance, share, strict=True)
     )
 
 
-def _depth(rng, spot, dy, dx, pixel_scale):
-    """0 at the centre, 1 at the outer edge of the penumbra; the outline is an irregular oval."""
-    r, angle = np.hypot(dy, dx), np.arctan2(dy, dx)
-    edge = np.full(r.shape, spot.radius)
-    for m in range(2, 8):
-        edge *= 1 + rng.normal(0, 0.16 / m) * np.cos(m * angle + rng.uniform(0, 2 * np.pi))
-    wander = 0.05 * noise(rng, r.shape, 0.15 * spot.radius / pixel_scale)
-    return np.maximum(r / edge + wander * np.clip(r / edge, 0, 1), 0)
+def _levelled(tubes, field):
+    """The tubes, each so strong that above it all together have `field`, with its sign.
 
-
-def _filaments(rng, shape, depth, pixel_scale):
-    """Noise smeared along the gradient of depth: thin across, long along. (H, W), mean 0, std 1.
-
-    A line integral convolution (Cabral & Leedom 1993, SIGGRAPH), with straight lines: its
-    threads have one width everywhere and fork outward by themselves.
+    tubes : `field` holds their signs.  A tube that the others drown gets none.
     """
-    from scipy.ndimage import gaussian_filter, map_coordinates
+    from scipy.optimize import nnls
 
-    found = np.zeros(shape)
-    rows, columns = np.nonzero(depth < 1.25)
-    if rows.size == 0:
-        return found
-    fine = noise(rng, shape, FILAMENT / pixel_scale)
-    gy, gx = np.gradient(gaussian_filter(depth, 0.5 / pixel_scale))
-    twist = 0.35 * noise(rng, shape, 2.5 / pixel_scale)
-    angle = np.arctan2(gy, gx) + twist
-    along_y, along_x = np.sin(angle)[rows, columns], np.cos(angle)[rows, columns]
-    reach = 1.3 / pixel_scale
-    steps = np.arange(-reach, reach, 1.5 * FILAMENT / pixel_scale)
-    total = np.zeros(rows.size)
-    for step in steps:
-        at = (rows + step * along_y, columns + step * along_x)
-        total += np.cos(np.pi * step / (2 * reach)) * map_coordinates(
-            fine, at, order=1, mode="reflect"
-        )
-    found[rows, columns] = (total - total.mean()) / total.std()
-    return found
+    signs = np.array([tube.field for tube in tubes])
+    ones = [tube._replace(field=1.0) for tube in tubes]
+    share = np.array([[_monopole(t, *tube[:2])[0] for t in ones] for tube in tubes])
+    strength, _ = nnls(share * np.outer(signs, signs), np.ones(len(tubes)))
+    pairs = zip(tubes, signs * strength, strict=True)
+    return tuple(tube._replace(field=float(field * f)) for tube, f in pairs if f)
 
 
-def _dots(rng, shape, pixel_scale):
-    """Umbral dots, (H, W), 0 to about 1: Gaussians of 0.1 to 0.2 arcsec, two per square arcsec."""
-    from scipy.ndimage import gaussian_filter
-
-    points = np.zeros(shape)
-    n = rng.poisson(0.9 * np.prod(shape) * pixel_scale**2)
-    points[tuple(rng.integers(0, m, n) for m in shape)] = rng.uniform(0.3, 1, n)
-    sigma = 0.12 / pixel_scale
-    return np.minimum(gaussian_filter(points, sigma) * 2 * np.pi * sigma**2, 1.2)
+def _monopole(tube, y, x):
+    """(vertical, y and x components) in gauss of the field of one tube at points in arcsec."""
+    dy, dx = (y - tube.y) / tube.depth, (x - tube.x) / tube.depth
+    fall = tube.field * (1 + dy * dy + dx * dx) ** -1.5
+    return fall, fall * dy, fall * dx
 
 
-def _light_bridge(rng, spot, dy, dx, pixel_scale):
-    """Weight of a light bridge, (H, W), 0 to 1; every second spot has none."""
+class Anatomy(NamedTuple):
+    """A spot on a window of a plane; fields (h, w)."""
+
+    window: tuple[slice, slice]
+    vertical: np.ndarray  # of the potential field, over the strongest: -1 to 1
+    depth: np.ndarray  # 0 at the edge of the umbra, 1 at that of the penumbra, below 0 inside
+    inward: tuple[np.ndarray, np.ndarray]  # unit vector (y, x) along the filaments
+    across: np.ndarray  # arcsec from a line that crosses the spot
+
+
+def anatomy(rng, spot: Sunspot, plane: Plane) -> Anatomy:
+    """Where what is. Some of the spot must be on the plane."""
+    window = []
+    for axis, n in enumerate(plane.shape):
+        places = [tube[axis] for tube in spot.tubes]
+        reach = 1.1 * spot.radius + 2.0
+        first = int(np.floor((min(places) - reach) / plane.spacing))
+        last = int(np.ceil((max(places) + reach) / plane.spacing))
+        window.append(slice(max(first, 0), max(min(last, n), 0)))
+    y, x = (
+        (np.arange(s.start, s.stop, dtype=FLOAT) + FLOAT(0.5)) * FLOAT(plane.spacing)
+        for s in window
+    )
+    y = y[:, None]
+    parts = [_monopole(t, y, x) for t in spot.tubes]
+    vertical, by, bx = (sum(p[i] for p in parts) / FLOAT(spot.field) for i in range(3))
+    strength = np.sqrt(vertical**2 + by**2 + bx**2)
+    here = Plane(strength.shape, plane.spacing)
+    wide = float(np.log(UMBRA / EDGE))
+    # by the vertical field the umbra ends where the field lies down: the same for one tube, for
+    # its vertical field goes as its strength to the power of 3/2, and not between two signs
+    lying = np.log(UMBRA**1.5 / np.maximum(np.abs(vertical), 1e-6)) / (1.5 * wide)
+    depth = np.maximum(np.log(UMBRA / strength) / wide, np.minimum(lying, 0.6))
+    depth += 0.07 * here.noise(rng, 0.2 * spot.radius) + 0.04 * here.noise(rng, 0.6)
+    turn = spot.twist + 0.22 * here.noise(rng, 0.2 * spot.radius)
+    turn += spot.shear * np.exp(-((vertical / 0.25) ** 2))
+    cos, sin = np.cos(turn), np.sin(turn)
+    by, bx = by * cos + bx * sin, bx * cos - by * sin
+    gy, gx = np.gradient(here.smooth(strength, 0.5))
+    scale = np.sign(by * gy + bx * gx) / np.maximum(np.hypot(by, bx), 1e-6)
+    angle, (cy, cx) = rng.uniform(0, np.pi), np.mean([tube[:2] for tube in spot.tubes], axis=0)
+    across = (y - cy) * FLOAT(np.sin(angle)) + (x - cx) * FLOAT(np.cos(angle))
+    across += 0.12 * spot.radius * (here.noise(rng, 0.3 * spot.radius) + rng.normal(0, 0.7))
+    return Anatomy(tuple(window), vertical, depth, (by * scale, bx * scale), across)
+
+
+def draw(
+    rng, spot: Sunspot, found: Anatomy, plane: Plane, intensity: np.ndarray, field: np.ndarray
+) -> None:
+    """Puts the spot into intensity (over the quiet Sun's mean) and vertical field (gauss).
+
+    Both (H, W) on the plane, changed in place.
+    """
+    here = Plane(found.depth.shape, plane.spacing)
+    thread, other = filaments(rng, here, found.inward)
+    sharp = FLOAT(spot.radius / 0.16)  # edges are about 0.1 arcsec wide
+    s, fine = found.depth, here.noise(rng, 0.25)
+    inside = ramp((1 - s + FLOAT(0.10) * thread + FLOAT(0.05) * fine) * sharp)
+    umbral = ramp((-s - FLOAT(0.07) * thread - FLOAT(0.02) * fine) * sharp) * inside
+    s = np.clip(s, 0, 1)
+
+    # a bright filament begins with a brighter head at the umbra
+    head = np.exp(-((s / FLOAT(0.25)) ** 2))
+    penumbra = 0.70 + 0.10 * s - 0.06 * head + (0.115 + 0.02 * s) * thread
+    penumbra += (0.05 + 0.05 * head) * np.maximum(thread - 0.6, 0)
+
+    core = np.clip((np.abs(found.vertical) - UMBRA**1.5) / (1 - UMBRA**1.5), 0, 1)
+    dots = np.clip(here.noise(rng, 0.12) - 1.1, 0, 1.5) * (1.2 - core)
+    dots *= np.clip(0.6 + 0.6 * here.noise(rng, 1.0), 0, 1.5)
+    bridge = _light_bridge(rng, here, found.across)
+    umbra = rng.uniform(0.06, 0.16) + 0.18 * (1 - core) ** 1.3 + 0.25 * dots
+    umbra += 0.015 * here.noise(rng, 0.3)
+    umbra += bridge * (0.68 + 0.10 * here.noise(rng, 0.15) + 0.05 * here.noise(rng, 0.5) - umbra)
+    umbra = np.maximum(umbra, 0.05)
+    light = umbral * umbra + (1 - umbral) * np.clip(penumbra, 0.25, 1.1)
+
+    umbra_field = np.sign(found.vertical) * (1750 + (spot.field - 1750) * core)
+    umbra_field *= (1 - 0.15 * dots) * (1 - 0.5 * bridge)
+    inclination = np.radians(22 + 56 * s**0.7 + (9 + 9 * s) * (0.75 * thread + 0.5 * other))
+    penumbra_field = np.tanh(found.vertical * 10) * (1950 - 1000 * s) * np.cos(inclination)
+    strength = umbral * umbra_field + (1 - umbral) * penumbra_field
+    for whole, part in ((intensity, light), (field, strength)):
+        whole[found.window] += inside * (part - whole[found.window])
+
+
+def filaments(rng, plane: Plane, inward) -> list[np.ndarray]:
+    """Two patterns of comets that trail outwards, (h, w), mean 0, standard deviation 1.
+
+    A one-sided line integral convolution (Cabral & Leedom 1993, SIGGRAPH) of noise: the weight
+    falls by e within one or two arcsec of the head. Walking twice as far costs one more round,
+    as the map of 2n steps is that of n steps applied twice.
+    """
+    found = [0, 0]
+    for width, length, share in ((0.09, 1.1, 0.8), (0.2, 2.2, 0.5)):
+        smeared = [plane.noise(rng, width) for _ in found]
+        smeared = [heads + FLOAT(0.5) * np.maximum(heads, 0) ** 2 for heads in smeared]
+        walk = [d * FLOAT(STEP / plane.spacing) for d in inward]
+        keep = np.exp(-STEP / length)
+        for _ in range(6):
+            *further, dy, dx = plane.carry([*smeared, *walk], -walk[0], -walk[1])
+            smeared = [a + FLOAT(keep) * b for a, b in zip(smeared, further, strict=True)]
+            walk = [walk[0] + dy, walk[1] + dx]
+            keep = keep**2
+        found = [a + share * (b - b.mean()) / b.std() for a, b in zip(found, smeared, strict=True)]
+    # where the walk comes together the noise adds up: make its strength the same everywhere
+    return [(a / np.sqrt(plane.smooth(a * a, 1.0))).astype(FLOAT) for a in found]
+
+
+def _light_bridge(rng, plane, across):
+    """Weight of a light bridge along across = 0, (h, w), 0 to 1; every second spot has none."""
     if rng.random() < 0.5:
-        return np.zeros(dy.shape)
-    angle = rng.uniform(0, np.pi)
-    across = dx * np.cos(angle) + dy * np.sin(angle) - rng.normal(0, 0.1) * spot.radius
-    across = across + 0.04 * spot.radius * noise(rng, dy.shape, 1.0 / pixel_scale)
-    width = rng.uniform(0.25, 0.6)
-    return np.exp(-((across / width) ** 2)) * rng.uniform(0.6, 1)
-
-
-def _step(x):
-    """From 0 at minus infinity to 1 at plus infinity."""
-    return 0.5 * (1 + np.tanh(x))
+        return np.zeros(plane.shape, FLOAT)
+    width = rng.uniform(0.2, 0.6)
+    along = np.clip(0.7 + 0.5 * plane.noise(rng, 1.5), 0, 1)
+    return np.exp(-(((across + 0.25 * plane.noise(rng, 0.5)) / width) ** 2)) * along

@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from itertools import product
 
 import numpy as np
 import pytest
@@ -80,10 +81,13 @@ def test_conv2d(ops, cin, cout, kh, kw, rng):
             assert_accurate(got, exact, part)
 
 
-@pytest.mark.parametrize("c", [1, 5, 64])
-@pytest.mark.parametrize("size", SIZES)
+# the last are statistics of several unequal parts, of which each has its own mean
+@pytest.mark.parametrize(
+    ("size", "c"), [*product(SIZES, (1, 5, 64)), ((1, 73, 70), 64), ((3, 67, 100), 16)]
+)
 def test_batchnorm(ops, size, c, rng):
-    x = (1 + 0.3 * rng.standard_normal((*size, c))).astype(np.float32)
+    x = 1 + 0.3 * rng.standard_normal((*size, c)) + np.linspace(0, 3, size[1])[:, None, None]
+    x = x.astype(np.float32)
     gamma, beta = rng.standard_normal((2, c)).astype(np.float32)
     dy = rng.standard_normal(x.shape).astype(np.float32)
     y, cache = ops.batchnorm(x, gamma, beta)
