@@ -105,6 +105,23 @@ def test_nested_it_does_not_wait_for_itself(count):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_child_has_as_many_threads(count):
+    """The parent's did not come along."""
+    threads.parallel(abs, range(9))
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            meeting = threading.Barrier(count, timeout=10)
+            threads.parallel(lambda piece: meeting.wait(), range(count))
+            code = 0
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_fork_within_a_task_works_on_its_own(count):
     def task(piece):
         child = os.fork()
@@ -120,13 +137,13 @@ def test_the_first_exception_is_raised_and_no_further_piece_begins(count):
 
     def task(piece):
         begun.append(piece)
-        if piece >= 2:
-            time.sleep(0.01)
+        if piece == 2:
             raise ArithmeticError(piece)
+        time.sleep(0.005)
 
     with pytest.raises(ArithmeticError):
         threads.parallel(task, range(100))
-    assert len(begun) <= 2 + count
+    assert len(begun) <= 4 * count
     assert threads.parallel(abs, range(-5, 5)) == [5, 4, 3, 2, 1, 0, 1, 2, 3, 4]
 
 
