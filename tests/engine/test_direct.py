@@ -47,6 +47,16 @@ def test_each_element_is_within_the_rounding_of_its_sum(cin, cout, kh, kw, rng):
             within_rounding(got, value, magnitude, terms)
 
 
+@pytest.mark.parametrize(("cin", "cout"), CHANNELS)
+def test_any_cut_into_tasks_gives_the_same_bits(cin, cout, rng, monkeypatch):
+    shapes = (2, 9, 11, cin), (3, 3, cin, cout), (cout,)
+    x, w, b = (rng.standard_normal(shape).astype(np.float32) for shape in shapes)
+    want = direct.correlate(x, w, b)
+    for lines in (1, 5):
+        monkeypatch.setattr(direct, "MULTIPLY_ADDS", lines * w.size * 9)
+        np.testing.assert_array_equal(direct.correlate(x, w, b), want)
+
+
 @pytest.mark.parametrize("reflect", [False, True])
 @pytest.mark.parametrize(("p", "q"), [(0, 0), (1, 1), (2, 1), (3, 4), (0, 2)])
 def test_framed_is_a_padded_copy(p, q, reflect, rng):

@@ -9,7 +9,7 @@ from scipy.ndimage import gaussian_filter
 
 from enhance_np import models, network, params
 from enhance_np.config import NetworkConfig
-from enhance_np.engine import fused, memory, predict, select
+from enhance_np.engine import convolution, direct, fused, memory, predict, select
 from enhance_np.engine.fold import fold
 from enhance_np.engine.fused import Fused
 from enhance_np.engine.vector import LANES
@@ -88,6 +88,18 @@ def test_any_strip_gives_the_same_bits(config, rng):
         for strip in (1, 4, 5, 7, 8, 13, 20, height):
             np.testing.assert_array_equal(run(x, strip), whole, err_msg=f"{height}, {strip}")
         np.testing.assert_array_equal(run(x), whole)
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=str)
+def test_any_cut_into_tasks_gives_the_same_bits(config, rng, monkeypatch):
+    x = rng.standard_normal((21, 30)).astype(np.float32)
+    run = network_of(config)
+    want = run(x, 12)
+    monkeypatch.setattr(convolution, "TILES", (1, 5))
+    monkeypatch.setattr(fused, "ELEMENTS", 3 * config.filters * 60)
+    np.testing.assert_array_equal(run(x, 12), want)
+    monkeypatch.setattr(direct, "MULTIPLY_ADDS", 1)
+    np.testing.assert_array_equal(run(x, 12), want)
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=str)
