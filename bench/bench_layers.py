@@ -153,7 +153,8 @@ def elementwise(rng, size) -> Iterator[Case]:
     x, dy = normal(rng, *size, c), normal(rng, *size, c)
     # name: arguments, and how many activations go in and out, forward and backward
     known = {
-        "batchnorm": ((x, normal(rng, c), normal(rng, c)), 2, 3),
+        "batchnorm_relu": ((x, normal(rng, c), normal(rng, c)), 2, 3),
+        "batchnorm_add": ((x, dy, normal(rng, c), normal(rng, c)), 3, 3),
         "relu": ((x,), 2, 3),
         "add": ((x, dy), 3, None),  # backward hands dy on
     }

@@ -123,12 +123,20 @@ def same_relus(p, exact_p, x, target, names):
     ops = select("cpu").ops
     sides = []
 
-    def noted(h):
-        y, cache = ops.relu(h)
-        sides.append(y > 0)
-        return y, cache
+    def noted(name, side):
+        def operation(*arguments):
+            y, cache = getattr(ops, name)(*arguments)
+            sides.append(side(arguments[0], y) > 0)
+            return y, cache
 
-    _, g = page(p, x, target, SimpleNamespace(**vars(ops) | {"relu": noted}))
+        return operation
+
+    ours = {
+        "relu": noted("relu", lambda x, y: y),
+        "batchnorm_relu": noted("batchnorm_relu", lambda x, y: y),
+        "relu_conv": noted("relu_conv", lambda x, y: x),
+    }
+    _, g = page(p, x, target, SimpleNamespace(**vars(ops) | ours))
     kept, moved = iter(sides), 0
 
     def told(h):
@@ -137,8 +145,35 @@ def same_relus(p, exact_p, x, target, names):
         moved += np.count_nonzero((h > 0) != side)
         return h * side, side
 
-    given = vars(layers) | {"relu": told, "relu_backward": lambda dh, side: dh * side}
-    _, exact_g = page(exact_p, x.astype("f8"), target.astype("f8"), SimpleNamespace(**given))
+    def told_behind(h, *parameters):
+        h, cache = layers.batchnorm(h, *parameters)
+        y, side = told(h)
+        return y, (side, cache)
+
+    def told_before(h, *parameters):
+        h, side = told(h)
+        y, cache = layers.pad_conv(h, *parameters)
+        return y, (side, cache)
+
+    def behind_backward(dy, cache):
+        side, cache = cache
+        return layers.batchnorm_backward(dy * side, cache)
+
+    def before_backward(dy, cache):
+        side, cache = cache
+        dh, dw, db = layers.pad_conv_backward(dy, cache)
+        return dh * side, dw, db
+
+    exactly = {
+        "relu": told,
+        "relu_backward": lambda dh, side: dh * side,
+        "batchnorm_relu": told_behind,
+        "batchnorm_relu_backward": behind_backward,
+        "relu_conv": told_before,
+        "relu_conv_backward": before_backward,
+    }
+    told_ops = SimpleNamespace(**vars(layers) | exactly)
+    _, exact_g = page(exact_p, x.astype("f8"), target.astype("f8"), told_ops)
     found = {name: exact.relative(g[name], exact_g[name]) for name in names}
     worst = max(found, key=found.get)
     count = sum(side.size for side in sides)

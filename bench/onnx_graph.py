@@ -1,8 +1,7 @@
 """The page as an ONNX graph, for ONNX Runtime and OpenVINO."""
 
-from types import SimpleNamespace
-
 import numpy as np
+from joined import joined
 from onnx import TensorProto, checker, helper, numpy_helper
 
 from enhance_np import network
@@ -37,7 +36,7 @@ def onnx_graph(weights, shape: tuple[int, int]) -> bytes:
         twice = constant(np.array([1, 1, 2, 2], np.float32))
         return pad_conv(node("Resize", h, "", twice, mode="nearest", **nearest), w, b)
 
-    ops = SimpleNamespace(
+    ops = joined(
         pad_conv=pad_conv,
         batchnorm_moving=batchnorm_moving,
         relu=lambda h: (node("Relu", h), None),

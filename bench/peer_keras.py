@@ -1,11 +1,11 @@
 """tf.keras, for peers.py: a model of its layers, NHWC, that the page writes."""
 
 import os
-from types import SimpleNamespace
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before the import: no lines about GPUs
 
 import tensorflow as tf
+from joined import joined
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from enhance_np import network
@@ -69,7 +69,7 @@ def model(p, config, moving=None, decay=0.0):
         variables.extend([bn.gamma, bn.beta])
         return h
 
-    ops = SimpleNamespace(
+    ops = joined(
         pad_conv=pad_conv,
         batchnorm=lambda h, gamma, beta: (batchnorm_moving(h, gamma, beta), None),
         batchnorm_moving=batchnorm_moving,

@@ -1,9 +1,9 @@
 """PyTorch, eager and compiled, for peers.py."""
 
 from functools import partial
-from types import SimpleNamespace
 
 import torch
+from joined import joined
 from torch.nn import functional
 
 from enhance_np import network
@@ -112,7 +112,7 @@ def _batchnorm_moving(h, gamma, beta, mean, var):
 
 
 # the vocabulary that the page needs: images NCHW, kernels OIHW
-OPS = SimpleNamespace(
+OPS = joined(
     pad_conv=_pad_conv,
     batchnorm=_batchnorm,
     batchnorm_moving=_batchnorm_moving,

@@ -83,7 +83,14 @@ def check_layers(
         inputs = {"x": x, "w": vector((k, k, c, 4)), "b": vector(4)}
         yield from _cached(ops, name, f"{name} {k}x{k}", inputs, rng)
     inputs = {"x": 1 + 0.1 * x, "gamma": vector(c), "beta": vector(c)}
-    yield from _cached(ops, "batchnorm", "batchnorm", inputs, rng)
+    for name in ("batchnorm", "batchnorm_relu", "batchnorm_elu"):
+        yield from _cached(ops, name, name, inputs, rng)
+    x_gamma_beta = list(inputs.items())
+    inputs = dict([x_gamma_beta[0], ("skip", vector(shape)), *x_gamma_beta[1:]])
+    yield from _cached(ops, "batchnorm_add", "batchnorm_add", inputs, rng)
+    for name in ("relu_conv", "elu_conv"):
+        inputs = {"x": x, "w": vector((1, 1, c, 1)), "b": vector(1)}
+        yield from _cached(ops, name, name, inputs, rng)
     for name in ("relu", "elu"):
         yield from _cached(ops, name, name, {"x": x}, rng)
 

@@ -40,28 +40,40 @@ def forward(
         h, tape[name] = ops.upsample_conv(h, p[f"{name}/w"], p[f"{name}/b"])
         return h
 
-    def bn(h, name):
+    def batchnorm_moving(h, name):
         gamma, beta = p[f"{name}/gamma"], p[f"{name}/beta"]
+        return ops.batchnorm_moving(h, gamma, beta, moving[f"{name}/mean"], moving[f"{name}/var"])
+
+    def bn_act(h, name):
         if moving is not None:
-            mean, var = moving[f"{name}/mean"], moving[f"{name}/var"]
-            return ops.batchnorm_moving(h, gamma, beta, mean, var)
-        h, tape[name] = ops.batchnorm(h, gamma, beta)
+            return activation(batchnorm_moving(h, name))[0]
+        batchnorm_activation = getattr(ops, f"batchnorm_{config.activation}")
+        h, tape[name] = batchnorm_activation(h, p[f"{name}/gamma"], p[f"{name}/beta"])
+        return h
+
+    def bn_add(h, name, skip):
+        if moving is not None:
+            return ops.add(batchnorm_moving(h, name), skip)
+        h, tape[name] = ops.batchnorm_add(h, skip, p[f"{name}/gamma"], p[f"{name}/beta"])
         return h
 
     def act(h, name):
         h, tape[name] = activation(h)
         return h
 
+    def act_conv(h, name):
+        activation_conv = getattr(ops, f"{config.activation}_conv")
+        h, tape[name] = activation_conv(h, p[f"{name}/w"], p[f"{name}/b"])
+        return h
+
     h = x0 = act(conv(x, "stem/conv"), "stem/act")
     for k in range(config.depth):
         skip = h
-        h = act(bn(conv(h, f"block{k}/conv1"), f"block{k}/bn1"), f"block{k}/act")
-        h = bn(conv(h, f"block{k}/conv2"), f"block{k}/bn2")
-        h = ops.add(h, skip)
-    h = bn(conv(h, "tail/conv"), "tail/bn")
-    h = ops.add(h, x0)
-    h = act(upsample_conv(h, "refine/conv"), "refine/act")
-    y = conv(h, "head")
+        h = bn_act(conv(h, f"block{k}/conv1"), f"block{k}/bn1")
+        h = bn_add(conv(h, f"block{k}/conv2"), f"block{k}/bn2", skip)
+    h = bn_add(conv(h, "tail/conv"), "tail/bn", x0)
+    h = upsample_conv(h, "refine/conv")
+    y = act_conv(h, "head")
     return y, tape
 
 
@@ -79,6 +91,8 @@ def backward(
     """
     g = {}
     activation_backward = getattr(ops, f"{config.activation}_backward")
+    batchnorm_activation_backward = getattr(ops, f"batchnorm_{config.activation}_backward")
+    activation_conv_backward = getattr(ops, f"{config.activation}_conv_backward")
 
     def conv(dh, name):
         dh, g[f"{name}/w"], g[f"{name}/b"] = ops.pad_conv_backward(dh, tape[name])
@@ -88,21 +102,31 @@ def backward(
         dh, g[f"{name}/w"], g[f"{name}/b"] = ops.upsample_conv_backward(dh, tape[name])
         return dh
 
-    def bn(dh, name):
-        dh, g[f"{name}/gamma"], g[f"{name}/beta"] = ops.batchnorm_backward(dh, tape[name])
+    def bn_act(dh, name):
+        dh, g[f"{name}/gamma"], g[f"{name}/beta"] = batchnorm_activation_backward(dh, tape[name])
         return dh
+
+    def bn_add(dh, name):
+        dh, dskip, g[f"{name}/gamma"], g[f"{name}/beta"] = ops.batchnorm_add_backward(
+            dh, tape[name]
+        )
+        return dh, dskip
 
     def act(dh, name):
         return activation_backward(dh, tape[name])
 
-    dh = conv(dy, "head")
-    dh = upsample_conv(act(dh, "refine/act"), "refine/conv")
-    dx0 = dh  # the long skip forks here ...
-    dh = conv(bn(dh, "tail/bn"), "tail/conv")
+    def act_conv(dh, name):
+        dh, g[f"{name}/w"], g[f"{name}/b"] = activation_conv_backward(dh, tape[name])
+        return dh
+
+    dh = act_conv(dy, "head")
+    dh = upsample_conv(dh, "refine/conv")
+    dh, dx0 = bn_add(dh, "tail/bn")  # the long skip forks here ...
+    dh = conv(dh, "tail/conv")
     for k in reversed(range(config.depth)):
-        dskip = dh
-        dh = conv(bn(dh, f"block{k}/bn2"), f"block{k}/conv2")
-        dh = conv(bn(act(dh, f"block{k}/act"), f"block{k}/bn1"), f"block{k}/conv1")
+        dh, dskip = bn_add(dh, f"block{k}/bn2")
+        dh = conv(dh, f"block{k}/conv2")
+        dh = conv(bn_act(dh, f"block{k}/bn1"), f"block{k}/conv1")
         dh = ops.add(dh, dskip)
     dh = ops.add(dh, dx0)  # ... and joins here
     dx = conv(act(dh, "stem/act"), "stem/conv")

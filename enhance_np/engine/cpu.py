@@ -11,12 +11,14 @@ import numpy as np
 from .. import layers
 
 # "as" marks what the reference gives as it is
+from ..layers import batchnorm_elu_backward as batchnorm_elu_backward
 from ..layers import batchnorm_moving as batchnorm_moving
 from ..layers import elu as elu
 from ..layers import elu_backward as elu_backward
 from ..layers import gaussian_noise as gaussian_noise
 from ..layers.batchnorm import EPS
 from ..layers.conv import ConvCache
+from ..layers.joined import ActConvCache, BatchNormActCache
 from . import convolution, direct, elementwise, memory
 from .threads import cut, parallel
 
@@ -33,16 +35,28 @@ class BatchNormCache(NamedTuple):
     gamma: np.ndarray
     mean: np.ndarray
     var: np.ndarray
+    beta: np.ndarray
+
+    floor = np.float32(-np.inf)  # y is not below; not a field
 
     @property
     def x_hat(self) -> np.ndarray:
         return (self.x - self.mean) * self.inv_std
 
 
+class BatchNormReluCache(BatchNormCache):
+    floor = np.float32(0)
+
+
+class ReluConvCache(NamedTuple):
+    x: np.ndarray  # (N, H, W, Cin), in front of the ReLU
+    w: np.ndarray  # (1, 1, Cin, 1)
+
+
 def reflection_pad(x, p=1):
     """See layers.reflection_pad."""
     _, h, w, _ = x.shape
-    if not 1 <= p < min(h, w):
+    if x.dtype != np.float32 or not 1 <= p < min(h, w):
         return layers.reflection_pad(x, p)  # which says what is wrong, or copies
     return direct.framed(x, p, p, reflect=True)
 
@@ -134,60 +148,108 @@ def upsample_conv_backward(dy, cache):
 
 
 def batchnorm(x, gamma, beta, eps=EPS):
-    """See layers.batchnorm.
-
-    Mean and variance are gathered piece by piece and merged, so that x is read once.
-    Source: Chan, Golub & LeVeque 1983, The American Statistician 37, equation 2.1.
-    """
-    if x.dtype != np.float32 or gamma.shape != x.shape[-1:] or beta.shape != x.shape[-1:]:
+    """See layers.batchnorm."""
+    if not _normalised_here(x, gamma, beta):
         return layers.batchnorm(x, gamma, beta, eps)
-    flat = _pixels(x)
-    m = len(flat)
-    if m < 2:
-        return layers.batchnorm(x, gamma, beta, eps)
-    pieces = _pieces(flat)
-    means, squares = np.stack(
-        parallel(lambda at: elementwise.moments(flat[slice(*at)]), pieces), axis=1
-    )
-    sizes = np.array([[last - first] for first, last in pieces])
-    mean = (sizes * means).sum(axis=0) / m
-    var = (squares + sizes * (means - mean) ** 2).sum(axis=0) / m
-    mean, var = mean.astype(np.float32), var.astype(np.float32)
-    inv_std = (var + np.float32(eps)) ** np.float32(-0.5)
-    scale = gamma * inv_std
-    y = memory.empty(flat.shape)
-
-    def piece(at):
-        elementwise.scale_and_shift(flat[slice(*at)], mean, scale, beta, y[slice(*at)])
-
-    parallel(piece, pieces)
-    return y.reshape(x.shape), BatchNormCache(flat.reshape(x.shape), inv_std, gamma, mean, var)
+    cache = BatchNormCache(*_statistics(x, gamma, eps), beta)
+    return _scaled(cache), cache
 
 
 def batchnorm_backward(dy, cache):
     """See layers.batchnorm_backward."""
     if not isinstance(cache, BatchNormCache):
         return layers.batchnorm_backward(dy, cache)
-    dy = _gradient("batchnorm_backward", dy, cache.x.shape)
-    flat, x = _pixels(dy), _pixels(cache.x)
+    return _batchnorm_backward("batchnorm_backward", dy, cache)
+
+
+def batchnorm_relu(x, gamma, beta, eps=EPS):
+    """See layers.batchnorm_relu."""
+    if not _normalised_here(x, gamma, beta):
+        return layers.batchnorm_relu(x, gamma, beta, eps)
+    cache = BatchNormReluCache(*_statistics(x, gamma, eps), beta)
+    return _scaled(cache), cache
+
+
+def batchnorm_relu_backward(dy, cache):
+    """See layers.batchnorm_relu_backward."""
+    if not isinstance(cache, BatchNormReluCache):
+        return layers.batchnorm_relu_backward(dy, cache)
+    return _batchnorm_backward("batchnorm_relu_backward", dy, cache)
+
+
+def batchnorm_add(x, skip, gamma, beta, eps=EPS):
+    """See layers.batchnorm_add."""
+    same = x.shape == skip.shape and skip.dtype == np.float32
+    if not (same and _normalised_here(x, gamma, beta)):
+        return layers.batchnorm_add(x, skip, gamma, beta, eps)
+    cache = BatchNormCache(*_statistics(x, gamma, eps), beta)
+
+    def kernel(x, skip, y):
+        elementwise.scale_shift_add(x, cache.mean, gamma * cache.inv_std, beta, skip, y)
+
+    return _elementwise(kernel, cache.x, skip), cache
+
+
+def batchnorm_add_backward(dy, cache):
+    """See layers.batchnorm_add_backward."""
+    dx, dgamma, dbeta = batchnorm_backward(dy, cache)
+    return dx, dy, dgamma, dbeta
+
+
+def _normalised_here(x, gamma, beta):
+    few = x.size < 2 * x.shape[-1]
+    return x.dtype == np.float32 and gamma.shape == beta.shape == x.shape[-1:] and not few
+
+
+def _statistics(x, gamma, eps):
+    """x, inv_std, gamma, mean, var: the first fields of a cache.
+
+    Mean and variance are gathered piece by piece and merged, so that x is read once.
+    Source: Chan, Golub & LeVeque 1983, The American Statistician 37, equation 2.1.
+    """
+    flat = _pixels(x)
     pieces = _pieces(flat)
-    mean, inv_std = cache.mean, cache.inv_std
+    means, squares = np.stack(
+        parallel(lambda at: elementwise.moments(flat[slice(*at)]), pieces), axis=1
+    )
+    sizes = np.array([[last - first] for first, last in pieces])
+    mean = (sizes * means).sum(axis=0) / len(flat)
+    var = (squares + sizes * (means - mean) ** 2).sum(axis=0) / len(flat)
+    mean, var = mean.astype(np.float32), var.astype(np.float32)
+    inv_std = (var + np.float32(eps)) ** np.float32(-0.5)
+    return flat.reshape(x.shape), inv_std, gamma, mean, var
+
+
+def _scaled(cache):
+    """y of batch norm, or of batch norm and ReLU."""
+    scale = cache.gamma * cache.inv_std
+
+    def kernel(x, y):
+        elementwise.scale_and_shift(x, cache.mean, scale, cache.beta, cache.floor, y)
+
+    return _elementwise(kernel, cache.x)
+
+
+def _batchnorm_backward(name, dy, cache):
+    """dx, dgamma, dbeta; dy counts where y is above the cache's floor."""
+    dy = _gradient(name, dy, cache.x.shape)
+    flat, x = _pixels(dy), _pixels(cache.x)
+    _, inv_std, gamma, mean, _, beta = cache
+    channels = mean, gamma * inv_std, beta, cache.floor
 
     def sums(at):
-        return elementwise.channel_products(flat[slice(*at)], x[slice(*at)], mean, inv_std)
+        return elementwise.channel_products(flat[slice(*at)], x[slice(*at)], *channels)
 
-    dbeta, dgamma = np.sum(parallel(sums, pieces), axis=0).astype(np.float32)
-    dx = memory.empty(flat.shape)
-    m = np.float32(len(flat))
+    dbeta, dgamma = np.sum(parallel(sums, _pieces(flat)), axis=0)
+    dgamma = dgamma * inv_std
+    shift, slope = gamma * inv_std * dbeta / len(flat), gamma * inv_std**2 * dgamma / len(flat)
+    shift, slope = shift.astype(np.float32), slope.astype(np.float32)
 
-    def piece(at):
-        at = slice(*at)
-        elementwise.normalise_backward(
-            flat[at], x[at], mean, inv_std, cache.gamma * inv_std, dbeta / m, dgamma / m, dx[at]
-        )
+    def kernel(dy, x, dx):
+        elementwise.normalise_backward(dy, x, *channels, shift, slope, dx)
 
-    parallel(piece, pieces)
-    return dx.reshape(dy.shape), dgamma, dbeta
+    dx = _elementwise(kernel, dy, cache.x)
+    return dx, dgamma.astype(np.float32), dbeta.astype(np.float32)
 
 
 def relu(x):
@@ -203,6 +265,63 @@ def relu_backward(dy, y):
     if dy.dtype != np.float32 or dy.ndim < 2:
         return layers.relu_backward(dy, y)
     return _elementwise(elementwise.relu_backward, _gradient("relu_backward", dy, y.shape), y)
+
+
+def batchnorm_elu(x, gamma, beta, eps=EPS):
+    """See layers.batchnorm_elu."""
+    h, cache = batchnorm(x, gamma, beta, eps)
+    y, _ = elu(h)
+    return y, BatchNormActCache(cache.x_hat, *cache[1:5], y)
+
+
+def relu_conv(x, w, b):
+    """See layers.relu_conv. To one channel, the rectified x is never made."""
+    if x.ndim != 4 or not _ours(x, w) or (w.shape, b.shape) != ((1, 1, x.shape[-1], 1), (1,)):
+        h, _ = relu(x)
+        y, cache = pad_conv(h, w, b)
+        return y, ActConvCache(*cache, h)
+    y = memory.empty((*x.shape[:3], 1))
+    flat, kernel = _pixels(x), direct.flat(w)
+
+    def piece(at):
+        elementwise.relu_dot(flat[slice(*at)], kernel, b[0], y.reshape(-1)[slice(*at)])
+
+    parallel(piece, _pieces(flat))
+    return y, ReluConvCache(flat.reshape(x.shape), w)
+
+
+def relu_conv_backward(dy, cache):
+    """See layers.relu_conv_backward."""
+    if not isinstance(cache, ReluConvCache):
+        *seen, h = cache
+        dh, dw, db = pad_conv_backward(dy, ConvCache(*seen))
+        return relu_backward(dh, h), dw, db
+    x, w = cache
+    dy = _gradient("relu_conv_backward", dy, (*x.shape[:3], 1))
+    flat, flat_dy, kernel = _pixels(x), dy.reshape(-1), direct.flat(w)
+    dx = memory.empty(flat.shape)
+
+    def piece(at):
+        at, sums = slice(*at), np.zeros(flat.shape[1])
+        elementwise.relu_dot_backward(flat_dy[at], flat[at], kernel, dx[at], sums)
+        return sums
+
+    dw = np.sum(parallel(piece, _pieces(flat)), axis=0).astype(np.float32)
+    return dx.reshape(x.shape), dw.reshape(w.shape), dy.sum(dtype=np.float64).astype("f4")[None]
+
+
+def elu_conv(x, w, b):
+    """See layers.elu_conv."""
+    h, _ = elu(x)
+    y, cache = pad_conv(h, w, b)
+    return y, ActConvCache(*cache, h)
+
+
+def elu_conv_backward(dy, cache):
+    """See layers.elu_conv_backward."""
+    *seen, h = cache
+    dh, dw, db = pad_conv_backward(dy, ConvCache(*seen))
+    return elu_backward(dh, h), dw, db
 
 
 def add(x, y):

@@ -15,17 +15,27 @@ from .._kernels import source
 # "as" marks what the reference gives as it is
 from ..layers import add as add
 from ..layers import batchnorm as batchnorm
+from ..layers import batchnorm_add as batchnorm_add
+from ..layers import batchnorm_add_backward as batchnorm_add_backward
 from ..layers import batchnorm_backward as batchnorm_backward
+from ..layers import batchnorm_elu as batchnorm_elu
+from ..layers import batchnorm_elu_backward as batchnorm_elu_backward
 from ..layers import batchnorm_moving as batchnorm_moving
+from ..layers import batchnorm_relu as batchnorm_relu
+from ..layers import batchnorm_relu_backward as batchnorm_relu_backward
 from ..layers import conv2d as conv2d
 from ..layers import conv2d_backward as conv2d_backward
 from ..layers import elu as elu
 from ..layers import elu_backward as elu_backward
+from ..layers import elu_conv as elu_conv
+from ..layers import elu_conv_backward as elu_conv_backward
 from ..layers import gaussian_noise as gaussian_noise
 from ..layers import pad_conv as pad_conv
 from ..layers import reflection_pad as reflection_pad
 from ..layers import relu as relu
 from ..layers import relu_backward as relu_backward
+from ..layers import relu_conv as relu_conv
+from ..layers import relu_conv_backward as relu_conv_backward
 from ..layers import upsample as upsample
 from ..layers import upsample_backward as upsample_backward
 from ..layers import upsample_conv as upsample_conv

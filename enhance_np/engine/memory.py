@@ -15,6 +15,8 @@ import numpy as np
 LINE = 64  # bytes of a cache line
 AGE = 2000  # arrays made since: a buffer unused for so long was for another network or batch
 
+SMALL = 2**18  # bytes; above, work and kernels are read again and again across many pages
+
 _free: dict[int, deque[tuple[int, np.ndarray]]] = defaultdict(deque)  # by size: (released, buffer)
 _made = count()  # how many arrays: the clock
 _last = SimpleNamespace(swept=0)
@@ -39,7 +41,9 @@ def empty(shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _buffer(size):
-    return np.empty(size, np.uint8)
+    # NumPy asks for pages of 2 MB from 4 MB on: with three of them two lie inside whole. What
+    # is not touched takes no memory
+    return np.empty(size if size < SMALL else max(size, 3 * 2**21), np.uint8)
 
 
 def _release(size, raw):

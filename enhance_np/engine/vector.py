@@ -9,9 +9,11 @@ import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
+from numba.extending import intrinsic
 
 FLAT = types.Array(types.float32, 1, "C")  # operands: a flat array and int64 offsets in floats
 INDEX = types.int64
+LINE = 16  # floats of a cache line
 
 
 def _host_lanes() -> int:
@@ -22,6 +24,26 @@ def _host_lanes() -> int:
 
 LANES = _host_lanes()
 VECTOR = ir.VectorType(ir.FloatType(), LANES)
+
+
+@intrinsic
+def prefetch(typingctx, x, at):
+    """Asks for the cache line of x.flat[at] into L2, x float32 and contiguous.
+
+    It may lie behind the end: nothing is read.
+    """
+
+    def codegen(context, builder, signature, args):
+        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+        ask = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        pointer = builder.bitcast(builder.gep(data, [args[1]]), byte)
+        to_read, into_l2, cache_of_data = number(0), number(2), number(1)
+        builder.call(ask, [pointer, to_read, into_l2, cache_of_data])
+        return context.get_dummy_value()
+
+    return types.void(x, INDEX), codegen
 
 
 def constant(value) -> ir.Constant:

@@ -16,7 +16,7 @@ from numba.extending import intrinsic
 
 from . import elementwise, microkernel
 from .jit import jit
-from .vector import FLAT, INDEX, LANES, Emitter
+from .vector import FLAT, INDEX, LANES, LINE, Emitter, prefetch
 from .winograd import A_T, B_T, G, M, N, R
 
 PLANES = N * N
@@ -139,6 +139,8 @@ def conv_tiles(
                         x, x0, x_at[1], x_line, x_pixel, lines, columns, h, w, cin, start + t,
                         work, patch, t * cin, v_plane,
                     )  # fmt: skip
+                for t in range(start + BLOCK, min(start + BLOCK + count, last)):
+                    _ask(x, x0, x_at[1], x_line, x_pixel, lines, columns, h, w, cin, t, N)
             living = alive[phase % phases_in, phase // phases_in]
             if not in_place and phase % phases_in == 0:
                 for p in range(PLANES):
@@ -211,6 +213,9 @@ def gradient_tiles(
                     source, s0 + c, s_line, s_pixel,
                     work, m0 + t * cout + c, N * m_plane, m_plane, work, 0,
                 )  # fmt: skip
+        for t in range(start + GRADIENT_BLOCK, min(start + GRADIENT_BLOCK + count, last)):
+            _ask(x, x_at[0], x_at[1], x_at[2], x_at[3], lines, columns, h, w, cin, t, N)
+            _ask(dy, dy_at[0], dy_at[1], dy_at[2], dy_at[3], dy_lines, dy_columns, h, w, cout, t, M)
         for p in range(PLANES):
             if alive[p]:
                 for o in range(0, cout, vectors * LANES):
@@ -236,6 +241,22 @@ def _place(tile, h, w):
     across = (w + M - 1) // M
     n, rest = divmod(tile, (h + M - 1) // M * across)
     return n, rest // across * M, rest % across * M
+
+
+@jit()
+def _ask(x, x0, x_image, x_line, x_pixel, lines, columns, h, w, channels, tile, size):
+    """Asks for the lines of a tile that is soon seen, while products leave the memory idle.
+
+    The processor's own prefetching goes along a line and does not guess the next ones. At a
+    border, where columns are elsewhere, something is asked for that may not be used.
+    """
+    n, i, j = _place(tile, h, w)
+    for k in range(size):
+        if lines[i + k] >= 0 and columns[j] >= 0:
+            at = x0 + n * x_image + lines[i + k] * x_line + columns[j] * x_pixel
+            for s in range(size):
+                for c in range(0, channels, LINE):
+                    prefetch(x, at + s * x_pixel + c)
 
 
 @jit()

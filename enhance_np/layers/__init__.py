@@ -12,6 +12,18 @@ from .activation import elu, elu_backward, relu, relu_backward
 from .add import add
 from .batchnorm import batchnorm, batchnorm_backward, batchnorm_moving
 from .conv import conv2d, conv2d_backward, pad_conv, pad_conv_backward
+from .joined import (
+    batchnorm_add,
+    batchnorm_add_backward,
+    batchnorm_elu,
+    batchnorm_elu_backward,
+    batchnorm_relu,
+    batchnorm_relu_backward,
+    elu_conv,
+    elu_conv_backward,
+    relu_conv,
+    relu_conv_backward,
+)
 from .noise import gaussian_noise
 from .pad import reflection_pad, reflection_pad_backward
 from .upsample import upsample, upsample_backward, upsample_conv, upsample_conv_backward
@@ -19,12 +31,20 @@ from .upsample import upsample, upsample_backward, upsample_conv, upsample_conv_
 __all__ = [
     "add",
     "batchnorm",
+    "batchnorm_add",
+    "batchnorm_add_backward",
     "batchnorm_backward",
+    "batchnorm_elu",
+    "batchnorm_elu_backward",
     "batchnorm_moving",
+    "batchnorm_relu",
+    "batchnorm_relu_backward",
     "conv2d",
     "conv2d_backward",
     "elu",
     "elu_backward",
+    "elu_conv",
+    "elu_conv_backward",
     "gaussian_noise",
     "pad_conv",
     "pad_conv_backward",
@@ -32,6 +52,8 @@ __all__ = [
     "reflection_pad_backward",
     "relu",
     "relu_backward",
+    "relu_conv",
+    "relu_conv_backward",
     "upsample",
     "upsample_backward",
     "upsample_conv",

@@ -49,17 +49,23 @@ def test_gradients_of_the_default_network():
     found, _ = step(p, x, target, DEFAULT)
     nearest = []
 
-    def relu(h):
-        nearest.append(abs(h).min())
-        return layers.relu(h)
+    def watched(name, before):
+        def operation(*arguments):
+            nearest.append(abs(before(*arguments)).min())
+            return getattr(layers, name)(*arguments)
+
+        return operation
 
     ops = SimpleNamespace(**{name: getattr(layers, name) for name in layers.__all__})
-    ops.relu = relu
+    ops.relu = watched("relu", lambda h: h)
+    ops.batchnorm_relu = watched("batchnorm_relu", lambda *a: layers.batchnorm(*a)[0])
+    ops.relu_conv = watched("relu_conv", lambda h, w, b: h)
     exact, _ = step(
         {name: a.astype("f8") for name, a in p.items()},
         x.astype("f8"), target.astype("f8"), DEFAULT, ops,
     )  # fmt: skip
     # no ReLU can fall to the other side by rounding: this start was chosen so
+    assert len(nearest) == DEFAULT.depth + 2
     assert min(nearest) > 4e-5
     largest = max(abs(a).max() for name, a in exact.items() if name != "y")
     zero = {name for name, a in exact.items() if abs(a).max() < 1e-12 * largest}

@@ -11,6 +11,7 @@ from definitions import assert_accurate, doubled
 from enhance_np import layers, network, params
 from enhance_np.config import NetworkConfig
 from enhance_np.engine import cpu, threads
+from enhance_np.layers.batchnorm import BatchNormCache
 
 ENGINES = {"cpu": cpu}
 
@@ -61,6 +62,14 @@ def test_pad_conv(ops, size, cin, cout, k, rng):
         assert_convolves(ops, "pad_conv", size, size[1:], cin, cout, k, rng)
 
 
+@pytest.mark.parametrize("name", ["relu_conv", "elu_conv"])
+@pytest.mark.parametrize("k", [1, 3])
+@pytest.mark.parametrize(("cin", "cout"), [(64, 1), (5, 1), (1, 1), (16, 16), (7, 48)])
+@pytest.mark.parametrize("size", SIZES)
+def test_activation_before_convolution(ops, size, cin, cout, k, name, rng):
+    assert_convolves(ops, name, size, size[1:], cin, cout, k, rng)
+
+
 @pytest.mark.parametrize("k", [1, 3])
 @pytest.mark.parametrize(("cin", "cout"), CHANNELS)
 @pytest.mark.parametrize("size", [*SIZES, (1, 1, 1), (2, 1, 6), (1, 9, 1)])
@@ -82,24 +91,27 @@ def test_conv2d(ops, cin, cout, kh, kw, rng):
 
 
 # the last are statistics of several unequal parts, of which each has its own mean
+@pytest.mark.parametrize("name", [f"batchnorm{then}" for then in ("", "_relu", "_elu", "_add")])
 @pytest.mark.parametrize(
     ("size", "c"), [*product(SIZES, (1, 5, 64)), ((1, 73, 70), 64), ((3, 67, 100), 16)]
 )
-def test_batchnorm(ops, size, c, rng):
+def test_batchnorm(ops, name, size, c, rng):
     x = 1 + 0.3 * rng.standard_normal((*size, c)) + np.linspace(0, 3, size[1])[:, None, None]
     x = x.astype(np.float32)
     gamma, beta = rng.standard_normal((2, c)).astype(np.float32)
     dy = rng.standard_normal(x.shape).astype(np.float32)
-    y, cache = ops.batchnorm(x, gamma, beta)
-    want, exact = layers.batchnorm(*(a.astype("f8") for a in (x, gamma, beta)))
+    skip = rng.standard_normal(x.shape).astype(np.float32)
+    arguments = (x, skip, gamma, beta) if name == "batchnorm_add" else (x, gamma, beta)
+    y, cache = getattr(ops, name)(*arguments)
+    want, exact = getattr(layers, name)(*doubled(*arguments))
     np.testing.assert_allclose(y, want, rtol=1e-5, atol=1e-5)
-    for name in exact._fields:  # the engine may compute one when it is asked for
+    for part in BatchNormCache._fields:  # one may be computed when asked for
         np.testing.assert_allclose(
-            getattr(cache, name), getattr(exact, name), rtol=1e-5, atol=1e-5, err_msg=name
+            getattr(cache, part), getattr(exact, part), rtol=1e-5, atol=1e-5, err_msg=part
         )
     for got, wanted in zip(
-        ops.batchnorm_backward(dy, cache),
-        layers.batchnorm_backward(dy.astype("f8"), exact),
+        getattr(ops, f"{name}_backward")(dy, cache),
+        getattr(layers, f"{name}_backward")(dy.astype("f8"), exact),
         strict=True,
     ):
         assert got.dtype == np.float32
@@ -173,7 +185,13 @@ CALLS = {
     "conv2d ": (X, (1, 3, 16, 5), (5,)),  # from the definition
     "pad_conv ": (X, (3, 3, 16, 5), (5,)),
     "upsample_conv ": (X, (3, 3, 16, 5), (5,)),
+    "relu_conv": (X, (1, 1, 16, 1), (1,)),
+    "relu_conv ": (X, W, B),
+    "elu_conv": (X, (1, 1, 16, 1), (1,)),
     "batchnorm": (X, B, B),
+    "batchnorm_relu": (X, B, B),
+    "batchnorm_elu": (X, B, B),
+    "batchnorm_add": (X, X, B, B),
     "relu": (X,),
     "elu": (X,),
     "add": (X, X),
@@ -181,6 +199,7 @@ CALLS = {
     "reflection_pad": (X,),
 }
 NO_CACHE = "add", "upsample", "reflection_pad"
+BROADCAST = "elu", "batchnorm_elu"  # as the reference: what has 1 image is of every image
 
 
 def call(ops, name, *arguments, backward_dtype=None, change=lambda a: a):
@@ -239,7 +258,7 @@ def test_any_layout_gives_the_same_bits(ops, name, layout, rng):
 
 @pytest.mark.parametrize("name", CALLS)
 def test_a_batch_of_nothing_gives_nothing(ops, name, rng):
-    if name == "batchnorm":  # which needs 2 values
+    if name.startswith("batchnorm"):  # which needs 2 values
         return
     arguments = [a[:0] if a.shape == X else a for a in arguments_of(name, rng)]
     found, want = call(ops, name, *arguments), call(layers, name, *arguments)
@@ -286,6 +305,14 @@ REFUSED = [
     ("batchnorm", (1, 1, 1, 16), (16,), (16,)),
     ("batchnorm", (2, 3, 3, 16), (15,), (16,)),
     ("batchnorm", (2, 3, 3, 16), (16,), (1,)),
+    ("batchnorm_relu", (1, 1, 1, 16), (16,), (16,)),
+    ("batchnorm_relu", (2, 3, 3, 16), (15,), (16,)),
+    ("batchnorm_elu", (2, 3, 3, 16), (16,), (1,)),
+    ("batchnorm_add", (2, 3, 3, 16), (2, 3, 3, 16), (16,), (15,)),
+    ("batchnorm_add", (2, 3, 3, 16), (2, 3, 1, 16), (16,), (16,)),
+    ("relu_conv", (1, 5, 5, 16), (1, 1, 15, 1), (1,)),
+    ("relu_conv", (1, 5, 5, 16), (1, 1, 16, 1), (2,)),
+    ("elu_conv", (1, 5, 5, 16), (3, 1, 16, 16), (16,)),
     ("add", (2, 3, 3, 16), (2, 3, 3, 1)),
     ("reflection_pad", (2, 1, 3, 16)),
     ("upsample_backward", (2, 3, 4, 16)),
@@ -306,7 +333,9 @@ def test_refuses_what_the_reference_refuses(ops, case):
 
 
 @pytest.mark.parametrize("cut", [(slice(1, None),), (slice(None), slice(2, None))], ids=str)
-@pytest.mark.parametrize("name", [name for name in CALLS if name not in NO_CACHE and name != "elu"])
+@pytest.mark.parametrize(
+    "name", [name for name in CALLS if name not in NO_CACHE and name not in BROADCAST]
+)
 def test_a_gradient_of_another_shape_is_refused(ops, name, cut, rng):
     """Not read beyond its end."""
     with pytest.raises(ValueError, match="shape"):
@@ -324,7 +353,7 @@ def test_what_is_not_finite_stays_so(ops, name, value, rng):
         found = call(ops, name, *arguments)
     for got, exact in zip(found, want, strict=True):
         assert not np.isfinite(got[~np.isfinite(exact)]).any()
-    assert np.isfinite(found[0][0]).all() or name == "batchnorm"  # no other image is
+    assert np.isfinite(found[0][0]).all() or name.startswith("batchnorm")  # no other image is
 
 
 def test_bits_do_not_depend_on_threads(rng):

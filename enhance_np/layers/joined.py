@@ -1,0 +1,101 @@
+"""Layers that stand next to each other, as one operation each.
+
+Nothing new is computed here: each is two operations of this package, one after the other, and its
+backward is theirs in reverse. They have names of their own because memory is slow: an engine
+that joins them reads and writes a whole activation less in each direction.
+"""
+
+from typing import NamedTuple
+
+from .._array import Array
+from .activation import elu, elu_backward, relu, relu_backward
+from .add import add
+from .batchnorm import EPS, BatchNormCache, batchnorm, batchnorm_backward
+from .conv import ConvCache, pad_conv, pad_conv_backward
+
+
+class BatchNormActCache(NamedTuple):
+    x_hat: Array  # the first five as in BatchNormCache
+    inv_std: Array
+    gamma: Array
+    mean: Array
+    var: Array
+    y: Array  # (N, H, W, C) behind the activation
+
+
+class ActConvCache(NamedTuple):
+    x: Array  # as in ConvCache: framed, where the kernel needs it
+    w: Array
+    h: Array  # (N, H, W, Cin) behind the activation
+
+
+def batchnorm_relu(
+    x: Array, gamma: Array, beta: Array, eps: float = EPS
+) -> tuple[Array, BatchNormActCache]:
+    """relu(batchnorm(x))."""
+    h, cache = batchnorm(x, gamma, beta, eps)
+    y, _ = relu(h)
+    return y, BatchNormActCache(*cache, y)
+
+
+def batchnorm_relu_backward(dy: Array, cache: BatchNormActCache) -> tuple[Array, Array, Array]:
+    """dx, dgamma, dbeta."""
+    *normalised, y = cache
+    return batchnorm_backward(relu_backward(dy, y), BatchNormCache(*normalised))
+
+
+def batchnorm_elu(
+    x: Array, gamma: Array, beta: Array, eps: float = EPS
+) -> tuple[Array, BatchNormActCache]:
+    """elu(batchnorm(x))."""
+    h, cache = batchnorm(x, gamma, beta, eps)
+    y, _ = elu(h)
+    return y, BatchNormActCache(*cache, y)
+
+
+def batchnorm_elu_backward(dy: Array, cache: BatchNormActCache) -> tuple[Array, Array, Array]:
+    """dx, dgamma, dbeta."""
+    *normalised, y = cache
+    return batchnorm_backward(elu_backward(dy, y), BatchNormCache(*normalised))
+
+
+def batchnorm_add(
+    x: Array, skip: Array, gamma: Array, beta: Array, eps: float = EPS
+) -> tuple[Array, BatchNormCache]:
+    """add(batchnorm(x), skip); skip : (N, H, W, C) like x."""
+    h, cache = batchnorm(x, gamma, beta, eps)
+    return add(h, skip), cache
+
+
+def batchnorm_add_backward(dy: Array, cache: BatchNormCache) -> tuple[Array, Array, Array, Array]:
+    """dx, dskip, dgamma, dbeta; dskip is dy itself."""
+    dx, dgamma, dbeta = batchnorm_backward(dy, cache)
+    return dx, dy, dgamma, dbeta
+
+
+def relu_conv(x: Array, w: Array, b: Array) -> tuple[Array, ActConvCache]:
+    """pad_conv(relu(x))."""
+    h, _ = relu(x)
+    y, cache = pad_conv(h, w, b)
+    return y, ActConvCache(*cache, h)
+
+
+def relu_conv_backward(dy: Array, cache: ActConvCache) -> tuple[Array, Array, Array]:
+    """dx, dw, db."""
+    *seen, h = cache
+    dh, dw, db = pad_conv_backward(dy, ConvCache(*seen))
+    return relu_backward(dh, h), dw, db
+
+
+def elu_conv(x: Array, w: Array, b: Array) -> tuple[Array, ActConvCache]:
+    """pad_conv(elu(x))."""
+    h, _ = elu(x)
+    y, cache = pad_conv(h, w, b)
+    return y, ActConvCache(*cache, h)
+
+
+def elu_conv_backward(dy: Array, cache: ActConvCache) -> tuple[Array, Array, Array]:
+    """dx, dw, db."""
+    *seen, h = cache
+    dh, dw, db = pad_conv_backward(dy, ConvCache(*seen))
+    return elu_backward(dh, h), dw, db
