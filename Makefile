@@ -1,4 +1,4 @@
-# Needs Python >= 3.10 and make. Everything else is installed into .venv by the first target.
+# Needs Python >= 3.11 and make. Everything else is installed into .venv by the first target.
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
@@ -28,7 +28,7 @@ weights: $(INSTALLED)
 	mkdir -p runs
 	for type in intensity blos; do \
 	  [ -f runs/$$type.h5 ] || \
-	  $(BIN)/enhance-np degrade --type $$type --out runs/$$type.h5 --fields $(FIELDS) --seed 1 || exit 1; \
+	  $(BIN)/enhance-np degrade --recipe $$type --out runs/$$type.h5 --fields $(FIELDS) || exit 1; \
 	done
 	$(call train,intensity,default,--lr 1e-3 --epochs 10)
 	$(call train,blos,default,--lr 1e-3 --epochs 8)

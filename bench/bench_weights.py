@@ -18,7 +18,7 @@ from scipy.ndimage import zoom
 
 from enhance_np import models, weights
 from enhance_np.data.patches import regions
-from enhance_np.data.sources import sources
+from enhance_np.data.recipe import read
 from enhance_np.engine import select
 from enhance_np.engine.predict import predict, run
 from enhance_np.training import NOISE
@@ -37,7 +37,7 @@ def scores(type, fields, scenes):
     engine = select("cpu")
     loaded = [weights.load(models.path(type, model)) for model in models.MODELS]
     rng = np.random.default_rng(0)
-    for name, low, high in regions(sources(type, fields), scenes=scenes):
+    for name, low, high in regions(read(type).on(fields).sources, scenes=scenes):
         noise = NOISE[type] * rng.standard_normal(low.shape)
         x = (low + noise).astype(np.float32)
         results = [bicubic(x), *(run(x, w, engine) for w in loaded)]

@@ -12,7 +12,9 @@ from .config import ACTIVATIONS, DEVICES, MODELS, TYPES
 
 # what the functions below raise, with a message for the user
 EXPECTED = (ValueError, OSError, RuntimeError, ImportError, ArithmeticError, MemoryError)
-FRAMES_ONLY = ("pixel_scale", "norm", "validation_region")  # options of degrade
+# options of degrade that need frames, and that need none
+FRAMES_ONLY = ("pixel_scale", "norm", "validation_region")
+RECIPE_ONLY = ("recipe", "fields", "test")
 
 
 class Parser(argparse.ArgumentParser):
@@ -153,33 +155,33 @@ def parser() -> argparse.ArgumentParser:
     add.add_argument("--seed", type=int, default=0, help="of the first frame (default 0)")
     add.add_argument("--overwrite", action="store_true", help="replace files that exist")
 
-    add = command("degrade", "make training pairs: scenes as HMI and as a 28 cm telescope see them")
+    add = command(
+        "degrade", "make training pairs, by recipe: scenes as HMI and a 28 cm telescope see them"
+    )
     add.add_argument(
         "sim",
         nargs="*",
         metavar="SIM",
-        help="frames of a simulation, .npy or FITS, (h, w) or (t, h, w) (default: synthetic)",
+        help="frames of a simulation, .npy or FITS, (h, w) or (t, h, w) (default: by recipe)",
     )
-    add.add_argument("--type", choices=TYPES, default="intensity")
-    add.add_argument("--out", required=True, help="HDF5 file to write; <out>_val.h5 beside it")
-    add.add_argument("--fields", help="without SIM: folder of real fields beside synthetic scenes")
-    add.add_argument("--count", type=int, default=4800, help="training patches (default 4800)")
-    add.add_argument("--validation", type=int, default=480, help="validation patches (default 480)")
-    add.add_argument("--patch", type=int, default=50, help="low-resolution pixels on a side")
-    add.add_argument("--seed", type=int, default=0)
+    add.add_argument("--recipe", help="without SIM: TOML file, or the shipped one of a type")
+    add.add_argument("--type", choices=TYPES, help="default: intensity, or the recipe's")
+    add.add_argument("--out", required=True, help="HDF5 file; <out>_val.h5, _test.h5 beside it")
+    add.add_argument("--fields", help="folder of the recipe's files (default: synthetic scenes)")
+    add.add_argument("--count", type=int, help="training patches (default 4800, or the recipe's)")
+    add.add_argument("--validation", type=int, help="validation patches (480, or the recipe's)")
+    add.add_argument("--test", type=int, help="test patches (the recipe's)")
+    add.add_argument("--patch", type=int, help="HMI pixels on a side (50, or the recipe's)")
+    add.add_argument("--seed", type=int, help="default 0, or the recipe's")
     add.add_argument(
-        "--psf",
-        default="modified",
-        help="HMI's: modified (default), wachter, airy or a FITS image (that one with SIM only)",
+        "--psf", help="HMI's: modified (default), wachter, airy or, with SIM, a FITS image"
     )
     add.add_argument("--psf-scale", type=float, help="arcsec per pixel of --psf (default: CDELT)")
-    add.add_argument(
-        "--support", type=float, default=12.0, help="half-width of PSFs in arcsec (12)"
-    )
-    add.add_argument("--aperture", type=float, default=0.14, help="metres, HMI's (0.14)")
-    add.add_argument("--target-aperture", type=float, default=0.28, help="metres (0.28)")
-    add.add_argument("--wavelength", type=float, default=6173.0, help="angstrom (6173)")
-    add.add_argument("--hmi-scale", type=float, default=0.504302, help="arcsec/pixel (0.504302)")
+    add.add_argument("--support", type=float, help="half-width of PSFs in arcsec (12)")
+    add.add_argument("--aperture", type=float, help="metres, HMI's (0.14)")
+    add.add_argument("--target-aperture", type=float, help="metres (0.28)")
+    add.add_argument("--wavelength", type=float, help="angstrom (6173)")
+    add.add_argument("--hmi-scale", type=float, help="arcsec/pixel (0.504302)")
     add.add_argument(
         "--pixel-scale", type=float, help="arcsec per pixel of SIM (default: CDELT, else 0.0662)"
     )
@@ -357,37 +359,61 @@ def simulate(options) -> None:
 
 def degrade(options) -> None:
     from .data import patches, simulation
-    from .data.degrade import Optics
-    from .data.sources import sources
+    from .data.degrade import HMI
+    from .data.recipe import read
 
-    optics = Optics.named(
-        options.psf,
-        options.psf_scale,
-        support=options.support,
-        aperture=options.aperture,
-        target_aperture=options.target_aperture,
-        wavelength=options.wavelength / 1e10,  # exact for the default, unlike * 1e-10
-        hmi_scale=options.hmi_scale,
-    )
-    size = {
-        "n_train": options.count,
-        "n_val": options.validation,
-        "patch": options.patch,
-        "seed": options.seed,
-        "optics": optics,
-        "progress": _progress(options),
-        "overwrite": options.overwrite,
-    }
-    frames_only = {name: getattr(options, name) for name in FRAMES_ONLY}
+    only = RECIPE_ONLY if options.sim else FRAMES_ONLY
+    for name in only:
+        if getattr(options, name) is not None:
+            option = f"--{name.replace('_', '-')}"
+            raise ValueError(
+                f"degrade: needs SIM or {option}, got both"
+                if options.sim
+                else f"degrade: {option} needs SIM, got none"
+            )
+    how = {"progress": _progress(options), "overwrite": options.overwrite}
     if options.sim:
-        if options.fields is not None:
-            raise ValueError("degrade: needs SIM or --fields, got both")
-        simulation.build(options.out, options.type, options.sim, **frames_only, **size)
+        given = {"patch": options.patch, "seed": options.seed}
+        simulation.build(
+            options.out,
+            options.type or TYPES[0],
+            options.sim,
+            4800 if options.count is None else options.count,
+            480 if options.validation is None else options.validation,
+            **{name: value for name, value in given.items() if value is not None},
+            **{name: getattr(options, name) for name in FRAMES_ONLY},
+            optics=_optics(options, HMI),
+            **how,
+        )
         return
-    for name, value in frames_only.items():
-        if value is not None:
-            raise ValueError(f"degrade: --{name.replace('_', '-')} needs SIM, got none")
-    patches.build(options.out, options.type, sources(options.type, options.fields), **size)
+    recipe = read(options.recipe or options.type or TYPES[0])
+    if options.type not in (None, recipe.type):
+        raise ValueError(f"degrade: --type must be the recipe's, {recipe.type}, got {options.type}")
+    recipe = recipe.on(options.fields).changed(
+        train=options.count,
+        validation=options.validation,
+        test=options.test,
+        patch=options.patch,
+        seed=options.seed,
+        optics=_optics(options, recipe.optics),
+    )
+    if options.fields is None:
+        logging.info("recipe %s: its synthetic scenes alone, without --fields", recipe.name)
+    patches.build(options.out, recipe, **how)
+
+
+def _optics(options, base):
+    """Those of `base`, but for what is given."""
+    from .data.degrade import Optics
+
+    given = {
+        name: getattr(options, name)
+        for name in ("psf", "support", "aperture", "target_aperture", "hmi_scale")
+    }
+    if options.wavelength is not None:
+        given["wavelength"] = options.wavelength / 1e10  # exact for 6173, unlike * 1e-10
+    given = {name: value for name, value in given.items() if value is not None}
+    return Optics.named(psf_scale=options.psf_scale, **(vars(base) | given))
 
 
 def train(options) -> None:

@@ -23,7 +23,7 @@ from ._array import array_module
 from ._atomic import write_bytes
 from .checkpoint import State
 from .config import NetworkConfig
-from .data.batches import Pairs, prefetched, split
+from .data.batches import Pairs, noisy, prefetched, split
 from .data.default import synthetic_pairs
 from .data.streams import stream
 from .engine import Engine
@@ -46,7 +46,8 @@ class TrainOptions:
     epochs : in all, those of a run that is continued included.
     lr_multiplier : of lr, from epoch 20 on (the first is 0).
     schedule : "constant", or "cosine": lr falls to 0 at the last step.
-    noise : sigma, in Ic or kG.  l2 : of the kernels.
+    noise : sigma, in Ic or kG; None takes that of each patch, where the data say.
+    l2 : of the kernels.
     """
 
     type: str = "intensity"
@@ -132,6 +133,7 @@ def train(
     """
     import h5py
 
+    explicit = options.noise is not None
     options = options.resolved()
     output, saved = _outputs(output, resume, overwrite)
     if data is None:
@@ -151,6 +153,8 @@ def train(
             pairs, val_pairs = split(source, data, validation)
         else:
             pairs, val_pairs = Pairs(source, data), Pairs(other, validation)
+        if explicit:
+            pairs.noise = val_pairs.noise = None
         if len(pairs) < options.batch_size:
             raise ValueError(
                 f"train: {data} must hold {options.batch_size} patches or more, got {len(pairs)}"
@@ -161,9 +165,11 @@ def train(
             "data": pairs.check()[:16],
             "validation": val_pairs.check()[:16],
         }
+        if pairs.noise is not None:
+            run["noise"] = "of each patch"
         state = _start(output, saved, run, config, options, resume)
-        about = str(source.attrs.get("sources", Path(data).name))
-        loop = _Loop(output, saved, run, config, options, engine, report, about)
+        about = source.attrs.get("about", source.attrs.get("sources", Path(data).name))
+        loop = _Loop(output, saved, run, config, options, engine, report, str(about))
         loop.run(checkpoint.same_arrays(state, engine.asarray), pairs, val_pairs)
     return output
 
@@ -191,9 +197,9 @@ def evaluate(p, moving, pairs, config, engine, options) -> float:
     """Mean squared error on held-out patches, with noise of a fixed seed as in training."""
     rng = stream(options.seed, "validation noise")
     total, n = 0.0, len(pairs)
-    batches = (slice(i, i + VALIDATION_BATCH) for i in range(0, n, VALIDATION_BATCH))
-    for x, target in prefetched(pairs, batches):
-        x = engine.ops.gaussian_noise(engine.asarray(x), options.noise, rng)
+    batches = [slice(i, i + VALIDATION_BATCH) for i in range(0, n, VALIDATION_BATCH)]
+    for batch, (x, target) in zip(batches, prefetched(pairs, batches), strict=True):
+        x = noisy(x, pairs.sigma(batch, options.noise), engine, rng)
         y, _ = network.forward(p, x, config, engine.ops, moving)
         total += loss.mse(y, engine.asarray(target))[0] * len(x)
     return total / n
@@ -224,8 +230,10 @@ class _Loop:
         if state.random is not None:
             rng.bit_generator.state = state.random
         steps, size = len(pairs) // options.batch_size, options.batch_size
-        batches = (np.sort(order[i * size : (i + 1) * size]) for i in range(state.step, steps))
-        for x, target in prefetched(pairs, batches):
+        batches = [np.sort(order[i * size : (i + 1) * size]) for i in range(state.step, steps)]
+        for batch, (x, target) in zip(batches, prefetched(pairs, batches), strict=True):
+            x, target = pairs.augmented(x, target, rng)
+            x = noisy(x, pairs.sigma(batch, options.noise), self.engine, rng)
             self.state = self.step(x, target, rng, steps)
             if time.monotonic() - self.saved_at > SAVE_EVERY:
                 self.save()
@@ -233,7 +241,6 @@ class _Loop:
 
     def step(self, x, target, rng, steps) -> State:
         state, options, engine = self.state, self.options, self.engine
-        x = engine.ops.gaussian_noise(engine.asarray(x), options.noise, rng)
         lr = options.rate(state.epoch, state.step, steps)
         try:
             p, adam, value, tape = step_once(
@@ -286,7 +293,7 @@ class _Loop:
         )
         if val_loss < best:
             on_host = checkpoint.same_arrays(done, self.engine.asnumpy)
-            provenance = _provenance(options, row, self.about_data)
+            provenance = _provenance(self.about_run, options, row, self.about_data)
             weights = Weights(self.config, on_host.params, on_host.moving, provenance)
             save(self.output, weights, overwrite=True)
         _write_log(self.output, done.rows)
@@ -348,8 +355,9 @@ def _open(h5py, path):
         raise OSError(f"train: {path} must be a whole HDF5 file ({message})") from None
 
 
-def _provenance(options, row, data):
+def _provenance(run, options, row, data):
     return options.of_the_run() | {
+        "noise": run["noise"],
         "normalisation": "quiet Sun" if options.type == "intensity" else "1000 G",
         "data": data,
         "version": __version__,

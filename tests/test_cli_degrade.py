@@ -7,6 +7,7 @@ import h5py
 import numpy as np
 import pytest
 from astropy.io import fits
+from recipes import REAL, small_recipe
 
 from enhance_np import cli
 
@@ -115,12 +116,13 @@ def test_files_are_read_in_any_number_and_format(sim, tmp_path):
 
 
 def test_without_frames_scenes_are_synthetic(tmp_path, monkeypatch):
-    monkeypatch.setattr("enhance_np.data.sources.SYNTHETIC_SHAPE", (80, 80))  # fast
-    few = ("--count", "1", "--validation", "1", "--patch", "8")
+    small = small_recipe(tmp_path / "blos.toml", "blos")
+    monkeypatch.setattr("enhance_np.recipes.path", lambda type: small)
+    few = ("--count", "1", "--validation", "1", "--test", "0", "--patch", "8")
     for name, options in (("a", []), ("b", ["--aperture", "0.2"])):
         assert not run("--type", "blos", "--out", tmp_path / f"{name}.h5", *few, *options)
     (a, about), (b, _) = (read(tmp_path / f"{k}.h5") for k in "ab")
-    assert "synthetic plage" in about["sources"]
+    assert "synthetic quiet" in about["sources"]
     assert about["wavelength_m"] == 6173e-10
     assert not np.array_equal(a["imHMI"], b["imHMI"])
     assert np.array_equal(a["imSST"], b["imSST"])
@@ -194,6 +196,8 @@ FAULTS = {
     "patch": (option("--patch", "-8"), "patch must be 1 or more"),
     "seed": (option("--seed", "-1"), "seed must be 0 or more"),
     "fields": (option("--fields", "somewhere"), "SIM or --fields"),
+    "recipe": (option("--recipe", "blos"), "SIM or --recipe"),
+    "test": (option("--test", "3"), "SIM or --test"),
 }
 
 
@@ -237,3 +241,61 @@ def test_a_file_that_was_there_survives_a_fault(sim, tmp_path):
     assert "must not exist" in run(sim, "--out", out, *SMALL, "--norm", "1")
     assert "finite" in run(sim, "--out", out, *SMALL, "--norm", "1", "--overwrite")
     assert out.read_bytes() == before
+
+
+def test_by_recipe(tmp_path, caplog):
+    recipe = small_recipe(tmp_path / "mine.toml", more=REAL)
+    np.save(tmp_path / "own.npy", np.random.default_rng(0).uniform(1, 3, (200, 200)))
+    fields = ("--fields", tmp_path)
+    assert not run("--recipe", recipe, "--out", tmp_path / "a.h5", *fields)
+    assert sorted(p.name for p in tmp_path.glob("a*")) == ["a.h5", "a_test.h5", "a_val.h5"]
+    data, about = read(tmp_path / "a.h5")
+    assert data["imHMI"].shape == (6, 8, 8, 1)
+    assert (about["seed"], about["support_arcsec"], about["recipe_changes"]) == (5, 2, "{}")
+    assert not caplog.messages
+    assert not run("--recipe", recipe, "--out", tmp_path / "b.h5", *SMALL, "--seed", "5", *fields)
+    assert same(data, read(tmp_path / "b.h5")[0])  # what is given is what the recipe says
+    assert not run("--recipe", recipe, "--out", tmp_path / "c.h5", "--count", "7", "--test", "0")
+    data, about = read(tmp_path / "c.h5")
+    assert len(data["imHMI"]) == 7
+    assert not (tmp_path / "c_test.h5").exists()
+    assert about["recipe_changes"] == '{"fields": null, "train": 7, "test": 0}'
+
+
+def test_without_fields_it_is_said_in_one_line(tmp_path):
+    recipe = small_recipe(tmp_path / "mine.toml", more=REAL)
+    options = ("--recipe", recipe, "--out", tmp_path / "a.h5")
+    done = subprocess.run(
+        [sys.executable, "-m", "enhance_np", "degrade", *options],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0
+    assert done.stderr == "recipe mine: its synthetic scenes alone, without --fields\n"
+
+
+RECIPE_FAULTS = {
+    "missing": (["--recipe", "nowhere.toml"], "one of intensity, blos or a file *.toml"),
+    "type": (["--recipe", "mine.toml", "--type", "blos"], "--type must be the recipe's"),
+    "folder": (["--recipe", "mine.toml", "--fields", "."], "the file must exist, got own.npy"),
+    "count": (["--recipe", "mine.toml", "--count", "0"], "n_train must be 1 or more"),
+    "psf": (["--recipe", "mine.toml", "--psf", "hubble"], "psf must be one of"),
+    "psf scale": (["--recipe", "mine.toml", "--psf-scale", "1"], "is for a FITS file"),
+    "key": (["--recipe", "bad.toml"], "recipe: weigth must be one of", "bad.toml"),
+}
+
+
+@pytest.mark.parametrize("kind", RECIPE_FAULTS)
+def test_faults_of_a_recipe_are_one_line(kind, tmp_path, monkeypatch):
+    options, *words = RECIPE_FAULTS[kind]
+    monkeypatch.chdir(tmp_path)
+    small_recipe(tmp_path / "mine.toml", more=REAL)
+    text = (tmp_path / "mine.toml").read_text()
+    (tmp_path / "bad.toml").write_text("weigth = 3\n" + text)
+    line = run(*options, "--out", "t.h5")
+    assert line.startswith("enhance-np degrade: ")
+    assert len(line.strip().splitlines()) == 1
+    for word in words:
+        assert word in line, line
+    assert not list(tmp_path.glob("t*"))

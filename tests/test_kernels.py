@@ -65,6 +65,9 @@ def test_wheel(checkout, tmp_path):
     (wheel,) = tmp_path.glob("*.whl")
     shutil.unpack_archive(wheel, tmp_path / "site", "zip")
     assert source_from(tmp_path / "site") == TEXT
+    for type in ("intensity", "blos"):
+        shipped = tmp_path / f"site/enhance_np/recipes/{type}.toml"
+        assert shipped.read_text() == (CHECKOUT / f"enhance_np/recipes/{type}.toml").read_text()
 
 
 def test_missing_text():

@@ -7,7 +7,7 @@ from scipy.ndimage import zoom
 from enhance_np import models, weights
 from enhance_np.config import DEFAULT, SMALL
 from enhance_np.data.patches import regions
-from enhance_np.data.sources import sources
+from enhance_np.data.recipe import read
 from enhance_np.engine import select
 from enhance_np.engine.predict import run
 from enhance_np.training import NOISE
@@ -37,7 +37,7 @@ def test_beats_bicubic_on_scenes_never_trained_on(type):
     """
     engine = select("cpu")
     rng = np.random.default_rng(0)
-    for name, low, high in regions(sources(type), scenes=1):
+    for name, low, high in regions(read(type).on(None).sources, scenes=1):
         x = (low + NOISE[type] * rng.standard_normal(low.shape)).astype(np.float32)
         bicubic = zoom(x, 2, order=3, mode="nearest", grid_mode=True)
         reference = ((bicubic - high) ** 2).mean()

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 NAMES = ("imHMI", "imSST")  # as in the original Enhance
+DRAWN = ("symmetries", "polarity")  # attributes: what `degrade` leaves to the loop
 CHUNK = 256  # patches read at a time by the check: 16 MB of 50 x 50 pairs
 
 
@@ -15,6 +16,8 @@ class Pairs:
     """An HDF5 file with imHMI (n, h, w, 1) and imSST (n, 2h, 2w, 1), or a stretch of it.
 
     len() is the number of pairs. The file is never read whole.
+    noise : (n,) float32, sigma of each pair's input in its unit; None if the file has no such
+    column.  symmetries, polarity : what the file's attributes ask `augmented` to draw.
     """
 
     def __init__(self, file, path: str | os.PathLike, first: int = 0, last: int | None = None):
@@ -43,6 +46,15 @@ class Pairs:
                 f"train: imHMI must hold one patch or more in {path}, got {len(low)} in all"
             )
         self.datasets, self.path, self.first, self.last = (low, high), path, first, last
+        self.noise = _noise(file, path, len(low))
+        if self.noise is not None:
+            self.noise = self.noise[first:last]
+        self.symmetries, self.polarity = (bool(file.attrs.get(name)) for name in DRAWN)
+        if self.symmetries and low.shape[1] != low.shape[2]:
+            raise ValueError(
+                f"train: imHMI must be (n, h, h, 1) in {path}, which asks for symmetries, "
+                f"got {low.shape}"
+            )
 
     def __len__(self):
         return self.last - self.first
@@ -76,7 +88,63 @@ class Pairs:
                         f"got NaN or infinity in patch {self.first + start + bad}"
                     )
                 digest.update(values.data)
+        if self.noise is not None:
+            digest.update(self.noise.data)
+        for name in DRAWN:
+            digest.update(name.encode() if getattr(self, name) else b"")
         return digest.hexdigest()
+
+    def sigma(self, indices, otherwise: float) -> float | np.ndarray:
+        """Of the noise of the pairs at `indices`, (n,) float32, or `otherwise` if none is known."""
+        return otherwise if self.noise is None else self.noise[indices]
+
+    def augmented(self, x, target, rng) -> tuple[np.ndarray, np.ndarray]:
+        """A batch as `read` returns it, each pair turned, mirrored and of a sign of its own.
+
+        Only as the file asks: without its attributes nothing is drawn from rng, nothing changed.
+        Edges of low and high pixels are aligned, so a pair stays a pair under the eight symmetries.
+        """
+        if self.symmetries:
+            turns = rng.integers(8, size=len(x))
+            x, target = (_turned(images, turns) for images in (x, target))
+        if self.polarity:
+            signs = rng.choice(np.array([-1, 1], np.float32), len(x))[:, None, None, None]
+            x, target = x * signs, target * signs
+        return x, target
+
+
+def _turned(images, turns):
+    """Each image (h, h, 1) turned by turn % 4 quarters, then, from 4 on, its columns reversed."""
+    turned = np.empty_like(images)
+    for turn in range(8):
+        chosen = np.rot90(images[turns == turn], turn % 4, axes=(1, 2))
+        turned[turns == turn] = chosen[:, :, ::-1] if turn >= 4 else chosen
+    return turned
+
+
+def noisy(x: np.ndarray, sigma: float | np.ndarray, engine, rng: np.random.Generator):
+    """x (n, h, w, 1) float32 + sigma * N(0, 1), on the engine.
+
+    sigma : a number, then it is the engine's `gaussian_noise`, or (n,) float32, of each patch.
+    """
+    if np.ndim(sigma) == 0:
+        return engine.ops.gaussian_noise(engine.asarray(x), sigma, rng)
+    noise = rng.standard_normal(x.shape, dtype=np.float32)
+    return engine.asarray(x + sigma[:, None, None, None] * noise)
+
+
+def _noise(file, path, n):
+    if "noise" not in file:
+        return None
+    noise = np.asarray(file["noise"])
+    if noise.shape != (n,) or noise.dtype.kind != "f" or not (noise >= 0).all():
+        raise ValueError(
+            f"train: noise must be ({n},) floating point, 0 or more, in {path}, "
+            f"got {noise.shape} of {noise.dtype}" + (f" from {noise.min()}" if noise.size else "")
+        )
+    if not np.isfinite(noise).all():
+        raise ValueError(f"train: noise must be finite in {path}, got infinity")
+    return noise.astype(np.float32)
 
 
 def split(file, path: str | os.PathLike, fraction: float) -> tuple[Pairs, Pairs]:

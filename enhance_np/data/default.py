@@ -1,10 +1,10 @@
-"""The training set of those who have none: synthetic scenes, made once."""
+"""The training set of those who have none: the synthetic scenes of the shipped recipe, once."""
 
 from pathlib import Path
 
 from .. import __version__
 from .patches import build
-from .sources import sources
+from .recipe import read
 
 TRAINING, VALIDATION = 1600, 160  # patches: three minutes of one core
 
@@ -21,13 +21,6 @@ def synthetic_pairs(
     held_out = path.with_name(f"{path.stem}_val.h5")
     if path.exists() and held_out.exists():
         return path, held_out
-    return build(
-        path,
-        type,
-        sources(type),
-        TRAINING,
-        VALIDATION,
-        seed=seed,
-        progress=progress,
-        overwrite=True,
-    )
+    size = {"train": TRAINING, "validation": VALIDATION, "test": 0}
+    recipe = read(type).on(None).changed(**size, seed=seed)
+    return build(path, recipe, progress=progress, overwrite=True)

@@ -2,14 +2,17 @@
 
     out             imHMI (n, p, p, 1), imSST (n, 2p, 2p, 1), float32; columns (n, ...)
     <stem>_val.h5   the same names, from other regions, fields or seeds
+    <stem>_test.h5  and from others still, where there are any
 
 Intensity over the quiet Sun's mean, or field in kG. Names as in the original Enhance. Patches stand
 in random order; the column source[i] counts the attribute `sources`. Inputs have no noise: the
-training loop draws it anew for every batch.
+training loop draws it anew for every batch, of the standard deviation in the column noise[i], if
+there is one, in the file's unit. Attributes symmetries and polarity tell it what else to draw.
 """
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -31,10 +34,10 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True)
 class Job:
-    """What to write: n_train and n_val patches of patch x patch low-resolution pixels.
+    """What to write: numbers of patches of patch x patch low-resolution pixels for each side.
 
     type : "intensity" or "blos".  seed : of all random numbers.  progress : shows a bar.
-    overwrite : replace files that exist.
+    overwrite : replace files that exist.  n_test : 0 for no third file.
     Raises ValueError for another type, sizes below 1 or a negative seed; OSError if a file cannot
     be written.
     """
@@ -47,6 +50,7 @@ class Job:
     seed: int = 0
     progress: bool = False
     overwrite: bool = False
+    n_test: int = 0
 
     def __post_init__(self):
         if self.type not in TYPES:
@@ -54,16 +58,25 @@ class Job:
         for name in ("n_train", "n_val", "patch"):
             if getattr(self, name) < 1:
                 raise ValueError(f"build: {name} must be 1 or more, got {getattr(self, name)}")
+        if self.n_test < 0:
+            raise ValueError(f"build: n_test must be 0 or more, got {self.n_test}")
         if self.seed < 0:
             raise ValueError(f"build: seed must be 0 or more, got seed={self.seed}")
         for path in self.paths:
             check_output(path, self.overwrite)
 
     @property
-    def paths(self) -> tuple[Path, Path]:
-        """Of the training and the validation pairs."""
+    def sides(self) -> dict[str, int]:
+        """Patches of each side, by name, in the order of `paths`."""
+        found = {"train": self.n_train, "validation": self.n_val, "test": self.n_test}
+        return {side: n for side, n in found.items() if n}
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Of the training and the validation pairs, and of the test's if there are any."""
         out = Path(self.out)
-        return out, out.with_name(f"{out.stem}_val.h5")
+        ends = ("_val", "_test") if self.n_test else ("_val",)
+        return out, *(out.with_name(f"{out.stem}{end}.h5") for end in ends)
 
 
 def write(
@@ -72,11 +85,11 @@ def write(
     columns: dict[str, tuple],
     draw: Callable[[str, int, list[int]], Iterator[Pair]],
     lists: dict[str, list[str]] | None = None,
-) -> tuple[Path, Path]:
-    """Writes both files, or neither, and returns their paths.
+) -> tuple[Path, ...]:
+    """Writes all files, or none, and returns their paths.
 
-    attributes : of both files; type, unit, seed, version and side are added.
-    columns : name -> (dtype, shape) of a patch's value.  lists : name -> texts, for both files.
+    attributes : of all files; type, unit, seed, version and side are added.
+    columns : name -> (dtype, shape) of a patch's value.  lists : name -> texts, for all files.
     draw : (side, n, key) -> n pairs; key, (seed, side), is for streams.stream.
     """
     import h5py
@@ -87,15 +100,15 @@ def write(
         "seed": job.seed,
         "version": __version__,
     }
-    sides = {"train": job.n_train, "validation": job.n_val}
     # HDF5 does not survive a disk that fills up: it crashes when Python ends
-    needed = 20 * job.patch**2 * (job.n_train + job.n_val)
+    needed = 20 * job.patch**2 * sum(job.sides.values())
     if (free := shutil.disk_usage(job.paths[0].absolute().parent).free) < 1.1 * needed:
         raise OSError(
             f"degrade: {job.out} needs {1.1 * needed / 1e6:.3g} MB free, got {free / 1e6:.3g}"
         )
-    with replacing(job.paths[0]) as first, replacing(job.paths[1]) as second:
-        for path, (side, n) in zip((first, second), sides.items(), strict=True):
+    with ExitStack() as stack:
+        paths = [stack.enter_context(replacing(path)) for path in job.paths]
+        for path, (side, n) in zip(paths, job.sides.items(), strict=True):
             key = (job.seed, side)
             with h5py.File(path, "w") as f:
                 f.attrs.update(attributes, side=side)

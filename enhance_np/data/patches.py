@@ -1,93 +1,97 @@
-"""Training pairs from scenes that are turned, scaled and dimmed at random (layout: `pairs`)."""
+"""Training pairs by recipe, from scenes that are turned, scaled and dimmed (layout: `pairs`)."""
 
-import json
 from collections.abc import Iterator
+from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
+from ..engine.threads import cut, parallel
 from . import pairs
 from .degrade import HMI, Optics, convolve, degrade
+from .recipe import Augmentation, Recipe
 from .sources import Source, region
 from .streams import stream
 
-PER_SCENE = 24  # patches of one augmented scene
+PER_SCENE = 24  # patches of one scene at one zoom
+AT_ONCE = 16  # scenes whose patches wait to be written, 20 MB
 SPLINE = 5  # order; at 0.16 arcsec per pixel the cubic one errs by 1 % near the target's cut-off
 
 
 def build(
-    out: str | Path,
-    type: str,
-    sources: list[Source],
-    n_train: int,
-    n_val: int,
-    *,
-    patch: int = 50,
-    seed: int = 0,
-    optics: Optics = HMI,
-    progress: bool = False,
-    overwrite: bool = False,
-) -> tuple[Path, Path]:
-    """Writes `out` and <stem>_val.h5 beside it, and returns their paths.
+    out: str | Path, recipe: Recipe, *, progress: bool = False, overwrite: bool = False
+) -> tuple[Path, ...]:
+    """Writes `out`, <stem>_val.h5 and, unless the recipe has none, <stem>_test.h5; returns them.
 
-    type : "intensity" or "blos".  sources : of that type, see `sources.sources`.
-    n_train, n_val : numbers of patches.  patch : low-resolution pixels on a side.
-    seed : the same arguments give the same values.  optics : with a round PSF, so no PsfImage.
+    recipe : on the folder of its fields, `Recipe.on`. The same one gives the same values, with
+        any number of threads.
     progress : shows a bar.  overwrite : replace files that exist.
-    Raises ValueError for sizes below 1, a PsfImage, or a side for which no source has a region;
-    OSError if the files cannot be written. Then neither file is changed.
+    Raises ValueError for sizes below 1, a PSF that is not round, or a side that no source has;
+    OSError if the files cannot be written. Then no file is changed.
 
-    Each scene is drawn at random: angular scale from 0.85 to 1.2, sign and strength of the field
-    or level and contrast of the intensity (`_augmented`); each patch of it has its own place,
-    angle and mirror image, and with them its own sub-pixel offset. The PSF is round, so turning
-    the pixel grid after the convolution is turning the Sun before it.
+    Each scene has its own zoom; each patch of it its own place, angle and mirror image, and with
+    them its own sub-pixel offset, its light or strength of field, and its noise. The PSF is
+    round, so turning the pixel grid after the convolution is turning the Sun before it.
     """
-    job = pairs.Job(out, type, n_train, n_val, patch, seed, progress, overwrite)
-    if not isinstance(optics.psf, str):
+    numbers = (recipe.train, recipe.validation, recipe.patch, recipe.seed)
+    job = pairs.Job(out, recipe.type, *numbers, progress, overwrite, recipe.test)
+    if not isinstance(recipe.optics.psf, str):
         raise ValueError(
-            f"build: scenes turned by any angle need a round PSF, a formula, got {optics.psf.name}"
+            f"build: scenes turned by any angle need a round PSF, a formula, "
+            f"got {recipe.optics.psf.name}"
         )
-    for side in ("train", "validation"):
-        if all(getattr(s, side) is None for s in sources):
+    for side in job.sides:
+        if not any(side in s.boxes for s in recipe.sources):
             raise ValueError(f"build: one source must have a {side} region, got none")
-    named = ("name", "weight", "train", "validation")
-    listed = [{name: getattr(s, name) for name in named} for s in sources]
-    attributes = {"sources": json.dumps(listed)} | optics.attributes()
+    columns = {"source": ("u1", ())}
+    if recipe.noise:
+        columns["noise"] = ("f4", ())
+    load = lru_cache(maxsize=4)(region)  # a field is read once, not for each of its visits
+    frames = [getattr(source.load, "count", 1) for source in recipe.sources]
 
     def draw(side, n, key):
-        return _draw(side, n, key, job, sources, optics)
+        work = list(_visits(recipe.sources, side, n))
 
-    return pairs.write(job, attributes, {"source": ("u1", ())}, draw)
+        def visit(task):
+            i, group, count = task
+            source = recipe.sources[i]
+            field, scale = load(source, side, group if source.seeded else group % frames[i])
+            return list(_drawn(stream(*key, "patch", i, group), field, scale, i, count, recipe))
+
+        chunks = (parallel(visit, work[a:b]) for a, b in cut(len(work), AT_ONCE))
+        return chain.from_iterable(chain.from_iterable(chunks))
+
+    return pairs.write(job, recipe.attributes(), columns, draw)
 
 
 def regions(
-    sources: list[Source], *, scenes: int = 2, optics: Optics = HMI
+    sources: tuple[Source, ...],
+    *,
+    side: str = "validation",
+    scenes: int = 2,
+    optics: Optics = HMI,
 ) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """(name, low, high) of every validation region, whole and not augmented.
+    """(name, low, high) of every region of a side, whole and not augmented.
 
     low (h, w), high (2h, 2w) as `degrade` returns them.  scenes : how many of a seeded source.
     """
     for source in sources:
-        if source.validation is None:
+        if side not in source.boxes:
             continue
         for k in range(scenes if source.seeded else 1):
-            field, pixel_scale = region(source, "validation", k)
+            field, pixel_scale = region(source, side, k)
             name = f"{source.name} {k}" if source.seeded else source.name
             yield name, *degrade(field, pixel_scale, optics)
 
 
-def _draw(side, n, key, job, sources, optics):
-    index = [i for i, s in enumerate(sources) if getattr(s, side) is not None]
+def _visits(sources, side, n):
+    """(source, visit, patches), of n patches in all, PER_SCENE a visit."""
+    index = [i for i, s in enumerate(sources) if side in s.boxes]
     shares = _apportioned(n, np.array([sources[i].weight for i in index]))
     for i, share in zip(index, shares, strict=True):
         for group, first in enumerate(range(0, share, PER_SCENE)):
-            rng = stream(*key, "patch", i, group)
-            field, scale = region(sources[i], side, group)
-            field = _augmented(rng, field, job.type)
-            scale *= rng.uniform(0.85, 1.2)
-            count = min(PER_SCENE, share - first)
-            for pair in _cut(rng, field, scale, count, job.patch, optics):
-                yield pairs.Pair(*pair, {"source": i})
+            yield i, group, min(PER_SCENE, share - first)
 
 
 def _apportioned(n, weights):
@@ -96,18 +100,34 @@ def _apportioned(n, weights):
     return np.diff(edges).astype(int)
 
 
-def _augmented(rng, field, type):
-    """Another Sun: what changes from region to region but not the shape of what is seen."""
-    if type == "blos":
-        return field * (rng.choice([-1, 1]) * rng.uniform(0.6, 1.3))
-    if rng.random() < 0.35:
-        # towards the limb, and in umbrae, the light is weaker and the granules flatter
-        field = 1 + rng.uniform(0.5, 1.1) * (field - 1)
-        return field * rng.uniform(0.2, 1.0)
-    return field
+def _drawn(rng, field, scale, source, count, recipe):
+    """`count` pairs of one visit to a field."""
+    augmentation, noise = recipe.augmentation, recipe.noise
+    scale *= rng.uniform(*augmentation.zoom)
+    shares = np.array([n.share for n in noise])
+    for pair in _cut(rng, field, scale, count, recipe.patch, recipe.optics, augmentation.rotation):
+        pair = _dimmed(rng, pair, augmentation)
+        columns = {"source": source}
+        if noise:
+            columns["noise"] = noise[rng.choice(len(noise), p=shares / shares.sum())].sigma
+        yield pairs.Pair(*pair, columns)
 
 
-def _cut(rng, field, pixel_scale, count, patch, optics):
+def _dimmed(rng, pair, augmentation: Augmentation):
+    """Another Sun: what changes from region to region but not the shape of what is seen.
+
+    Both kernels have the sum 1, so it does not matter that the pair is degraded already.
+    """
+    if augmentation.strength != (1.0, 1.0):
+        strength = rng.uniform(*augmentation.strength)
+        return [strength * image for image in pair]
+    if rng.random() < augmentation.brightness:
+        contrast, factor = rng.uniform(*augmentation.contrast), rng.uniform(*augmentation.factor)
+        return [factor * (1 + contrast * (image - 1)) for image in pair]
+    return pair
+
+
+def _cut(rng, field, pixel_scale, count, patch, optics, rotation=True):
     """`count` pairs (low, high) from one scene, each at its own place and angle."""
     from scipy.ndimage import map_coordinates, spline_filter
 
@@ -117,9 +137,11 @@ def _cut(rng, field, pixel_scale, count, patch, optics):
     ]
     step = optics.hmi_scale / pixel_scale
     for _ in range(count):
-        angle = rng.uniform(0, 2 * np.pi)
-        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-        turn[:, 1] *= rng.choice([-1, 1])
+        turn = np.eye(2)
+        if rotation:
+            angle = rng.uniform(0, 2 * np.pi)
+            turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+            turn[:, 1] *= rng.choice([-1, 1])
         reach = np.abs(turn).sum(axis=1) * (patch * optics.hmi_scale / pixel_scale / 2)
         center = np.array(
             [

@@ -20,6 +20,7 @@ KINDS = ("quiet", "network", "plage", "pore", "spot", "delta", "active")
 # Seeds belong to one purpose each, so that no scene is on two sides
 TRAINING_SEEDS = range(0, 100_000)
 VALIDATION_SEEDS = range(500_000, 600_000)
+TEST_SEEDS = range(700_000, 800_000)
 DEMO_SEEDS = range(1_000_000, 1_100_000)
 
 MARGIN = 4.0  # arcsec that are made on every side and cut off again: a plane is periodic

@@ -1,12 +1,15 @@
 import h5py
+from recipes import small_recipe
 
-from enhance_np.data import default, sources
+from enhance_np.data import default
+from enhance_np.data.recipe import read
 
 
 def test_made_once_and_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(default, "TRAINING", 6)
     monkeypatch.setattr(default, "VALIDATION", 4)
-    monkeypatch.setattr(sources, "SYNTHETIC_SHAPE", (80, 80))  # fast; mirrored to fill a patch
+    small = read(small_recipe(tmp_path / "blos.toml", "blos"))
+    monkeypatch.setattr(default, "read", lambda type: small)
     data, held_out = default.synthetic_pairs(tmp_path, "blos", seed=3)
     for path, n in ((data, 6), (held_out, 4)):
         with h5py.File(path) as f:

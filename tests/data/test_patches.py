@@ -8,7 +8,9 @@ from enhance_np.data import patches
 from enhance_np.data.degrade import HMI, Optics, convolve
 from enhance_np.data.psf import airy, hmi_psf
 from enhance_np.data.psf_image import PsfImage
-from enhance_np.data.sources import GUARD, TYPES, WHOLE, Source, check_apart, region, sources
+from enhance_np.data.recipe import Augmentation, Noise, Recipe
+from enhance_np.data.sources import GUARD, WHOLE, Source, check_apart, region
+from enhance_np.engine import threads
 
 PATCH = 8
 
@@ -24,17 +26,38 @@ def halves(**change):
 
 
 SPLIT = {"train": (0, 0.4, 0, 1), "validation": (0.6, 1, 0, 1)}  # 3.2 arcsec apart
+DRAWN = Augmentation(rotation=True, zoom=(0.85, 1.2))
+
+
+def recipe(**change):
+    """A small one, whose low pixels are those of the scene's place to 0.3 arcsec."""
+    settings = {
+        "type": "blos",
+        "sources": (halves(**SPLIT),),
+        "train": 5,
+        "validation": 1,
+        "patch": 4,
+        "optics": Optics(support=2),
+        "augmentation": DRAWN,
+    }
+    return Recipe(**settings | change)
+
+
+def values(path, *names):
+    with h5py.File(path) as f:
+        return [f[name][:] for name in names or ("imHMI", "imSST")]
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     out = tmp_path_factory.mktemp("patches") / "train.h5"
-    found = [
+    found = (
         halves(**SPLIT),
         halves(name="low weight", weight=0.25, seeded=True, train=WHOLE, validation=None),
-    ]
+    )
     optics = Optics(support=3)
-    return patches.build(out, "blos", found, 50, 7, patch=PATCH, seed=3, optics=optics), found, out
+    numbers = {"train": 50, "validation": 7, "patch": PATCH, "seed": 3}
+    return patches.build(out, recipe(sources=found, optics=optics, **numbers)), found, out
 
 
 def test_layout(built):
@@ -82,15 +105,118 @@ def test_low_and_high_show_the_same_place(rng):
 
 
 def test_the_same_seed_gives_the_same_values(tmp_path):
+    noise = (Noise("45 s", 0.01, 1.0), Noise("720 s", 0.006, 1.0))
     files = []
-    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        path, _ = patches.build(
-            tmp_path / f"{name}.h5", "intensity", [halves(**SPLIT)], 5, 1, patch=4, seed=seed
-        )
+    try:
+        for name, seed, count in (("a", 1, 1), ("b", 1, 3), ("c", 2, 1)):
+            threads.set_threads(count)
+            paths = patches.build(
+                tmp_path / f"{name}.h5", recipe(seed=seed, train=60, test=2, noise=noise, **ALL)
+            )
+            names = ("imHMI", "imSST", "noise", "source")
+            files.append([a for path in paths for a in values(path, *names)])
+    finally:
+        threads.set_threads(None)
+    for one, same, other in zip(*files, strict=True):
+        np.testing.assert_array_equal(one, same)
+        assert one.size < 10 or len(np.unique(one)) == 1 or not np.array_equal(one, other)
+
+
+ALL = {"sources": (halves(train=WHOLE, validation=WHOLE, test=WHOLE, seeded=True),)}
+
+
+def test_three_sides_show_three_scenes(tmp_path):
+    paths = patches.build(tmp_path / "a.h5", recipe(test=3, train=3, validation=3, **ALL))
+    assert [p.name for p in paths] == ["a.h5", "a_val.h5", "a_test.h5"]
+    low = [values(path)[0] for path in paths]
+    assert len({a.tobytes() for a in low}) == 3
+    for path, side in zip(paths, ("train", "validation", "test"), strict=True):
         with h5py.File(path) as f:
-            files.append(f["imSST"][:])
-    np.testing.assert_array_equal(files[0], files[1])
-    assert not np.array_equal(files[0], files[2])
+            assert f.attrs["side"] == side
+
+
+def flat(seed):
+    return np.full((120, 120), 0.6), 0.1
+
+
+def test_brightness_dims_a_share_of_both_images(tmp_path):
+    light = Augmentation(brightness=0.5, factor=(0.5, 0.5), contrast=(0.25, 0.25))
+    change = {"sources": (halves(load=flat, seeded=True, validation=WHOLE),), "train": 200}
+    path, _ = patches.build(
+        tmp_path / "a.h5", recipe(type="intensity", augmentation=light, **change)
+    )
+    low, high = values(path)
+    for image in (low, high):
+        assert np.ptp(image, axis=(1, 2, 3)).max() < 1e-6
+    np.testing.assert_allclose(low[:, 0, 0, 0], high[:, 0, 0, 0], atol=1e-6)
+    dimmed = np.isclose(low[:, 0, 0, 0], 0.5 * (1 - 0.25 * 0.4), atol=1e-6)
+    assert 70 < dimmed.sum() < 130
+    np.testing.assert_allclose(low[~dimmed], 0.6, atol=1e-6)
+
+
+def test_strength_is_a_factor_of_each_patch(tmp_path):
+    change = {"sources": (halves(load=flat, seeded=True, validation=WHOLE),), "train": 48}
+    path, _ = patches.build(
+        tmp_path / "a.h5", recipe(augmentation=Augmentation(strength=(0.5, 2.0)), **change)
+    )
+    low, high = (image[:, 0, 0, 0] / 0.6 for image in values(path))
+    np.testing.assert_allclose(low, high, atol=1e-5)
+    assert 0.5 <= low.min() < 0.8 < 1.7 < low.max() <= 2
+    assert len(np.unique(low)) == 48
+
+
+def test_zoom_is_of_the_pixel_scale(tmp_path):
+    """Brightness grows by 0.01 an arcsec along y: a patch of larger pixels spans less of it."""
+    spans = []
+    for zoom in (0.5, 1.0):
+        path, _ = patches.build(
+            tmp_path / f"{zoom}.h5",
+            recipe(augmentation=Augmentation(zoom=(zoom, zoom)), sources=(ramp(),)),
+        )
+        low = values(path)[0][..., 0].mean(axis=2)
+        spans.append(np.median(low[:, -1] - low[:, 0]))
+    assert spans[1] == pytest.approx(0.01 * 3 * 0.504302, rel=0.05)
+    assert spans[0] == pytest.approx(2 * spans[1], rel=0.05)
+
+
+def ramp():
+    y = np.arange(400)[:, None] * 0.1
+    return halves(
+        load=lambda seed: (1 + y / 100 + np.zeros(400), 0.1), seeded=True, validation=WHOLE
+    )
+
+
+def test_noise_is_a_column_by_shares(tmp_path):
+    noise = (Noise("45 s", 0.0102, 3.0), Noise("720 s", 0.0063, 1.0))
+    path, val = patches.build(tmp_path / "a.h5", recipe(train=200, noise=noise))
+    (sigma,) = values(path, "noise")
+    assert sigma.dtype == np.float32
+    assert set(sigma) == {np.float32(0.0102), np.float32(0.0063)}
+    assert 0.6 < (sigma == np.float32(0.0102)).mean() < 0.88
+    assert values(val, "noise")[0].shape == (1,)
+    path, _ = patches.build(tmp_path / "b.h5", recipe())
+    with h5py.File(path) as f:
+        assert "noise" not in f
+
+
+def test_what_the_loop_is_to_draw_is_said(tmp_path):
+    for value in (True, False):
+        asked = Augmentation(symmetries=value, polarity=value)
+        path, _ = patches.build(tmp_path / f"{value}.h5", recipe(augmentation=asked))
+        with h5py.File(path) as f:
+            assert (f.attrs["symmetries"], f.attrs["polarity"]) == (value, value)
+
+
+def test_frames_of_a_cube_take_turns(tmp_path):
+    def load(seed):
+        seen.append(seed)
+        return wavy(seed)
+
+    seen = []
+    load.count = 3
+    sources = (halves(load=load, **SPLIT),)
+    patches.build(tmp_path / "a.h5", recipe(sources=sources, train=24 * 4))
+    assert sorted(set(seen)) == [0, 1, 2]
 
 
 def test_no_pixel_is_on_both_sides():
@@ -122,17 +248,24 @@ def test_boxes_must_be_apart(box, apart):
         check_apart("wavy", (0, 0.4, 0, 1), box, size)
     with pytest.raises(ValueError, match="apart in wavy"):
         region(halves(train=(0, 0.4, 0, 1), validation=box), "train")
+    with pytest.raises(ValueError, match=r"training|train and test must be .* apart in wavy"):
+        region(halves(train=(0, 0.4, 0, 1), test=box), "train")
+    with pytest.raises(ValueError, match=r"validation and test must be .* apart in wavy"):
+        region(halves(train=None, validation=(0, 0.4, 0, 1), test=box), "validation")
 
 
 def test_seeded_sources_differ_by_seed():
     seeds = []
     source = halves(
-        load=lambda seed: (seeds.append(seed), wavy(seed))[1], validation=WHOLE, seeded=True
+        load=lambda seed: (seeds.append(seed), wavy(seed))[1],
+        validation=WHOLE,
+        test=WHOLE,
+        seeded=True,
     )
-    for side in ("train", "validation"):
-        for k in range(3):
+    for side in ("train", "validation", "test"):
+        for k in range(2):
             region(source, side, k)
-    assert seeds == [0, 1, 2, 500_000, 500_001, 500_002]
+    assert seeds == [0, 1, 500_000, 500_001, 700_000, 700_001]
     with pytest.raises(ValueError, match="seed must be below"):
         region(source, "train", 100_000)
 
@@ -140,28 +273,13 @@ def test_seeded_sources_differ_by_seed():
 def test_regions_are_whole_and_not_augmented():
     source = halves(**SPLIT)
     ((name, low, high),) = patches.regions(
-        [source, halves(validation=None)], optics=Optics(support=3)
+        (source, halves(validation=None)), optics=Optics(support=3)
     )
     assert name == "wavy"
     assert low.shape == (12, 23)  # 6.4 by 12 arcsec
     assert high.shape == (24, 46)
     field, _ = region(source, "validation")
     assert low.mean() == pytest.approx(field.mean(), abs=3e-3)  # a strip is left over
-
-
-@pytest.mark.parametrize("type", TYPES)
-def test_synthetic_sources_need_no_data(type):
-    found = sources(type)
-    assert all(s.seeded and s.validation is not None for s in found)
-    field, scale = region(found[0], "train", 1)
-    patch = 50 * 0.504302 / scale
-    assert min(field.shape) > patch * np.sqrt(2) * 0.85
-    assert np.abs(field).max() < 4
-
-
-def test_missing_data_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="muram_quiet_continuum"):
-        sources("intensity", tmp_path)
 
 
 @pytest.mark.parametrize("side", ["train", "validation"])
@@ -171,34 +289,29 @@ def test_a_failed_build_leaves_nothing(side, tmp_path):
 
     bad = halves(load=broken, **(SPLIT | {"validation" if side == "train" else "train": None}))
     with pytest.raises(OSError, match="unreadable"):
-        patches.build(tmp_path / "a.h5", "blos", [bad, halves(**SPLIT)], 5, 5, patch=4)
+        patches.build(tmp_path / "a.h5", recipe(sources=(bad, halves(**SPLIT)), validation=5))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_folder_must_exist(tmp_path):
     with pytest.raises(OSError, match="folder must exist"):
-        patches.build(tmp_path / "no" / "a.h5", "blos", [halves(**SPLIT)], 1, 1)
+        patches.build(tmp_path / "no" / "a.h5", recipe())
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"type": "velocity"}, "type must be one of"),
-        ({"n_train": 0}, "n_train must be 1 or more"),
+        ({"train": 0}, "n_train must be 1 or more"),
+        ({"test": -1}, "n_test must be 0 or more"),
+        ({"test": 1}, "one source must have a test region"),
         ({"patch": 0}, "patch must be 1 or more"),
         ({"seed": -1}, "seed must be 0 or more"),
         ({"optics": Optics(PsfImage(np.ones((3, 3)), 1.0, "odd.fits"))}, "round PSF.*odd.fits"),
-        ({"sources": [halves()]}, "one source must have a validation region"),
+        ({"sources": (halves(),)}, "one source must have a validation region"),
     ],
 )
 def test_refuses(change, message, tmp_path):
-    arguments = {
-        "type": "blos",
-        "sources": [halves(**SPLIT)],
-        "n_train": 1,
-        "n_val": 1,
-        "patch": 4,
-        "optics": Optics(support=2),
-    }
     with pytest.raises(ValueError, match=message):
-        patches.build(tmp_path / "a.h5", **(arguments | change))
+        patches.build(tmp_path / "a.h5", recipe(**change))
+    assert list(tmp_path.iterdir()) == []

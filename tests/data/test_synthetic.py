@@ -47,7 +47,8 @@ def test_seeds_and_kinds_differ():
 
 
 def test_seeds_of_different_purposes_are_disjoint():
-    ranges = [synthetic.TRAINING_SEEDS, synthetic.VALIDATION_SEEDS, synthetic.DEMO_SEEDS]
+    ranges = [synthetic.TRAINING_SEEDS, synthetic.VALIDATION_SEEDS, synthetic.TEST_SEEDS]
+    ranges.append(synthetic.DEMO_SEEDS)
     ranges.sort(key=lambda r: r.start)
     assert all(a.stop <= b.start for a, b in pairwise(ranges))
 
