@@ -165,6 +165,9 @@ def elementwise(rng, size) -> Iterator[Case]:
         yield Case(name, forward, 0, moved * x.nbytes, exact.relative(y, exact_y))
         if moved_back is None:
             continue
+        if name == "batchnorm_relu":  # rounding decides where its ReLU has 0 to let through
+            h, _ = layers.batchnorm(*(a.astype("f8") for a in arguments))
+            dy[abs(h) < exact.RMS] = 0
         backward = partial(getattr(ops, f"{name}_backward"), dy, *cache)
         expected = getattr(layers, f"{name}_backward")(dy.astype("f8"), *exact_cache)
         error = worst(several(backward()), several(expected))

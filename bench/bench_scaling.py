@@ -1,13 +1,13 @@
 """How does the cost of a prediction grow with pixels, threads and the network?
 
-    python bench/bench_scaling.py [--sizes 256 512 1024 2048 4096] [--compare 400]
+    python bench/bench_scaling.py [--sizes 256 512 1024 2048 4096] [--compare 400 1024]
                                   [--repeats 5] [--threads N] [--readme]
 
 Pixels: every image is predicted in a process of its own, which tells its peak memory. Small
 images are called several times, so that each process computes about as many pixels; the sizes
 take turns, and a time per pixel is compared with that of 1024 x 1024 in the same round. The first
 round's results are held against the page in float64, after the memory was read.
-Threads and network: one image of --compare pixels a side, interleaved in one process, with 1
+Threads and network: images of --compare pixels a side, interleaved in one process, with 1
 and with all threads, and through the small network (1 block of 32 filters) that ships.
 """
 
@@ -32,7 +32,7 @@ def main():
     parser.add_argument(
         "--sizes", type=timing.positive, nargs="+", default=[256, 512, 1024, 2048, 4096]
     )
-    parser.add_argument("--compare", type=timing.positive, default=400, metavar="SIZE")
+    parser.add_argument("--compare", type=timing.positive, nargs="+", default=[400, 1024])
     options = parser.parse_args()
     if BASE not in options.sizes:
         parser.error(f"--sizes must hold {BASE}, which the others are compared with")
@@ -41,8 +41,10 @@ def main():
         "environment": timing.environment(options.threads),
         "repeats": options.repeats,
         "pixels": pixels(options.sizes, options.repeats, options.threads),
-        "compared at": options.compare,
-        "threads and network": compared(options.compare, 2 * options.repeats + 1, options.threads),
+        "threads and network": {
+            size: compared(size, 2 * options.repeats + 1, options.threads)
+            for size in options.compare
+        },
     }
     timing.publish("scaling", record, text(record), options)
 
@@ -116,16 +118,16 @@ def text(record):
         for r in record["pixels"]
     )
     header = ["input", "time", "per pixel", f"throughput over that of {BASE}", "peak memory"]
-    summary = record["threads and network"]["summary"]
-    names = list(summary)
-    size = record["compared at"]
+    compared = {k: found["summary"] for k, found in record["threads and network"].items()}
+    names = list(next(iter(compared.values())))
     return "\n\n".join(
         [
             table.markdown(header, rows),
             f"One image in a process of its own; medians of {record['repeats']} rounds; peak "
             "memory is the largest resident set, with Python, input and output.",
             table.markdown(
-                ["input", *names], [[f"{size} x {size}", *timing.cells(summary, names)]]
+                ["input", *names],
+                [[f"{k} x {k}", *timing.cells(found, names)] for k, found in compared.items()],
             ),
             f"In brackets the time over that of the first column; {timing.where(record)}",
         ]
