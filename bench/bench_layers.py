@@ -131,17 +131,20 @@ def convolution(rng, names, size, kernel, scale) -> Iterator[Case]:
     doubling = names[0] == "refine/conv"  # its input is on the small grid
     inner = 1 if doubling else scale
     op = "upsample_conv" if doubling else "pad_conv"
+    ours = "relu_conv" if names[0] == "head" else op
     name = f"{names[0]}, {cin} → {cout}" + (f", one of {len(names)}" if len(names) > 1 else "")
     x = normal(rng, n, inner * h, inner * w, cin)
     dy = normal(rng, n, scale * h, scale * w, cout)
     weights, bias = params.he_normal(rng, kernel), normal(rng, cout)
     flop = 2 * prod(kernel) * n * h * w * scale**2
-    forward = partial(getattr(ops, op), x, weights, bias)
+    forward = partial(getattr(ops, ours), x, weights, bias)
     y, cache = forward()
-    error = exact.relative(y, getattr(exact, op)(x, weights, bias))
+    seen = np.maximum(x, 0) if ours == "relu_conv" else x
+    error = exact.relative(y, getattr(exact, op)(seen, weights, bias))
     yield Case(name, forward, flop, x.nbytes + y.nbytes, error)
-    backward = partial(getattr(ops, f"{op}_backward"), dy, cache)
-    error = worst(backward(), getattr(exact, f"{op}_backward")(dy, x, weights))
+    backward = partial(getattr(ops, f"{ours}_backward"), dy, cache)
+    dx, *others = getattr(exact, f"{op}_backward")(dy, seen, weights)
+    error = worst(backward(), [np.where(x > 0, dx, 0) if ours == "relu_conv" else dx, *others])
     moved = 2 * x.nbytes + dy.nbytes  # x and dx
     yield Case(f"{name}, backward", backward, 2 * flop, moved, error)
 

@@ -11,14 +11,13 @@ import numpy as np
 from .. import layers
 
 # "as" marks what the reference gives as it is
-from ..layers import batchnorm_elu_backward as batchnorm_elu_backward
 from ..layers import batchnorm_moving as batchnorm_moving
 from ..layers import elu as elu
 from ..layers import elu_backward as elu_backward
 from ..layers import gaussian_noise as gaussian_noise
 from ..layers.batchnorm import EPS
 from ..layers.conv import ConvCache
-from ..layers.joined import ActConvCache, BatchNormActCache
+from ..layers.joined import ActConvCache
 from . import convolution, direct, elementwise, memory
 from .threads import cut, parallel
 
@@ -46,6 +45,18 @@ class BatchNormCache(NamedTuple):
 
 class BatchNormReluCache(BatchNormCache):
     floor = np.float32(0)
+
+
+class BatchNormEluCache(NamedTuple):
+    x: np.ndarray  # the first six as in BatchNormCache
+    inv_std: np.ndarray
+    gamma: np.ndarray
+    mean: np.ndarray
+    var: np.ndarray
+    beta: np.ndarray
+    y: np.ndarray  # (N, H, W, C) behind the activation
+
+    x_hat = BatchNormCache.x_hat
 
 
 class ReluConvCache(NamedTuple):
@@ -197,14 +208,14 @@ def batchnorm_add_backward(dy, cache):
 
 
 def _normalised_here(x, gamma, beta):
-    few = x.size < 2 * x.shape[-1]
+    few = x.size < 2 * max(1, x.shape[-1])
     return x.dtype == np.float32 and gamma.shape == beta.shape == x.shape[-1:] and not few
 
 
 def _statistics(x, gamma, eps):
     """x, inv_std, gamma, mean, var: the first fields of a cache.
 
-    Mean and variance are gathered piece by piece and merged, so that x is read once.
+    Mean and variance are gathered piece by piece, while a piece is in the cache, and merged.
     Source: Chan, Golub & LeVeque 1983, The American Statistician 37, equation 2.1.
     """
     flat = _pixels(x)
@@ -269,9 +280,19 @@ def relu_backward(dy, y):
 
 def batchnorm_elu(x, gamma, beta, eps=EPS):
     """See layers.batchnorm_elu."""
+    if not _normalised_here(x, gamma, beta):
+        return layers.batchnorm_elu(x, gamma, beta, eps)
     h, cache = batchnorm(x, gamma, beta, eps)
     y, _ = elu(h)
-    return y, BatchNormActCache(cache.x_hat, *cache[1:5], y)
+    return y, BatchNormEluCache(*cache, y)
+
+
+def batchnorm_elu_backward(dy, cache):
+    """See layers.batchnorm_elu_backward."""
+    if not isinstance(cache, BatchNormEluCache):
+        return layers.batchnorm_elu_backward(dy, cache)
+    *normalised, y = cache
+    return batchnorm_backward(elu_backward(dy, y), BatchNormCache(*normalised))
 
 
 def relu_conv(x, w, b):

@@ -1,7 +1,8 @@
 """The memory-bound steps of training in numba: one pass over each array, GIL released.
 
-Arrays are (P, C): pixels by channels. Sums run in float64 over one piece of the pixels; the
-caller adds the pieces in their order, so the bits do not depend on the number of threads.
+Arrays are (P, C): pixels by channels. Sums over one piece of the pixels are float64 sums of float32
+sums over RUN of them; the caller adds the pieces in their order, so the bits do not depend on the
+number of threads.
 """
 
 import numpy as np
@@ -28,9 +29,20 @@ def channel_sums(x):
 
 @jit()
 def moments(x):
-    """(2, C) float64: mean over pixels, and sum of the squared deviations from it."""
+    """(2, C) float64: mean over pixels, and sum of the squared deviations from it.
+
+    What is summed is the difference from the first pixel: a constant channel has its mean and no
+    variance exactly, whatever its value, and rounding is of the order of the variation.
+    """
     found, part = np.zeros((2, x.shape[1])), np.empty(x.shape[1], np.float32)
-    found[0] = channel_sums(x) / x.shape[0]
+    for first in range(0, x.shape[0], RUN):
+        part[:] = 0
+        for i in range(first, min(first + RUN, x.shape[0])):
+            _ask_pixel(x, i + AHEAD)
+            for c in range(x.shape[1]):
+                part[c] += x[i, c] - x[0, c]
+        found[0] += part
+    found[0] = found[0] / x.shape[0] + x[0]
     mean = found[0].astype(np.float32)
     for first in range(0, x.shape[0], RUN):
         part[:] = 0
@@ -40,7 +52,7 @@ def moments(x):
                 part[c] += d * d
         found[1] += part
     # of the rounded mean; less about the exact one
-    found[1] -= x.shape[0] * (found[0] - mean) ** 2
+    found[1] = np.maximum(found[1] - x.shape[0] * (found[0] - mean) ** 2, 0)
     return found
 
 
@@ -71,11 +83,11 @@ def channel_products(dy, x, mean, scale, beta, floor):
     for first in range(0, x.shape[0], RUN):
         part[:] = 0
         for i in range(first, min(first + RUN, x.shape[0])):
-            _ask(dy, i + AHEAD)
-            _ask(x, i + AHEAD)
+            _ask_pixel(dy, i + AHEAD)
+            _ask_pixel(x, i + AHEAD)
             for c in range(x.shape[1]):
                 d = x[i, c] - mean[c]
-                passed = dy[i, c] if d * scale[c] + beta[c] > floor else np.float32(0)
+                passed = np.float32(0) if d * scale[c] + beta[c] <= floor else dy[i, c]
                 part[0, c] += passed
                 part[1, c] += passed * d
         sums += part
@@ -86,16 +98,16 @@ def channel_products(dy, x, mean, scale, beta, floor):
 def normalise_backward(dy, x, mean, scale, beta, floor, shift, slope, dx):
     """dx = scale * dy - slope * (x - mean) - shift, channel by channel; dy is 0 below the floor."""
     for i in range(dy.shape[0]):
-        _ask(dy, i + AHEAD)
-        _ask(x, i + AHEAD)
+        _ask_pixel(dy, i + AHEAD)
+        _ask_pixel(x, i + AHEAD)
         for c in range(dy.shape[1]):
             d = x[i, c] - mean[c]
-            passed = dy[i, c] if d * scale[c] + beta[c] > floor else np.float32(0)
+            passed = np.float32(0) if d * scale[c] + beta[c] <= floor else dy[i, c]
             dx[i, c] = scale[c] * passed - d * slope[c] - shift[c]
 
 
 @jit()
-def _ask(x, i):
+def _ask_pixel(x, i):
     """Asks for x[i]."""
     for c in range(0, x.shape[1], LINE):
         prefetch(x, i * x.shape[1] + c)

@@ -15,7 +15,8 @@ import numpy as np
 LINE = 64  # bytes of a cache line
 AGE = 2000  # arrays made since: a buffer unused for so long was for another network or batch
 
-SMALL = 2**18  # bytes; above, work and kernels are read again and again across many pages
+PAGE = 2**21  # bytes of a large page
+SMALL = 2**18  # bytes; what is larger begins on a large page, if the system has them
 
 _free: dict[int, deque[tuple[int, np.ndarray]]] = defaultdict(deque)  # by size: (released, buffer)
 _made = count()  # how many arrays: the clock
@@ -29,11 +30,13 @@ def empty(shape: tuple[int, ...]) -> np.ndarray:
         _last.swept = now
         _forget(now - AGE)
     size = 4 * int(np.prod(shape))
+    boundary = LINE if size < SMALL else PAGE
     try:
         _, raw = _free[size].pop()
     except IndexError:
-        raw = _buffer(size + LINE)
-    start = -raw.ctypes.data % LINE
+        # NumPy asks for large pages from 4 MB on; of what is not touched only addresses are taken
+        raw = _buffer(size + LINE if size < SMALL else max(size, PAGE) + PAGE)
+    start = -raw.ctypes.data % boundary
     # of a buffer and not of `raw`: views refer to the array that they are made of, up to this one
     array = np.frombuffer(raw.data, np.float32, size // 4, start)
     weakref.finalize(array, _release, size, raw).atexit = False
@@ -41,9 +44,7 @@ def empty(shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _buffer(size):
-    # NumPy asks for pages of 2 MB from 4 MB on: with three of them two lie inside whole. What
-    # is not touched takes no memory
-    return np.empty(size if size < SMALL else max(size, 3 * 2**21), np.uint8)
+    return np.empty(size, np.uint8)
 
 
 def _release(size, raw):

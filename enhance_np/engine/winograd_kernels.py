@@ -140,7 +140,7 @@ def conv_tiles(
                         work, patch, t * cin, v_plane,
                     )  # fmt: skip
                 for t in range(start + BLOCK, min(start + BLOCK + count, last)):
-                    _ask(x, x0, x_at[1], x_line, x_pixel, lines, columns, h, w, cin, t, N)
+                    _ask_tile(x, x0, x_at[1], x_line, x_pixel, lines, columns, h, w, cin, t, N)
             living = alive[phase % phases_in, phase // phases_in]
             if not in_place and phase % phases_in == 0:
                 for p in range(PLANES):
@@ -214,8 +214,10 @@ def gradient_tiles(
                     work, m0 + t * cout + c, N * m_plane, m_plane, work, 0,
                 )  # fmt: skip
         for t in range(start + GRADIENT_BLOCK, min(start + GRADIENT_BLOCK + count, last)):
-            _ask(x, x_at[0], x_at[1], x_at[2], x_at[3], lines, columns, h, w, cin, t, N)
-            _ask(dy, dy_at[0], dy_at[1], dy_at[2], dy_at[3], dy_lines, dy_columns, h, w, cout, t, M)
+            _ask_tile(x, x_at[0], x_at[1], x_at[2], x_at[3], lines, columns, h, w, cin, t, N)
+            _ask_tile(
+                dy, dy_at[0], dy_at[1], dy_at[2], dy_at[3], dy_lines, dy_columns, h, w, cout, t, M
+            )
         for p in range(PLANES):
             if alive[p]:
                 for o in range(0, cout, vectors * LANES):
@@ -244,7 +246,7 @@ def _place(tile, h, w):
 
 
 @jit()
-def _ask(x, x0, x_image, x_line, x_pixel, lines, columns, h, w, channels, tile, size):
+def _ask_tile(x, x0, x_image, x_line, x_pixel, lines, columns, h, w, channels, tile, size):
     """Asks for the lines of a tile that is soon seen, while products leave the memory idle.
 
     The processor's own prefetching goes along a line and does not guess the next ones. At a

@@ -118,6 +118,64 @@ def test_batchnorm(ops, name, size, c, rng):
         np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-5 * abs(wanted).max())
 
 
+@pytest.mark.parametrize("value", [0.1, 1e3, -3e4, 1e7])
+@pytest.mark.parametrize("size", [(1, 5, 5), (3, 7, 9), (8, 32, 32)])
+def test_batchnorm_of_a_constant_channel(ops, size, value):
+    """beta exactly; and where that is 0, ReLU lets nothing through."""
+    x = np.full((*size, 16), value, np.float32)
+    gamma, beta = np.ones(16, np.float32), np.linspace(-2, 0, 16, dtype=np.float32)
+    y, cache = ops.batchnorm(x, gamma, beta)
+    assert not cache.var.any()
+    np.testing.assert_array_equal(y, np.broadcast_to(beta, x.shape))
+    y, cache = ops.batchnorm_relu(x, gamma, beta)
+    for gradient in (y, *ops.batchnorm_relu_backward(np.ones_like(x), cache)):
+        assert not gradient.any()
+
+
+@pytest.mark.parametrize("value", [1e3, 1e5, 1e7])
+def test_batchnorm_of_two_neighbouring_numbers(ops, value, rng):
+    """No worse than float64 statistics of them: y is of the order of 0.1 at most."""
+    low = np.float32(value)
+    x = np.where(rng.random((3, 7, 9, 16)) < 0.5, low, np.nextafter(low, np.float32(np.inf)))
+    one, zero = np.ones(16, np.float32), np.zeros(16, np.float32)
+    y, cache = ops.batchnorm(x, one, zero)
+    want, exact = layers.batchnorm(*doubled(x, one, zero))
+    np.testing.assert_allclose(cache.var, exact.var, rtol=1e-3)
+    half_a_step = np.spacing(low) / 2 * exact.inv_std.max()  # what rounding the mean may cost
+    assert abs(y - want).max() <= 1.1 * half_a_step
+
+
+@pytest.mark.parametrize("name", ["relu_conv", "batchnorm_relu"])
+def test_relu_passes_nothing_at_zero(ops, name):
+    x = np.zeros((1, 4, 4, 16), np.float32)
+    x[:, :2], x[:, 2:] = 1, -1
+    x[:, 1:3] = 0
+    if name == "relu_conv":
+        arguments = x, np.ones((1, 1, 16, 1), np.float32), np.zeros(1, np.float32)
+    else:  # mean 0: the zeros stay zeros
+        arguments = x, np.ones(16, np.float32), np.zeros(16, np.float32)
+    y, cache = getattr(ops, name)(*arguments)
+    dx, *others = getattr(ops, f"{name}_backward")(np.ones_like(y), cache)
+    if name == "relu_conv":
+        np.testing.assert_array_equal(dx, np.broadcast_to(x > 0, x.shape))
+    else:
+        assert others[1][0] == 4  # dbeta: the four pixels above zero
+
+
+@pytest.mark.parametrize("name", ["batchnorm", "batchnorm_relu", "batchnorm_elu", "batchnorm_add"])
+def test_eps_is_passed_on(ops, name, rng):
+    x, skip, gamma, beta = arguments_of("batchnorm_add", rng)
+    arguments = (x, skip, gamma, beta) if name == "batchnorm_add" else (x, gamma, beta)
+    y, _ = getattr(ops, name)(*arguments, eps=2.0)
+    want, _ = getattr(layers, name)(*doubled(*arguments), eps=2.0)
+    np.testing.assert_allclose(y, want, rtol=1e-5, atol=1e-5)
+
+
+def test_relu_conv_of_several_pieces(ops, rng, monkeypatch):
+    monkeypatch.setattr(cpu, "ELEMENTS", 2**8)
+    assert_convolves(ops, "relu_conv", (2, 9, 11), (9, 11), 16, 1, 1, rng)
+
+
 @pytest.mark.parametrize("name", ["relu", "elu"])
 def test_activation(ops, name, rng):
     x = rng.standard_normal((2, 3, 5, 7)).astype(np.float32)

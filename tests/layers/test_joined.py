@@ -25,8 +25,8 @@ def test_batchnorm_and_activation(activation, given):
 
 def test_batchnorm_and_sum(given):
     x, skip, gamma, beta = given
-    y, cache = layers.batchnorm_add(x, skip, gamma, beta)
-    np.testing.assert_array_equal(y, layers.batchnorm(x, gamma, beta)[0] + skip)
+    y, cache = layers.batchnorm_add(x, skip, gamma, beta, eps=0.1)
+    np.testing.assert_array_equal(y, layers.batchnorm(x, gamma, beta, eps=0.1)[0] + skip)
     np.testing.assert_array_equal(layers.batchnorm_add_backward(y, cache)[1], y)
 
 
