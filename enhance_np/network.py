@@ -78,12 +78,13 @@ def forward(
 
 
 def backward(
-    dy: Array, tape: dict, config: NetworkConfig, ops: ModuleType = layers
-) -> tuple[Array, dict[str, Array]]:
+    dy: Array, tape: dict, config: NetworkConfig, ops: ModuleType = layers, wrt_x: bool = True
+) -> tuple[Array | None, dict[str, Array]]:
     """dx, g: the gradients of sum(y * dy) in x and in every parameter.
 
     dy : (N, 2H, 2W, 1), the loss's gradient in y;  dx : (N, H, W, 1);  g : like p.
     tape : from forward with batch statistics.
+    wrt_x : False leaves dx out, None: training does not change its images.
 
     Every convolution bias in front of a batch norm, and every bn2/beta, has gradient zero up
     to rounding: a constant added there is taken away again with the mean. That is 3 depth + 1
@@ -129,5 +130,8 @@ def backward(
         dh = conv(bn_act(dh, f"block{k}/bn1"), f"block{k}/conv1")
         dh = ops.add(dh, dskip)
     dh = ops.add(dh, dx0)  # ... and joins here
-    dx = conv(act(dh, "stem/act"), "stem/conv")
-    return dx, g
+    dh = act(dh, "stem/act")
+    if wrt_x:
+        return conv(dh, "stem/conv"), g
+    g["stem/conv/w"], g["stem/conv/b"] = ops.pad_conv_gradient(dh, tape["stem/conv"])
+    return None, g

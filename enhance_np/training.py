@@ -183,7 +183,7 @@ def step_once(p, adam, x, target, config, ops, lr, l2):
     value, dy = loss.mse(y, target)
     if not math.isfinite(value):
         raise FloatingPointError(_culprit(p, tape, y))
-    _, g = network.backward(dy, tape, config, ops)
+    _, g = network.backward(dy, tape, config, ops, wrt_x=False)
     _, decay = loss.l2(p, l2)
     g = {name: g[name] + decay[name] if name in decay else g[name] for name in p}
     for name in g:

@@ -138,6 +138,18 @@ def pad_conv_backward(dy, cache):
     return convolution.conv_backward(dy, x, w, p, "reflect")
 
 
+def pad_conv_gradient(dy, cache):
+    """See layers.pad_conv_gradient. Without Winograd, dX is left out."""
+    x, w = cache
+    if _by_winograd(x, w) or not _ours(x, w):
+        _, dw, db = pad_conv_backward(dy, cache)
+        return dw, db
+    p = w.shape[0] // 2
+    n, h, wd, _ = x.shape
+    dy = _gradient("pad_conv_gradient", dy, (n, h - 2 * p, wd - 2 * p, w.shape[3]))
+    return direct.kernel_gradient(x, dy, w.shape)
+
+
 def upsample_conv(x, w, b):
     """See layers.upsample_conv. By Winograd, the cache keeps x itself."""
     if not _by_winograd(x, w):

@@ -49,6 +49,12 @@ def pad_conv_backward(dy, cache):
     return reflection_pad_backward(dx, cache.w.shape[0] // 2), dw, db
 
 
+def pad_conv_gradient(dy, cache):
+    """See layers.pad_conv_gradient."""
+    _, dw, db = conv2d_backward(dy, cache)
+    return dw, db
+
+
 def upsample_conv_backward(dy, cache):
     """See layers.upsample_conv_backward."""
     dx, dw, db = pad_conv_backward(dy, cache)

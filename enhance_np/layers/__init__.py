@@ -11,7 +11,7 @@ An engine (see enhance_np.engine) offers the same names with the same results, f
 from .activation import elu, elu_backward, relu, relu_backward
 from .add import add
 from .batchnorm import batchnorm, batchnorm_backward, batchnorm_moving
-from .conv import conv2d, conv2d_backward, pad_conv, pad_conv_backward
+from .conv import conv2d, conv2d_backward, pad_conv, pad_conv_backward, pad_conv_gradient
 from .joined import (
     batchnorm_add,
     batchnorm_add_backward,
@@ -48,6 +48,7 @@ __all__ = [
     "gaussian_noise",
     "pad_conv",
     "pad_conv_backward",
+    "pad_conv_gradient",
     "reflection_pad",
     "reflection_pad_backward",
     "relu",

@@ -86,6 +86,12 @@ def pad_conv_backward(dy: Array, cache: ConvCache) -> tuple[Array, Array, Array]
     return reflection_pad_backward(dx, cache.w.shape[0] // 2), dw, db
 
 
+def pad_conv_gradient(dy: Array, cache: ConvCache) -> tuple[Array, Array]:
+    """dw, db of pad_conv_backward alone: for the first layer, whose x is data."""
+    _, dw, db = pad_conv_backward(dy, cache)
+    return dw, db
+
+
 def check_channels(name: str, x: Array, w: Array, b: Array) -> None:
     if x.ndim != 4 or w.ndim != 4 or x.shape[-1] != w.shape[2] or b.shape != w.shape[-1:]:
         raise ValueError(

@@ -72,6 +72,19 @@ def test_activation_before_convolution(ops, size, cin, cout, k, name, rng):
 
 @pytest.mark.parametrize("k", [1, 3])
 @pytest.mark.parametrize(("cin", "cout"), CHANNELS)
+def test_the_gradient_alone(ops, cin, cout, k, rng):
+    shapes = (2, 7, 6, cin), (k, k, cin, cout), (cout,), (2, 7, 6, cout)
+    x, w, b, dy = (rng.standard_normal(shape).astype(np.float32) for shape in shapes)
+    _, cache = ops.pad_conv(x, w, b)
+    _, *want = ops.pad_conv_backward(dy, cache)
+    for got, exact in zip(ops.pad_conv_gradient(dy, cache), want, strict=True):
+        np.testing.assert_array_equal(got, exact)
+    with pytest.raises(ValueError, match="shape"):
+        ops.pad_conv_gradient(dy[1:], cache)
+
+
+@pytest.mark.parametrize("k", [1, 3])
+@pytest.mark.parametrize(("cin", "cout"), CHANNELS)
 @pytest.mark.parametrize("size", [*SIZES, (1, 1, 1), (2, 1, 6), (1, 9, 1)])
 def test_upsample_conv(ops, size, cin, cout, k, rng):
     grown = 2 * size[1], 2 * size[2]
@@ -223,6 +236,11 @@ def test_the_page(ops, config, rng):
     dy = rng.standard_normal((2, 18, 12, 1)).astype(np.float32)
     y, tape = network.forward(p, x, config, ops)
     dx, g = network.backward(dy, tape, config, ops)
+    none, alone = network.backward(dy, tape, config, ops, wrt_x=False)
+    assert none is None
+    assert alone.keys() == g.keys()
+    for name in g:
+        np.testing.assert_array_equal(alone[name], g[name])
     exact = {name: a.astype("f8") for name, a in p.items()}
     want, exact_tape = network.forward(exact, x.astype("f8"), config)
     want_dx, want_g = network.backward(dy.astype("f8"), exact_tape, config)
