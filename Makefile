@@ -32,7 +32,7 @@ weights: $(INSTALLED)
 	done
 	$(call train,intensity,default,--lr 1e-3 --epochs 10)
 	$(call train,blos,default,--lr 1e-3 --epochs 8)
-	$(call train,intensity,small,--lr 2e-3 --epochs 10 --depth 1 --filters 32)
+	$(call train,intensity,small,--lr 2e-3 --epochs 24 --depth 1 --filters 32)
 	$(call train,blos,small,--lr 2e-3 --epochs 8 --depth 1 --filters 32)
 
 # $(call train,TYPE,MODEL,OPTIONS)
