@@ -1,7 +1,7 @@
 """How long does one training step take, beside PyTorch's modes and tf.keras?
 
     python bench/bench_train.py [--batch 32] [--patch 50] [--repeats 20] [--steps 200]
-                                [--peers NAME ...] [--threads N] [--readme]
+                                [--peers NAME ...] [--data FILE.h5] [--threads N] [--readme]
 
 A step is forward with batch statistics, loss, backward and Adam, with L2 on the kernels, of the
 default network on `batch` patches of 50x50 -> 100x100 of a synthetic sunspot. Loss and gradients
@@ -43,19 +43,24 @@ def main():
     parser.add_argument("--batch", type=timing.positive, default=32)
     parser.add_argument("--patch", type=timing.positive, default=50)
     parser.add_argument("--steps", type=int, default=200, help="of the loss curves (%(default)s)")
+    parser.add_argument("--data", help="HDF5 file of training pairs (default: a sunspot)")
     peers.add_option(parser, peers.TRAIN)
     options = parser.parse_args()
     packages = peers.chosen(options.peers, peers.TRAIN)
     timing.clean_start(options.threads)
     batch, patch, threads = options.batch, options.patch, options.threads
+    p, _ = params.initial(DEFAULT, 0)
+    if options.data:
+        x, target = inputs.pairs(options.data, batch)
+        patch = x.shape[1]
+    else:
+        x, target = inputs.batch(batch, patch)
     record = {
         "environment": timing.environment(threads, packages),
         "repeats": options.repeats,
         "batch": batch,
         "patch": patch,
     }
-    p, _ = params.initial(DEFAULT, 0)
-    x, target = inputs.batch(batch, patch)
     ways = {"enhance_np": ours(p, x, target)}
     ways |= peers.trainers(packages, p, x, target, DEFAULT, LR, DECAY, threads)
     record["errors"] = checked(ways, p, x, target)

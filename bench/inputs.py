@@ -70,3 +70,13 @@ def batch(count: int, patch: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray
     target = np.stack([high[2 * i :, 2 * j :][: 2 * patch, : 2 * patch] for i, j in corners])
     x = x + NOISE["intensity"] * rng.standard_normal(x.shape, np.float32)
     return x[..., None].astype(np.float32), np.ascontiguousarray(target[..., None], np.float32)
+
+
+def pairs(path, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The first `count` training pairs of a file by `degrade`, with the noise of its column."""
+    import h5py
+
+    with h5py.File(path) as file:
+        x, target, sigma = (file[name][:count] for name in ("imHMI", "imSST", "noise"))
+    noise = np.random.default_rng(0).standard_normal(x.shape, np.float32)
+    return x + sigma[:, None, None, None] * noise, target

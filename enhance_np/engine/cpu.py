@@ -310,9 +310,7 @@ def batchnorm_elu_backward(dy, cache):
 def relu_conv(x, w, b):
     """See layers.relu_conv. To one channel, the rectified x is never made."""
     if x.ndim != 4 or not _ours(x, w) or (w.shape, b.shape) != ((1, 1, x.shape[-1], 1), (1,)):
-        h, _ = relu(x)
-        y, cache = pad_conv(h, w, b)
-        return y, ActConvCache(*cache, h)
+        return _act_conv(relu, x, w, b)
     y = memory.empty((*x.shape[:3], 1))
     flat, kernel = _pixels(x), direct.flat(w)
 
@@ -326,9 +324,7 @@ def relu_conv(x, w, b):
 def relu_conv_backward(dy, cache):
     """See layers.relu_conv_backward."""
     if not isinstance(cache, ReluConvCache):
-        *seen, h = cache
-        dh, dw, db = pad_conv_backward(dy, ConvCache(*seen))
-        return relu_backward(dh, h), dw, db
+        return _act_conv_backward(relu_backward, dy, cache)
     x, w = cache
     dy = _gradient("relu_conv_backward", dy, (*x.shape[:3], 1))
     flat, flat_dy, kernel = _pixels(x), dy.reshape(-1), direct.flat(w)
@@ -345,16 +341,24 @@ def relu_conv_backward(dy, cache):
 
 def elu_conv(x, w, b):
     """See layers.elu_conv."""
-    h, _ = elu(x)
-    y, cache = pad_conv(h, w, b)
-    return y, ActConvCache(*cache, h)
+    return _act_conv(elu, x, w, b)
 
 
 def elu_conv_backward(dy, cache):
     """See layers.elu_conv_backward."""
+    return _act_conv_backward(elu_backward, dy, cache)
+
+
+def _act_conv(act, x, w, b):
+    h, _ = act(x)
+    y, cache = pad_conv(h, w, b)
+    return y, ActConvCache(*cache, h)
+
+
+def _act_conv_backward(act_backward, dy, cache):
     *seen, h = cache
     dh, dw, db = pad_conv_backward(dy, ConvCache(*seen))
-    return elu_backward(dh, h), dw, db
+    return act_backward(dh, h), dw, db
 
 
 def add(x, y):
