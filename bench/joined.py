@@ -4,10 +4,7 @@ from types import SimpleNamespace
 
 
 def joined(**ops) -> SimpleNamespace:
-    """`ops`, the forward pass's single operations by name, and what enhance_np.layers.joined has.
-
-    batchnorm may be missing where there is no training.
-    """
+    """`ops`, single operations of the forward pass, and what enhance_np.layers.joined has."""
     single = SimpleNamespace(**ops)
 
     def of(activation):
@@ -15,11 +12,11 @@ def joined(**ops) -> SimpleNamespace:
             return getattr(single, activation)(h)[0]
 
         return {
-            f"batchnorm_{activation}": lambda h, *a: (act(single.batchnorm(h, *a)[0]), None),
+            f"batchnorm_{activation}": lambda *a, **b: (act(single.batchnorm(*a, **b)[0]), None),
             f"{activation}_conv": lambda h, w, b: single.pad_conv(act(h), w, b),
         }
 
-    def batchnorm_add(h, skip, *a):
-        return single.add(single.batchnorm(h, *a)[0], skip), None
+    def batchnorm_add(h, skip, *a, **b):
+        return single.add(single.batchnorm(h, *a, **b)[0], skip), None
 
     return SimpleNamespace(**ops, **of("relu"), **of("elu"), batchnorm_add=batchnorm_add)

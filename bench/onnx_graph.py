@@ -28,8 +28,9 @@ def onnx_graph(weights, shape: tuple[int, int]) -> bytes:
             h = node("Pad", h, constant(np.array([0, 0, p, p] * 2, np.int64)), mode="reflect")
         return node("Conv", h, constant(w.transpose(3, 2, 0, 1)), constant(b)), None
 
-    def batchnorm_moving(h, *statistics):
-        return node("BatchNormalization", h, *map(constant, statistics), epsilon=EPS)
+    def batchnorm(h, gamma, beta, moving):
+        statistics = map(constant, (gamma, beta, *moving))
+        return node("BatchNormalization", h, *statistics, epsilon=EPS), None
 
     def upsample_conv(h, w, b):
         nearest = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
@@ -38,7 +39,7 @@ def onnx_graph(weights, shape: tuple[int, int]) -> bytes:
 
     ops = joined(
         pad_conv=pad_conv,
-        batchnorm_moving=batchnorm_moving,
+        batchnorm=batchnorm,
         relu=lambda h: (node("Relu", h), None),
         elu=lambda h: (node("Elu", h), None),
         add=lambda x, y: node("Add", x, y),

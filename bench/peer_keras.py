@@ -62,17 +62,16 @@ def model(p, config, moving=None, decay=0.0):
         variables.extend([conv.kernel, conv.bias])
         return h, None
 
-    def batchnorm_moving(h, gamma, beta, *statistics):
+    def batchnorm(h, gamma, beta, moving=None):
         bn = layers.BatchNormalization(epsilon=EPS)
         h = bn(h)
-        bn.set_weights([gamma, beta, *(statistics or bn.get_weights()[2:])])
+        bn.set_weights([gamma, beta, *(moving or bn.get_weights()[2:])])
         variables.extend([bn.gamma, bn.beta])
-        return h
+        return h, None
 
     ops = joined(
         pad_conv=pad_conv,
-        batchnorm=lambda h, gamma, beta: (batchnorm_moving(h, gamma, beta), None),
-        batchnorm_moving=batchnorm_moving,
+        batchnorm=batchnorm,
         relu=lambda h: (layers.ReLU()(h), None),
         elu=lambda h: (layers.ELU()(h), None),
         add=lambda x, y: layers.Add()([x, y]),

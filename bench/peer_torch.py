@@ -103,19 +103,17 @@ def _upsample_conv(h, w, b):
     return _pad_conv(functional.interpolate(h, scale_factor=2, mode="nearest"), w, b)
 
 
-def _batchnorm(h, gamma, beta):
-    return functional.batch_norm(h, None, None, gamma, beta, training=True, eps=EPS), None
-
-
-def _batchnorm_moving(h, gamma, beta, mean, var):
-    return functional.batch_norm(h, mean, var, gamma, beta, eps=EPS)
+def _batchnorm(h, gamma, beta, moving=None):
+    of_the_batch = moving is None
+    mean, var = moving or (None, None)
+    h = functional.batch_norm(h, mean, var, gamma, beta, training=of_the_batch, eps=EPS)
+    return h, None
 
 
 # the vocabulary that the page needs: images NCHW, kernels OIHW
 OPS = joined(
     pad_conv=_pad_conv,
     batchnorm=_batchnorm,
-    batchnorm_moving=_batchnorm_moving,
     relu=lambda h: (functional.relu(h), None),
     elu=lambda h: (functional.elu(h), None),
     add=torch.add,

@@ -100,15 +100,20 @@ def check_network(
     config: NetworkConfig,
     shape: tuple[int, int, int] = (2, 5, 6),
     ops: ModuleType = layers,
+    moving: bool = False,
 ) -> Iterator[Check]:
-    """The whole page: x : `shape` = (N, H, W) with one channel, and every parameter."""
-    p, _ = params.initial(config, seed=int(rng.integers(2**31)), dtype=np.float64)
+    """The whole page: x : `shape` = (N, H, W) with one channel, and every parameter.
+
+    moving : with given statistics of batch norm, near those of fresh weights, not the batch's.
+    """
+    p, fresh = params.initial(config, seed=int(rng.integers(2**31)), dtype=np.float64)
     p = {name: a + 0.1 * rng.standard_normal(a.shape) for name, a in p.items()}
     x = rng.standard_normal((*shape, 1))
-    _, tape = network.forward(p, x, config, ops)
+    given = {name: a + 0.1 * rng.random(a.shape) for name, a in fresh.items()} if moving else None
+    _, tape = network.forward(p, x, config, ops, given)
 
     def forward(x, *values):
-        return network.forward(dict(zip(p, values, strict=True)), x, config, ops)[0]
+        return network.forward(dict(zip(p, values, strict=True)), x, config, ops, given)[0]
 
     def backward(dy):
         dx, g = network.backward(dy, tape, config, ops)

@@ -26,8 +26,8 @@ def forward(
 
     x : (N, H, W, 1), intensity over quiet Sun or field in kG, H and W >= 2;
     y : (N, 2H, 2W, 1) in the same units.
-    moving : batch norm's statistics for prediction ("tail/bn/mean"); None takes those of the
-    batch, as in training. Only that tape can go backward.
+    moving : batch norm's statistics ("tail/bn/mean"), as at prediction; None takes those of the
+    batch, as in training.
     """
     tape = {}
     activation = getattr(ops, config.activation)
@@ -40,21 +40,18 @@ def forward(
         h, tape[name] = ops.upsample_conv(h, p[f"{name}/w"], p[f"{name}/b"])
         return h
 
-    def batchnorm_moving(h, name):
-        gamma, beta = p[f"{name}/gamma"], p[f"{name}/beta"]
-        return ops.batchnorm_moving(h, gamma, beta, moving[f"{name}/mean"], moving[f"{name}/var"])
+    def statistics(name):
+        return moving and (moving[f"{name}/mean"], moving[f"{name}/var"])
 
     def bn_act(h, name):
-        if moving is not None:
-            return activation(batchnorm_moving(h, name))[0]
         batchnorm_activation = getattr(ops, f"batchnorm_{config.activation}")
-        h, tape[name] = batchnorm_activation(h, p[f"{name}/gamma"], p[f"{name}/beta"])
+        gamma, beta = p[f"{name}/gamma"], p[f"{name}/beta"]
+        h, tape[name] = batchnorm_activation(h, gamma, beta, moving=statistics(name))
         return h
 
     def bn_add(h, name, skip):
-        if moving is not None:
-            return ops.add(batchnorm_moving(h, name), skip)
-        h, tape[name] = ops.batchnorm_add(h, skip, p[f"{name}/gamma"], p[f"{name}/beta"])
+        gamma, beta = p[f"{name}/gamma"], p[f"{name}/beta"]
+        h, tape[name] = ops.batchnorm_add(h, skip, gamma, beta, moving=statistics(name))
         return h
 
     def act(h, name):
@@ -83,12 +80,12 @@ def backward(
     """dx, g: the gradients of sum(y * dy) in x and in every parameter.
 
     dy : (N, 2H, 2W, 1), the loss's gradient in y;  dx : (N, H, W, 1);  g : like p.
-    tape : from forward with batch statistics.
+    tape : from forward.
     wrt_x : False leaves dx out, None: training does not change its images.
 
-    Every convolution bias in front of a batch norm, and every bn2/beta, has gradient zero up
-    to rounding: a constant added there is taken away again with the mean. That is 3 depth + 1
-    tensors.
+    With the statistics of the batch, every convolution bias in front of a batch norm, and every
+    bn2/beta, has gradient zero up to rounding: a constant added there is taken away again with
+    the mean. That is 3 depth + 1 tensors.
     """
     g = {}
     activation_backward = getattr(ops, f"{config.activation}_backward")

@@ -48,6 +48,10 @@ def test_moving_statistics_equal_to_the_batch_give_the_batch_result(rng):
     np.testing.assert_allclose(network.forward(p, x, config, moving=moving)[0], y, atol=1e-12)
 
 
+def test_gradients_with_moving_statistics(rng):
+    check.gradients(gradcheck.check_network(rng, NetworkConfig(2, 4), moving=True))
+
+
 def test_inputs_are_not_changed(rng):
     config = NetworkConfig(1, 4)
     p, _ = params.initial(config, 0)

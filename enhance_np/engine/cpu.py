@@ -11,7 +11,6 @@ import numpy as np
 from .. import layers
 
 # "as" marks what the reference gives as it is
-from ..layers import batchnorm_moving as batchnorm_moving
 from ..layers import elu as elu
 from ..layers import elu_backward as elu_backward
 from ..layers import gaussian_noise as gaussian_noise
@@ -34,6 +33,7 @@ class BatchNormCache(NamedTuple):
     gamma: np.ndarray
     mean: np.ndarray
     var: np.ndarray
+    fixed: bool
     beta: np.ndarray
 
     floor = np.float32(-np.inf)  # y is not below; not a field
@@ -48,11 +48,12 @@ class BatchNormReluCache(BatchNormCache):
 
 
 class BatchNormEluCache(NamedTuple):
-    x: np.ndarray  # the first six as in BatchNormCache
+    x: np.ndarray  # the first seven as in BatchNormCache
     inv_std: np.ndarray
     gamma: np.ndarray
     mean: np.ndarray
     var: np.ndarray
+    fixed: bool
     beta: np.ndarray
     y: np.ndarray  # (N, H, W, C) behind the activation
 
@@ -170,11 +171,11 @@ def upsample_conv_backward(dy, cache):
     return convolution.upsample_conv_backward(dy, x, w)
 
 
-def batchnorm(x, gamma, beta, eps=EPS):
+def batchnorm(x, gamma, beta, eps=EPS, moving=None):
     """See layers.batchnorm."""
-    if not _normalised_here(x, gamma, beta):
-        return layers.batchnorm(x, gamma, beta, eps)
-    cache = BatchNormCache(*_statistics(x, gamma, eps), beta)
+    if not _normalised_here(x, gamma, beta, moving):
+        return layers.batchnorm(x, gamma, beta, eps, moving)
+    cache = BatchNormCache(*_statistics(x, gamma, eps, moving), beta)
     return _scaled(cache), cache
 
 
@@ -185,11 +186,11 @@ def batchnorm_backward(dy, cache):
     return _batchnorm_backward("batchnorm_backward", dy, cache)
 
 
-def batchnorm_relu(x, gamma, beta, eps=EPS):
+def batchnorm_relu(x, gamma, beta, eps=EPS, moving=None):
     """See layers.batchnorm_relu."""
-    if not _normalised_here(x, gamma, beta):
-        return layers.batchnorm_relu(x, gamma, beta, eps)
-    cache = BatchNormReluCache(*_statistics(x, gamma, eps), beta)
+    if not _normalised_here(x, gamma, beta, moving):
+        return layers.batchnorm_relu(x, gamma, beta, eps, moving)
+    cache = BatchNormReluCache(*_statistics(x, gamma, eps, moving), beta)
     return _scaled(cache), cache
 
 
@@ -200,12 +201,12 @@ def batchnorm_relu_backward(dy, cache):
     return _batchnorm_backward("batchnorm_relu_backward", dy, cache)
 
 
-def batchnorm_add(x, skip, gamma, beta, eps=EPS):
+def batchnorm_add(x, skip, gamma, beta, eps=EPS, moving=None):
     """See layers.batchnorm_add."""
     same = x.shape == skip.shape and skip.dtype == np.float32
-    if not (same and _normalised_here(x, gamma, beta)):
-        return layers.batchnorm_add(x, skip, gamma, beta, eps)
-    cache = BatchNormCache(*_statistics(x, gamma, eps), beta)
+    if not (same and _normalised_here(x, gamma, beta, moving)):
+        return layers.batchnorm_add(x, skip, gamma, beta, eps, moving)
+    cache = BatchNormCache(*_statistics(x, gamma, eps, moving), beta)
 
     def kernel(x, skip, y):
         elementwise.scale_shift_add(x, cache.mean, gamma * cache.inv_std, beta, skip, y)
@@ -219,15 +220,24 @@ def batchnorm_add_backward(dy, cache):
     return dx, dy, dgamma, dbeta
 
 
-def _normalised_here(x, gamma, beta):
+def _normalised_here(x, gamma, beta, moving):
     few = x.size < 2 * max(1, x.shape[-1])
-    return x.dtype == np.float32 and gamma.shape == beta.shape == x.shape[-1:] and not few
+    fit = all(v.shape == x.shape[-1:] for v in (gamma, beta, *(moving or ())))
+    return x.dtype == np.float32 and fit and not few
 
 
-def _statistics(x, gamma, eps):
-    """x, inv_std, gamma, mean, var: the first fields of a cache.
+def _statistics(x, gamma, eps, moving):
+    """x, inv_std, gamma, mean, var, fixed: the first fields of a cache."""
+    x = np.ascontiguousarray(x)
+    mean, var = _measured(x) if moving is None else (np.asarray(m, np.float32) for m in moving)
+    inv_std = (var + np.float32(eps)) ** np.float32(-0.5)
+    return x, inv_std, gamma, mean, var, moving is not None
 
-    Mean and variance are gathered piece by piece, while a piece is in the cache, and merged.
+
+def _measured(x):
+    """Mean and variance of each channel.
+
+    They are gathered piece by piece, while a piece is in the cache, and merged.
     Source: Chan, Golub & LeVeque 1983, The American Statistician 37, equation 2.1.
     """
     flat = _pixels(x)
@@ -238,9 +248,7 @@ def _statistics(x, gamma, eps):
     sizes = np.array([[last - first] for first, last in pieces])
     mean = (sizes * means).sum(axis=0) / len(flat)
     var = (squares + sizes * (means - mean) ** 2).sum(axis=0) / len(flat)
-    mean, var = mean.astype(np.float32), var.astype(np.float32)
-    inv_std = (var + np.float32(eps)) ** np.float32(-0.5)
-    return flat.reshape(x.shape), inv_std, gamma, mean, var
+    return mean.astype(np.float32), var.astype(np.float32)
 
 
 def _scaled(cache):
@@ -257,7 +265,7 @@ def _batchnorm_backward(name, dy, cache):
     """dx, dgamma, dbeta; dy counts where y is above the cache's floor."""
     dy = _gradient(name, dy, cache.x.shape)
     flat, x = _pixels(dy), _pixels(cache.x)
-    _, inv_std, gamma, mean, _, beta = cache
+    _, inv_std, gamma, mean, _, fixed, beta = cache
     channels = mean, gamma * inv_std, beta, cache.floor
 
     def sums(at):
@@ -266,7 +274,8 @@ def _batchnorm_backward(name, dy, cache):
     dbeta, dgamma = np.sum(parallel(sums, _pieces(flat)), axis=0)
     dgamma = dgamma * inv_std
     shift, slope = gamma * inv_std * dbeta / len(flat), gamma * inv_std**2 * dgamma / len(flat)
-    shift, slope = shift.astype(np.float32), slope.astype(np.float32)
+    through = np.float32(not fixed)  # mean and variance, if they depend on x
+    shift, slope = through * shift.astype(np.float32), through * slope.astype(np.float32)
 
     def kernel(dy, x, dx):
         elementwise.normalise_backward(dy, x, *channels, shift, slope, dx)
@@ -290,11 +299,11 @@ def relu_backward(dy, y):
     return _elementwise(elementwise.relu_backward, _gradient("relu_backward", dy, y.shape), y)
 
 
-def batchnorm_elu(x, gamma, beta, eps=EPS):
+def batchnorm_elu(x, gamma, beta, eps=EPS, moving=None):
     """See layers.batchnorm_elu."""
-    if not _normalised_here(x, gamma, beta):
-        return layers.batchnorm_elu(x, gamma, beta, eps)
-    h, cache = batchnorm(x, gamma, beta, eps)
+    if not _normalised_here(x, gamma, beta, moving):
+        return layers.batchnorm_elu(x, gamma, beta, eps, moving)
+    h, cache = batchnorm(x, gamma, beta, eps, moving)
     y, _ = elu(h)
     return y, BatchNormEluCache(*cache, y)
 

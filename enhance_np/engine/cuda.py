@@ -20,7 +20,6 @@ from ..layers import batchnorm_add_backward as batchnorm_add_backward
 from ..layers import batchnorm_backward as batchnorm_backward
 from ..layers import batchnorm_elu as batchnorm_elu
 from ..layers import batchnorm_elu_backward as batchnorm_elu_backward
-from ..layers import batchnorm_moving as batchnorm_moving
 from ..layers import batchnorm_relu as batchnorm_relu
 from ..layers import batchnorm_relu_backward as batchnorm_relu_backward
 from ..layers import conv2d as conv2d

@@ -10,7 +10,7 @@ An engine (see enhance_np.engine) offers the same names with the same results, f
 
 from .activation import elu, elu_backward, relu, relu_backward
 from .add import add
-from .batchnorm import batchnorm, batchnorm_backward, batchnorm_moving
+from .batchnorm import batchnorm, batchnorm_backward
 from .conv import conv2d, conv2d_backward, pad_conv, pad_conv_backward, pad_conv_gradient
 from .joined import (
     batchnorm_add,
@@ -36,7 +36,6 @@ __all__ = [
     "batchnorm_backward",
     "batchnorm_elu",
     "batchnorm_elu_backward",
-    "batchnorm_moving",
     "batchnorm_relu",
     "batchnorm_relu_backward",
     "conv2d",

@@ -10,16 +10,17 @@ from typing import NamedTuple
 from .._array import Array
 from .activation import elu, elu_backward, relu, relu_backward
 from .add import add
-from .batchnorm import EPS, BatchNormCache, batchnorm, batchnorm_backward
+from .batchnorm import EPS, BatchNormCache, Moving, batchnorm, batchnorm_backward
 from .conv import ConvCache, pad_conv, pad_conv_backward
 
 
 class BatchNormActCache(NamedTuple):
-    x_hat: Array  # the first five as in BatchNormCache
+    x_hat: Array  # the first six as in BatchNormCache
     inv_std: Array
     gamma: Array
     mean: Array
     var: Array
+    fixed: bool
     y: Array  # (N, H, W, C) behind the activation
 
 
@@ -30,10 +31,10 @@ class ActConvCache(NamedTuple):
 
 
 def batchnorm_relu(
-    x: Array, gamma: Array, beta: Array, eps: float = EPS
+    x: Array, gamma: Array, beta: Array, eps: float = EPS, moving: Moving = None
 ) -> tuple[Array, BatchNormActCache]:
     """relu(batchnorm(x))."""
-    h, cache = batchnorm(x, gamma, beta, eps)
+    h, cache = batchnorm(x, gamma, beta, eps, moving)
     y, _ = relu(h)
     return y, BatchNormActCache(*cache, y)
 
@@ -45,10 +46,10 @@ def batchnorm_relu_backward(dy: Array, cache: BatchNormActCache) -> tuple[Array,
 
 
 def batchnorm_elu(
-    x: Array, gamma: Array, beta: Array, eps: float = EPS
+    x: Array, gamma: Array, beta: Array, eps: float = EPS, moving: Moving = None
 ) -> tuple[Array, BatchNormActCache]:
     """elu(batchnorm(x))."""
-    h, cache = batchnorm(x, gamma, beta, eps)
+    h, cache = batchnorm(x, gamma, beta, eps, moving)
     y, _ = elu(h)
     return y, BatchNormActCache(*cache, y)
 
@@ -60,10 +61,10 @@ def batchnorm_elu_backward(dy: Array, cache: BatchNormActCache) -> tuple[Array, 
 
 
 def batchnorm_add(
-    x: Array, skip: Array, gamma: Array, beta: Array, eps: float = EPS
+    x: Array, skip: Array, gamma: Array, beta: Array, eps: float = EPS, moving: Moving = None
 ) -> tuple[Array, BatchNormCache]:
     """add(batchnorm(x), skip); skip : (N, H, W, C) like x."""
-    h, cache = batchnorm(x, gamma, beta, eps)
+    h, cache = batchnorm(x, gamma, beta, eps, moving)
     return add(h, skip), cache
 
 

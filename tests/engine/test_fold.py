@@ -5,7 +5,7 @@ import numpy as np
 
 from enhance_np.config import NetworkConfig
 from enhance_np.engine.fold import fold, phases, phases_backward
-from enhance_np.layers import batchnorm_moving, pad_conv, upsample
+from enhance_np.layers import batchnorm, pad_conv, upsample
 from enhance_np.params import initial
 from enhance_np.weights import Weights
 
@@ -51,7 +51,7 @@ def test_a_batch_norm_is_a_scale_and_a_shift_of_its_convolution(rng):
     x = rng.standard_normal((1, 4, 5, 3))
     for name, bn in (("block0/conv2", "block0/bn2"), ("tail/conv", "tail/bn")):
         h, _ = pad_conv(x, p[f"{name}/w"], p[f"{name}/b"])
-        statistics = (moving[f"{bn}/{k}"] for k in ("mean", "var"))
-        want = batchnorm_moving(h, p[f"{bn}/gamma"], p[f"{bn}/beta"], *statistics)
+        statistics = tuple(moving[f"{bn}/{k}"] for k in ("mean", "var"))
+        want = batchnorm(h, p[f"{bn}/gamma"], p[f"{bn}/beta"], moving=statistics)[0]
         np.testing.assert_allclose(pad_conv(x, *folded[name])[0], want, rtol=1e-12, atol=1e-12)
     np.testing.assert_array_equal(folded["head"].w, p["head/w"])

@@ -104,19 +104,22 @@ def test_conv2d(ops, cin, cout, kh, kw, rng):
 
 
 # the last are statistics of several unequal parts, of which each has its own mean
+@pytest.mark.parametrize("given", [False, True])
 @pytest.mark.parametrize("name", [f"batchnorm{then}" for then in ("", "_relu", "_elu", "_add")])
 @pytest.mark.parametrize(
     ("size", "c"), [*product(SIZES, (1, 5, 64)), ((1, 73, 70), 64), ((3, 67, 100), 16)]
 )
-def test_batchnorm(ops, name, size, c, rng):
+def test_batchnorm(ops, name, size, c, given, rng):
     x = 1 + 0.3 * rng.standard_normal((*size, c)) + np.linspace(0, 3, size[1])[:, None, None]
     x = x.astype(np.float32)
     gamma, beta = rng.standard_normal((2, c)).astype(np.float32)
     dy = rng.standard_normal(x.shape).astype(np.float32)
     skip = rng.standard_normal(x.shape).astype(np.float32)
     arguments = (x, skip, gamma, beta) if name == "batchnorm_add" else (x, gamma, beta)
-    y, cache = getattr(ops, name)(*arguments)
-    want, exact = getattr(layers, name)(*doubled(*arguments))
+    moving = tuple((1 + rng.random((2, c))).astype(np.float32)) if given else None
+    y, cache = getattr(ops, name)(*arguments, moving=moving)
+    exactly = doubled(*moving) if given else None
+    want, exact = getattr(layers, name)(*doubled(*arguments), moving=exactly)
     np.testing.assert_allclose(y, want, rtol=1e-5, atol=1e-5)
     for part in BatchNormCache._fields:  # one may be computed when asked for
         np.testing.assert_allclose(

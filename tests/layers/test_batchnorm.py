@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from enhance_np import gradcheck
-from enhance_np.layers import batchnorm, batchnorm_backward, batchnorm_moving
+from enhance_np.layers import batchnorm, batchnorm_backward
 
 
 @pytest.fixture
@@ -26,6 +26,26 @@ def test_gradients(inputs, rng):
     )
 
 
+def test_gradients_with_given_statistics(inputs, rng):
+    moving = rng.standard_normal(3), 0.1 + rng.random(3)
+    _, cache = batchnorm(*inputs.values(), moving=moving)
+    check.gradients(
+        gradcheck.vjp(
+            "batchnorm",
+            lambda *a: batchnorm(*a, moving=moving)[0],
+            lambda dy: batchnorm_backward(dy, cache),
+            inputs,
+            rng,
+        )
+    )
+
+
+def test_one_value_with_given_statistics():
+    x, one = np.full((1, 1, 1, 2), 3.0), np.ones(2)
+    y, _ = batchnorm(x, one, one, eps=0, moving=(one, 4 * one))
+    np.testing.assert_array_equal(y, np.full_like(x, 2))
+
+
 def test_normalises(inputs):
     x, _, _ = inputs.values()
     y, cache = batchnorm(x, np.ones(3), np.zeros(3), eps=0)
@@ -44,9 +64,8 @@ def test_constant_gradient_gives_none(inputs):
 def test_moving_statistics_of_the_batch_give_the_batch_result(inputs):
     x, gamma, beta = inputs.values()
     y, cache = batchnorm(x, gamma, beta)
-    np.testing.assert_allclose(
-        batchnorm_moving(x, gamma, beta, cache.mean, cache.var), y, rtol=1e-13, atol=1e-14
-    )
+    again, _ = batchnorm(x, gamma, beta, moving=(cache.mean, cache.var))
+    np.testing.assert_array_equal(again, y)
 
 
 def test_float32_mean_of_many_pixels_is_not_drifting(rng):
@@ -75,3 +94,9 @@ def test_matches_torch(inputs, rng):
 def test_refuses(shape, c):
     with pytest.raises(ValueError, match="batchnorm: "):
         batchnorm(np.zeros(shape), np.zeros(c), np.zeros(c))
+
+
+def test_refuses_statistics_of_another_shape():
+    c = np.zeros(3)
+    with pytest.raises(ValueError, match=r"batchnorm: .* must be \(3,\), got \(1,\)"):
+        batchnorm(np.zeros((1, 2, 2, 3)), c, c, moving=(c, np.zeros(1)))
