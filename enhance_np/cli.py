@@ -211,6 +211,9 @@ def parser() -> argparse.ArgumentParser:
     add.add_argument("--batchsize", type=int, help="default 32")
     add.add_argument("--lr", type=float, help="learning rate (default 1e-4)")
     add.add_argument("--lr-multiplier", type=float, help="of --lr, from epoch 20 on (default 1)")
+    add.add_argument(
+        "--freeze", type=int, metavar="EPOCH", help="from here batch norm keeps its statistics"
+    )
     add.add_argument("--schedule", choices=("constant", "cosine"), help="default constant")
     add.add_argument("--noise", type=float, help="sigma in Ic or kG (default: the paper's)")
     add.add_argument("--l2", type=float, help="weight decay (default: the paper's)")
@@ -433,6 +436,7 @@ def train(options) -> None:
         "lr": options.lr,
         "lr_multiplier": options.lr_multiplier,
         "schedule": options.schedule,
+        "freeze": options.freeze,
         "noise": options.noise,
         "l2": options.l2,
     }

@@ -4,6 +4,8 @@ Two flat dicts describe a network. `params` holds what Adam changes; gradients a
 moments have the same keys. `moving` holds what batch norm measures on the way.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from ._array import Array
@@ -94,6 +96,26 @@ def update_moving(
         return momentum * moving[name] + (1 - momentum) * getattr(tape[layer], statistic)
 
     return {name: updated(name) for name in moving}
+
+
+def pooled(moving: dict[str, Array], tapes: Iterable[dict]) -> dict[str, Array]:
+    """Mean and variance over all images of several batches of one size, like `moving`.
+
+    tapes : one or more, as for update_moving. The variance holds that of the batches' means,
+    which an average of their variances does not.
+    """
+    n, sums = 0, dict.fromkeys(moving, 0.0)
+    for tape in tapes:
+        n += 1
+        for name in moving:
+            layer, statistic = name.rsplit("/", 1)
+            mean, var = (getattr(tape[layer], key).astype("f8") for key in ("mean", "var"))
+            sums[name] = sums[name] + (mean if statistic == "mean" else var + mean**2)
+    found = {name: total / n for name, total in sums.items()}
+    for name in found:
+        if name.endswith("/var"):
+            found[name] = found[name] - found[name.removesuffix("var") + "mean"] ** 2
+    return {name: a.astype(moving[name].dtype) for name, a in found.items()}
 
 
 def count(config: NetworkConfig) -> tuple[int, int]:

@@ -33,6 +33,7 @@ from .weights import Weights, check_name, save
 NOISE = {"intensity": 1e-3, "blos": 1e-2}  # Ic and kG; the paper, section 3.3
 L2 = {"intensity": 1e-6, "blos": 1e-5}
 LATE_EPOCH = 20  # from here on lr_multiplier counts, as in the original's script
+FROZEN_OVER = 64  # batches whose statistics are pooled when batch norm is frozen
 SAVE_EVERY = 60.0  # seconds between checkpoints within an epoch
 VALIDATION_BATCH = 32
 log = logging.getLogger(__name__)
@@ -46,6 +47,8 @@ class TrainOptions:
     epochs : in all, those of a run that is continued included.
     lr_multiplier : of lr, from epoch 20 on (the first is 0).
     schedule : "constant", or "cosine": lr falls to 0 at the last step.
+    freeze : from this epoch on batch norm keeps its statistics, pooled over the epoch's first
+    FROZEN_OVER batches; None never.
     noise : sigma, in Ic or kG; None takes that of each patch, where the data say.
     l2 : of the kernels.
     """
@@ -56,6 +59,7 @@ class TrainOptions:
     lr: float = 1e-4
     lr_multiplier: float = 1.0
     schedule: str = "constant"
+    freeze: int | None = None
     noise: float | None = None
     l2: float | None = None
     seed: int = 0
@@ -69,12 +73,13 @@ class TrainOptions:
         noise = NOISE[self.type] if self.noise is None else self.noise
         l2 = L2[self.type] if self.l2 is None else self.l2
         filled = replace(self, noise=noise, l2=l2)
-        for name in ("epochs", "batch_size", "seed"):
-            if not isinstance(value := getattr(filled, name), int):
+        numbers = {k: v for k, v in asdict(filled).items() if k not in ("type", "schedule")}
+        if filled.freeze is None:
+            del numbers["freeze"]
+        for name, value in numbers.items():
+            if name in ("epochs", "batch_size", "seed", "freeze") and not isinstance(value, int):
                 raise ValueError(f"train: {name} must be an integer, got {value!r}")
-        for name in ("epochs", "batch_size", "lr", "lr_multiplier", "noise", "l2", "seed"):
-            value = getattr(filled, name)
-            least = 0 if name in ("noise", "l2", "seed") else math.nextafter(0, 1)
+            least = 0 if name in ("noise", "l2", "seed", "freeze") else math.nextafter(0, 1)
             if not least <= value < math.inf:  # NaN fails
                 bound = ">= 0" if least == 0 else "> 0"
                 raise ValueError(f"train: {name} must be {bound} and finite, got {value}")
@@ -85,7 +90,12 @@ class TrainOptions:
         found = asdict(self)
         if self.schedule == "constant":
             del found["epochs"]
+        if self.freeze is None:
+            del found["freeze"]
         return found
+
+    def frozen(self, epoch: int) -> bool:
+        return self.freeze is not None and epoch >= self.freeze
 
     def rate(self, epoch: int, step: int, steps: int) -> float:
         """Learning rate of a step; with a constant schedule it does not depend on `epochs`."""
@@ -174,12 +184,13 @@ def train(
     return output
 
 
-def step_once(p, adam, x, target, config, ops, lr, l2):
+def step_once(p, adam, x, target, config, ops, lr, l2, moving=None):
     """One step of Adam on one batch: new params, new Adam state, data loss, tape.
 
+    moving : batch norm's statistics if they are frozen.
     Raises FloatingPointError with the name of the first tensor that is not finite.
     """
-    y, tape = network.forward(p, x, config, ops)
+    y, tape = network.forward(p, x, config, ops, moving)
     value, dy = loss.mse(y, target)
     if not math.isfinite(value):
         raise FloatingPointError(_culprit(p, tape, y))
@@ -231,6 +242,8 @@ class _Loop:
             rng.bit_generator.state = state.random
         steps, size = len(pairs) // options.batch_size, options.batch_size
         batches = [np.sort(order[i * size : (i + 1) * size]) for i in range(state.step, steps)]
+        if state.epoch == options.freeze and state.step == 0:
+            self.state = state._replace(moving=self.pooled(pairs, batches[:FROZEN_OVER]))
         for batch, (x, target) in zip(batches, prefetched(pairs, batches), strict=True):
             x, target = pairs.augmented(x, target, rng)
             x = noisy(x, pairs.sigma(batch, options.noise), self.engine, rng)
@@ -239,9 +252,22 @@ class _Loop:
                 self.save()
         self.finish(steps, val_pairs)
 
+    def pooled(self, pairs, batches) -> dict:
+        """Batch norm's statistics over these batches, with the weights as they are."""
+        rng = stream(self.options.seed, "statistics")
+
+        def tapes():
+            for batch, (x, target) in zip(batches, prefetched(pairs, batches), strict=True):
+                x, _ = pairs.augmented(x, target, rng)
+                x = noisy(x, pairs.sigma(batch, self.options.noise), self.engine, rng)
+                yield network.forward(self.state.params, x, self.config, self.engine.ops)[1]
+
+        return params.pooled(self.state.moving, tapes())
+
     def step(self, x, target, rng, steps) -> State:
         state, options, engine = self.state, self.options, self.engine
         lr = options.rate(state.epoch, state.step, steps)
+        frozen = options.frozen(state.epoch)
         try:
             p, adam, value, tape = step_once(
                 state.params,
@@ -252,6 +278,7 @@ class _Loop:
                 engine.ops,
                 lr,
                 options.l2,
+                state.moving if frozen else None,
             )
         except FloatingPointError as error:
             raise FloatingPointError(
@@ -263,7 +290,7 @@ class _Loop:
         return state._replace(
             params=p,
             adam=adam,
-            moving=params.update_moving(state.moving, tape),
+            moving=state.moving if frozen else params.update_moving(state.moving, tape),
             step=state.step + 1,
             random=rng.bit_generator.state,
             loss=state.loss + value,

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -25,9 +26,11 @@ def test_continued_run_has_the_bits_of_one_run(files):
     assert files[2].with_suffix(".csv").read_text() == log
 
 
+@pytest.mark.parametrize("freeze", [None, 1])
 @pytest.mark.parametrize("stop", [1, 4, 6, 11, 17])
-def test_interrupted_anywhere_it_goes_on_with_the_same_bits(files, stop):
-    train(files)
+def test_interrupted_anywhere_it_goes_on_with_the_same_bits(files, stop, freeze):
+    options = replace(OPTIONS, freeze=freeze)
+    train(files, options)
     whole = state(files)
     count = iter(range(100))
 
@@ -36,9 +39,9 @@ def test_interrupted_anywhere_it_goes_on_with_the_same_bits(files, stop):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(files, overwrite=True, report=interrupt)
+        train(files, options, overwrite=True, report=interrupt)
     assert state(files).epoch * 6 + state(files).step == stop
-    train(files, resume=True)
+    train(files, options, resume=True)
     assert_same_bits(whole, state(files))
 
 

@@ -50,6 +50,15 @@ def test_moving_variance_is_that_of_the_batch_without_bessels_factor():
     assert (abs(moving["bn/var"] / fixture["var_after"] - 1) > 1e-5).any()  # it is seen here
 
 
+def test_pooled_statistics_are_those_of_all_images(rng):
+    x = rng.standard_normal((6, 4, 5, 3)) + np.arange(6)[:, None, None, None]
+    one, fresh = np.ones(3), {"bn/mean": np.zeros(3), "bn/var": np.ones(3)}
+    tapes = ({"bn": batchnorm(x[i : i + 2], one, one)[1]} for i in (0, 2, 4))
+    found = params.pooled(fresh, tapes)
+    np.testing.assert_allclose(found["bn/mean"], x.mean(axis=(0, 1, 2)), rtol=1e-12)
+    np.testing.assert_allclose(found["bn/var"], x.var(axis=(0, 1, 2)), rtol=1e-12)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [{"depth": -1}, {"filters": 0}, {"depth": 1.5}, {"activation": "tanh"}, {"refine_filters": 0}],

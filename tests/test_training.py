@@ -89,6 +89,35 @@ def test_the_loop_is_what_a_reader_would_write(files):
         np.testing.assert_array_equal(found.moving[name], a, err_msg=name)
 
 
+def test_frozen_statistics_are_those_of_all_images(files):
+    """Epoch 1 begins with the statistics of the whole set, and they stay."""
+    once = training.TrainOptions(epochs=1, batch_size=4, lr=2e-3, noise=0.0, seed=7)
+    train(files, once)
+    first = state(files)
+    frozen = training.TrainOptions(**{**vars(once), "epochs": 3, "freeze": 1})
+    train(files, frozen, overwrite=True)
+    with h5py.File(files[0]) as f:
+        x, y = f["imHMI"][()], f["imSST"][()]
+    _, tape = network.forward(first.params, x, CONFIG)
+    found = state(files)
+    for statistic in ("mean", "var"):  # of the first: behind it, images depend on their batch
+        want = getattr(tape["block0/bn1"], statistic)
+        np.testing.assert_allclose(found.moving[f"block0/bn1/{statistic}"], want, rtol=1e-5)
+    p, adam = first.params, first.adam
+    batch = np.sort(stream(7, "epoch", 1).permutation(24)[:4])
+    prediction, tape = network.forward(p, x[batch], CONFIG, CPU.ops, found.moving)
+    value, dy = loss.mse(prediction, y[batch])
+    _, g = network.backward(dy, tape, CONFIG, CPU.ops)
+    _, decay = loss.l2(p, 1e-6)
+    want, _ = optim.adam(p, {n: a + decay.get(n, 0) for n, a in g.items()}, adam, 2e-3)
+    got, _, again, _ = training.step_once(
+        p, adam, x[batch], y[batch], CONFIG, CPU.ops, 2e-3, 1e-6, found.moving
+    )
+    assert again == value
+    for name, a in want.items():
+        np.testing.assert_array_equal(got[name], a, err_msg=name)
+
+
 def test_validation_loss_is_the_mean_over_all_patches(files, monkeypatch):
     """The last batch is smaller, and counts by its patches."""
     train(files, training.TrainOptions(epochs=1, batch_size=4, noise=0.0))
@@ -223,6 +252,8 @@ def test_divergence_names_the_tensor(name):
         {"batch_size": 0},
         {"batch_size": 4.0},
         {"epochs": 2.5},
+        {"freeze": -1},
+        {"freeze": 0.5},
     ],
 )
 def test_refuses_options(change):
