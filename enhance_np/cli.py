@@ -214,6 +214,7 @@ def parser() -> argparse.ArgumentParser:
     add.add_argument(
         "--freeze", type=int, metavar="EPOCH", help="from here batch norm keeps its statistics"
     )
+    add.add_argument("--warmup", type=int, metavar="STEPS", help="over which the rate rises")
     add.add_argument("--schedule", choices=("constant", "cosine"), help="default constant")
     add.add_argument("--noise", type=float, help="sigma in Ic or kG (default: the paper's)")
     add.add_argument("--l2", type=float, help="weight decay (default: the paper's)")
@@ -436,6 +437,7 @@ def train(options) -> None:
         "lr": options.lr,
         "lr_multiplier": options.lr_multiplier,
         "schedule": options.schedule,
+        "warmup": options.warmup,
         "freeze": options.freeze,
         "noise": options.noise,
         "l2": options.l2,

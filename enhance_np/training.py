@@ -47,6 +47,7 @@ class TrainOptions:
     epochs : in all, those of a run that is continued included.
     lr_multiplier : of lr, from epoch 20 on (the first is 0).
     schedule : "constant", or "cosine": lr falls to 0 at the last step.
+    warmup : steps over which the rate rises from 0 to what the schedule says.
     freeze : from this epoch on batch norm keeps its statistics, pooled over the epoch's first
     FROZEN_OVER batches; None never.
     noise : sigma, in Ic or kG; None takes that of each patch, where the data say.
@@ -59,6 +60,7 @@ class TrainOptions:
     lr: float = 1e-4
     lr_multiplier: float = 1.0
     schedule: str = "constant"
+    warmup: int = 0
     freeze: int | None = None
     noise: float | None = None
     l2: float | None = None
@@ -77,9 +79,10 @@ class TrainOptions:
         if filled.freeze is None:
             del numbers["freeze"]
         for name, value in numbers.items():
-            if name in ("epochs", "batch_size", "seed", "freeze") and not isinstance(value, int):
+            if name not in ("lr", "lr_multiplier", "noise", "l2") and not isinstance(value, int):
                 raise ValueError(f"train: {name} must be an integer, got {value!r}")
-            least = 0 if name in ("noise", "l2", "seed", "freeze") else math.nextafter(0, 1)
+            none_too = name in ("noise", "l2", "seed", "freeze", "warmup")
+            least = 0 if none_too else math.nextafter(0, 1)
             if not least <= value < math.inf:  # NaN fails
                 bound = ">= 0" if least == 0 else "> 0"
                 raise ValueError(f"train: {name} must be {bound} and finite, got {value}")
@@ -92,6 +95,8 @@ class TrainOptions:
             del found["epochs"]
         if self.freeze is None:
             del found["freeze"]
+        if not self.warmup:
+            del found["warmup"]
         return found
 
     def frozen(self, epoch: int) -> bool:
@@ -100,9 +105,10 @@ class TrainOptions:
     def rate(self, epoch: int, step: int, steps: int) -> float:
         """Learning rate of a step; with a constant schedule it does not depend on `epochs`."""
         lr = self.lr * (self.lr_multiplier if epoch >= LATE_EPOCH else 1)
+        done = epoch * steps + step
         if self.schedule == "cosine":
-            lr *= 0.5 + 0.5 * math.cos(math.pi * (epoch * steps + step) / (self.epochs * steps))
-        return lr
+            lr *= 0.5 + 0.5 * math.cos(math.pi * done / (self.epochs * steps))
+        return lr * min(1.0, (done + 1) / max(1, self.warmup))
 
 
 # without data of one's own: the small network on synthetic scenes, some minutes on two cores

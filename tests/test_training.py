@@ -254,6 +254,7 @@ def test_divergence_names_the_tensor(name):
         {"epochs": 2.5},
         {"freeze": -1},
         {"freeze": 0.5},
+        {"warmup": -1},
     ],
 )
 def test_refuses_options(change):
@@ -281,6 +282,13 @@ def test_rates():
     assert falling.rate(0, 0, 10) == 1
     assert falling.rate(1, 0, 10) == pytest.approx(0.5)
     assert falling.rate(1, 9, 10) < 0.01
+    rising = training.TrainOptions(lr=1.0, warmup=15)
+    assert [rising.rate(*at, 10) for at in ((0, 0), (0, 9), (1, 4), (1, 5))] == [
+        1 / 15,
+        10 / 15,
+        1,
+        1,
+    ]
 
 
 def test_l2_pulls_on_kernels():
