@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: demo test lint bench weights clean
+.PHONY: demo test lint bench retrain clean
 
 # the Sun sharpens: demo/enhanced.fits, demo/demo.png and a line of figures
 demo: $(INSTALLED)
@@ -23,23 +23,27 @@ bench: $(INSTALLED)
 	  $(BIN)/python bench/bench_$$question.py || exit 1; \
 	done
 
-# train the four networks that ship (hours) and score them; FIELDS: see enhance_np/models/README.md
-weights: $(INSTALLED)
+# pairs by the recipes, the four networks that ship, and their card: enhance_np/models/README.md;
+# FIELDS: folder of the recipes' fields, else synthetic scenes alone. Hours; interrupted, it goes on
+retrain: $(INSTALLED)
 	mkdir -p runs
 	for type in intensity blos; do \
-	  [ -f runs/$$type.h5 ] || \
-	  $(BIN)/enhance-np degrade --recipe $$type --out runs/$$type.h5 --fields $(FIELDS) || exit 1; \
+	  [ -f runs/$$type.h5 ] || $(BIN)/enhance-np degrade --recipe $$type --out runs/$$type.h5 \
+	    $(if $(FIELDS),--fields $(FIELDS)) || exit 1; \
 	done
-	$(call train,intensity,default,--lr 1e-3 --epochs 10)
-	$(call train,blos,default,--lr 1e-3 --epochs 8)
 	$(call train,intensity,small,--lr 2e-3 --epochs 24 --depth 1 --filters 32)
-	$(call train,blos,small,--lr 2e-3 --epochs 8 --depth 1 --filters 32)
+	$(call train,blos,small,--lr 2e-3 --epochs 12 --depth 1 --filters 32)
+	$(call train,intensity,default,--lr 1e-3 --epochs 14)
+	$(call train,blos,default,--lr 1e-3 --epochs 14)
+	$(BIN)/python bench/first_steps.py --pairs runs --write
+	$(BIN)/python bench/model_card.py --pairs runs $(if $(FIELDS),--fields $(FIELDS))
 
 # $(call train,TYPE,MODEL,OPTIONS)
 define train
-	$(BIN)/enhance-np train --type $(1) --data runs/$(1).h5 --validation runs/$(1)_val.h5 \
-	  --output runs/$(1)_$(2).h5 --batchsize 16 --schedule cosine --seed 1 --continue $(3)
+	$(BIN)/enhance-np train --type $(1) --data runs/$(1).h5 --output runs/$(1)_$(2).h5 \
+	  --batchsize 4 --schedule cosine --warmup 200 --freeze 0 --seed 1 --continue $(3)
 	cp runs/$(1)_$(2).h5 enhance_np/models/
+	cp runs/$(1)_$(2).csv runs/$(1)_$(2).png docs/models/
 endef
 
 $(INSTALLED): pyproject.toml

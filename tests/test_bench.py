@@ -15,6 +15,7 @@ from enhance_np.engine.predict import run
 from enhance_np.weights import Weights
 
 BENCH = Path(__file__).parents[1] / "bench"
+CARD = ("files", "sources", "intensity", "blos", "real")
 PAGE = "Å\n<!-- bench:a -->\nold\n<!-- /bench:a -->\nb <!-- bench:b --><!-- /bench:b -->\n"
 
 
@@ -65,6 +66,7 @@ def test_markdown(bench):
         ("scaling", "README.md"),
         ("train", "README.md"),
         ("layers", "bench/README.md"),
+        *((name, "enhance_np/models/README.md") for name in CARD),
     ],
 )
 def test_the_pages_have_the_markers(name, page):

@@ -1,0 +1,70 @@
+"""Whole regions of known truth, of one side of a recipe: what scores and tunes methods."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from enhance_np.data.degrade import degrade
+from enhance_np.data.recipe import read
+from enhance_np.data.sources import KILOGAUSS, region
+from enhance_np.data.streams import stream
+from enhance_np.evaluate.classes import masks
+from enhance_np.evaluate.quantities import averaged
+
+OTHER = {"intensity": "blos", "blos": "intensity"}
+
+
+class Region(NamedTuple):
+    source: str
+    name: str  # the source's, with a number where there are several
+    low: np.ndarray  # (h, w) without noise, in Ic or kG
+    high: np.ndarray  # (2h, 2w) the truth
+    companion: np.ndarray | None  # (2h, 2w), the truth of the other type, if there is one
+
+    def seen(self, sigma: float) -> np.ndarray:
+        """low with noise of this sigma, float32; the same at every call."""
+        noise = stream(0, self.name, "noise").standard_normal(self.low.shape, np.float32)
+        return (self.low + np.float32(sigma) * noise).astype(np.float32)
+
+    def classes(self, type: str) -> dict[str, np.ndarray]:
+        """(2h, 2w) masks of `evaluate.classes`, from the truth."""
+        unit = {"intensity": 1.0, "blos": 1 / KILOGAUSS}
+        own = unit[type] * averaged(self.high)
+        other = None
+        if self.companion is not None:
+            other = unit[OTHER[type]] * averaged(self.companion)
+        pair = (own, other) if type == "intensity" else (other, own)
+        return {name: m.repeat(2, 0).repeat(2, 1) for name, m in masks(*pair).items()}
+
+
+def regions(type: str, side: str, fields: Path | None, scenes: int) -> Iterator[Region]:
+    """Of the recipe that ships; `scenes` of each synthetic source."""
+    recipe = read(type).on(fields)
+    for source in recipe.sources:
+        if side not in source.boxes:
+            continue
+        for k in range(scenes if source.seeded else 1):
+            low, high = degrade(*region(source, side, k), recipe.optics)
+            if not source.seeded:
+                yield Region(source.name, source.name, low, high, None)
+                continue
+            # one seed makes both types
+            twin = replace(source, load=replace(source.load, type=OTHER[type]))
+            _, companion = degrade(*region(twin, side, k), recipe.optics)
+            yield Region(source.name, f"{source.name} {k}", low, high, companion)
+
+
+def noises(type: str) -> dict[str, float]:
+    """{cadence: sigma} of the recipe that ships, in Ic or kG."""
+    return {noise.cadence: noise.sigma for noise in read(type).noise}
+
+
+def mean_square_noise(type: str) -> float:
+    """sigma of the recipe's mixture: what a filter for all of its patches must expect."""
+    found = read(type).noise
+    shares = np.array([noise.share for noise in found])
+    squares = np.array([noise.sigma**2 for noise in found])
+    return float(np.sqrt((shares * squares).sum() / shares.sum()))
