@@ -9,12 +9,13 @@ import numpy as np
 
 from enhance_np.data.degrade import degrade
 from enhance_np.data.recipe import read
-from enhance_np.data.sources import KILOGAUSS, region
+from enhance_np.data.sources import KILOGAUSS, SEEDS, Synthetic, region
 from enhance_np.data.streams import stream
 from enhance_np.evaluate.classes import masks
 from enhance_np.evaluate.quantities import averaged
 
 OTHER = {"intensity": "blos", "blos": "intensity"}
+LIMB_MU, LIMB_SHAPE, LIMB_SCALE = 0.4, (448, 448), 0.09  # 66 degrees from disc centre
 
 
 class Region(NamedTuple):
@@ -23,6 +24,7 @@ class Region(NamedTuple):
     low: np.ndarray  # (h, w) without noise, in Ic or kG
     high: np.ndarray  # (2h, 2w) the truth
     companion: np.ndarray | None  # (2h, 2w), the truth of the other type, if there is one
+    limb: bool = False
 
     def seen(self, sigma: float) -> np.ndarray:
         """low with noise of this sigma, float32; the same at every call."""
@@ -31,6 +33,8 @@ class Region(NamedTuple):
 
     def classes(self, type: str) -> dict[str, np.ndarray]:
         """(2h, 2w) masks of `evaluate.classes`, from the truth."""
+        if self.limb:
+            return {"limb": np.ones(self.high.shape, bool)}
         unit = {"intensity": 1.0, "blos": 1 / KILOGAUSS}
         own = unit[type] * averaged(self.high)
         other = None
@@ -55,6 +59,26 @@ def regions(type: str, side: str, fields: Path | None, scenes: int) -> Iterator[
             twin = replace(source, load=replace(source.load, type=OTHER[type]))
             _, companion = degrade(*region(twin, side, k), recipe.optics)
             yield Region(source.name, f"{source.name} {k}", low, high, companion)
+    for k in range(scenes):
+        name = f"synthetic limb {k}"
+        low, high = degrade(_at_the_limb(type, side, k), LIMB_SCALE, recipe.optics)
+        yield Region("synthetic limb", name, low, high, None, limb=True)
+
+
+def _at_the_limb(type, side, k):
+    """A network scene as it looks at mu = LIMB_MU, its limb darkening divided out.
+
+    Its columns come closer by foreshortening, a plane's: height, line formation, inclined field are
+    left out. Resampled by its cosines, so that none is aliased.
+    """
+    from scipy.fft import dct, idct
+
+    width = round(LIMB_SHAPE[1] / LIMB_MU)
+    load = Synthetic("network", type, (LIMB_SHAPE[0], width), LIMB_SCALE)
+    field, _ = load(SEEDS[side][k])
+    waves = dct(field, axis=1, norm="ortho")[:, : LIMB_SHAPE[1]]
+    field = idct(waves, axis=1, norm="ortho") * np.sqrt(LIMB_SHAPE[1] / width)
+    return field if type == "intensity" else LIMB_MU * field
 
 
 def noises(type: str) -> dict[str, float]:

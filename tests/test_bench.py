@@ -4,6 +4,7 @@ import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -72,6 +73,36 @@ def test_markdown(bench):
 def test_the_pages_have_the_markers(name, page):
     text = (BENCH.parent / page).read_text(encoding="utf-8")
     assert text.count(f"<!-- bench:{name} -->") == text.count(f"<!-- /bench:{name} -->") == 1
+
+
+def test_regions_of_the_card(bench, monkeypatch):
+    scenes = bench("scenes")
+    monkeypatch.setattr(scenes, "LIMB_SHAPE", (64, 72))
+    recipe = bench("enhance_np.data.recipe").read("blos")
+    assert scenes.noises("blos") == {"45 s": 10.2e-3, "720 s": 6.3e-3}
+    assert scenes.mean_square_noise("blos") == pytest.approx(np.sqrt((10.2**2 + 6.3**2) / 2) / 1e3)
+    monkeypatch.setattr(scenes, "read", lambda type: _Recipe((), recipe.optics))
+    (region,) = scenes.regions("blos", "test", None, 1)
+    assert region.high.shape == (2 * region.low.shape[0], 2 * region.low.shape[1])
+    assert list(region.classes("blos")) == ["limb"]
+    seen = region.seen(0.01)
+    np.testing.assert_array_equal(seen, region.seen(0.01))
+    assert np.std(seen - region.low) == pytest.approx(0.01, rel=0.2)
+
+
+class _Recipe(NamedTuple):
+    sources: tuple
+    optics: object
+
+    def on(self, folder):
+        return self
+
+
+def test_first_steps_are_compared_bit_for_bit(bench):
+    first_steps = bench("first_steps")
+    losses = [0.1, 1 / 3]
+    assert first_steps.compared(losses, losses) == ("the same bits", "0.0e+00")
+    assert first_steps.compared([0.1, np.nextafter(1 / 3, 1)], losses) == ("differ", "1.7e-16")
 
 
 @pytest.mark.parametrize("question", ["layers", "predict", "scaling", "train"])
