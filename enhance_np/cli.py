@@ -216,6 +216,11 @@ def parser() -> argparse.ArgumentParser:
     )
     add.add_argument("--warmup", type=int, metavar="STEPS", help="over which the rate rises")
     add.add_argument("--schedule", choices=("constant", "cosine"), help="default constant")
+    add.add_argument(
+        "--start",
+        choices=("he", "contrast"),
+        help="initial kernels: He's (default), or his for contrast",
+    )
     add.add_argument("--noise", type=float, help="sigma in Ic or kG (default: the paper's)")
     add.add_argument("--l2", type=float, help="weight decay (default: the paper's)")
     add.add_argument("--seed", type=int, default=0)
@@ -437,6 +442,7 @@ def train(options) -> None:
         "lr": options.lr,
         "lr_multiplier": options.lr_multiplier,
         "schedule": options.schedule,
+        "start": options.start,
         "warmup": options.warmup,
         "freeze": options.freeze,
         "noise": options.noise,

@@ -10,7 +10,10 @@ import numpy as np
 
 from ._array import Array
 from .config import NetworkConfig
+from .layers import conv2d
 
+CONTRAST_SHARE = 0.75  # of the stem's kernels, see `contrasted`
+FAINT = 0.1  # the gamma that ends a residual branch, there
 MOMENTUM = 0.99  # Keras's default, and that of the published weights
 # Keras draws from N(0, 1) cut at 2 sigma, whose standard deviation is this
 TRUNCATED_STD = 0.87962566103423978
@@ -77,6 +80,31 @@ def initial(
         {name: fill(name, shape) for name, shape in params.items()},
         {name: fill(name, shape) for name, shape in moving.items()},
     )
+
+
+def contrasted(p: dict[str, Array], images: np.ndarray) -> dict[str, Array]:
+    """Initial params that look at contrast: what trainings of images start from.
+
+    images : (n, H, W, 1), as the network will be given them.
+
+    Granulation is a ripple of 4 % on a level of 1, so that every feature of a fresh stem is the
+    level, and what is to be sharpened hides behind it: Adam takes epochs to bring it out. Here
+    CONTRAST_SHARE of the stem's kernels lose their mean, which makes them blind to the
+    level, and are scaled to outputs of variance 1 over the images. The last gamma of every
+    residual branch is FAINT: the network begins as a shallow one, and its first steps are tame.
+    Sources: variance 1 by data, Mishkin & Matas 2016, arXiv:1511.06422; small last gammas, Goyal
+    et al. 2017, arXiv:1706.02677, section 5.1.
+    """
+    w = p["stem/conv/w"].copy()
+    blind = w[..., : round(CONTRAST_SHARE * w.shape[-1])]
+    blind -= blind.mean(axis=(0, 1), keepdims=True)
+    y, _ = conv2d(images, blind, np.zeros(blind.shape[-1], blind.dtype))
+    rms = np.sqrt((y.astype("f8") ** 2).mean(axis=(0, 1, 2)))
+    if not (rms > 1e-6 * abs(images).max()).all():  # less is rounding
+        raise ValueError(f"contrasted: the images must not be flat, got an rms of {rms.min():.1e}")
+    blind /= rms.astype(blind.dtype)
+    last = [name for name in p if name.endswith(("/bn2/gamma", "tail/bn/gamma"))]
+    return p | {"stem/conv/w": w} | {name: FAINT * p[name] for name in last}
 
 
 def update_moving(

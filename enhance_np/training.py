@@ -26,13 +26,14 @@ from .config import NetworkConfig
 from .data.batches import Pairs, noisy, prefetched, split
 from .data.default import synthetic_pairs
 from .data.streams import stream
-from .engine import Engine
+from .engine import REFERENCE, Engine
 from .fits import check_output
 from .weights import Weights, check_name, save
 
 NOISE = {"intensity": 1e-3, "blos": 1e-2}  # Ic and kG; the paper, section 3.3
 L2 = {"intensity": 1e-6, "blos": 1e-5}
 LATE_EPOCH = 20  # from here on lr_multiplier counts, as in the original's script
+STARTED_OVER = 256  # patches that the start "contrast" looks at
 FROZEN_OVER = 64  # batches whose statistics are pooled when batch norm is frozen
 SAVE_EVERY = 60.0  # seconds between checkpoints within an epoch
 VALIDATION_BATCH = 32
@@ -48,6 +49,7 @@ class TrainOptions:
     lr_multiplier : of lr, from epoch 20 on (the first is 0).
     schedule : "constant", or "cosine": lr falls to 0 at the last step.
     warmup : steps over which the rate rises from 0 to what the schedule says.
+    start : "he" (He et al. 2015), or "contrast", see params.contrasted.
     freeze : from this epoch on batch norm keeps its statistics, pooled over the epoch's first
     FROZEN_OVER batches; None never.
     noise : sigma, in Ic or kG; None takes that of each patch, where the data say.
@@ -60,6 +62,7 @@ class TrainOptions:
     lr: float = 1e-4
     lr_multiplier: float = 1.0
     schedule: str = "constant"
+    start: str = "he"
     warmup: int = 0
     freeze: int | None = None
     noise: float | None = None
@@ -72,10 +75,14 @@ class TrainOptions:
             raise ValueError(f"train: type must be intensity or blos, got {self.type!r}")
         if self.schedule not in ("constant", "cosine"):
             raise ValueError(f"train: schedule must be constant or cosine, got {self.schedule!r}")
+        if self.start not in ("he", "contrast"):
+            raise ValueError(f"train: start must be he or contrast, got {self.start!r}")
         noise = NOISE[self.type] if self.noise is None else self.noise
         l2 = L2[self.type] if self.l2 is None else self.l2
         filled = replace(self, noise=noise, l2=l2)
-        numbers = {k: v for k, v in asdict(filled).items() if k not in ("type", "schedule")}
+        numbers = {
+            k: v for k, v in asdict(filled).items() if k not in ("type", "schedule", "start")
+        }
         if filled.freeze is None:
             del numbers["freeze"]
         for name, value in numbers.items():
@@ -97,6 +104,8 @@ class TrainOptions:
             del found["freeze"]
         if not self.warmup:
             del found["warmup"]
+        if self.start == "he":
+            del found["start"]
         return found
 
     def frozen(self, epoch: int) -> bool:
@@ -183,7 +192,7 @@ def train(
         }
         if pairs.noise is not None:
             run["noise"] = "of each patch"
-        state = _start(output, saved, run, config, options, resume)
+        state = _start(output, saved, run, config, options, resume, pairs)
         about = source.attrs.get("about", source.attrs.get("sources", Path(data).name))
         loop = _Loop(output, saved, run, config, options, engine, report, str(about))
         loop.run(checkpoint.same_arrays(state, engine.asarray), pairs, val_pairs)
@@ -361,7 +370,7 @@ def _outputs(output, resume, overwrite) -> tuple[Path, Path]:
     return output, saved
 
 
-def _start(output, saved, run, config, options, resume) -> State:
+def _start(output, saved, run, config, options, resume, pairs) -> State:
     """The state of the checkpoint, or a fresh one."""
     if resume and saved.exists():
         state, before = checkpoint.load(saved)
@@ -374,6 +383,11 @@ def _start(output, saved, run, config, options, resume) -> State:
     if resume:
         log.warning("there is no checkpoint %s: starting anew", saved)
     p, moving = params.initial(config, options.seed)
+    if options.start == "contrast":
+        first = slice(0, STARTED_OVER)
+        x, _ = pairs.read(first)
+        rng = stream(options.seed, "start")
+        p = params.contrasted(p, noisy(x, pairs.sigma(first, options.noise), REFERENCE, rng))
     return State(p, moving, optim.adam_start(p), 0, 0, None, 0.0, ())
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from enhance_np import params
 from enhance_np.config import DEFAULT, SMALL, NetworkConfig
-from enhance_np.layers import batchnorm
+from enhance_np.layers import batchnorm, conv2d
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,32 @@ def test_initial_values_are_seeded_and_shaped():
     assert all((p[k] == again[k]).all() for k in p)
     assert (p["stem/conv/w"] != params.initial(config, 4)[0]["stem/conv/w"]).any()
     assert p["refine/conv/w"].shape == (3, 3, 8, 32)
+
+
+def test_contrasted_start_is_blind_to_the_level_in_most_kernels():
+    config = NetworkConfig(2, 8)
+    p, _ = params.initial(config, 3)
+    images = np.float32(1) + np.random.default_rng(0).normal(0, 0.04, (4, 20, 22, 1)).astype("f4")
+    new = params.contrasted(p, images)
+    w, blind = new["stem/conv/w"], 6
+    zero = np.zeros(8, np.float32)
+    level = conv2d(np.full((1, 3, 3, 1), 1, np.float32), w, zero)[0].ravel()
+    assert abs(level[:blind]).max() < 1e-5 * abs(w).max()
+    assert (level[blind:] != 0).all()
+    y, _ = conv2d(images, w, zero)
+    # the level, 1, is taken away but for rounding: the rest has variance 1
+    assert y[..., :blind].std(axis=(0, 1, 2)) == pytest.approx(np.ones(blind), rel=1e-3)
+    np.testing.assert_array_equal(w[..., blind:], p["stem/conv/w"][..., blind:])
+    faint = {name for name in p if (new[name] == np.float32(0.1) * p[name]).all() and p[name].any()}
+    assert faint == {"block0/bn2/gamma", "block1/bn2/gamma", "tail/bn/gamma"}
+    assert {name for name in p if new[name] is not p[name]} == faint | {"stem/conv/w"}
+
+
+@pytest.mark.parametrize("level", [0, 1, 0.3])
+def test_contrasted_start_needs_contrast(level):
+    p, _ = params.initial(NetworkConfig(0, 8), 0)
+    with pytest.raises(ValueError, match="contrasted: the images must not be flat"):
+        params.contrasted(p, np.full((1, 5, 5, 1), level, np.float32))
 
 
 def test_moving_variance_is_that_of_the_batch_without_bessels_factor():
