@@ -62,9 +62,11 @@ def parallel(task: Callable, pieces: Iterable) -> list:
         # one that never began is not waited for: its thread may be waiting for us
         begun = [helper for helper in helpers if not helper.cancel()]
         wait(begun)
+        # while that thread is busy the cancelled stay in its queue: they must not hold these
+        found, results, task = results, None, None
     for helper in begun:
         helper.result()
-    return results
+    return found
 
 
 def cut(count: int, most: int) -> list[tuple[int, int]]:

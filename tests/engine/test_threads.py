@@ -1,6 +1,7 @@
 import os
 import threading
 import time
+import weakref
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
@@ -44,6 +45,19 @@ def count(request):
     threads.set_threads(request.param)
     yield request.param
     threads.set_threads(None)
+
+
+def test_nested_it_keeps_nothing_once_it_returned(count):
+    """Cancelled helpers wait in the queue of a pool whose threads are all in the outer call."""
+
+    def outer(_):
+        given = np.zeros(3)
+        made = threads.parallel(lambda i, given=given: given + i, range(8))
+        left = [weakref.ref(array) for array in (given, *made)]
+        del given, made
+        return [array() is None for array in left]
+
+    assert all(all(gone) for gone in threads.parallel(outer, range(6)))
 
 
 def test_every_piece_is_done_once_and_results_are_in_order(count):
