@@ -214,6 +214,7 @@ def parser() -> argparse.ArgumentParser:
     add.add_argument(
         "--freeze", type=int, metavar="EPOCH", help="from here batch norm keeps its statistics"
     )
+    add.add_argument("--clip", type=float, metavar="NORM", help="bound on a step's gradient")
     add.add_argument("--warmup", type=int, metavar="STEPS", help="over which the rate rises")
     add.add_argument("--schedule", choices=("constant", "cosine"), help="default constant")
     add.add_argument(
@@ -443,6 +444,7 @@ def train(options) -> None:
         "lr_multiplier": options.lr_multiplier,
         "schedule": options.schedule,
         "start": options.start,
+        "clip": options.clip,
         "warmup": options.warmup,
         "freeze": options.freeze,
         "noise": options.noise,

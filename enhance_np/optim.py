@@ -1,5 +1,6 @@
 """Adam, one step at a time."""
 
+import math
 from typing import NamedTuple
 
 from ._array import Array, array_module
@@ -45,3 +46,16 @@ def adam(
     v = {name: beta2 * state.v[name] + (1 - beta2) * g[name] ** 2 for name in p}
     new = {name: p[name] - rate * m[name] / (v[name] ** 0.5 + eps) for name in p}
     return new, AdamState(t, m, v)
+
+
+def clipped(g: dict[str, Array], norm: float) -> dict[str, Array]:
+    """g, scaled down to `norm` if that of all its tensors together is larger: g norm / |g|.
+
+    A batch of patches unlike the others has a gradient many times the usual one, and Adam, which
+    divides by the size that it has come to expect, answers with too large a step.
+    Source: Pascanu et al. 2013, arXiv:1211.5063, algorithm 1.
+    """
+    found = math.sqrt(sum(float((x.astype("f8") ** 2).sum()) for x in g.values()))
+    if found <= norm:
+        return g
+    return {name: x * (norm / found) for name, x in g.items()}

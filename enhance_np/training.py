@@ -32,6 +32,7 @@ from .weights import Weights, check_name, save
 
 NOISE = {"intensity": 1e-3, "blos": 1e-2}  # Ic and kG; the paper, section 3.3
 L2 = {"intensity": 1e-6, "blos": 1e-5}
+REAL = ("lr", "lr_multiplier", "clip", "noise", "l2")  # options that are no counts
 LATE_EPOCH = 20  # from here on lr_multiplier counts, as in the original's script
 STARTED_OVER = 256  # patches that the start "contrast" looks at
 FROZEN_OVER = 64  # batches whose statistics are pooled when batch norm is frozen
@@ -48,6 +49,7 @@ class TrainOptions:
     epochs : in all, those of a run that is continued included.
     lr_multiplier : of lr, from epoch 20 on (the first is 0).
     schedule : "constant", or "cosine": lr falls to 0 at the last step.
+    clip : largest norm of a step's gradient, over all tensors; None sets no bound.
     warmup : steps over which the rate rises from 0 to what the schedule says.
     start : "he" (He et al. 2015), or "contrast", see params.contrasted.
     freeze : from this epoch on batch norm keeps its statistics, pooled over the epoch's first
@@ -63,6 +65,7 @@ class TrainOptions:
     lr_multiplier: float = 1.0
     schedule: str = "constant"
     start: str = "he"
+    clip: float | None = None
     warmup: int = 0
     freeze: int | None = None
     noise: float | None = None
@@ -83,10 +86,11 @@ class TrainOptions:
         numbers = {
             k: v for k, v in asdict(filled).items() if k not in ("type", "schedule", "start")
         }
-        if filled.freeze is None:
-            del numbers["freeze"]
+        for name in ("clip", "freeze"):
+            if numbers[name] is None:
+                del numbers[name]
         for name, value in numbers.items():
-            if name not in ("lr", "lr_multiplier", "noise", "l2") and not isinstance(value, int):
+            if name not in REAL and not isinstance(value, int):
                 raise ValueError(f"train: {name} must be an integer, got {value!r}")
             none_too = name in ("noise", "l2", "seed", "freeze", "warmup")
             least = 0 if none_too else math.nextafter(0, 1)
@@ -100,8 +104,9 @@ class TrainOptions:
         found = asdict(self)
         if self.schedule == "constant":
             del found["epochs"]
-        if self.freeze is None:
-            del found["freeze"]
+        for name in ("clip", "freeze"):
+            if found[name] is None:
+                del found[name]
         if not self.warmup:
             del found["warmup"]
         if self.start == "he":
@@ -199,10 +204,10 @@ def train(
     return output
 
 
-def step_once(p, adam, x, target, config, ops, lr, l2, moving=None):
+def step_once(p, adam, x, target, config, ops, lr, l2, moving=None, clip=None):
     """One step of Adam on one batch: new params, new Adam state, data loss, tape.
 
-    moving : batch norm's statistics if they are frozen.
+    moving : batch norm's statistics if they are frozen.  clip : see optim.clipped.
     Raises FloatingPointError with the name of the first tensor that is not finite.
     """
     y, tape = network.forward(p, x, config, ops, moving)
@@ -215,6 +220,8 @@ def step_once(p, adam, x, target, config, ops, lr, l2, moving=None):
     for name in g:
         if not _finite(g[name]):
             raise FloatingPointError(f"the gradient of {name}")
+    if clip is not None:
+        g = optim.clipped(g, clip)
     p, adam = optim.adam(p, g, adam, lr)
     return p, adam, value, tape
 
@@ -294,6 +301,7 @@ class _Loop:
                 lr,
                 options.l2,
                 state.moving if frozen else None,
+                options.clip,
             )
         except FloatingPointError as error:
             raise FloatingPointError(

@@ -31,3 +31,12 @@ def test_refuses_other_keys():
     p = {"w": np.ones(1)}
     with pytest.raises(ValueError, match="same keys"):
         optim.adam(p, {"v": np.ones(1)}, optim.adam_start(p))
+
+
+def test_clipped_to_a_norm_of_all_tensors_together():
+    g = {"a": np.array([3.0, 0.0], np.float32), "b": np.array([[4.0]], np.float32)}
+    assert optim.clipped(g, 5.0) is g
+    found = optim.clipped(g, 2.5)
+    assert {name: a.dtype for name, a in found.items()} == dict.fromkeys(g, np.dtype("f4"))
+    np.testing.assert_array_equal(found["a"], [1.5, 0.0])
+    np.testing.assert_array_equal(found["b"], [[2.0]])

@@ -269,6 +269,7 @@ def test_divergence_names_the_tensor(name):
         {"freeze": -1},
         {"freeze": 0.5},
         {"warmup": -1},
+        {"clip": 0.0},
     ],
 )
 def test_refuses_options(change):
@@ -303,6 +304,21 @@ def test_rates():
         1,
         1,
     ]
+
+
+def test_clip_bounds_the_gradient_that_adam_sees():
+    p, _ = params.initial(CONFIG, 0)
+    x = np.ones((2, 4, 4, 1), np.float32)
+    target = np.ones((2, 8, 8, 1), np.float32)
+    step = (p, optim.adam_start(p), x, target, CONFIG, CPU.ops, 1e-3, 0.0)
+    _, free, *_ = training.step_once(*step)
+    _, held, *_ = training.step_once(*step, clip=1e-3)
+    # after one step the first moments are a tenth of the gradient
+    size = np.sqrt(sum((m.astype("f8") ** 2).sum() for m in held.m.values()))
+    assert size == pytest.approx(1e-4, rel=1e-5)
+    for name, m in free.m.items():
+        scaled = m * (np.abs(held.m[name]).max() / np.abs(m).max())
+        np.testing.assert_allclose(held.m[name], scaled, rtol=1e-6)  # a few roundings
 
 
 def test_l2_pulls_on_kernels():
