@@ -117,10 +117,10 @@ def test_baselines_and_linear_filter(files, scene, capsys):
         *("--input", files / "low.fits", "--norm", LEVEL, "--baselines"),
         *("--linear", files / "copy.npz", "--json", files / "all.json"),
     )
-    assert "RL 300 at 28 cm" in text
+    assert "RL 600 at 28 cm" in text
     images = json.loads((files / "all.json").read_text())["images"]
     assert list(images) == [
-        *("input", "output", "bicubic", "RL 100", "RL 300 at 28 cm", "Wiener", "linear", "truth")
+        *("input", "output", "bicubic", "RL 80", "RL 600 at 28 cm", "Wiener", "linear", "truth")
     ]
     error = {n: i["errors"]["whole"]["mse"] for n, i in images.items() if "errors" in i}
     assert error["bicubic"] == pytest.approx(error["output"], rel=1e-3)

@@ -47,7 +47,7 @@ def test_page(type, scenes, drawn):
     assert png.startswith(b"\x89PNG")
     found = titles(drawn[0])
     assert {"input, umbra", "output, umbra", "truth, umbra"} <= set(found)
-    name = {"intensity": "RL 100", "blos": "RL 20"}[type]
+    name = {"intensity": "RL 80", "blos": "RL 20"}[type]
     assert {"output", name, f"{name} - output", "above: input, below: output"} <= set(found)
     spectra = next(ax for ax in drawn[0].axes if ax.get_yscale() == "log" and ax.lines)
     labels = [line.get_label() for line in spectra.lines]
