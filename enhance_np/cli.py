@@ -77,6 +77,17 @@ def parser() -> argparse.ArgumentParser:
         default="quiet-sun",
         help="intensity the network takes for 1: quiet-sun (default), max, none or a number",
     )
+    add.add_argument(
+        "--ensemble",
+        action="store_true",
+        help="mean over the 8 rotations and reflections: smaller errors, 8 times the time",
+    )
+    add.add_argument(
+        "--confidence",
+        action="store_true",
+        help="the same, with its spread and the re-blurred output minus the input, in HDUs SPREAD "
+        "and RESIDUAL",
+    )
     add.add_argument("--ext", help="HDU to read, by number or name (default: the first image)")
     add.add_argument("--overwrite", action="store_true", help="replace files that exist")
     add.add_argument("--plot", metavar="PNG", help="draw input and output side by side")
@@ -274,6 +285,8 @@ def predict(options) -> None:
             overwrite=options.overwrite,
             plot=options.plot,
             tile=options.tile,
+            ensemble=options.ensemble,
+            confidence=options.confidence,
             progress=_advance(bar),
         )
 

@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import warnings
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,6 +35,14 @@ class Frame(NamedTuple):
     def unit(self) -> str:
         """BUNIT, "" if there is none. Some JSOC exports spell it _BUNIT."""
         return str(_value(self.header, "BUNIT") or _value(self.header, "_BUNIT") or "").strip()
+
+
+class Extension(NamedTuple):
+    """A further HDU of a file to write."""
+
+    name: str  # EXTNAME
+    data: np.ndarray  # (H, W)
+    header: Any  # astropy.io.fits.Header
 
 
 def read(path: str | os.PathLike, ext: int | str | None = None) -> Frame:
@@ -196,9 +205,7 @@ def enhanced_header(
     Raises ValueError if a WCS card is not a number.
     Source: Greisen & Calabretta 2002, A&A 395, 1061; Thompson 2006, A&A 449, 791.
     """
-    out = header.copy(strip=True)
-    for key in {key for key in out if _STALE.fullmatch(key)}:
-        out.remove(key, remove_all=True)
+    out = without_storage(header)
     for key in _IN_PIXELS:
         if _value(out, key) is not None:
             out[key] = factor * _number(out, key, 0.0)
@@ -215,6 +222,14 @@ def enhanced_header(
     out.add_history(
         f"enhance_np {version}: deconvolved and enlarged x{factor} by {model} as {type}"
     )
+    return out
+
+
+def without_storage(header):
+    """A copy without the statistics, scaling, compression and checksums of the pixels it is of."""
+    out = header.copy(strip=True)
+    for key in {key for key in out if _STALE.fullmatch(key)}:
+        out.remove(key, remove_all=True)
     return out
 
 
@@ -276,24 +291,34 @@ def check_output(
         raise PermissionError(f"check_output: the folder must be writable, got path={path!r}")
 
 
-def write(path: str | os.PathLike, data: np.ndarray, header, overwrite: bool = False) -> None:
+def write(
+    path: str | os.PathLike,
+    data: np.ndarray,
+    header,
+    overwrite: bool = False,
+    extensions: Sequence[Extension] = (),
+) -> None:
     """Write one image as float32 in a plain primary HDU (gzipped if `path` ends in .gz).
 
     data : (H, W), in the unit of the header's BUNIT; NaN where there is no measurement.
+    extensions : HDUs that follow, likewise.
     Not tile-compressed: NaN in compressed float images has corrupted whole tiles.
     The file appears whole or not at all. Raises as `check_output`; ValueError if not 2-D.
     """
     from astropy.io import fits
 
-    if np.ndim(data) != 2:
-        raise ValueError(f"write: the image must be (H, W), got shape={np.shape(data)}")
+    for image in (data, *(extension.data for extension in extensions)):
+        if np.ndim(image) != 2:
+            raise ValueError(f"write: the image must be (H, W), got shape={np.shape(image)}")
     check_output(path, overwrite)
     with warnings.catch_warnings():
         # cards that JSOC wrote against the standard ("CRDER1 = nan") are repaired or kept
         warnings.simplefilter("ignore")
-        hdu = fits.PrimaryHDU(np.asarray(data, np.float32), header)
+        hdus = fits.HDUList([fits.PrimaryHDU(np.asarray(data, np.float32), header)])
+        for name, image, its_header in extensions:
+            hdus.append(fits.ImageHDU(np.asarray(image, np.float32), its_header, name=name))
         with replacing(path) as temporary:
-            hdu.writeto(temporary, output_verify="silentfix+ignore")
+            hdus.writeto(temporary, output_verify="silentfix+ignore")
 
 
 def _value(header, key: str):

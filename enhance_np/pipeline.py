@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from . import __version__, engine, fits, models, normalise
 from ._atomic import replacing
+from .engine.ensemble import ORIENTATIONS
 from .engine.predict import enhance
 from .weights import load
 
@@ -38,6 +39,8 @@ def enhance_file(
     overwrite: bool = False,
     plot: str | os.PathLike | None = None,
     tile: int | None = None,
+    ensemble: bool = False,
+    confidence: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Result:
     """Read the FITS image `source`, enhance it, write `target` (float32, units as in).
@@ -46,6 +49,9 @@ def enhance_file(
     weights : a file; None takes those that ship for the type and `model` (default, small).
     activation : of weights that do not say, see weights.load.
     norm, device, tile : as in engine.predict.predict.  ext : HDU to read.
+    ensemble : write the mean over the eight rotations and reflections of the image, in 8 times
+    the time.  confidence : the same, and two more HDUs, in the image's units: SPREAD, the standard
+    deviation over the eight, and on the input's pixels RESIDUAL, `reblur.residual_map`.
     plot : PNG to draw beside it.  progress : called with (input pixels done, in all).
     Each file appears whole or not at all, the plot only with the output, and existing ones only
     go with `overwrite`.
@@ -70,19 +76,37 @@ def enhance_file(
         type=type,
         norm=value,
     )
-    output = enhance(frame.data, type, loaded, value, chosen, tile, progress)
-    write(frame, output, header, target, plot, type, overwrite)
+    ensemble = ensemble or confidence
+    output, spread = enhance(frame.data, type, loaded, value, chosen, tile, progress, ensemble)
+    averaged = ORIENTATIONS if ensemble else 1
+    header["ENHMEAN"] = (averaged, "orientations of the input, averaged over")
+    extensions = _confidence(frame, output, spread, header) if confidence else ()
+    write(frame, output, header, target, plot, type, overwrite, extensions)
     log.info(
-        "%s: %s, %d x %d -> %d x %d, divided by %.6g%s, on the %s",
+        "%s: %s, %d x %d -> %d x %d, divided by %.6g%s%s, on the %s",
         os.fspath(target),
         type,
         *frame.data.shape,
         *output.shape,
         value,
         f" {frame.unit}" if frame.unit else "",
+        f", mean of {averaged} orientations" if ensemble else "",
         chosen.name.upper(),
     )
     return Result(frame.data, output, type, value)
+
+
+def _confidence(frame, output, spread, header) -> tuple[fits.Extension, ...]:
+    """SPREAD, on the grid of the output, whose header is given, and RESIDUAL on the input's."""
+    from .evaluate.reblur import residual_map
+
+    of_spread, of_residual = header.copy(), fits.without_storage(frame.header)
+    of_spread["CONTENT"] = "STANDARD DEVIATION OVER ORIENTATIONS"
+    of_residual["CONTENT"] = "RE-BLURRED OUTPUT MINUS INPUT"
+    return (
+        fits.Extension("SPREAD", spread, of_spread),
+        fits.Extension("RESIDUAL", residual_map(output, frame.data), of_residual),
+    )
 
 
 def check_outputs(
@@ -112,17 +136,18 @@ def write(
     plot: str | os.PathLike | None,
     type: str,
     overwrite: bool,
+    extensions: Sequence[fits.Extension] = (),
 ) -> None:
     """The FITS file and, if asked for, its picture beside the input: both or neither."""
     if plot is None:
-        fits.write(target, output, header, overwrite)
+        fits.write(target, output, header, overwrite, extensions)
         return
     from .plot import side_by_side
 
     png = side_by_side(frame.data, output, type, units=frame.unit, header=frame.header)
     with replacing(plot) as temporary:
         temporary.write_bytes(png)
-        fits.write(target, output, header, overwrite)
+        fits.write(target, output, header, overwrite, extensions)
 
 
 def image_type(frame: fits.Frame, asked: str | None) -> str:

@@ -85,6 +85,16 @@ def test_predict_draws(image, tiny, tmp_path):
     assert (tmp_path / "o.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_predict_confidence(image, tiny, tmp_path):
+    run("predict", image, tmp_path / "o.fits", "--weights", tiny, "--confidence")
+    with fits.open(tmp_path / "o.fits") as hdus:
+        assert [hdu.name for hdu in hdus[1:]] == ["SPREAD", "RESIDUAL"]
+    run("predict", image, tmp_path / "p.fits", "--weights", tiny, "--ensemble")
+    with fits.open(tmp_path / "p.fits") as hdus:
+        assert len(hdus) == 1
+        np.testing.assert_array_equal(hdus[0].data, fits.getdata(tmp_path / "o.fits"))
+
+
 def test_quiet_says_nothing(image, tiny, tmp_path):
     done = run("predict", image, tmp_path / "out.fits", "--weights", tiny, "--quiet")
     assert done.stderr == done.stdout == ""

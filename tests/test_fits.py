@@ -374,7 +374,7 @@ def test_write_leaves_nothing_on_failure(tmp_path, monkeypatch, moment):
         raise OSError("No space left on device")
 
     if moment == "writing":
-        monkeypatch.setattr(afits.PrimaryHDU, "writeto", interrupted)
+        monkeypatch.setattr(afits.HDUList, "writeto", interrupted)
     else:
         monkeypatch.setattr(os, "replace", full)
     with pytest.raises((KeyboardInterrupt, OSError)):

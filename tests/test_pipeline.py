@@ -5,12 +5,17 @@ import os
 import numpy as np
 import pytest
 from astropy.io import fits as afits
+from astropy.wcs import WCS
 
 from enhance_np import params, plot, weights
 from enhance_np.config import NetworkConfig
+from enhance_np.engine import select
+from enhance_np.engine.predict import enhance
+from enhance_np.evaluate.reblur import residual_map
 from enhance_np.pipeline import enhance_file
 
 CONFIG = NetworkConfig(1, 4)
+CPU = select("cpu")
 
 
 @pytest.fixture
@@ -50,7 +55,7 @@ def test_neither_appears_if_one_fails(image, tiny, tmp_path, monkeypatch, fails)
     if fails == "plot":
         monkeypatch.setattr(plot, "side_by_side", fail)
     else:
-        monkeypatch.setattr(afits.PrimaryHDU, "writeto", fail)
+        monkeypatch.setattr(afits.HDUList, "writeto", fail)
     before = sorted(os.listdir(tmp_path))
     with pytest.raises(OSError, match="No space"):
         enhance_file(
@@ -150,3 +155,57 @@ def test_activation_of_weights_that_do_not_say(image, tmp_path):
     np.testing.assert_array_equal(told, given)
     assumed = enhance_file(image, tmp_path / "c.fits", weights=path, device="cpu").output
     assert (assumed != told).any()
+
+
+SKY = {"CTYPE1": "HPLN-TAN", "CTYPE2": "HPLT-TAN", "CUNIT1": "arcsec", "CUNIT2": "arcsec"}
+SKY |= {"CRPIX1": 10.2, "CRPIX2": 300.4, "CDELT1": 0.504302, "CDELT2": 0.504302, "CROTA2": 179.93}
+
+
+def test_confidence(tmp_path, tiny):
+    cards = SKY | {"BUNIT": "DN/s", "CONTENT": "CONTINUUM INTENSITY", "DATAMEAN": 1.0}
+    image = image_file(tmp_path / "in.fits", **cards)
+    with afits.open(image, mode="update") as hdus:
+        hdus[0].data[:, :4] = np.nan
+    out = tmp_path / "out.fits"
+    result = enhance_file(image, out, weights=tiny, device="cpu", norm=1.0, confidence=True)
+    want = enhance(result.input, "intensity", weights.load(tiny), 1.0, CPU, ensemble=True)
+    with afits.open(out) as hdus:
+        assert [hdu.name for hdu in hdus] == ["PRIMARY", "SPREAD", "RESIDUAL"]
+        enhanced, spread, residual = hdus
+        np.testing.assert_array_equal(enhanced.data, want.output)
+        np.testing.assert_array_equal(spread.data, want.spread)
+        np.testing.assert_array_equal(residual.data, residual_map(want.output, result.input))
+        assert enhanced.header["ENHMEAN"] == 8
+        assert {hdu.header["BUNIT"] for hdu in hdus} == {"DN/s"}
+        assert len({hdu.header["CONTENT"] for hdu in hdus}) == 3
+        for hdu in hdus:
+            assert hdu.data.dtype == np.dtype(">f4")
+            assert "DATAMEAN" not in hdu.header
+            h, w = hdu.data.shape
+            assert np.isnan(hdu.data[:, : w // 6]).all()  # 4 columns of 24
+            assert np.isfinite(hdu.data[:, w // 6 :]).all()
+            # the outer edges, not the centres, of the corner pixels
+            at = [(x - 0.5, y - 0.5) for x in (0, w) for y in (0, h)]
+            sky = WCS(hdu.header).wcs_pix2world(at, 0)
+            known = [(x - 0.5, y - 0.5) for x in (0, 24) for y in (0, 20)]
+            truth = WCS(afits.Header(SKY)).wcs_pix2world(known, 0)
+            np.testing.assert_allclose(3600 * sky, 3600 * truth, rtol=0, atol=1e-6)
+
+
+def test_ensemble_alone(image, tiny, tmp_path):
+    done = []
+    for name, ensemble in (("one.fits", False), ("eight.fits", True)):
+        enhance_file(
+            image,
+            tmp_path / name,
+            weights=tiny,
+            device="cpu",
+            ensemble=ensemble,
+            progress=lambda *at: done.append(at),
+        )
+        assert done[-1] == (480 * (8 if ensemble else 1),) * 2
+    assert afits.getheader(tmp_path / "one.fits")["ENHMEAN"] == 1
+    with afits.open(tmp_path / "eight.fits") as hdus:
+        assert len(hdus) == 1
+        assert hdus[0].header["ENHMEAN"] == 8
+        assert (hdus[0].data != afits.getdata(tmp_path / "one.fits")).any()

@@ -2,12 +2,14 @@
 
 import os
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
 from .. import models, network, normalise
 from ..weights import Weights, load
 from . import Engine, select
+from .ensemble import mean_and_spread
 from .fold import fold
 from .tiles import check, halo, plan
 
@@ -21,6 +23,7 @@ def predict(
     norm: str | float = "quiet-sun",
     device: str = "auto",
     tile: int | None = None,
+    ensemble: bool = False,
 ) -> np.ndarray:
     """Deconvolve an HMI image and double its sampling.
 
@@ -33,6 +36,7 @@ def predict(
     device : "auto", "cpu" or "gpu".  tile : how much at a time, which decides the memory: input
     lines on the CPU, where any value gives the same bits; a square tile's side in pixels on a
     GPU, where sums of another order differ by their rounding.
+    ensemble : the mean over the eight rotations and reflections of the image, in 8 times the time.
 
     Returns (2H, 2W) float32 in the units of the image, NaN where it was: input pixel (i, j)
     covers output pixels 2i, 2i+1 and 2j, 2j+1.
@@ -52,7 +56,12 @@ def predict(
             f"got shape {image.shape}, dtype {image.dtype}"
         )
     value = normalise.norm_value(image, norm, type)
-    return enhance(image, type, weights, value, select(device), tile)
+    return enhance(image, type, weights, value, select(device), tile, ensemble=ensemble).output
+
+
+class Enhanced(NamedTuple):
+    output: np.ndarray  # (2H, 2W) float32, in the units of the image, NaN where it was
+    spread: np.ndarray | None  # likewise: that of the ensemble; None without one
 
 
 def enhance(
@@ -63,21 +72,34 @@ def enhance(
     engine: Engine,
     tile: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> np.ndarray:
+    ensemble: bool = False,
+) -> Enhanced:
     """What `predict` does once all is loaded; value : what the image is divided by."""
     trained_for = weights.provenance.get("type", type)
     if trained_for != type:
         raise ValueError(f"predict: the weights must be for {type}, got weights for {trained_for}")
     filled, mask = normalise.fill(image)
     # divided before it is rounded to float32, which might not hold the image's own range
-    enhanced = run((filled / value).astype(np.float32), weights, engine, tile, progress)
-    enhanced *= np.float32(value)
-    if not np.isfinite(enhanced).all():
+    x = (filled / value).astype(np.float32)
+
+    def forward(x, progress):
+        return run(x, weights, engine, tile, progress)
+
+    if not ensemble:
+        return Enhanced(_in_units(forward(x, progress), value, mask), None)
+    mean, spread = mean_and_spread(forward, x, type, progress)
+    return Enhanced(_in_units(mean, value, mask), _in_units(spread, value, mask))
+
+
+def _in_units(y, value, mask):
+    """y, which is changed, times value, with the gaps of the image."""
+    y *= np.float32(value)
+    if not np.isfinite(y).all():
         raise ValueError(
             f"predict: the result must be finite, got NaN or infinity with norm={value:g}: "
             "is the image in its units, and are the weights those of a trained network?"
         )
-    return normalise.restore(enhanced, mask)
+    return normalise.restore(y, mask)
 
 
 def run(
