@@ -11,8 +11,8 @@ import numpy as np
 
 from . import __version__, engine, fits, models, normalise
 from ._atomic import replacing
-from .engine.predict import enhance
-from .weights import load
+from .engine.predict import apply
+from .weights import Weights, load
 
 log = logging.getLogger(__name__)
 
@@ -62,15 +62,8 @@ def enhance_file(
     loaded = load(path, activation)
     chosen = engine.select(device)
     value = normalise.norm_value(frame.data, norm, type)
-    header = fits.enhanced_header(
-        frame.header,
-        version=__version__,
-        model=f"{loaded.config.depth} blocks, {loaded.config.filters} filters",
-        weights=hashlib.sha256(path.read_bytes()).hexdigest(),
-        type=type,
-        norm=value,
-    )
-    output = enhance(frame.data, type, loaded, value, chosen, tile, progress)
+    header = output_header(frame.header, loaded, path, type, value)
+    output = apply(frame.data, type, loaded, value, chosen, tile, progress)
     write(frame, output, header, target, plot, type, overwrite)
     log.info(
         "%s: %s, %d x %d -> %d x %d, divided by %.6g%s, on the %s",
@@ -83,6 +76,18 @@ def enhance_file(
         chosen.name.upper(),
     )
     return Result(frame.data, output, type, value)
+
+
+def output_header(header, loaded: Weights, path: Path | None, type: str, value: float):
+    """`header` after the network; path : the file of the weights, None if there is none."""
+    return fits.enhanced_header(
+        header,
+        version=__version__,
+        model=f"{loaded.config.depth} blocks, {loaded.config.filters} filters",
+        weights=None if path is None else hashlib.sha256(path.read_bytes()).hexdigest(),
+        type=type,
+        norm=value,
+    )
 
 
 def check_outputs(
