@@ -12,8 +12,8 @@ import numpy as np
 from . import __version__, engine, fits, models, normalise
 from ._atomic import replacing
 from .engine.ensemble import ORIENTATIONS
-from .engine.predict import enhance
-from .weights import load
+from .engine.predict import apply
+from .weights import Weights, load
 
 log = logging.getLogger(__name__)
 
@@ -68,16 +68,9 @@ def enhance_file(
     loaded = load(path, activation)
     chosen = engine.select(device)
     value = normalise.norm_value(frame.data, norm, type)
-    header = fits.enhanced_header(
-        frame.header,
-        version=__version__,
-        model=f"{loaded.config.depth} blocks, {loaded.config.filters} filters",
-        weights=hashlib.sha256(path.read_bytes()).hexdigest(),
-        type=type,
-        norm=value,
-    )
+    header = output_header(frame.header, loaded, path, type, value)
     ensemble = ensemble or confidence
-    output, spread = enhance(frame.data, type, loaded, value, chosen, tile, progress, ensemble)
+    output, spread = apply(frame.data, type, loaded, value, chosen, tile, progress, ensemble)
     averaged = ORIENTATIONS if ensemble else 1
     header["ENHMEAN"] = (averaged, "orientations of the input, averaged over")
     extensions = _confidence(frame, output, spread, header) if confidence else ()
@@ -106,6 +99,18 @@ def _confidence(frame, output, spread, header) -> tuple[fits.Extension, ...]:
     return (
         fits.Extension("SPREAD", spread, of_spread),
         fits.Extension("RESIDUAL", residual_map(output, frame.data), of_residual),
+    )
+
+
+def output_header(header, loaded: Weights, path: Path | None, type: str, value: float):
+    """`header` after the network; path : the file of the weights, None if there is none."""
+    return fits.enhanced_header(
+        header,
+        version=__version__,
+        model=f"{loaded.config.depth} blocks, {loaded.config.filters} filters",
+        weights=None if path is None else hashlib.sha256(path.read_bytes()).hexdigest(),
+        type=type,
+        norm=value,
     )
 
 

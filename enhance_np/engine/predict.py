@@ -47,16 +47,40 @@ def predict(
         raise ValueError(f"predict: type must be one of {models.TYPES}, got {type!r}")
     if not isinstance(weights, Weights):
         weights = load(models.path(type) if weights is None else weights)
+    image = unmasked(image)
+    check_image(image)
+    value = normalise.norm_value(image, norm, type)
+    return apply(image, type, weights, value, select(device), tile, ensemble=ensemble).output
+
+
+def unmasked(image: np.ndarray) -> np.ndarray:
+    """A plain array, of any other: NaN, in a floating dtype, where a masked array is masked."""
     if np.ma.isMaskedArray(image):
         image = np.ma.filled(image.astype(np.result_type(image, np.float32)), np.nan)
-    image = np.asarray(image)
+    return np.asarray(image)
+
+
+def masked_like(output: np.ndarray, image: np.ndarray) -> np.ndarray:
+    """output (2H, 2W); masked, if image (H, W) is a masked array, where that is."""
+    if not np.ma.isMaskedArray(image):
+        return output
+    return np.ma.array(output, mask=np.ma.getmaskarray(image).repeat(2, axis=0).repeat(2, axis=1))
+
+
+def check_image(image) -> None:
+    """Raise ValueError unless image, an array of any kind, is (H, W), H and W >= 2, and real."""
     if image.ndim != 2 or min(image.shape) < 2 or image.dtype.kind not in "fiu":
         raise ValueError(
             "predict: image must be (H, W) with H, W >= 2 and real numbers, "
             f"got shape {image.shape}, dtype {image.dtype}"
         )
-    value = normalise.norm_value(image, norm, type)
-    return enhance(image, type, weights, value, select(device), tile, ensemble=ensemble).output
+
+
+def check_weights(weights: Weights, type: str) -> None:
+    """Raise ValueError if they were trained for the other type; those of Keras do not say."""
+    trained_for = weights.provenance.get("type", type)
+    if trained_for != type:
+        raise ValueError(f"predict: the weights must be for {type}, got weights for {trained_for}")
 
 
 class Enhanced(NamedTuple):
@@ -64,7 +88,7 @@ class Enhanced(NamedTuple):
     spread: np.ndarray | None  # likewise: that of the ensemble; None without one
 
 
-def enhance(
+def apply(
     image: np.ndarray,
     type: str,
     weights: Weights,
@@ -75,9 +99,7 @@ def enhance(
     ensemble: bool = False,
 ) -> Enhanced:
     """What `predict` does once all is loaded; value : what the image is divided by."""
-    trained_for = weights.provenance.get("type", type)
-    if trained_for != type:
-        raise ValueError(f"predict: the weights must be for {type}, got weights for {trained_for}")
+    check_weights(weights, type)
     filled, mask = normalise.fill(image)
     # divided before it is rounded to float32, which might not hold the image's own range
     x = (filled / value).astype(np.float32)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from .. import params
 from ..config import NetworkConfig
+from .winograd import M
 
 AFTER_UPSAMPLING = ("refine/conv", "head")
 
@@ -27,6 +28,28 @@ def halo(config: NetworkConfig) -> int:
         if kind == "conv":
             reach += shape[0] // 2 / (2 if name in AFTER_UPSAMPLING else 1)
     return ceil(reach)
+
+
+def needed(first: int, last: int, size: int, config: NetworkConfig) -> tuple[int, int]:
+    """(low, high): the input lines that decide the bits of what lines first to last become.
+
+    size : lines (or columns) of the image. A part of it from low to high, tiled from its own
+    first line, gives the bits of the whole.
+
+    That is more than `halo`: a tile of Winograd's is computed together, and where an output does
+    not depend on an input, its rounding may. Of the lines -1 to 4 that the outputs 0 to 3 of a
+    tile read, line -1 has a part in output 0 alone and line 4 in output 3 alone (the points 0
+    and infinity, see `winograd`), the others in all four. So a 3x3 convolution reaches one line
+    from the edge of a tile, and from within to its edge: two lines a layer on average.
+    """
+    high = last - 1
+    low = first
+    for kind, _, shape in params.layers(config):
+        if kind == "conv" and shape[0] > 1:
+            low = low - 1 if low % M == 0 else low - low % M
+            high = high + 1 if high % M == M - 1 else high - high % M + M - 1
+    low, high = low - low % M, high - high % M + M  # the tiles of the part are the image's
+    return max(0, low), min(size, high)
 
 
 def check(tile: int) -> None:
