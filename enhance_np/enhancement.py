@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from . import fits, maps, models, normalise
+from . import fits, maps, models, normalise, observation
 from ._array import is_dask, is_map
 from .config import TYPES
 from .engine.chunked import predict_chunks
 from .engine.predict import check_image, masked_like, predict, unmasked
-from .pipeline import image_type, output_header
+from .pipeline import output_header
 from .weights import Weights, load
 
 
@@ -61,13 +61,19 @@ def enhance(
         return unmasked(image.compute()) if is_dask(image) else image
 
     type = _type(frame, type, values)
-    fits.warn_of_scale(frame)
+    if weights is None:
+        observation.require_hmi(frame)
+    # of dask's values nothing is said: that would compute them
+    unseen = frame._replace(data=np.empty((0, 0), np.float32))
+    observation.remark(unseen if is_dask(image) else frame, type)
     path = None
     if not isinstance(weights, Weights):
         path = models.path(type, model) if weights is None else Path(weights)
         weights = load(path)
     looks = type == "intensity" and norm in ("quiet-sun", "max")
     value = normalise.norm_value(values() if looks else None, norm, type)
+    if type == "blos":
+        value /= observation.gauss(frame.unit)
     header = output_header(frame.header, weights, path, type, value) if is_map(x) else None
     on = predict_chunks if is_dask(image) else predict
     output = on(image, type, weights, value, device, tile)
@@ -97,6 +103,6 @@ def _type(frame: fits.Frame, asked: str | None, values: Callable[[], np.ndarray]
         return asked
     if is_dask(frame.data):
         header = frame._replace(data=np.zeros((2, 2), np.float32))  # such values tell nothing
-        silent = asked is None and fits.detect_type(header) is None
+        silent = asked is None and observation.detect_type(header) is None
         frame = frame._replace(data=values()) if silent else header
-    return image_type(frame, asked)
+    return observation.image_type(frame, asked)

@@ -13,6 +13,7 @@ from . import __version__, engine, fits, models, normalise
 from ._atomic import replacing
 from .engine.ensemble import ORIENTATIONS
 from .engine.predict import apply
+from .observation import gauss, image_type, remark, require_hmi
 from .weights import Weights, load
 
 log = logging.getLogger(__name__)
@@ -45,8 +46,9 @@ def enhance_file(
 ) -> Result:
     """Read the FITS image `source`, enhance it, write `target` (float32, units as in).
 
-    type : "intensity" or "blos"; None reads it from the file.
-    weights : a file; None takes those that ship for the type and `model` (default, small).
+    type : "intensity" or "blos"; None reads it from the file (`observation.image_type`).
+    weights : a file; None takes those that ship for the type and `model` (default, small):
+    they are for HMI alone.
     activation : of weights that do not say, see weights.load.
     norm, device, tile : as in engine.predict.predict.  ext : HDU to read.
     ensemble : write the mean over the eight rotations and reflections of the image, in 8 times
@@ -63,11 +65,15 @@ def enhance_file(
     check_outputs(target, plot, overwrite, source)
     frame = fits.read(source, ext)
     type = image_type(frame, type)
-    fits.warn_of_scale(frame)
+    if weights is None:
+        require_hmi(frame)
+    remark(frame, type)
     path = models.path(type, model) if weights is None else Path(weights)
     loaded = load(path, activation)
     chosen = engine.select(device)
     value = normalise.norm_value(frame.data, norm, type)
+    if type == "blos":
+        value /= gauss(frame.unit)
     header = output_header(frame.header, loaded, path, type, value)
     ensemble = ensemble or confidence
     output, spread = apply(frame.data, type, loaded, value, chosen, tile, progress, ensemble)
@@ -153,19 +159,3 @@ def write(
     with replacing(plot) as temporary:
         temporary.write_bytes(png)
         fits.write(target, output, header, overwrite, extensions)
-
-
-def image_type(frame: fits.Frame, asked: str | None) -> str:
-    """What was asked for, or what the file tells; ValueError if neither is, or they differ."""
-    found = fits.detect_type(frame)
-    if asked is None and found is None:
-        raise ValueError(
-            f"image_type: the file must tell its type without contradiction, or --type intensity "
-            f"or blos be given, got neither for {frame.path!r}"
-        )
-    if asked is not None and found is not None and asked != found:
-        raise ValueError(
-            f"image_type: --type must be what the file holds, got {asked} for {frame.path!r}, "
-            f"which looks like {found}"
-        )
-    return asked or found

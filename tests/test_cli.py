@@ -156,7 +156,7 @@ BAD_OPTIONS = {
     "norm below float32": (["--norm", "1e-46"], "level > 0"),
     "norm above float32": (["--norm", "1e39"], "level > 0"),
     "type": (["--type", "velocity"], "--type"),
-    "other type": (["--type", "blos"], "looks like intensity"),
+    "other type": (["--type", "blos"], "BUNIT='DN/s' (intensity)"),
     "model": (["--model", "huge"], "--model"),
     "device": (["--device", "tpu"], "--device"),
     "tile 0": (["--tile", "0"], "tile=0"),

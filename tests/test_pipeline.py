@@ -10,7 +10,7 @@ from astropy.wcs import WCS
 from enhance_np import params, plot, weights
 from enhance_np.config import NetworkConfig
 from enhance_np.engine import select
-from enhance_np.engine.predict import enhance
+from enhance_np.engine.predict import apply
 from enhance_np.evaluate.reblur import residual_map
 from enhance_np.pipeline import enhance_file
 
@@ -78,7 +78,7 @@ def test_plot_never_replaces_by_mistake(image, tiny, tmp_path, clash):
     assert not out.exists()
 
 
-def test_type_must_not_contradict_the_file(tmp_path, tiny):
+def test_type_is_the_users_where_the_file_contradicts_itself(tmp_path, tiny):
     """The weights say nothing here: it is the file that is asked."""
     both = afits.Header({"CONTENT": "CONTINUUM INTENSITY", "BUNIT": "Gauss"})
     path = tmp_path / "conflict.fits"
@@ -88,8 +88,35 @@ def test_type_must_not_contradict_the_file(tmp_path, tiny):
         enhance_file(path, out, weights=tiny)
     enhance_file(path, out, type="intensity", weights=tiny)  # the user decides
     known = image_file(tmp_path / "known.fits", CONTENT="CONTINUUM INTENSITY")
-    with pytest.raises(ValueError, match="looks like intensity"):
+    with pytest.raises(ValueError, match="says CONTENT='CONTINUUM INTENSITY'"):
         enhance_file(known, out, type="blos", weights=tiny, overwrite=True)
+
+
+@pytest.mark.parametrize(("unit", "in_gauss"), [("kG", 1e3), ("mT", 10.0), ("T", 1e4)])
+def test_fields_keep_their_unit(tmp_path, tiny, unit, in_gauss):
+    """The network sees the same field, whatever its unit."""
+    field = 300 * np.random.default_rng(0).standard_normal((20, 24))
+    outputs = {}
+    for name, factor in (("Gauss", 1.0), (unit, in_gauss)):
+        path, out = tmp_path / f"{name}.fits", tmp_path / f"out_{name}.fits"
+        afits.writeto(path, field / factor, afits.Header({"BUNIT": name}))
+        result = enhance_file(path, out, weights=tiny, device="cpu")
+        assert (result.type, result.norm) == ("blos", 1000 / factor)
+        assert afits.getheader(out)["BUNIT"] == name
+        outputs[name] = factor * afits.getdata(out)
+    # float32 through one small network: far below the field, far above rounding
+    tolerance = 1e-5 * np.abs(outputs["Gauss"]).max()
+    np.testing.assert_allclose(outputs[unit], outputs["Gauss"], rtol=0, atol=tolerance)
+
+
+def test_weights_that_ship_are_for_hmi(tmp_path, tiny, caplog):
+    mdi = image_file(tmp_path / "mdi.fits", TELESCOP="SOHO", INSTRUME="MDI", BUNIT="DN/s")
+    out = tmp_path / "out.fits"
+    with pytest.raises(ValueError, match=r"^require_hmi: .*got TELESCOP='SOHO', INSTRUME='MDI'"):
+        enhance_file(mdi, out)
+    assert not out.exists()
+    enhance_file(mdi, out, weights=tiny, device="cpu")
+    assert not caplog.messages
 
 
 def test_field_of_one_sign_asks_for_its_type(tmp_path, tiny):
@@ -168,7 +195,7 @@ def test_confidence(tmp_path, tiny):
         hdus[0].data[:, :4] = np.nan
     out = tmp_path / "out.fits"
     result = enhance_file(image, out, weights=tiny, device="cpu", norm=1.0, confidence=True)
-    want = enhance(result.input, "intensity", weights.load(tiny), 1.0, CPU, ensemble=True)
+    want = apply(result.input, "intensity", weights.load(tiny), 1.0, CPU, ensemble=True)
     with afits.open(out) as hdus:
         assert [hdu.name for hdu in hdus] == ["PRIMARY", "SPREAD", "RESIDUAL"]
         enhanced, spread, residual = hdus
