@@ -77,8 +77,8 @@ def enhance_file(
     header = output_header(frame.header, loaded, path, type, value)
     ensemble = ensemble or confidence
     output, spread = apply(frame.data, type, loaded, value, chosen, tile, progress, ensemble)
-    averaged = ORIENTATIONS if ensemble else 1
-    header["ENHMEAN"] = (averaged, "orientations of the input, averaged over")
+    if ensemble:
+        header["ENHMEAN"] = (ORIENTATIONS, "orientations of the input, averaged over")
     extensions = _confidence(frame, output, spread, header) if confidence else ()
     write(frame, output, header, target, plot, type, overwrite, extensions)
     log.info(
@@ -89,7 +89,7 @@ def enhance_file(
         *output.shape,
         value,
         f" {frame.unit}" if frame.unit else "",
-        f", mean of {averaged} orientations" if ensemble else "",
+        f", mean of {ORIENTATIONS} orientations" if ensemble else "",
         chosen.name.upper(),
     )
     return Result(frame.data, output, type, value)
