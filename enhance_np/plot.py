@@ -39,7 +39,8 @@ def side_by_side(
 ) -> bytes:
     """A PNG of input and output: the whole image above, its richest part zoomed below.
 
-    input : (H, W); output, truth : (k H, k W), all in `units`, NaN off the limb.
+    input : (H, W); output, truth : (k H, k W), NaN off the limb.
+    units : of all; "" is unknown for an intensity, G for a field.
     type : "intensity" (stretch from percentiles 0.1 to 99.9 of all images) or "blos"
         (symmetric about zero, 1500 G at most).
     header : of the input. With its WCS the ticks are in arcsec from disc centre, or in degrees
@@ -88,6 +89,7 @@ def side_by_side(
         2, len(panels), height_ratios=(height, 4.5), subplot_kw={"projection": wcs}
     )
     quantity = {"intensity": "intensity", "blos": "line-of-sight field"}[type]
+    units = units or ("G" if type == "blos" else "")
     units = units.replace("$", r"\$")  # else matplotlib reads a formula
     bar = {"label": f"{quantity} [{units}]" if units else quantity, "extend": "both"}
     box = _richest_box(input)
