@@ -11,8 +11,8 @@ from .. import __version__, fits, normalise, pipeline
 from .._atomic import replacing
 from ..config import TYPES
 from ..data.degrade import HMI, Optics
+from ..disc import mu
 from . import baselines, linear, table
-from .disc import mu
 from .quantities import averaged
 from .report import Scene, report
 from .richardson_lucy import ITERATIONS, deconvolve
