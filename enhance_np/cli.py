@@ -77,6 +77,11 @@ def parser() -> argparse.ArgumentParser:
         default="quiet-sun",
         help="intensity the network takes for 1: quiet-sun (default), max, none or a number",
     )
+    add.add_argument(
+        "--norm-from",
+        metavar="FITS",
+        help="take the quiet-sun level from this image, a full disk of the same series and time",
+    )
     add.add_argument("--ext", help="HDU to read, by number or name (default: the first image)")
     add.add_argument("--overwrite", action="store_true", help="replace files that exist")
     add.add_argument("--plot", metavar="PNG", help="draw input and output side by side")
@@ -263,6 +268,7 @@ def predict(options) -> None:
             weights=options.weights,
             activation=options.activation,
             norm=options.norm,
+            norm_from=options.norm_from,
             device=options.device,
             ext=_ext(options),
             overwrite=options.overwrite,

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import __version__, engine, fits, models, normalise
+from . import __version__, disc, engine, fits, models, normalise
 from ._atomic import replacing
 from .engine.predict import enhance
 from .weights import load
@@ -22,6 +22,7 @@ class Result(NamedTuple):
     output: np.ndarray  # (2H, 2W) float32, the same units
     type: str  # "intensity" or "blos"
     norm: float  # what the input was divided by
+    limb: float  # strength of the limb darkening that it was divided by too; 0 is none
 
 
 def enhance_file(
@@ -33,6 +34,7 @@ def enhance_file(
     weights: str | os.PathLike | None = None,
     activation: str | None = None,
     norm: str | float = "quiet-sun",
+    norm_from: str | os.PathLike | None = None,
     device: str = "auto",
     ext: int | str | None = None,
     overwrite: bool = False,
@@ -45,7 +47,8 @@ def enhance_file(
     type : "intensity" or "blos"; None reads it from the file.
     weights : a file; None takes those that ship for the type and `model` (default, small).
     activation : of weights that do not say, see weights.load.
-    norm, device, tile : as in engine.predict.predict.  ext : HDU to read.
+    norm, norm_from : see `image_norm`.  device, tile : as in engine.predict.predict.
+    ext : HDU to read.
     plot : PNG to draw beside it.  progress : called with (input pixels done, in all).
     Each file appears whole or not at all, the plot only with the output, and existing ones only
     go with `overwrite`.
@@ -61,28 +64,71 @@ def enhance_file(
     path = models.path(type, model) if weights is None else Path(weights)
     loaded = load(path, activation)
     chosen = engine.select(device)
-    value = normalise.norm_value(frame.data, norm, type)
+    divisor = image_norm(frame, type, norm, norm_from)
     header = fits.enhanced_header(
         frame.header,
         version=__version__,
         model=f"{loaded.config.depth} blocks, {loaded.config.filters} filters",
         weights=hashlib.sha256(path.read_bytes()).hexdigest(),
         type=type,
-        norm=value,
+        norm=divisor.level,
+        limb=divisor.strength,
     )
-    output = enhance(frame.data, type, loaded, value, chosen, tile, progress)
+    output = enhance(frame.data, type, loaded, divisor, chosen, tile, progress)
     write(frame, output, header, target, plot, type, overwrite)
     log.info(
-        "%s: %s, %d x %d -> %d x %d, divided by %.6g%s, on the %s",
+        "%s: %s, %d x %d -> %d x %d, divided by %.6g%s%s, on the %s",
         os.fspath(target),
         type,
         *frame.data.shape,
         *output.shape,
-        value,
+        divisor.level,
         f" {frame.unit}" if frame.unit else "",
+        f" and limb darkening (strength {divisor.strength:.3f})" if divisor.strength else "",
         chosen.name.upper(),
     )
-    return Result(frame.data, output, type, value)
+    return Result(frame.data, output, type, divisor.level, divisor.strength)
+
+
+def image_norm(
+    frame: fits.Frame,
+    type: str,
+    norm: str | float = "quiet-sun",
+    norm_from: str | os.PathLike | None = None,
+) -> normalise.Norm:
+    """What an image is divided by: its own `normalise.norm_value`, or that of another file.
+
+    norm_from : FITS, of the same series and time and better with quiet Sun: a full disk for a
+        cut-out. The level and the strength of limb darkening are its, the place on the disc is
+        of the pixels of `frame`.
+    Raises ValueError unless norm_from comes with intensities in one unit and norm "quiet-sun".
+    """
+    mu = disc.locate(frame.header)
+    if norm_from is None:
+        return normalise.norm_value(frame.data, norm, type, mu, frame.unit)
+    if norm != "quiet-sun" or type != "intensity":
+        raise ValueError(
+            "image_norm: --norm-from is for the quiet-sun level of an intensity, "
+            f"got norm={norm!r}, type={type!r}"
+        )
+    other = fits.read(norm_from)
+    image_type(other, type)
+    found = normalise.norm_value(other.data, norm, type, disc.locate(other.header), other.unit)
+    # an umbra at the limb has 0.05 of the level of disc centre, a facula 1.3
+    brightest = float(np.nanpercentile(frame.data, 99)) / found.level
+    if not 0.03 < brightest < 2 or len({f.unit.lower() for f in (frame, other) if f.unit}) > 1:
+        raise ValueError(
+            f"image_norm: --norm-from must be in the unit of the input, got a level of "
+            f"{found.level:.4g} {other.unit} in {other.path!r}, and {brightest:.3g} of it"
+            f"{' in ' + frame.unit if frame.unit else ''} in {frame.path!r}"
+        )
+    if found.strength and mu is None:
+        log.warning(
+            "%s does not tell where on the disc it is: divided by the level of disc centre",
+            frame.path,
+        )
+        return normalise.Norm(found.level)
+    return found._replace(mu=mu)
 
 
 def check_outputs(

@@ -51,33 +51,33 @@ def predict(
             "predict: image must be (H, W) with H, W >= 2 and real numbers, "
             f"got shape {image.shape}, dtype {image.dtype}"
         )
-    value = normalise.norm_value(image, norm, type)
-    return enhance(image, type, weights, value, select(device), tile)
+    return enhance(
+        image, type, weights, normalise.norm_value(image, norm, type), select(device), tile
+    )
 
 
 def enhance(
     image: np.ndarray,
     type: str,
     weights: Weights,
-    value: float,
+    norm: normalise.Norm,
     engine: Engine,
     tile: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> np.ndarray:
-    """What `predict` does once all is loaded; value : what the image is divided by."""
+    """What `predict` does once all is loaded; norm : what the image is divided by."""
     trained_for = weights.provenance.get("type", type)
     if trained_for != type:
         raise ValueError(f"predict: the weights must be for {type}, got weights for {trained_for}")
-    filled, mask = normalise.fill(image)
-    # divided before it is rounded to float32, which might not hold the image's own range
-    enhanced = run((filled / value).astype(np.float32), weights, engine, tile, progress)
-    enhanced *= np.float32(value)
-    if not np.isfinite(enhanced).all():
+    x, mask = normalise.divided(image, norm)
+    valid = ~mask if mask.any() else None
+    enhanced = normalise.multiplied(run(x, weights, engine, tile, progress, valid), mask, norm)
+    if np.count_nonzero(~np.isfinite(enhanced)) != 4 * np.count_nonzero(mask):
         raise ValueError(
-            f"predict: the result must be finite, got NaN or infinity with norm={value:g}: "
+            f"predict: the result must be finite, got NaN or infinity with norm={norm.level:g}: "
             "is the image in its units, and are the weights those of a trained network?"
         )
-    return normalise.restore(enhanced, mask)
+    return enhanced
 
 
 def run(
@@ -86,24 +86,28 @@ def run(
     engine: Engine,
     tile: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    valid: np.ndarray | None = None,
 ) -> np.ndarray:
     """The network on one normalised image.
 
     x : (H, W) float32 without NaN;  result : (2H, 2W) float32.
     progress : called with (input pixels done, in all).
+    valid : (H, W) bool, where the result is wanted, the same as without it; None is everywhere.
+    What is far enough from such a pixel is not computed, and undefined.
     """
     size = TILE if tile is None else tile
     check(size)
     if engine.name == "cpu":
         from .fused import Fused
 
-        return Fused(fold(weights), weights.config)(x, tile, progress)
+        return Fused(fold(weights), weights.config)(x, tile, progress, valid)
     forward = _page(weights, engine)
     y = np.empty((2 * x.shape[0], 2 * x.shape[1]), np.float32)
     done = 0
     progress(done, x.size)
     for core, seen, inner in plan(x.shape, size, halo(weights.config)):
-        y[_doubled(core)] = forward(np.ascontiguousarray(x[seen]))[_doubled(inner)]
+        if valid is None or valid[core].any():
+            y[_doubled(core)] = forward(np.ascontiguousarray(x[seen]))[_doubled(inner)]
         done += x[core].size
         progress(done, x.size)
     return y
