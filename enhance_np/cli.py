@@ -78,6 +78,11 @@ def parser() -> argparse.ArgumentParser:
         help="intensity the network takes for 1: quiet-sun (default), max, none or a number",
     )
     add.add_argument(
+        "--norm-from",
+        metavar="FITS",
+        help="take the quiet-sun level from this image, a full disk of the same series and time",
+    )
+    add.add_argument(
         "--ensemble",
         action="store_true",
         help="mean over the 8 rotations and reflections: smaller errors, 8 times the time",
@@ -280,6 +285,7 @@ def predict(options) -> None:
             weights=options.weights,
             activation=options.activation,
             norm=options.norm,
+            norm_from=options.norm_from,
             device=options.device,
             ext=_ext(options),
             overwrite=options.overwrite,

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from . import fits, maps, models, normalise, observation
+from . import fits, maps, models, observation
 from ._array import is_dask, is_map
 from .config import TYPES
+from .engine import select
 from .engine.chunked import predict_chunks
-from .engine.predict import check_image, masked_like, predict, unmasked
-from .pipeline import output_header
+from .engine.predict import apply, check_image, masked_like, unmasked
+from .pipeline import image_norm, output_header
 from .weights import Weights, load
 
 
@@ -71,12 +72,12 @@ def enhance(
         path = models.path(type, model) if weights is None else Path(weights)
         weights = load(path)
     looks = type == "intensity" and norm in ("quiet-sun", "max")
-    value = normalise.norm_value(values() if looks else None, norm, type)
-    if type == "blos":
-        value /= observation.gauss(frame.unit)
-    header = output_header(frame.header, weights, path, type, value) if is_map(x) else None
-    on = predict_chunks if is_dask(image) else predict
-    output = on(image, type, weights, value, device, tile)
+    divisor = image_norm(frame._replace(data=values()) if looks else frame, type, norm)
+    header = output_header(frame.header, weights, path, type, divisor) if is_map(x) else None
+    if is_dask(image):
+        output = predict_chunks(image, type, weights, divisor, device, tile)
+    else:
+        output = apply(image, type, weights, divisor, select(device), tile).output
     return maps.rebuilt(x, output, header) if is_map(x) else masked_like(output, x)
 
 

@@ -144,6 +144,7 @@ def enhanced_header(
     weights: str | None,
     type: str,
     norm: float,
+    limb: float = 0.0,
     factor: int = 2,
 ):
     """The header of the output: the sky stays where it was, on pixels `factor` times smaller.
@@ -171,6 +172,8 @@ def enhanced_header(
     version, model : of this package, and name of the network, or of a method without weights.
     weights : sha256 of the weights file in hexadecimal; 16 digits are kept. None: no such card.
     type : "intensity" or "blos".  norm : what the pixels were divided by, in BUNIT.
+    limb : the power of the limb darkening (`disc.limb_darkening`) that they were divided by too;
+        0: no such card.
     Raises ValueError if a WCS card is not a number.
     Source: Greisen & Calabretta 2002, A&A 395, 1061; Thompson 2006, A&A 449, 791.
     """
@@ -194,6 +197,9 @@ def enhanced_header(
         out["ENHWGT"] = (weights[:16], "sha256 of its weights, first 16 digits")
     out["ENHTYPE"] = (type, "intensity or blos")
     out["ENHNORM"] = (float(norm), "input divided, output multiplied by this")
+    out.remove("ENHLIMB", ignore_missing=True)
+    if limb:
+        out["ENHLIMB"] = (float(limb), "and by this power of the limb darkening")
     out["ENHSCALE"] = (factor, "pixels of the output per pixel of the input")
     out.add_history(
         f"enhance_np {version}: deconvolved and enlarged x{factor} by {model} as {type}"

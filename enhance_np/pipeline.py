@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import __version__, engine, fits, models, normalise
+from . import __version__, disc, engine, fits, models, normalise
 from ._atomic import replacing
 from .engine.ensemble import ORIENTATIONS
 from .engine.predict import apply
@@ -24,6 +24,7 @@ class Result(NamedTuple):
     output: np.ndarray  # (2H, 2W) float32, the same units
     type: str  # "intensity" or "blos"
     norm: float  # what the input was divided by
+    limb: float  # strength of the limb darkening that it was divided by too; 0 is none
 
 
 def enhance_file(
@@ -35,6 +36,7 @@ def enhance_file(
     weights: str | os.PathLike | None = None,
     activation: str | None = None,
     norm: str | float = "quiet-sun",
+    norm_from: str | os.PathLike | None = None,
     device: str = "auto",
     ext: int | str | None = None,
     overwrite: bool = False,
@@ -50,7 +52,8 @@ def enhance_file(
     weights : a file; None takes those that ship for the type and `model` (default, small):
     they are for HMI alone.
     activation : of weights that do not say, see weights.load.
-    norm, device, tile : as in engine.predict.predict.  ext : HDU to read.
+    norm, norm_from : see `image_norm`.  device, tile : as in engine.predict.predict.
+    ext : HDU to read.
     ensemble : write the mean over the eight rotations and reflections of the image, in 8 times
     the time.  confidence : the same, and two more HDUs, in the image's units: SPREAD, the standard
     deviation over the eight, and on the input's pixels RESIDUAL, `reblur.residual_map`.
@@ -71,28 +74,69 @@ def enhance_file(
     path = models.path(type, model) if weights is None else Path(weights)
     loaded = load(path, activation)
     chosen = engine.select(device)
-    value = normalise.norm_value(frame.data, norm, type)
-    if type == "blos":
-        value /= gauss(frame.unit)
-    header = output_header(frame.header, loaded, path, type, value)
+    divisor = image_norm(frame, type, norm, norm_from)
+    header = output_header(frame.header, loaded, path, type, divisor)
     ensemble = ensemble or confidence
-    output, spread = apply(frame.data, type, loaded, value, chosen, tile, progress, ensemble)
+    output, spread = apply(frame.data, type, loaded, divisor, chosen, tile, progress, ensemble)
     if ensemble:
         header["ENHMEAN"] = (ORIENTATIONS, "orientations of the input, averaged over")
     extensions = _confidence(frame, output, spread, header) if confidence else ()
     write(frame, output, header, target, plot, type, overwrite, extensions)
     log.info(
-        "%s: %s, %d x %d -> %d x %d, divided by %.6g%s%s, on the %s",
+        "%s: %s, %d x %d -> %d x %d, divided by %.6g%s%s%s, on the %s",
         os.fspath(target),
         type,
         *frame.data.shape,
         *output.shape,
-        value,
+        divisor.level,
         f" {frame.unit}" if frame.unit else "",
+        f" and limb darkening (strength {divisor.strength:.3f})" if divisor.strength else "",
         f", mean of {ORIENTATIONS} orientations" if ensemble else "",
         chosen.name.upper(),
     )
-    return Result(frame.data, output, type, value)
+    return Result(frame.data, output, type, divisor.level, divisor.strength)
+
+
+def image_norm(
+    frame: fits.Frame,
+    type: str,
+    norm: str | float = "quiet-sun",
+    norm_from: str | os.PathLike | None = None,
+) -> normalise.Norm:
+    """What an image is divided by: its own `normalise.norm_value`, or that of another file.
+
+    norm_from : FITS, of the same series and time and better with quiet Sun: a full disk for a
+        cut-out. The level and the strength of limb darkening are its, the place on the disc is
+        of the pixels of `frame`.
+    Raises ValueError unless norm_from comes with intensities in one unit and norm "quiet-sun".
+    """
+    mu = disc.locate(frame.header)
+    if norm_from is None:
+        found = normalise.norm_value(frame.data, norm, type, mu, frame.unit)
+        return found._replace(level=found.level / (gauss(frame.unit) if type == "blos" else 1))
+    if norm != "quiet-sun" or type != "intensity":
+        raise ValueError(
+            "image_norm: --norm-from is for the quiet-sun level of an intensity, "
+            f"got norm={norm!r}, type={type!r}"
+        )
+    other = fits.read(norm_from)
+    image_type(other, type)
+    found = normalise.norm_value(other.data, norm, type, disc.locate(other.header), other.unit)
+    # an umbra at the limb has 0.05 of the level of disc centre, a facula 1.3
+    brightest = float(np.nanpercentile(frame.data, 99)) / found.level
+    if not 0.03 < brightest < 2 or len({f.unit.lower() for f in (frame, other) if f.unit}) > 1:
+        raise ValueError(
+            f"image_norm: --norm-from must be in the unit of the input, got a level of "
+            f"{found.level:.4g} {other.unit} in {other.path!r}, and {brightest:.3g} of it"
+            f"{' in ' + frame.unit if frame.unit else ''} in {frame.path!r}"
+        )
+    if found.strength and mu is None:
+        log.warning(
+            "%s does not tell where on the disc it is: divided by the level of disc centre",
+            frame.path,
+        )
+        return normalise.Norm(found.level)
+    return found._replace(mu=mu)
 
 
 def _confidence(frame, output, spread, header) -> tuple[fits.Extension, ...]:
@@ -108,7 +152,7 @@ def _confidence(frame, output, spread, header) -> tuple[fits.Extension, ...]:
     )
 
 
-def output_header(header, loaded: Weights, path: Path | None, type: str, value: float):
+def output_header(header, loaded: Weights, path: Path | None, type: str, divisor: normalise.Norm):
     """`header` after the network; path : the file of the weights, None if there is none."""
     return fits.enhanced_header(
         header,
@@ -116,7 +160,8 @@ def output_header(header, loaded: Weights, path: Path | None, type: str, value: 
         model=f"{loaded.config.depth} blocks, {loaded.config.filters} filters",
         weights=None if path is None else hashlib.sha256(path.read_bytes()).hexdigest(),
         type=type,
-        norm=value,
+        norm=divisor.level,
+        limb=divisor.strength,
     )
 
 

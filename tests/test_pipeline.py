@@ -7,11 +7,12 @@ import pytest
 from astropy.io import fits as afits
 from astropy.wcs import WCS
 
-from enhance_np import params, plot, weights
+from enhance_np import disc, params, plot, predict, weights
 from enhance_np.config import NetworkConfig
 from enhance_np.engine import select
 from enhance_np.engine.predict import apply
 from enhance_np.evaluate.reblur import residual_map
+from enhance_np.normalise import Norm
 from enhance_np.pipeline import enhance_file
 
 CONFIG = NetworkConfig(1, 4)
@@ -115,7 +116,7 @@ def test_weights_that_ship_are_for_hmi(tmp_path, tiny, caplog):
     with pytest.raises(ValueError, match=r"^require_hmi: .*got TELESCOP='SOHO', INSTRUME='MDI'"):
         enhance_file(mdi, out)
     assert not out.exists()
-    enhance_file(mdi, out, weights=tiny, device="cpu")
+    enhance_file(mdi, out, weights=tiny, device="cpu", norm=1.0)
     assert not caplog.messages
 
 
@@ -195,7 +196,7 @@ def test_confidence(tmp_path, tiny):
         hdus[0].data[:, :4] = np.nan
     out = tmp_path / "out.fits"
     result = enhance_file(image, out, weights=tiny, device="cpu", norm=1.0, confidence=True)
-    want = apply(result.input, "intensity", weights.load(tiny), 1.0, CPU, ensemble=True)
+    want = apply(result.input, "intensity", weights.load(tiny), Norm(1.0), CPU, ensemble=True)
     with afits.open(out) as hdus:
         assert [hdu.name for hdu in hdus] == ["PRIMARY", "SPREAD", "RESIDUAL"]
         enhanced, spread, residual = hdus
@@ -236,3 +237,108 @@ def test_ensemble_alone(image, tiny, tmp_path):
         assert len(hdus) == 1
         assert hdus[0].header["ENHMEAN"] == 8
         assert (hdus[0].data != afits.getdata(tmp_path / "one.fits")).any()
+
+
+RADIUS, SCALE = 60.0, 0.504  # arcsec: a small Sun, in pixels of the right size
+
+
+def on_the_sun(path, shape, crpix, level=60_000.0, spot=False, **cards):
+    """Part of a limb-darkened disc, turned as HMI's are; all umbra if asked for."""
+    header = afits.Header({"CTYPE1": "HPLN-TAN", "CTYPE2": "HPLT-TAN", "RSUN_OBS": RADIUS})
+    header.update({"CRPIX1": crpix[0], "CRPIX2": crpix[1], "CROTA2": 179.93, "BUNIT": "DN/s"})
+    for i in (1, 2):
+        header[f"CDELT{i}"], header[f"CUNIT{i}"] = SCALE, "arcsec"
+    header["CONTENT"] = "CONTINUUM INTENSITY"
+    for key, value in cards.items():
+        header.pop(key, None)
+        if value is not None:
+            header[key] = value
+    at = disc.mu(header, shape)
+    if at is None:
+        at = np.ones(shape)
+    granules = 1 + 0.02 * np.random.default_rng(1).standard_normal(shape)
+    data = level * disc.limb_darkening(at) * granules * (0.2 if spot else 1)
+    afits.writeto(path, data.astype(np.float32), header)
+    return path
+
+
+def test_limb_darkening_is_taken_out_and_put_back(tmp_path, tiny):
+    source = on_the_sun(tmp_path / "disk.fits", (250, 260), (131.0, 124.0))
+    made = enhance_file(source, tmp_path / "out.fits", weights=tiny, device="cpu")
+    header = afits.getheader(tmp_path / "out.fits")
+    assert header["ENHNORM"] == made.norm == pytest.approx(60_000, rel=0.01)
+    assert header["ENHLIMB"] == made.limb == pytest.approx(1, abs=0.02)
+    norm = Norm(made.norm, made.limb, disc.locate(afits.getheader(source)))
+    flat = afits.getdata(source) / norm.lines(0, 250, 260)
+    law = Norm(made.norm, made.limb, disc.locate(header)).lines(0, 500, 520)
+    want = law * predict(flat, weights=tiny, norm="none", device="cpu")
+    np.testing.assert_allclose(made.output, want, rtol=1e-4)
+    gaps = np.isnan(made.input).repeat(2, axis=0).repeat(2, axis=1)
+    np.testing.assert_array_equal(np.isnan(made.output), gaps)
+
+
+@pytest.mark.parametrize("norm", ["max", "none", 50_000])
+def test_other_norms_leave_it_in(tmp_path, tiny, norm):
+    source = on_the_sun(tmp_path / "disk.fits", (60, 62), (131.0, 24.0), ENHLIMB=1.0)
+    made = enhance_file(source, tmp_path / "out.fits", weights=tiny, norm=norm, device="cpu")
+    assert made.limb == 0
+    assert "ENHLIMB" not in afits.getheader(tmp_path / "out.fits")
+    want = predict(afits.getdata(source), weights=tiny, norm=norm, device="cpu")
+    np.testing.assert_array_equal(made.output, want)
+
+
+def test_norm_from_another_file(tmp_path, tiny, caplog):
+    """Its level and limb darkening, at the place of the cut-out, which is all umbra."""
+    disk = on_the_sun(tmp_path / "disk.fits", (250, 260), (131.0, 124.0))
+    umbra = on_the_sun(tmp_path / "umbra.fits", (30, 40), (-50.0, 20.0), spot=True)
+    alone = enhance_file(umbra, tmp_path / "a.fits", weights=tiny, device="cpu")
+    assert "no quiet Sun" in caplog.text
+    assert alone.norm == 54_000
+    caplog.clear()
+    made = enhance_file(umbra, tmp_path / "b.fits", weights=tiny, norm_from=disk, device="cpu")
+    assert not caplog.records
+    whole = enhance_file(disk, tmp_path / "c.fits", weights=tiny, device="cpu")
+    assert (made.norm, made.limb) == (whole.norm, whole.limb)
+    header = afits.getheader(tmp_path / "b.fits")
+    assert (header["ENHNORM"], header["ENHLIMB"]) == (made.norm, made.limb)
+    norm = Norm(made.norm, made.limb, disc.locate(header))
+    flat = made.input / norm._replace(mu=disc.locate(afits.getheader(umbra))).lines(0, 30, 40)
+    assert np.median(flat) == pytest.approx(0.2, rel=0.02)
+    want = norm.lines(0, 60, 80) * predict(flat, weights=tiny, norm="none", device="cpu")
+    np.testing.assert_allclose(made.output, want, rtol=1e-4)
+
+
+def test_norm_from_for_a_file_that_tells_no_place(tmp_path, tiny, caplog):
+    disk = on_the_sun(tmp_path / "disk.fits", (250, 260), (131.0, 124.0))
+    bare = on_the_sun(tmp_path / "bare.fits", (30, 40), (0.0, 0.0), RSUN_OBS=None)
+    made = enhance_file(bare, tmp_path / "a.fits", weights=tiny, norm_from=disk, device="cpu")
+    assert "does not tell where" in caplog.text
+    assert made.norm == pytest.approx(60_000, rel=0.01)
+    assert made.limb == 0
+
+
+@pytest.mark.parametrize("case", ["unit", "values", "type", "blos", "norm", "missing"])
+def test_norm_from_refuses(tmp_path, tiny, case):
+    disk, source = tmp_path / "disk.fits", tmp_path / "in.fits"
+    options, words = {}, "must be in the unit of the input"
+    if case == "unit":
+        on_the_sun(disk, (90, 90), (45.0, 45.0), BUNIT="counts")
+    elif case == "values":
+        on_the_sun(disk, (90, 90), (45.0, 45.0), level=1.0, BUNIT=None)
+    elif case == "type":
+        image_file(disk, 0.0, 100.0, CONTENT="MAGNETOGRAM")
+        words = r"which says CONTENT='MAGNETOGRAM' \(blos\)"
+    elif case != "missing":
+        on_the_sun(disk, (90, 90), (45.0, 45.0))
+    if case == "blos":
+        image_file(source, 0.0, 100.0, CONTENT="MAGNETOGRAM")
+        words = "is for the quiet-sun level of an intensity"
+    else:
+        on_the_sun(source, (30, 40), (0.0, 0.0))
+    if case == "norm":
+        options, words = {"norm": "max"}, "is for the quiet-sun level"
+    error = OSError if case == "missing" else ValueError
+    words = "must exist" if case == "missing" else words
+    with pytest.raises(error, match=words):
+        enhance_file(source, tmp_path / "o.fits", weights=tiny, norm_from=disk, **options)
+    assert not (tmp_path / "o.fits").exists()

@@ -9,7 +9,7 @@ from .. import normalise
 from ..config import NetworkConfig
 from ..weights import Weights
 from . import select
-from .predict import check_weights, masked_like, predict, unmasked
+from .predict import check_weights, in_units, masked_like, run, unmasked
 from .tiles import check, needed
 from .winograd import M
 
@@ -24,17 +24,22 @@ class Cut(NamedTuple):
 
 
 def predict_chunks(
-    x, type: str, weights: Weights, value: float, device: str = "auto", tile: int | None = None
+    x,
+    type: str,
+    weights: Weights,
+    norm: normalise.Norm,
+    device: str = "auto",
+    tile: int | None = None,
 ):
     """What `predict` gives on the whole array, as a dask array: nothing is computed here.
 
     x : dask array (H, W), its chunks of known size, masked or not.
-    value : what it is divided by, in its unit; one for all chunks.
+    norm : what it is divided by; one for all chunks.
     Returns (2H, 2W) float32, masked if x is, in the chunks of x doubled; narrow ones, that would
     have to compute more than twice their pixels, are joined with their neighbours.
 
     A chunk computes what decides its bits (`tiles.needed`: 28 pixels on each side at most at
-    depth 5). It reads 40 more, for gaps in there to find their nearest valid pixel. On the CPU
+    depth 5). It reads 80 more, for gaps in there to find what fills them. On the CPU
     the result has the bits of the whole; other engines round differently in arrays of another
     shape.
     Raises ValueError for chunks of unknown size and weights of another type, RuntimeError for a
@@ -55,8 +60,7 @@ def predict_chunks(
         "meta": masked_like(blank, x._meta),
         # named in the graph, once; a plain argument would go with every chunk
         "weights": dask.delayed(weights, pure=True, traverse=False),
-        "type": type,
-        "value": value,
+        "norm": norm,
         "device": device,
         "tile": tile,
     }
@@ -76,8 +80,9 @@ def cuts(sizes: tuple[int, ...], config: NetworkConfig) -> list[Cut]:
     reach = max(far + i - needed(far + i, far + M, 2 * far, config)[0] for i in range(M))
     # with this size the square of what is computed is twice the square of what is wanted
     sizes = _joined(sizes, ceil(2 * reach / (sqrt(2) - 1)))
-    # from a gap that the network sees for a valid pixel, that one is no farther than the diagonal
-    margin = ceil(sqrt(2) * reach)
+    # from a gap that the network sees for a valid pixel, that one is no farther than the diagonal,
+    # and the mirror image of the gap in it is twice as far
+    margin = ceil(2 * sqrt(2) * reach)
     found, total, last = [], sum(sizes), 0
     for size in sizes:
         first, last = last, last + size
@@ -109,8 +114,7 @@ def _joined(sizes: tuple[int, ...], least: int) -> list[int]:
 def _chunk(
     image: np.ndarray,
     weights: Weights,
-    type: str,
-    value: float,
+    norm: normalise.Norm,
     device: str,
     tile: int | None,
     rows: Cut,
@@ -120,9 +124,11 @@ def _chunk(
     core, seen, inner = zip(rows[1:], columns[1:], strict=True)
     plain = unmasked(image)
     if np.isfinite(plain[core]).any():
-        filled, gaps = normalise.fill(plain)
-        output = predict(filled[seen], type, weights, value, device, tile)[inner]
-        output = normalise.restore(output, gaps[core])
+        corner = rows.read.start, columns.read.start
+        x, gaps = normalise.divided(plain, norm.part(*corner))
+        y = run(np.ascontiguousarray(x[seen]), weights, select(device), tile)[inner]
+        begin = (at + cut.start for at, cut in zip(corner, core, strict=True))
+        output = in_units(np.ascontiguousarray(y), gaps[core], norm.part(*begin))
     else:  # off the limb: nothing to compute
         size = (cut.inner.stop - cut.inner.start for cut in (rows, columns))
         output = np.full(tuple(size), np.nan, np.float32)

@@ -18,15 +18,17 @@ BAND = 64  # lines at a time, so that no temporary is as large as the output
 
 
 def mean_and_spread(
-    forward: Callable[[np.ndarray, Callable[[int, int], None]], np.ndarray],
+    forward: Callable[[np.ndarray, np.ndarray | None, Callable[[int, int], None]], np.ndarray],
     x: np.ndarray,
+    valid: np.ndarray | None,
     type: str,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """(mean, spread), (2H, 2W) float32 each, of forward in all orientations of x.
 
-    forward(image, progress) : (h, w) -> (2h, 2w) float32, an array that it does not use again.
-    x : (H, W) float32.  type : "intensity", or "blos", whose reflections change sign.
+    forward(image, valid, progress) : (h, w) -> (2h, 2w) float32, an array that it does not use
+    again.  x : (H, W) float32.  valid : (H, W) bool, where the result is wanted; None everywhere.
+    type : "intensity", or "blos", whose reflections change sign.
     spread : standard deviation, the root of the mean square about the mean.
     progress : called with (input pixels done, in all), over all eight.
 
@@ -40,7 +42,8 @@ def mean_and_spread(
         def advance(done, total, k=k):
             progress(k * total + done, ORIENTATIONS * total)
 
-        y = _returned(forward(np.ascontiguousarray(sign * _turned(x, k)), advance), k)
+        wanted = None if valid is None else np.ascontiguousarray(_turned(valid, k))
+        y = _returned(forward(np.ascontiguousarray(sign * _turned(x, k)), wanted, advance), k)
         if mean is None:
             mean, squares = y, np.zeros_like(y)
             continue

@@ -49,8 +49,8 @@ def predict(
         weights = load(models.path(type) if weights is None else weights)
     image = unmasked(image)
     check_image(image)
-    value = normalise.norm_value(image, norm, type)
-    return apply(image, type, weights, value, select(device), tile, ensemble=ensemble).output
+    divisor = normalise.norm_value(image, norm, type)
+    return apply(image, type, weights, divisor, select(device), tile, ensemble=ensemble).output
 
 
 def unmasked(image: np.ndarray) -> np.ndarray:
@@ -92,36 +92,35 @@ def apply(
     image: np.ndarray,
     type: str,
     weights: Weights,
-    value: float,
+    norm: normalise.Norm,
     engine: Engine,
     tile: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
     ensemble: bool = False,
 ) -> Enhanced:
-    """What `predict` does once all is loaded; value : what the image is divided by."""
+    """What `predict` does once all is loaded; norm : what the image is divided by."""
     check_weights(weights, type)
-    filled, mask = normalise.fill(image)
-    # divided before it is rounded to float32, which might not hold the image's own range
-    x = (filled / value).astype(np.float32)
+    x, mask = normalise.divided(image, norm)
+    valid = ~mask if mask.any() else None
 
-    def forward(x, progress):
-        return run(x, weights, engine, tile, progress)
+    def forward(x, valid, progress):
+        return run(x, weights, engine, tile, progress, valid)
 
     if not ensemble:
-        return Enhanced(_in_units(forward(x, progress), value, mask), None)
-    mean, spread = mean_and_spread(forward, x, type, progress)
-    return Enhanced(_in_units(mean, value, mask), _in_units(spread, value, mask))
+        return Enhanced(in_units(forward(x, valid, progress), mask, norm), None)
+    mean, spread = mean_and_spread(forward, x, valid, type, progress)
+    return Enhanced(in_units(mean, mask, norm), in_units(spread, mask, norm))
 
 
-def _in_units(y, value, mask):
-    """y, which is changed, times value, with the gaps of the image."""
-    y *= np.float32(value)
-    if not np.isfinite(y).all():
+def in_units(y: np.ndarray, mask: np.ndarray, norm: normalise.Norm) -> np.ndarray:
+    """normalise.multiplied, in place. Raises ValueError if a pixel that is no gap is not finite."""
+    y = normalise.multiplied(y, mask, norm)
+    if np.count_nonzero(~np.isfinite(y)) != 4 * np.count_nonzero(mask):
         raise ValueError(
-            f"predict: the result must be finite, got NaN or infinity with norm={value:g}: "
+            f"predict: the result must be finite, got NaN or infinity with norm={norm.level:g}: "
             "is the image in its units, and are the weights those of a trained network?"
         )
-    return normalise.restore(y, mask)
+    return y
 
 
 def run(
@@ -130,24 +129,28 @@ def run(
     engine: Engine,
     tile: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    valid: np.ndarray | None = None,
 ) -> np.ndarray:
     """The network on one normalised image.
 
     x : (H, W) float32 without NaN;  result : (2H, 2W) float32.
     progress : called with (input pixels done, in all).
+    valid : (H, W) bool, where the result is wanted, the same as without it; None is everywhere.
+    What is far enough from such a pixel is not computed, and undefined.
     """
     size = TILE if tile is None else tile
     check(size)
     if engine.name == "cpu":
         from .fused import Fused
 
-        return Fused(fold(weights), weights.config)(x, tile, progress)
+        return Fused(fold(weights), weights.config)(x, tile, progress, valid)
     forward = _page(weights, engine)
     y = np.empty((2 * x.shape[0], 2 * x.shape[1]), np.float32)
     done = 0
     progress(done, x.size)
     for core, seen, inner in plan(x.shape, size, halo(weights.config)):
-        y[_doubled(core)] = forward(np.ascontiguousarray(x[seen]))[_doubled(inner)]
+        if valid is None or valid[core].any():
+            y[_doubled(core)] = forward(np.ascontiguousarray(x[seen]))[_doubled(inner)]
         done += x[core].size
         progress(done, x.size)
     return y

@@ -1,8 +1,13 @@
-"""Cutting an image into tiles whose halo makes them give what the whole image gives."""
+"""Cutting an image into tiles whose halo makes them give what the whole image gives.
+
+And telling Winograd's tiles, of 4 x 4 pixels, that are needed for the valid part of an image.
+"""
 
 from collections.abc import Iterator
 from math import ceil
 from typing import NamedTuple
+
+import numpy as np
 
 from .. import params
 from ..config import NetworkConfig
@@ -74,3 +79,47 @@ def plan(shape: tuple[int, int], tile: int, reach: int) -> Iterator[Tile]:
     for rows in cut(shape[0]):
         for columns in cut(shape[1]):
             yield Tile(*zip(rows, columns, strict=True))
+
+
+def wanted(valid: np.ndarray) -> np.ndarray:
+    """(rows of tiles, 2): from the first Winograd tile with a valid pixel to behind the last.
+
+    valid : (H, W) bool.  A row without any has first = last.
+    """
+    h, w = valid.shape
+    rows = np.logical_or.reduceat(valid, np.arange(0, h, M), axis=0)
+    tiles = np.logical_or.reduceat(rows, np.arange(0, w, M), axis=1)
+    across = tiles.shape[1]
+    spans = np.stack([tiles.argmax(axis=1), across - tiles[:, ::-1].argmax(axis=1)], axis=1)
+    spans[~tiles.any(axis=1)] = 0
+    return spans
+
+
+def read_by(spans: np.ndarray, across: int) -> np.ndarray:
+    """The tiles that a 3x3 convolution reads to make those of `spans`: one more on every side.
+
+    Whole tiles, though it is only a pixel: the bits of all 16 outputs depend on all 36 inputs.
+    spans, result : see `wanted`, of `across` tiles a row.
+    """
+    empty = spans[:, 0] == spans[:, 1]
+    first = np.pad(np.where(empty, across, spans[:, 0]), 1, constant_values=across)
+    last = np.pad(np.where(empty, 0, spans[:, 1]), 1)
+    first = np.minimum.reduce([first[:-2], first[1:-1], first[2:]])
+    last = np.maximum.reduce([last[:-2], last[1:-1], last[2:]])
+    grown = np.stack([(first - 1).clip(0), (last + 1).clip(max=across)], axis=1)
+    grown[first >= last] = 0  # none in the rows above and below
+    return grown
+
+
+def numbered(spans: np.ndarray, first: int, last: int, across: int) -> list[tuple[int, int]]:
+    """Those of the rows first <= i < last as ranges of tiles, numbered through all rows.
+
+    Ranges that meet are joined: whole rows are cut into tasks as one.
+    """
+    found = []
+    for start, stop in (np.arange(first, last)[:, None] * across + spans[first:last]).tolist():
+        if found and found[-1][1] == start:
+            start = found.pop()[0]
+        if start < stop:
+            found.append((start, stop))
+    return found

@@ -11,8 +11,8 @@ from .. import __version__, fits, normalise, observation, pipeline
 from .._atomic import replacing
 from ..config import TYPES
 from ..data.degrade import HMI, Optics
+from ..disc import mu
 from . import baselines, linear, table
-from .disc import mu
 from .quantities import averaged
 from .report import Scene, report
 from .richardson_lucy import ITERATIONS, deconvolve
@@ -45,7 +45,8 @@ def evaluate_files(
     companion : the same region's image of the other type, on either grid, for the classes.
     type : None reads it from the files.
     norm : intensity that counts as 1, of the input, else of the truth; for a field, of the
-        companion (`normalise.norm_value`).
+        companion (`normalise.norm_value`). It is that of disc centre where the header tells the
+        place on the disc.
     box : y0, y1, x0, x1 in input pixels, where the granulation contrast is taken; None is
         wherever the Sun is quiet.
     with_baselines : adds what other methods make of the input.  linear_filter : of
@@ -147,7 +148,7 @@ def _type(frames, asked):
 def _scene(frames, type, norm, box, optics):
     """(Scene, output) in Ic or G."""
     reference = frames.get("input", frames.get("truth"))
-    unit = 1.0 if type == "blos" else normalise.norm_value(reference.data, norm, type)
+    unit = 1.0 if type == "blos" else pipeline.image_norm(reference, type, norm).level
     if type == "intensity":
         _check_unit([frames[name] for name in ("output", "truth", "input") if name in frames])
     images = {name: frame.data / np.float32(unit) for name, frame in frames.items()}
@@ -161,7 +162,7 @@ def _scene(frames, type, norm, box, optics):
         image = frames["companion"].data
         image = averaged(image) if image.shape == out.shape else image
         images["companion"] = (
-            image if other == "blos" else image / normalise.norm_value(image, norm, other)
+            image if other == "blos" else image / normalise.norm_value(image, norm, other).level
         )
     angle = mu(reference.header, reference.data.shape)
     if angle is not None and "input" not in frames:

@@ -11,6 +11,7 @@ from enhance_np.engine import chunked, predict, select
 from enhance_np.engine.tiles import halo, needed
 from enhance_np.engine.vector import LANES
 from enhance_np.engine.winograd import M
+from enhance_np.normalise import Norm
 from enhance_np.weights import Weights
 
 SMALL = NetworkConfig(1, 2 * LANES)
@@ -93,7 +94,7 @@ def test_any_chunks_give_the_same_bits(da, config, chunks, rng):
     image = image_with_gaps(rng, (190, 203))
     want = predict.predict(image, "blos", weights, device="cpu")
     lazy = da.from_array(image, chunks=chunks)
-    got = chunked.predict_chunks(lazy, "blos", weights, 1000.0, "cpu")
+    got = chunked.predict_chunks(lazy, "blos", weights, Norm(1000.0), "cpu")
     assert got.shape == want.shape
     np.testing.assert_array_equal(got.compute(), want)
     # one part alone, of both kinds of indices
@@ -107,13 +108,13 @@ def test_other_dtypes(da, rng):
         image = rng.integers(50, 200, (70, 60)).astype(dtype)
         want = predict.predict(image, weights=weights, norm=100, device="cpu")
         lazy = da.from_array(image, chunks=30)
-        got = chunked.predict_chunks(lazy, "intensity", weights, 100.0, "cpu")
+        got = chunked.predict_chunks(lazy, "intensity", weights, Norm(100.0), "cpu")
         np.testing.assert_array_equal(got.compute(), want)
 
 
 def test_chunks_are_those_of_the_input(da):
     lazy = da.zeros((200, 1000), chunks=(200, (70, 300, 30, 20, 60, 400, 90, 30)))
-    got = chunked.predict_chunks(lazy, "blos", random_weights(SMALL), 1000.0)
+    got = chunked.predict_chunks(lazy, "blos", random_weights(SMALL), Norm(1000.0))
     # under 59, of which less than half would be its own: together, or with the last
     assert got.chunks == ((400,), (140, 600, 220, 800, 240))
 
@@ -141,7 +142,7 @@ def test_only_what_is_needed_is_read(da, rng):
         return block
 
     lazy = da.from_array(image, chunks=100).map_blocks(noted, dtype="f4", meta=image[:0, :0])
-    got = chunked.predict_chunks(lazy, "blos", random_weights(SMALL), 1000.0, "cpu")
+    got = chunked.predict_chunks(lazy, "blos", random_weights(SMALL), Norm(1000.0), "cpu")
     assert read == set()
     got[:200, 400:600].compute()
     assert read == {(i, j) for i in (0, 1) for j in (1, 2, 3)}
@@ -153,11 +154,11 @@ def test_nothing_is_computed_off_the_limb(da, rng, monkeypatch):
 
     def seen(x, *args):
         shapes.append(x.shape)
-        return predict.predict(x, *args)
+        return predict.run(x, *args)
 
-    monkeypatch.setattr(chunked, "predict", seen)
+    monkeypatch.setattr(chunked, "run", seen)
     lazy = da.from_array(image, chunks=100)
-    got = chunked.predict_chunks(lazy, "blos", random_weights(SMALL), 1000.0, "cpu").compute()
+    got = chunked.predict_chunks(lazy, "blos", random_weights(SMALL), Norm(1000.0), "cpu").compute()
     assert np.isnan(got[400:]).all()
     assert len(shapes) == 4  # of 16 chunks
 
@@ -166,21 +167,21 @@ def test_what_is_known_now_is_said_now(da, rng):
     lazy = da.from_array(rng.standard_normal((60, 60)), chunks=30)
     for_blos = random_weights(SMALL, type="blos")
     with pytest.raises(ValueError, match="weights must be for intensity"):
-        chunked.predict_chunks(lazy, "intensity", for_blos, 1.0)
+        chunked.predict_chunks(lazy, "intensity", for_blos, Norm(1.0))
     with pytest.raises(ValueError, match="tile=0"):
-        chunked.predict_chunks(lazy, "blos", for_blos, 1.0, tile=0)
+        chunked.predict_chunks(lazy, "blos", for_blos, Norm(1.0), tile=0)
     with pytest.raises(ValueError, match="device: must be one of"):
-        chunked.predict_chunks(lazy, "blos", for_blos, 1.0, "tpu")
+        chunked.predict_chunks(lazy, "blos", for_blos, Norm(1.0), "tpu")
     unknown = lazy[lazy[:, 0] > 0]
     with pytest.raises(ValueError, match="chunks must have a known size"):
-        chunked.predict_chunks(unknown, "blos", for_blos, 1.0)
+        chunked.predict_chunks(unknown, "blos", for_blos, Norm(1.0))
 
 
 def test_the_weights_are_in_the_graph_once(da, rng):
     """Each task may travel to another process."""
     weights = random_weights(NetworkConfig(1, 64))
     lazy = da.from_array(rng.standard_normal((300, 300)), chunks=100)
-    graph = dict(chunked.predict_chunks(lazy, "blos", weights, 1000.0).__dask_graph__())
+    graph = dict(chunked.predict_chunks(lazy, "blos", weights, Norm(1000.0)).__dask_graph__())
     large = len(pickle.dumps(weights))
     assert large > 300_000  # a chunk of the image is 80,000
     assert sum(len(pickle.dumps(task)) >= large for task in graph.values()) <= 2  # and the image

@@ -7,6 +7,7 @@ from test_predict import trained
 from enhance_np.config import NetworkConfig
 from enhance_np.engine import predict, select
 from enhance_np.engine.ensemble import mean_and_spread
+from enhance_np.normalise import Norm
 
 UNIT = 2.0**-24
 # there and back: written apart from the code, reflections last
@@ -22,11 +23,11 @@ SYMMETRIES = [
 ]
 
 
-def doubled(x, progress=None):
+def doubled(x, valid=None, progress=None):
     return x.repeat(2, axis=0).repeat(2, axis=1)
 
 
-def crooked(x, progress):
+def crooked(x, valid, progress):
     """Commutes with no symmetry, nor with a change of sign."""
     assert x.flags.c_contiguous
     y = doubled(x)
@@ -36,11 +37,11 @@ def crooked(x, progress):
 @pytest.mark.parametrize("type", ["intensity", "blos"])
 def test_is_that_of_a_stack(type, rng):
     x = rng.standard_normal((5, 40)).astype(np.float32)  # 80 lines when turned: more than a band
-    mean, spread = mean_and_spread(crooked, x, type)
+    mean, spread = mean_and_spread(crooked, x, None, type)
     signs = 4 * [1] + 4 * [-1 if type == "blos" else 1]
     stack = np.array(
         [
-            s * back(crooked(np.ascontiguousarray(s * there(x)), None))
+            s * back(crooked(np.ascontiguousarray(s * there(x)), None, None))
             for s, (there, back) in zip(signs, SYMMETRIES, strict=True)
         ],
         np.float64,
@@ -56,33 +57,45 @@ def test_is_that_of_a_stack(type, rng):
 def test_what_commutes_has_no_spread(rng):
     x = rng.standard_normal((6, 9)).astype(np.float32)
     for type in ("intensity", "blos"):
-        mean, spread = mean_and_spread(doubled, x, type)
+        mean, spread = mean_and_spread(doubled, x, None, type)
         np.testing.assert_array_equal(mean, doubled(x))
         np.testing.assert_array_equal(spread, 0)
+
+
+def test_what_is_wanted_is_turned_with_the_image(rng):
+    x = rng.standard_normal((6, 9)).astype(np.float32)
+
+    def only_wanted(x, valid, progress):
+        assert valid.flags.c_contiguous
+        return np.where(doubled(valid), doubled(x), np.float32(np.nan))
+
+    mean, _ = mean_and_spread(only_wanted, x, x > 0, "intensity")
+    np.testing.assert_array_equal(mean, np.where(doubled(x > 0), doubled(x), np.nan))
 
 
 def test_no_field_gives_no_field():
     """An offset is none of a field's: half the images have the other polarity."""
 
-    def off(x, progress):
+    def off(x, valid, progress):
         return doubled(x) + np.float32(0.3)
 
     zero = np.zeros((4, 5), np.float32)
-    assert (mean_and_spread(off, zero, "intensity")[0] == np.float32(0.3)).all()
-    mean, spread = mean_and_spread(off, zero, "blos")
+    assert (mean_and_spread(off, zero, None, "intensity")[0] == np.float32(0.3)).all()
+    mean, spread = mean_and_spread(off, zero, None, "blos")
     np.testing.assert_allclose(mean, 0, atol=8 * UNIT * 0.3)
     np.testing.assert_allclose(spread, 0.3, rtol=16 * UNIT)
 
 
 def test_progress_counts_all_eight():
-    def forward(x, progress):
+    def forward(x, valid, progress):
         progress(0, x.size)
         progress(12, x.size)
         progress(x.size, x.size)
         return doubled(x)
 
     seen = []
-    mean_and_spread(forward, np.zeros((4, 5), np.float32), "intensity", lambda *at: seen.append(at))
+    zero = np.zeros((4, 5), np.float32)
+    mean_and_spread(forward, zero, None, "intensity", lambda *at: seen.append(at))
     assert [done for done, _ in seen] == [20 * k + n for k in range(8) for n in (0, 12, 20)]
     assert {total for _, total in seen} == {160}
 
@@ -95,7 +108,7 @@ def test_the_mean_commutes_where_the_network_does_not(type, rng):
 
     def off(ensemble):
         one, other = (
-            predict.apply(a, type, weights, 500.0, engine, ensemble=ensemble).output
+            predict.apply(a, type, weights, Norm(500.0), engine, ensemble=ensemble).output
             for a in (image, turn * image.T)
         )
         return np.abs(turn * other.T - one).max() / np.ptp(one)
@@ -109,15 +122,15 @@ def test_units_and_gaps(rng):
     image = 1 + 0.1 * rng.standard_normal((12, 10)).astype(np.float32)
     image[3, 4] = np.nan
     missing = np.isnan(image).repeat(2, axis=0).repeat(2, axis=1)
-    found = predict.apply(image, "intensity", weights, 1.0, engine, ensemble=True)
+    found = predict.apply(image, "intensity", weights, Norm(1.0), engine, ensemble=True)
     for part in found:
         np.testing.assert_array_equal(np.isnan(part), missing)
-    counts = predict.apply(4096 * image, "intensity", weights, 4096.0, engine, ensemble=True)
+    counts = predict.apply(4096 * image, "intensity", weights, Norm(4096.0), engine, ensemble=True)
     np.testing.assert_array_equal(counts.output, 4096 * found.output)  # a power of 2: exact
     np.testing.assert_array_equal(counts.spread, 4096 * found.spread)
     given = predict.predict(image, weights=weights, norm="none", device="cpu", ensemble=True)
     np.testing.assert_array_equal(given, found.output)
-    assert predict.apply(image, "intensity", weights, 1.0, engine).spread is None
+    assert predict.apply(image, "intensity", weights, Norm(1.0), engine).spread is None
 
 
 def test_weights_that_give_no_numbers_are_said():
