@@ -31,17 +31,17 @@ retrain: $(INSTALLED)
 	  [ -f runs/$$type.h5 ] || $(BIN)/enhance-np degrade --recipe $$type --out runs/$$type.h5 \
 	    $(if $(FIELDS),--fields $(FIELDS)) || exit 1; \
 	done
-	$(call train,intensity,small,--lr 2e-3 --epochs 16 --depth 1 --filters 32)
-	$(call train,blos,small,--lr 2e-3 --epochs 14 --depth 1 --filters 32)
-	$(call train,intensity,default,--lr 1.5e-3 --epochs 16)
-	$(call train,blos,default,--lr 1.5e-3 --epochs 14)
+	$(call train,intensity,small,--lr 2e-3 --epochs 10 --depth 1 --filters 32)
+	$(call train,blos,small,--lr 2e-3 --epochs 10 --depth 1 --filters 32)
+	$(call train,intensity,default,--lr 1e-3 --epochs 8)
+	$(call train,blos,default,--lr 1e-3 --epochs 10)
 	$(BIN)/python bench/first_steps.py --pairs runs --write
 	$(BIN)/python bench/model_card.py --pairs runs $(if $(FIELDS),--fields $(FIELDS))
 
 # $(call train,TYPE,MODEL,OPTIONS)
 define train
 	$(BIN)/enhance-np train --type $(1) --data runs/$(1).h5 --output runs/$(1)_$(2).h5 \
-	  --batchsize 4 --schedule cosine --warmup 500 --start contrast --freeze 0 --seed 1 --continue $(3)
+	  --batchsize 4 --schedule cosine --warmup 500 --start contrast --clip 0.1 --freeze 0 --seed 1 --continue $(3)
 	cp runs/$(1)_$(2).h5 enhance_np/models/
 	cp runs/$(1)_$(2).csv runs/$(1)_$(2).png docs/models/
 endef
