@@ -35,6 +35,14 @@ class Frame(NamedTuple):
         """BUNIT, "" if there is none. Some JSOC exports spell it _BUNIT."""
         return str(_value(self.header, "BUNIT") or _value(self.header, "_BUNIT") or "").strip()
 
+    @property
+    def year(self) -> float | None:
+        """Of the observation, to a month; None if no card tells."""
+        for key in ("DATE-OBS", "T_OBS", "T_REC"):
+            if found := re.match(r"(\d{4})[-.](\d\d)", str(_value(self.header, key))):
+                return int(found[1]) + (int(found[2]) - 0.5) / 12
+        return None
+
 
 def read(path: str | os.PathLike, ext: int | str | None = None) -> Frame:
     """The first HDU of `path` that holds a 2-D image, or the HDU `ext` (index or EXTNAME).
