@@ -29,6 +29,14 @@ class Frame(NamedTuple):
         """BUNIT, "" if there is none. Some JSOC exports spell it _BUNIT."""
         return str(card(self.header, "BUNIT") or card(self.header, "_BUNIT") or "").strip()
 
+    @property
+    def year(self) -> float | None:
+        """Of the observation, to a month; None if no card tells."""
+        for key in ("DATE-OBS", "T_OBS", "T_REC"):
+            if found := re.match(r"(\d{4})[-.](\d\d)", str(card(self.header, key))):
+                return int(found[1]) + (int(found[2]) - 0.5) / 12
+        return None
+
 
 class Extension(NamedTuple):
     """A further HDU of a file to write."""

@@ -49,7 +49,11 @@ class Norm(NamedTuple):
 
 
 def norm_value(
-    data: np.ndarray, norm: str | float, type: str, mu: Mu | None = None, unit: str = ""
+    data: np.ndarray,
+    norm: str | float,
+    type: str,
+    mu: Mu | None = None,
+    usual: float | None = None,
 ) -> Norm:
     """What to divide the input by, in the units of `data`, and to multiply the output by.
 
@@ -57,7 +61,7 @@ def norm_value(
         "none" (1), to reproduce published pixels; or a level > 0. These leave it in.
     type : "intensity", or "blos", which is divided by 1000 G whatever `norm` says: the
         network's unit of field is the kG.
-    mu : of the pixels of `data`, see `disc.locate`.  unit : BUNIT, see `quiet_sun.quiet_sun`.
+    mu : of the pixels of `data`, see `disc.locate`.  usual : see `quiet_sun.quiet_sun`.
     Raises ValueError for another norm or type, or if the level is not finite and > 0.
     """
     if type not in TYPES:
@@ -67,7 +71,7 @@ def norm_value(
     if type == "blos":
         return Norm(GAUSS_PER_KILOGAUSS)
     if norm == "quiet-sun":
-        level, strength = quiet_sun(data, mu, unit)
+        level, strength = quiet_sun(data, mu, usual)
         return Norm(_positive(level, norm), strength, mu)
     if norm == "max":
         level = _positive(np.nanmax(data), norm)

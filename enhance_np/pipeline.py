@@ -14,6 +14,7 @@ from ._atomic import replacing
 from .engine.ensemble import ORIENTATIONS
 from .engine.predict import apply
 from .observation import gauss, image_type, remark, require_hmi
+from .quiet_sun import usual_level
 from .weights import Weights, load
 
 log = logging.getLogger(__name__)
@@ -110,10 +111,8 @@ def image_norm(
         of the pixels of `frame`.
     Raises ValueError unless norm_from comes with intensities in one unit and norm "quiet-sun".
     """
-    mu = disc.locate(frame.header)
     if norm_from is None:
-        found = normalise.norm_value(frame.data, norm, type, mu, frame.unit)
-        return found._replace(level=found.level / (gauss(frame.unit) if type == "blos" else 1))
+        return _norm(frame, type, norm)
     if norm != "quiet-sun" or type != "intensity":
         raise ValueError(
             "image_norm: --norm-from is for the quiet-sun level of an intensity, "
@@ -121,7 +120,7 @@ def image_norm(
         )
     other = fits.read(norm_from)
     image_type(other, type)
-    found = normalise.norm_value(other.data, norm, type, disc.locate(other.header), other.unit)
+    found = _norm(other, type, norm)
     # an umbra at the limb has 0.05 of the level of disc centre, a facula 1.3
     brightest = float(np.nanpercentile(frame.data, 99)) / found.level
     if not 0.03 < brightest < 2 or len({f.unit.lower() for f in (frame, other) if f.unit}) > 1:
@@ -130,6 +129,7 @@ def image_norm(
             f"{found.level:.4g} {other.unit} in {other.path!r}, and {brightest:.3g} of it"
             f"{' in ' + frame.unit if frame.unit else ''} in {frame.path!r}"
         )
+    mu = disc.locate(frame.header)
     if found.strength and mu is None:
         log.warning(
             "%s does not tell where on the disc it is: divided by the level of disc centre",
@@ -137,6 +137,12 @@ def image_norm(
         )
         return normalise.Norm(found.level)
     return found._replace(mu=mu)
+
+
+def _norm(frame, type, norm):
+    usual = usual_level(frame.unit, frame.year)
+    found = normalise.norm_value(frame.data, norm, type, disc.locate(frame.header), usual)
+    return found._replace(level=found.level / (gauss(frame.unit) if type == "blos" else 1))
 
 
 def _confidence(frame, output, spread, header) -> tuple[fits.Extension, ...]:

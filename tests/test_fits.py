@@ -398,3 +398,18 @@ def test_import_is_cheap():
     code = "import sys, enhance_np.observation, enhance_np.normalise, enhance_np.plot\n"
     code += "assert not {'astropy', 'scipy', 'matplotlib'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("cards", "year"),
+    [
+        ({"DATE-OBS": "2014-03-01T00:00:27.90"}, 2014 + 2.5 / 12),
+        ({"T_REC": "2011.12.15_02:00:00_TAI"}, 2011 + 11.5 / 12),
+        ({"DATE-OBS": "", "T_OBS": "2025.09.21_15:00:00_TAI"}, 2025 + 8.5 / 12),
+        ({"DATE-OBS": "unknown"}, None),
+        ({}, None),
+    ],
+)
+def test_year(tmp_path, cards, year):
+    afits.writeto(tmp_path / "a.fits", np.ones((3, 3), np.float32), afits.Header(cards))
+    assert fits.read(tmp_path / "a.fits").year == year

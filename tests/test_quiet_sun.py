@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from enhance_np import disc
-from enhance_np.quiet_sun import quiet_sun, quiet_sun_level
+from enhance_np.quiet_sun import quiet_sun, quiet_sun_level, usual_level
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_full_disk(rng, strength, spots):
     data = sun(rng, mu, shape, strength=strength)
     if spots:
         data = spotted(data, mu, shape)
-    level, found = quiet_sun(data.astype(np.float32), mu, "DN/s")
+    level, found = quiet_sun(data.astype(np.float32), mu, 60_000)
     assert level == pytest.approx(60_000, rel=0.01)
     assert found == pytest.approx(strength, abs=0.02)
     assert (found == 0) == (strength == 0)
@@ -144,7 +144,7 @@ def test_cut_out_near_the_limb(rng, strength, x):
     """
     shape = (200, 240)
     mu = located(shape, 0.504, (x, 200.0))
-    level, found = quiet_sun(sun(rng, mu, shape, strength=strength), mu, "DN/s")
+    level, found = quiet_sun(sun(rng, mu, shape, strength=strength), mu)
     assert level == pytest.approx(60_000, rel=0.04)
     assert found == pytest.approx(strength, abs=0.1)
 
@@ -154,11 +154,11 @@ def test_cut_out_that_cannot_tell(rng):
     shape = (200, 200)
     for centre in ((0.0, 0.0), (300.0, 100.0), (450.0, 0.0)):
         mu = located(shape, 0.504, centre)
-        level, strength = quiet_sun(sun(rng, mu, shape), mu, "DN/s")
+        level, strength = quiet_sun(sun(rng, mu, shape), mu)
         assert strength == 1
         assert level == pytest.approx(60_000, rel=0.01)
     mu = located(shape, 0.504, (600.0, 0.0))  # darkening by 0.06 from side to side
-    assert quiet_sun(sun(rng, mu, shape, strength=0), mu, "DN/s")[1] == 0
+    assert quiet_sun(sun(rng, mu, shape, strength=0), mu)[1] == 0
 
 
 def test_spot_in_a_cut_out_is_no_limb_darkening(rng):
@@ -169,20 +169,20 @@ def test_spot_in_a_cut_out_is_no_limb_darkening(rng):
     y, x = np.indices(shape)
     away = np.hypot(y - 120, x - 60)  # CROTA2 = 180: the limb is at the left
     data *= np.choose((away < 75).astype(int) + (away < 40), [1.0, 0.75, 0.2])
-    level, strength = quiet_sun(data, mu, "DN/s")
+    level, strength = quiet_sun(data, mu)
     assert strength == pytest.approx(1, abs=0.15)
     assert level == pytest.approx(60_000, rel=0.04)
 
 
-@pytest.mark.parametrize(("level", "unit", "usual"), [(1.0, "", 1.0), (46_000.0, "DN/s", 54_000.0)])
+@pytest.mark.parametrize(("level", "usual"), [(1.0, 1.0), (60_000.0, 58_500.0)])
 @pytest.mark.parametrize("umbra", [0.15, 0.3, 0.75])
 @pytest.mark.parametrize("place", [True, False])
-def test_umbra_fills_the_image(rng, caplog, level, unit, usual, umbra, place):
+def test_umbra_fills_the_image(rng, caplog, level, usual, umbra, place):
     """Penumbra too, if the place on the disc is known: it could be quiet Sun near the limb."""
     shape = (60, 60)
     mu = located(shape, 0.504, (500.0, 0.0))
     data = umbra * (sun(rng, mu, shape, level) if place else granulation(rng, shape, level))
-    found, strength = quiet_sun(data, mu if place else None, unit)
+    found, strength = quiet_sun(data, mu if place else None, None if level == 1 else usual)
     if umbra < 0.4 or place:
         assert found == usual
         assert strength == place
@@ -192,22 +192,45 @@ def test_umbra_fills_the_image(rng, caplog, level, unit, usual, umbra, place):
         assert not caplog.records
 
 
-@pytest.mark.parametrize("level", [0.95, 1.2, 1.0, 38_000.0, 66_000.0, 7.0, 3e14])
-def test_what_may_be_quiet_sun_is_not_doubted(rng, caplog, level):
+@pytest.mark.parametrize(
+    ("level", "usual"),
+    [
+        (0.9, None),
+        (1.2, None),
+        (1.0, 6e4),
+        (5e4, 6e4),
+        (6.6e4, 6e4),
+        (7.0, None),
+        (7.0, 6e4),
+        (1e3, None),
+        (3e14, None),
+    ],
+)
+def test_what_may_be_quiet_sun_is_not_doubted(rng, caplog, level, usual):
+    """hmi.Ic_noLimbDark is about 1, whatever its unit says."""
     shape = (60, 60)
     for centre in ((0.0, 0.0), (800.0, 0.0)):
         mu = located(shape, 0.504, centre)
-        unit = "DN/s" if 1e4 < level < 1e5 else ""
-        quiet_sun(sun(rng, mu, shape, level), mu, unit)
-        quiet_sun(sun(rng, mu, shape, level), None, unit)
+        data = sun(rng, mu, shape, level)
+        assert quiet_sun(data, mu, usual)[0] == pytest.approx(level, rel=0.05)
+        quiet_sun(data, None, usual)
     assert not caplog.records
+
+
+def test_usual_level():
+    """Of images that were measured; of other units nothing is known."""
+    for year, level in ((2011.12, 63_800), (2014.16, 60_300), (2025.72, 44_900)):
+        assert usual_level("DN/s", year) == pytest.approx(level, rel=0.01)
+    assert usual_level("dn / s", 2011.0) is not None
+    for unit, year in (("DN/s", None), ("", 2014.0), ("counts", 2014.0)):
+        assert usual_level(unit, year) is None
 
 
 def test_image_without_disc_in_it(rng):
     """A header that says that all of it is sky is not believed, and nothing is divided out."""
     mu = located((50, 50), 0.504, (2000.0, 0.0))
     data = granulation(rng, (50, 50), 50_000)
-    assert quiet_sun(data, mu, "DN/s") == (quiet_sun_level(data), 0)
+    assert quiet_sun(data, mu) == (quiet_sun_level(data), 0)
     at_limb = located((50, 50), 0.504, (RADIUS, 0.0))
     level, strength = quiet_sun(
         np.where(np.isnan(at_limb(*map(np.arange, (50, 50)))), np.nan, data), at_limb
