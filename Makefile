@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: demo test lint bench retrain clean
+.PHONY: demo test lint bench gallery retrain clean
 
 # the Sun sharpens: demo/enhanced.fits, demo/demo.png and a line of figures
 demo: $(INSTALLED)
@@ -22,6 +22,10 @@ bench: $(INSTALLED)
 	for question in layers predict scaling train; do \
 	  $(BIN)/python bench/bench_$$question.py || exit 1; \
 	done
+
+# docs/gallery/README.md, by running its examples
+gallery: $(INSTALLED)
+	$(BIN)/python docs/gallery/build.py
 
 # pairs by the recipes, the four networks that ship, and their card: enhance_np/models/README.md;
 # FIELDS: folder of the recipes' fields, else synthetic scenes alone. Hours; interrupted, it goes on

@@ -188,7 +188,7 @@ def real(folder):
 
     image = fits.getdata(folder / "ar_intensity_200x200.fits").astype(np.float32)
     field = fits.getdata(folder / "ar_blos_200x200.fits").astype(np.float32)
-    image /= np.float32(norm_value(image, "quiet-sun", "intensity"))
+    image /= np.float32(norm_value(image, "quiet-sun", "intensity").level)
     for type, data, companion in (("intensity", image, field), ("blos", field, image)):
         found = {
             model: predict(data, type, models.path(type, model), norm="none", device="cpu")

@@ -1,6 +1,7 @@
 """Enhance SDO/HMI images with a residual network written by hand in NumPy.
 
-enhance_np.predict(image, type="intensity")  ->  (2H, 2W) float32
+enhance_np.enhance(x)  ->  the array, sunpy Map or dask array x, deconvolved, (2H, 2W)
+enhance_np.predict(image, type="intensity")  ->  the same of an array, in the network's own terms
 enhance_np.load_weights(path)
 enhance_np.train(...)
 """
@@ -8,9 +9,10 @@ enhance_np.train(...)
 from importlib import import_module
 
 __version__ = "0.1.0"
-__all__ = ["load_weights", "predict", "train"]
+__all__ = ["enhance", "load_weights", "predict", "train"]
 
 _HOMES = {
+    "enhance": ("enhancement", "enhance"),
     "predict": ("engine.predict", "predict"),
     "train": ("training", "train"),
     "load_weights": ("weights", "load"),

@@ -1,4 +1,4 @@
-"""One spelling for NumPy and CuPy arrays."""
+"""One spelling for NumPy and CuPy arrays, and what else an image may come in."""
 
 import sys
 from typing import Any
@@ -12,3 +12,18 @@ def array_module(x: Array):
     """numpy, or cupy if x is a CuPy array. CuPy is never imported here."""
     cupy = sys.modules.get("cupy")
     return cupy if cupy is not None and isinstance(x, cupy.ndarray) else np
+
+
+def is_dask(x) -> bool:
+    """Whether x is a dask array. dask is never imported here: who has one has imported it."""
+    return _is(x, "dask.array", "Array")
+
+
+def is_map(x) -> bool:
+    """Whether x is a sunpy Map. sunpy is never imported here."""
+    return _is(x, "sunpy.map", "GenericMap")
+
+
+def _is(x, module: str, name: str) -> bool:
+    kind = getattr(sys.modules.get(module), name, None)
+    return kind is not None and isinstance(x, kind)

@@ -77,6 +77,22 @@ def parser() -> argparse.ArgumentParser:
         default="quiet-sun",
         help="intensity the network takes for 1: quiet-sun (default), max, none or a number",
     )
+    add.add_argument(
+        "--norm-from",
+        metavar="FITS",
+        help="take the quiet-sun level from this image, a full disk of the same series and time",
+    )
+    add.add_argument(
+        "--ensemble",
+        action="store_true",
+        help="mean over the 8 rotations and reflections: smaller errors, 8 times the time",
+    )
+    add.add_argument(
+        "--confidence",
+        action="store_true",
+        help="the same, with its spread and the re-blurred output minus the input, in HDUs SPREAD "
+        "and RESIDUAL",
+    )
     add.add_argument("--ext", help="HDU to read, by number or name (default: the first image)")
     add.add_argument("--overwrite", action="store_true", help="replace files that exist")
     add.add_argument("--plot", metavar="PNG", help="draw input and output side by side")
@@ -269,11 +285,14 @@ def predict(options) -> None:
             weights=options.weights,
             activation=options.activation,
             norm=options.norm,
+            norm_from=options.norm_from,
             device=options.device,
             ext=_ext(options),
             overwrite=options.overwrite,
             plot=options.plot,
             tile=options.tile,
+            ensemble=options.ensemble,
+            confidence=options.confidence,
             progress=_advance(bar),
         )
 

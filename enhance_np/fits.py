@@ -1,4 +1,4 @@
-"""FITS in and out: pixels, type of image, and a header that stays true at double resolution.
+"""FITS in and out: pixels, and a header that stays true at double resolution.
 
 astropy is imported where it is used, so that importing this module costs nothing.
 """
@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import warnings
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,13 +15,6 @@ import numpy as np
 from ._atomic import replacing
 
 log = logging.getLogger(__name__)
-
-# BUNIT, in lower case without blanks. JSOC writes "DN/s", "Gauss", "Mx/cm^2".
-_INTENSITY_UNITS = {"dn", "dn/s", "dns", "counts", "count", "ct", "ct/s"}
-_GAUSS = {"gauss", "g", "mx/cm^2", "mx/cm2", "mx/cm**2", "mxcm^-2", "mxcm**-2", "mxcm-2"}
-SMALLEST_NOISE = 3.0  # G; HMI's is 6 in 720 s and 10 in 45 s
-LARGEST_FIELD = 6000.0  # G; HMI's algorithm saturates below it
-_OTHER_FIELD_UNITS = {"kg", "kgauss", "mt", "t", "tesla"}
 
 
 class Frame(NamedTuple):
@@ -33,15 +27,32 @@ class Frame(NamedTuple):
     @property
     def unit(self) -> str:
         """BUNIT, "" if there is none. Some JSOC exports spell it _BUNIT."""
-        return str(_value(self.header, "BUNIT") or _value(self.header, "_BUNIT") or "").strip()
+        return str(card(self.header, "BUNIT") or card(self.header, "_BUNIT") or "").strip()
+
+    @property
+    def year(self) -> float | None:
+        """Of the observation, to a month; None if no card tells."""
+        for key in ("DATE-OBS", "T_OBS", "T_REC"):
+            if found := re.match(r"(\d{4})[-.](\d\d)", str(card(self.header, key))):
+                return int(found[1]) + (int(found[2]) - 0.5) / 12
+        return None
+
+
+class Extension(NamedTuple):
+    """A further HDU of a file to write."""
+
+    name: str  # EXTNAME
+    data: np.ndarray  # (H, W)
+    header: Any  # astropy.io.fits.Header
 
 
 def read(path: str | os.PathLike, ext: int | str | None = None) -> Frame:
     """The first HDU of `path` that holds a 2-D image, or the HDU `ext` (index or EXTNAME).
 
-    Plain, gzipped and tile-compressed (Rice) files are read alike. BSCALE, BZERO and BLANK
-    are applied, once; BLANK, NaN and infinite pixels become NaN. A cube is refused even if
-    it is one plane deep: its header describes an axis that the output would not have.
+    Plain, gzipped and tile-compressed (Rice, .fz) files are read alike. BSCALE, BZERO and
+    BLANK are applied, once; BLANK, NaN and infinite pixels become NaN. A cube is refused even
+    if it is one plane deep: its header describes an axis that the output would not have. Cards
+    against the standard ("CRDER1 = nan") are repaired as astropy does, and logged.
 
     Raises OSError if the file is missing, is not FITS or is damaged; ValueError if it holds
     no 2-D image of 2 x 2 pixels or more with at least one valid pixel.
@@ -58,8 +69,8 @@ def read(path: str | os.PathLike, ext: int | str | None = None) -> Frame:
     try:
         # The archives hold harmless faults (BLANK in a float image, a missing last block of
         # padding) that astropy warns of and reads well. What it cannot read, it raises.
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(record=True) as said, np.errstate(all="ignore"):
+            warnings.simplefilter("always")
             with fits.open(path, memmap=False) as hdus:
                 hdu = _image_hdu(hdus, ext, path)
                 data = np.array(hdu.data, np.float32)  # before the header: this scales both
@@ -77,10 +88,23 @@ def read(path: str | os.PathLike, ext: int | str | None = None) -> Frame:
         raise ValueError(
             f"read: an image needs 2 x 2 pixels or more, got shape={data.shape} in {path!r}"
         )
+    _log_repairs(path, said)
     data[~np.isfinite(data)] = np.nan
     if np.isnan(data).all():
         raise ValueError(f"read: needs one valid pixel or more, got only NaN in {path!r}")
     return Frame(data, header, path)
+
+
+def _log_repairs(path: str, said) -> None:
+    """One line on the cards that astropy repaired; the rest of its warnings for a debugger."""
+    messages = [str(warning.message).strip() for warning in said]
+    repaired = re.findall(r"Fixed '([^']+)' card", "\n".join(messages))
+    if repaired:
+        names = list(dict.fromkeys(repaired))
+        shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+        log.info("%s: %d cards against the standard repaired: %s", path, len(names), shown)
+    for message in dict.fromkeys(messages):
+        log.debug("%s: %s", path, message)
 
 
 class _NoImageError(Exception):
@@ -109,52 +133,10 @@ def _image_hdu(hdus, ext: int | str | None, path: str):
     raise _NoImageError(f"read: needs an HDU with a 2-D image, got {', '.join(seen)} in {path!r}")
 
 
-def detect_type(frame: Frame) -> str | None:
-    """What the file says it holds: "intensity", "blos" (line-of-sight field in G) or None.
-
-    CONTENT and BUNIT are asked, and if both are silent, the values. By value, an intensity
-    has no negative pixel, a spread well below its mean, and lies about 1 (Ic) or above what a
-    field in G can reach (DN/s); a magnetogram has both signs and a mean well inside its
-    spread. A Dopplergram has both signs too, and a SHARP calls everything "HMI observable".
-
-    None: the file does not tell, or CONTENT and BUNIT contradict each other; ask the user.
-    Raises ValueError for a field in tesla or kilogauss, which would be divided by 1000 as if
-    it were in G.
-    """
-    content = str(_value(frame.header, "CONTENT") or "").upper()
-    unit = frame.unit.lower().replace(" ", "")
-    if unit in _OTHER_FIELD_UNITS:
-        raise ValueError(
-            f"detect_type: a magnetogram must be in gauss, got BUNIT={frame.unit!r} "
-            f"in {frame.path!r}"
-        )
-    if any(word in content for word in ("DOPPLER", "WIDTH", "DEPTH")):
-        return None
-    said = {
-        name
-        for name, words in (("blos", "MAGNETOGRAM"), ("intensity", "INTENSITY"))
-        if words in content
-    } | {
-        name for name, units in (("blos", _GAUSS), ("intensity", _INTENSITY_UNITS)) if unit in units
-    }
-    if said or unit:
-        return said.pop() if len(said) == 1 else None
-    values = frame.data[np.isfinite(frame.data)].astype(np.float64)
-    lit = values[values > 0]
-    if values.min() >= 0 and lit.size and lit.std() < 0.6 * lit.mean():
-        level = np.median(lit)
-        return "intensity" if 0.1 < level < 2 or level > LARGEST_FIELD else None
-    rarer_sign = min((values < 0).mean(), (values > 0).mean())
-    spread = values.std()  # in G at least the noise, not 0.04 as an image of contrast
-    if rarer_sign > 0.05 and abs(values.mean()) < 0.5 * spread and spread > SMALLEST_NOISE:
-        return "blos"
-    return None
-
-
 # Of the input's pixels and their storage; false for the output.
 _STALE = re.compile(
     r"_?(BSCALE|BZERO|BLANK|CHECKSUM|DATASUM|HEADSUM|EXTNAME|EXTVER|XTENSION|PCOUNT|GCOUNT"
-    r"|TOTVALS|DATAVALS|MISSVALS|SATVALS|DATA(MIN|MAX|MED|MEA|RMS|SKE|KUR)[A-Z]{0,2}2?"
+    r"|TOTVALS|DATAVALS|MISSVALS|SATVALS|PERCENTD|DATA(MIN|MAX|MED|MEA|RMS|SKE|KUR)[A-Z]{0,2}2?"
     r"|ZIMAGE|ZSIMPLE|ZTENSION|ZEXTEND|ZBITPIX|ZNAXIS\d*|ZPCOUNT|ZGCOUNT|ZTILE\d+|ZCMPTYPE"
     r"|ZNAME\d+|ZVAL\d+|ZQUANTIZ|ZDITHER0|ZBLANK|ZMASKCMP|ZHECKSUM|ZDATASUM)"
 )
@@ -170,6 +152,7 @@ def enhanced_header(
     weights: str | None,
     type: str,
     norm: float,
+    limb: float = 0.0,
     factor: int = 2,
 ):
     """The header of the output: the sky stays where it was, on pixels `factor` times smaller.
@@ -185,22 +168,33 @@ def enhanced_header(
     but no CRPIX (0) or CDELT (1) the card is written. Without a WCS none is invented.
     Lengths in pixels (R_SUN, CRSIZE1/2) are multiplied. What counts pixels of another frame
     stays as a record of the input: IMCRPIX1/2 and X0_LF, Y0_LF, RSUN_LF, X0_MP, Y0_MP (the
-    4096 x 4096 CCD image), NPIX, NACR, CMASK, CMASKL, AMBN* (of the HARP pipeline).
-    Statistics, scaling, compression and checksums of the input are removed. DATE stays: it
-    dates the observation's processing, and equal inputs give equal outputs. INSTRUME stays:
-    sunpy knows an HMI map by it. SIP polynomials are not rescaled: HMI images have none.
+    4096 x 4096 CCD image), NPIX, NACR, CMASK, CMASKL, AMBN* (of the HARP pipeline), HGWIDE,
+    HGHIGH (the box that a cut-out was ordered with). So do RECNUM, DRMS_ID and SOURCE: they
+    name the record that the image was made of.
+    Statistics, scaling, compression and checksums of the input are removed. DATE stays, as
+    the input's: JSOC tells calibrations apart by it, and equal inputs give equal outputs.
+    INSTRUME stays: sunpy knows an HMI map by it. _BUNIT, as some exports spell it, becomes
+    BUNIT. An unknown error of the WCS ("CRDER1 = nan"), which FITS cannot hold, goes. SIP
+    polynomials are not rescaled: HMI images have none.
 
     version, model : of this package, and name of the network, or of a method without weights.
     weights : sha256 of the weights file in hexadecimal; 16 digits are kept. None: no such card.
     type : "intensity" or "blos".  norm : what the pixels were divided by, in BUNIT.
+    limb : the power of the limb darkening (`disc.limb_darkening`) that they were divided by too;
+        0: no such card.
     Raises ValueError if a WCS card is not a number.
     Source: Greisen & Calabretta 2002, A&A 395, 1061; Thompson 2006, A&A 449, 791.
     """
-    out = header.copy(strip=True)
-    for key in {key for key in out if _STALE.fullmatch(key)}:
-        out.remove(key, remove_all=True)
+    out = without_storage(header)
+    if "_BUNIT" in out and "BUNIT" not in out:
+        out.rename_keyword("_BUNIT", "BUNIT")
+    if "DATE" in out:
+        out.comments["DATE"] = "of the input"
+    for key in ("CRDER1", "CRDER2", "CSYSER1", "CSYSER2"):
+        if isinstance(card(out, key), str):
+            out.remove(key)
     for key in _IN_PIXELS:
-        if _value(out, key) is not None:
+        if card(out, key) is not None:
             out[key] = factor * _number(out, key, 0.0)
     for alternate in ("", *"ABCDEFGHIJKLMNOPQRSTUVWXYZ"):
         _scale_wcs(out, alternate, factor)
@@ -211,6 +205,9 @@ def enhanced_header(
         out["ENHWGT"] = (weights[:16], "sha256 of its weights, first 16 digits")
     out["ENHTYPE"] = (type, "intensity or blos")
     out["ENHNORM"] = (float(norm), "input divided, output multiplied by this")
+    out.remove("ENHLIMB", ignore_missing=True)
+    if limb:
+        out["ENHLIMB"] = (float(limb), "and by this power of the limb darkening")
     out["ENHSCALE"] = (factor, "pixels of the output per pixel of the input")
     out.add_history(
         f"enhance_np {version}: deconvolved and enlarged x{factor} by {model} as {type}"
@@ -218,10 +215,18 @@ def enhanced_header(
     return out
 
 
+def without_storage(header):
+    """A copy without the statistics, scaling, compression and checksums of the pixels it is of."""
+    out = header.copy(strip=True)
+    for key in {key for key in out if _STALE.fullmatch(key)}:
+        out.remove(key, remove_all=True)
+    return out
+
+
 def _scale_wcs(header, alternate: str, factor: int) -> None:
     """Change one WCS description (`alternate` "" or a letter) of `header` in place."""
-    card = re.compile(rf"((CTYPE|CRPIX|CRVAL|CDELT)[12]|(CD|PC)[12]_[12]){alternate}")
-    if not any(card.fullmatch(key) for key in header):
+    known = re.compile(rf"((CTYPE|CRPIX|CRVAL|CDELT)[12]|(CD|PC)[12]_[12]){alternate}")
+    if not any(known.fullmatch(key) for key in header):
         return
     matrix = [f"CD{i}_{j}{alternate}" for i in (1, 2) for j in (1, 2)]
     for i in (1, 2):
@@ -236,32 +241,23 @@ def _scale_wcs(header, alternate: str, factor: int) -> None:
             header[cd] = _number(header, cd, 0.0) / factor
 
 
-def warn_of_scale(frame: Frame, made_for: str = "the network was trained on") -> None:
-    """Log a warning if the pixels are not HMI's 0.504 arcsec: the network knows no others."""
-    scale, unit = _value(frame.header, "CDELT1"), str(_value(frame.header, "CUNIT1") or "")
-    if unit.lower() not in ("arcsec", "arcsecond") or not isinstance(scale, int | float):
-        return
-    if not 0.45 < abs(scale) < 0.56:
-        log.warning(
-            "%s has pixels of %.3g arcsec, %s HMI's 0.504: do not trust the result",
-            frame.path,
-            abs(scale),
-            made_for,
-        )
-
-
 def check_output(
     path: str | os.PathLike, overwrite: bool = False, input: str | os.PathLike | None = None
 ) -> None:
     """Raise OSError if `path` cannot be written; called before any work is done.
 
     Refused: a file that exists, unless `overwrite`; the input itself, always; a folder or a
-    device; a folder that is missing or not writable.
+    device; a folder that is missing or not writable; *.fz, as the output is not compressed.
     """
     path = os.fspath(path)
     folder = os.path.dirname(os.path.realpath(path))
     if not os.path.basename(path):
         raise OSError(f"check_output: needs the name of a file, got path={path!r}")
+    if path.endswith(".fz"):
+        raise OSError(
+            f"check_output: the output is not tile-compressed, its name must not end in .fz, "
+            f"got path={path!r}"
+        )
     if input is not None and os.path.realpath(path) == os.path.realpath(input):
         raise OSError(f"check_output: the output must not be the input, got path={path!r}")
     if os.path.exists(path) and not os.path.isfile(path):
@@ -276,27 +272,37 @@ def check_output(
         raise PermissionError(f"check_output: the folder must be writable, got path={path!r}")
 
 
-def write(path: str | os.PathLike, data: np.ndarray, header, overwrite: bool = False) -> None:
+def write(
+    path: str | os.PathLike,
+    data: np.ndarray,
+    header,
+    overwrite: bool = False,
+    extensions: Sequence[Extension] = (),
+) -> None:
     """Write one image as float32 in a plain primary HDU (gzipped if `path` ends in .gz).
 
     data : (H, W), in the unit of the header's BUNIT; NaN where there is no measurement.
+    extensions : HDUs that follow, likewise.
     Not tile-compressed: NaN in compressed float images has corrupted whole tiles.
     The file appears whole or not at all. Raises as `check_output`; ValueError if not 2-D.
     """
     from astropy.io import fits
 
-    if np.ndim(data) != 2:
-        raise ValueError(f"write: the image must be (H, W), got shape={np.shape(data)}")
+    for image in (data, *(extension.data for extension in extensions)):
+        if np.ndim(image) != 2:
+            raise ValueError(f"write: the image must be (H, W), got shape={np.shape(image)}")
     check_output(path, overwrite)
     with warnings.catch_warnings():
         # cards that JSOC wrote against the standard ("CRDER1 = nan") are repaired or kept
         warnings.simplefilter("ignore")
-        hdu = fits.PrimaryHDU(np.asarray(data, np.float32), header)
+        hdus = fits.HDUList([fits.PrimaryHDU(np.asarray(data, np.float32), header)])
+        for name, image, its_header in extensions:
+            hdus.append(fits.ImageHDU(np.asarray(image, np.float32), its_header, name=name))
         with replacing(path) as temporary:
-            hdu.writeto(temporary, output_verify="silentfix+ignore")
+            hdus.writeto(temporary, output_verify="silentfix+ignore")
 
 
-def _value(header, key: str):
+def card(header, key: str):
     """Value of a card, None if it is missing, empty or cannot be parsed."""
     from astropy.io.fits import VerifyError
 
@@ -312,11 +318,11 @@ def _number(header, key: str, default: float) -> float:
     if key not in header:
         return default
     try:
-        value = float(_value(header, key))
+        value = float(card(header, key))
     except (TypeError, ValueError):
         value = np.nan
     if not np.isfinite(value):
-        raise ValueError(f"enhanced_header: {key} must be a number, got {_value(header, key)!r}")
+        raise ValueError(f"enhanced_header: {key} must be a number, got {card(header, key)!r}")
     return value
 
 

@@ -3,16 +3,19 @@
 import hashlib
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from . import __version__, engine, fits, models, normalise
+from . import __version__, disc, engine, fits, models, normalise
 from ._atomic import replacing
-from .engine.predict import enhance
-from .weights import load
+from .engine.ensemble import ORIENTATIONS
+from .engine.predict import apply
+from .observation import gauss, image_type, remark, require_hmi
+from .quiet_sun import usual_level
+from .weights import Weights, load
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +25,7 @@ class Result(NamedTuple):
     output: np.ndarray  # (2H, 2W) float32, the same units
     type: str  # "intensity" or "blos"
     norm: float  # what the input was divided by
+    limb: float  # strength of the limb darkening that it was divided by too; 0 is none
 
 
 def enhance_file(
@@ -33,19 +37,27 @@ def enhance_file(
     weights: str | os.PathLike | None = None,
     activation: str | None = None,
     norm: str | float = "quiet-sun",
+    norm_from: str | os.PathLike | None = None,
     device: str = "auto",
     ext: int | str | None = None,
     overwrite: bool = False,
     plot: str | os.PathLike | None = None,
     tile: int | None = None,
+    ensemble: bool = False,
+    confidence: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Result:
     """Read the FITS image `source`, enhance it, write `target` (float32, units as in).
 
-    type : "intensity" or "blos"; None reads it from the file.
-    weights : a file; None takes those that ship for the type and `model` (default, small).
+    type : "intensity" or "blos"; None reads it from the file (`observation.image_type`).
+    weights : a file; None takes those that ship for the type and `model` (default, small):
+    they are for HMI alone.
     activation : of weights that do not say, see weights.load.
-    norm, device, tile : as in engine.predict.predict.  ext : HDU to read.
+    norm, norm_from : see `image_norm`.  device, tile : as in engine.predict.predict.
+    ext : HDU to read.
+    ensemble : write the mean over the eight rotations and reflections of the image, in 8 times
+    the time.  confidence : the same, and two more HDUs, in the image's units: SPREAD, the standard
+    deviation over the eight, and on the input's pixels RESIDUAL, `reblur.residual_map`.
     plot : PNG to draw beside it.  progress : called with (input pixels done, in all).
     Each file appears whole or not at all, the plot only with the output, and existing ones only
     go with `overwrite`.
@@ -57,32 +69,106 @@ def enhance_file(
     check_outputs(target, plot, overwrite, source)
     frame = fits.read(source, ext)
     type = image_type(frame, type)
-    fits.warn_of_scale(frame)
+    if weights is None:
+        require_hmi(frame)
+    remark(frame, type)
     path = models.path(type, model) if weights is None else Path(weights)
     loaded = load(path, activation)
     chosen = engine.select(device)
-    value = normalise.norm_value(frame.data, norm, type)
-    header = fits.enhanced_header(
-        frame.header,
-        version=__version__,
-        model=f"{loaded.config.depth} blocks, {loaded.config.filters} filters",
-        weights=hashlib.sha256(path.read_bytes()).hexdigest(),
-        type=type,
-        norm=value,
-    )
-    output = enhance(frame.data, type, loaded, value, chosen, tile, progress)
-    write(frame, output, header, target, plot, type, overwrite)
+    divisor = image_norm(frame, type, norm, norm_from)
+    header = output_header(frame.header, loaded, path, type, divisor)
+    ensemble = ensemble or confidence
+    output, spread = apply(frame.data, type, loaded, divisor, chosen, tile, progress, ensemble)
+    if ensemble:
+        header["ENHMEAN"] = (ORIENTATIONS, "orientations of the input, averaged over")
+    extensions = _confidence(frame, output, spread, header) if confidence else ()
+    write(frame, output, header, target, plot, type, overwrite, extensions)
     log.info(
-        "%s: %s, %d x %d -> %d x %d, divided by %.6g%s, on the %s",
+        "%s: %s, %d x %d -> %d x %d, divided by %.6g%s%s%s, on the %s",
         os.fspath(target),
         type,
         *frame.data.shape,
         *output.shape,
-        value,
+        divisor.level,
         f" {frame.unit}" if frame.unit else "",
+        f" and limb darkening (strength {divisor.strength:.3f})" if divisor.strength else "",
+        f", mean of {ORIENTATIONS} orientations" if ensemble else "",
         chosen.name.upper(),
     )
-    return Result(frame.data, output, type, value)
+    return Result(frame.data, output, type, divisor.level, divisor.strength)
+
+
+def image_norm(
+    frame: fits.Frame,
+    type: str,
+    norm: str | float = "quiet-sun",
+    norm_from: str | os.PathLike | None = None,
+) -> normalise.Norm:
+    """What an image is divided by: its own `normalise.norm_value`, or that of another file.
+
+    norm_from : FITS, of the same series and time and better with quiet Sun: a full disk for a
+        cut-out. The level and the strength of limb darkening are its, the place on the disc is
+        of the pixels of `frame`.
+    Raises ValueError unless norm_from comes with intensities in one unit and norm "quiet-sun".
+    """
+    if norm_from is None:
+        return _norm(frame, type, norm)
+    if norm != "quiet-sun" or type != "intensity":
+        raise ValueError(
+            "image_norm: --norm-from is for the quiet-sun level of an intensity, "
+            f"got norm={norm!r}, type={type!r}"
+        )
+    other = fits.read(norm_from)
+    image_type(other, type)
+    found = _norm(other, type, norm)
+    # an umbra at the limb has 0.05 of the level of disc centre, a facula 1.3
+    brightest = float(np.nanpercentile(frame.data, 99)) / found.level
+    if not 0.03 < brightest < 2 or len({f.unit.lower() for f in (frame, other) if f.unit}) > 1:
+        raise ValueError(
+            f"image_norm: --norm-from must be in the unit of the input, got a level of "
+            f"{found.level:.4g} {other.unit} in {other.path!r}, and {brightest:.3g} of it"
+            f"{' in ' + frame.unit if frame.unit else ''} in {frame.path!r}"
+        )
+    mu = disc.locate(frame.header)
+    if found.strength and mu is None:
+        log.warning(
+            "%s does not tell where on the disc it is: divided by the level of disc centre",
+            frame.path,
+        )
+        return normalise.Norm(found.level)
+    return found._replace(mu=mu)
+
+
+def _norm(frame, type, norm):
+    usual = usual_level(frame.unit, frame.year)
+    found = normalise.norm_value(frame.data, norm, type, disc.locate(frame.header), usual)
+    return found._replace(level=found.level / (gauss(frame.unit) if type == "blos" else 1))
+
+
+def _confidence(frame, output, spread, header) -> tuple[fits.Extension, ...]:
+    """SPREAD, on the grid of the output, whose header is given, and RESIDUAL on the input's."""
+    from .evaluate.reblur import residual_map
+
+    of_spread, of_residual = header.copy(), fits.without_storage(frame.header)
+    of_spread["CONTENT"] = "STANDARD DEVIATION OVER ORIENTATIONS"
+    of_residual["CONTENT"] = "RE-BLURRED OUTPUT MINUS INPUT"
+    return (
+        fits.Extension("SPREAD", spread, of_spread),
+        fits.Extension("RESIDUAL", residual_map(output, frame.data), of_residual),
+    )
+
+
+def output_header(header, loaded: Weights, path: Path | None, type: str, divisor: normalise.Norm):
+    """`header` after the network; path : the file of the weights, None if there is none."""
+    return fits.enhanced_header(
+        header,
+        version=__version__,
+        model=f"{loaded.config.depth} blocks, {loaded.config.filters} filters",
+        weights=None if path is None else hashlib.sha256(path.read_bytes()).hexdigest(),
+        type=type,
+        norm=divisor.level,
+        limb=divisor.strength,
+    )
 
 
 def check_outputs(
@@ -112,30 +198,15 @@ def write(
     plot: str | os.PathLike | None,
     type: str,
     overwrite: bool,
+    extensions: Sequence[fits.Extension] = (),
 ) -> None:
     """The FITS file and, if asked for, its picture beside the input: both or neither."""
     if plot is None:
-        fits.write(target, output, header, overwrite)
+        fits.write(target, output, header, overwrite, extensions)
         return
     from .plot import side_by_side
 
     png = side_by_side(frame.data, output, type, units=frame.unit, header=frame.header)
     with replacing(plot) as temporary:
         temporary.write_bytes(png)
-        fits.write(target, output, header, overwrite)
-
-
-def image_type(frame: fits.Frame, asked: str | None) -> str:
-    """What was asked for, or what the file tells; ValueError if neither is, or they differ."""
-    found = fits.detect_type(frame)
-    if asked is None and found is None:
-        raise ValueError(
-            f"image_type: the file must tell its type without contradiction, or --type intensity "
-            f"or blos be given, got neither for {frame.path!r}"
-        )
-    if asked is not None and found is not None and asked != found:
-        raise ValueError(
-            f"image_type: --type must be what the file holds, got {asked} for {frame.path!r}, "
-            f"which looks like {found}"
-        )
-    return asked or found
+        fits.write(target, output, header, overwrite, extensions)

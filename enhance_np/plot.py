@@ -5,13 +5,16 @@ FigureCanvasAgg, not pyplot: no window, no global state, no change to the user's
 """
 
 import io
+import logging
+import warnings
 
 import numpy as np
 
 from .config import TYPES
 
+log = logging.getLogger(__name__)
+
 GAUSS_LIMIT = 1500.0  # stronger fields are clipped: plage would be invisible beside umbrae
-_ANGLES = {"arcsec": "arcsec", "deg": "deg", "degree": "deg"}  # CUNIT as found: as drawn
 PANEL_PIXELS = 600  # a larger image is averaged in blocks: a panel shows no more
 
 
@@ -36,12 +39,15 @@ def side_by_side(
 ) -> bytes:
     """A PNG of input and output: the whole image above, its richest part zoomed below.
 
-    input : (H, W); output, truth : (k H, k W), all in `units`, NaN off the limb.
+    input : (H, W); output, truth : (k H, k W), NaN off the limb.
+    units : of all; "" is unknown for an intensity, G for a field.
     type : "intensity" (stretch from percentiles 0.1 to 99.9 of all images) or "blos"
         (symmetric about zero, 1500 G at most).
-    header : of the input. Its CDELT and CUNIT scale the axes, in arcsec or degrees from the
-        lower left corner; without them the axes count input pixels. The image is drawn as it
-        is stored: with CROTA2 = 180, as JSOC serves it, solar north is down.
+    header : of the input. With its WCS the ticks are in arcsec from disc centre, or in degrees
+        of longitude and latitude, true on any projection. Where solar north is down, as in what
+        JSOC serves (CROTA2 near 180), the image is turned by 180 degrees; no pixel is
+        interpolated, so the ticks tell what is left of the angle. Without a WCS the image is
+        drawn as stored and the axes count input pixels.
     truth : adds two panels, the truth and output - truth, with the rms of the latter.
 
     Raises ValueError if the shapes disagree, ImportError without matplotlib.
@@ -64,6 +70,10 @@ def side_by_side(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    wcs, turned = _sky(header, input.shape)
+    if turned:
+        input, output = input[::-1, ::-1], output[::-1, ::-1]
+        truth = None if truth is None else truth[::-1, ::-1]
     limits = stretch([input, output] if truth is None else [input, output, truth], type)
     panels = [("input", input, limits), ("enhanced", output, limits)]
     if truth is not None:
@@ -72,51 +82,105 @@ def side_by_side(
         title = f"enhanced - truth, rms {rms:.3g}"
         panels += [("truth", truth, limits), (title, error, about_zero([error]))]
 
-    dx, dy, axis_unit = _pixel_scale(header)
-    height = float(np.clip(4.5 * h * dy / (w * dx), 1.5, 7.0))  # inches, of the upper panels
+    height = float(np.clip(4.5 * h / w, 1.5, 7.0))  # inches, of the upper panels
     figure = Figure(figsize=(4.8 * len(panels) + 1, height + 5.5), dpi=110, layout="compressed")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(2, len(panels), height_ratios=(height, 4.5))
+    axes = figure.subplots(
+        2, len(panels), height_ratios=(height, 4.5), subplot_kw={"projection": wcs}
+    )
     quantity = {"intensity": "intensity", "blos": "line-of-sight field"}[type]
+    units = units or ("G" if type == "blos" else "")
     units = units.replace("$", r"\$")  # else matplotlib reads a formula
     bar = {"label": f"{quantity} [{units}]" if units else quantity, "extend": "both"}
     box = _richest_box(input)
     shown = []
     for (title, image, (low, high)), column in zip(panels, axes.T, strict=True):
         style = {"cmap": "gray", "vmin": low, "vmax": high, "interpolation": "nearest"}
-        shown.append(_draw(column, image, image.shape[0] // h, box, (dx, dy), style))
+        shown.append(_draw(column, image, image.shape[0] // h, box, style))
         column[0].set_title(title)
         for ax in column:
-            ax.set(xlabel=f"x [{axis_unit}]", ylabel=f"y [{axis_unit}]")
+            _label(ax, wcs)
     figure.colorbar(shown[0], ax=axes[:, :3], **bar)  # input, enhanced and truth share it
     if truth is not None:
         figure.colorbar(shown[3], ax=axes[:, 3], **bar)
     return png(figure, bbox_inches="tight")
 
 
-def _draw(column, image: np.ndarray, k: int, box, pixel, style: dict):
+def _draw(column, image: np.ndarray, k: int, box, style: dict):
     """Whole image into column[0] and its box into column[1]; k image pixels per input pixel.
 
-    box : (row, column, side) in input pixels.  pixel : (dx, dy) of an input pixel.
+    Axes count input pixels from the lower left corner.  box : (row, column, side) in those.
     """
     from matplotlib.patches import Rectangle
 
-    dx, dy = pixel
     row, col, side = box
     whole, zoom = column
     block = -(-max(image.shape) // PANEL_PIXELS)
     thin = _block_mean(image, block)
-    extent = (0, thin.shape[1] * block / k * dx, 0, thin.shape[0] * block / k * dy)
+    extent = (0, thin.shape[1] * block / k, 0, thin.shape[0] * block / k)
     shown = whole.imshow(thin, origin="lower", extent=extent, **style)
-    whole.set(xlim=(0, image.shape[1] / k * dx), ylim=(0, image.shape[0] / k * dy))
-    corner, width, height = (col * dx, row * dy), side * dx, side * dy
-    whole.add_patch(Rectangle(corner, width, height, fill=False, edgecolor="tab:orange"))
+    whole.set(xlim=(0, image.shape[1] / k), ylim=(0, image.shape[0] / k))
+    whole.add_patch(Rectangle((col, row), side, side, fill=False, edgecolor="tab:orange"))
     cut = image[k * row : k * (row + side), k * col : k * (col + side)]
-    extent = (corner[0], corner[0] + width, corner[1], corner[1] + height)
-    zoom.imshow(cut, origin="lower", extent=extent, **style)
+    zoom.imshow(cut, origin="lower", extent=(col, col + side, row, row + side), **style)
     for ax in column:
         ax.set_facecolor("lightsteelblue")  # shows where the image is NaN
+        ax.patch.set_in_layout(False)  # WCSAxes moves it to the limits only when it draws
     return shown
+
+
+def _sky(header, shape: tuple[int, int]):
+    """(WCS, turned): of the image as drawn, and whether that is the image turned by 180 degrees.
+
+    shape : (H, W).  WCS : counts pixels as `_draw` does; None if there are no two celestial axes.
+    """
+    if header is None:
+        return None, False
+    from astropy.wcs import WCS
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what astropy repairs: "degree", dates
+            wcs = WCS(header)
+            if not wcs.has_celestial:
+                return None, False
+            turned = bool(wcs.pixel_scale_matrix[wcs.wcs.lat, 1] < 0)
+            if turned:
+                wcs = WCS(_turned(header, shape))
+    except Exception as error:  # astropy raises many kinds for a header that means nothing
+        reason = " ".join(str(error).split())
+        log.warning("the picture's axes count pixels: its WCS cannot be read (%s)", reason)
+        return None, False
+    wcs.wcs.crpix += 0.5  # the corner of the first pixel, 0 in `_draw`, is -0.5 to astropy
+    return wcs, turned
+
+
+def _turned(header, shape):
+    """The header of image[::-1, ::-1]: the pixel steps change their signs, in any spelling."""
+    out = header.copy()
+    for i, n in ((1, shape[1]), (2, shape[0])):
+        out[f"CRPIX{i}"] = n + 1 - out.get(f"CRPIX{i}", 0.0)
+        out[f"CDELT{i}"] = -out.get(f"CDELT{i}", 1.0)
+        for key in (f"CD{i}_1", f"CD{i}_2"):
+            if key in out:
+                out[key] = -out[key]
+    return out
+
+
+def _label(ax, wcs) -> None:
+    """What the axes are, and their units; ticks are decimal numbers."""
+    if wcs is None:
+        ax.set(xlabel="x [input pixel]", ylabel="y [input pixel]")
+        return
+    for i, coordinate in enumerate(ax.coords):
+        kind, upwards = wcs.world_axis_physical_types[i] or "", i == wcs.wcs.lat
+        if "helioprojective" in kind:
+            name, unit = "xy"[upwards], "arcsec"
+        else:
+            frame = "Carrington " if "carrington" in kind else ""
+            name, unit = frame + ("longitude", "latitude")[upwards], "deg"
+        coordinate.set_format_unit(unit, decimal=True, show_decimal_unit=False)
+        coordinate.set_axislabel(f"{name} [{unit}]")
 
 
 def stretch(images: list[np.ndarray], type: str) -> tuple[float, float]:
@@ -133,15 +197,6 @@ def about_zero(images: list[np.ndarray]) -> tuple[float, float]:
     """vmin = -vmax: the 99.9th percentile of the absolute values, 1 if that is 0."""
     limit = max(float(np.nanpercentile(np.abs(image), 99.9)) for image in images) or 1.0
     return -limit, limit
-
-
-def _pixel_scale(header) -> tuple[float, float, str]:
-    """Size of a pixel along x and y and its unit: arcsec, deg, or "input pixel" (1, 1)."""
-    sizes = [header.get(f"CDELT{i}") if header is not None else None for i in (1, 2)]
-    unit = str(header.get("CUNIT1", "")).strip().lower() if header is not None else ""
-    if unit not in _ANGLES or not all(isinstance(s, (int, float)) and s for s in sizes):
-        return 1.0, 1.0, "input pixel"
-    return abs(sizes[0]), abs(sizes[1]), _ANGLES[unit]
 
 
 def _richest_box(image: np.ndarray) -> tuple[int, int, int]:

@@ -199,3 +199,32 @@ def test_exact_convolutions_in_strips(bench, monkeypatch, rng):
 def test_measurement_alone_says_why_it_failed(bench):
     with pytest.raises(RuntimeError, match="alone: predict .* must succeed, got: .*TypeError"):
         bench("alone").measure("predict", size=8)
+
+
+def test_header_kinds(bench, tmp_path):
+    """Every kind but the full disc, which is large, is treated as the page tells."""
+    pytest.importorskip("sunpy")
+    kinds, page = bench("kinds"), bench("header_kinds")
+    full_disc, *others = (*kinds.made(), *kinds.shipped())
+    assert "full disc" in full_disc.what
+    for i, kind in enumerate(others):
+        (tmp_path / f"{i}").mkdir()
+        found = page.tried(kind, tmp_path / f"{i}")
+        assert not page.fault(kind, found), kind.what
+
+
+def test_header_kinds_sees_faults(bench):
+    kinds = bench("header_kinds")
+    kind = kinds.Kind("a", "a.fits", None, {}, "warned", "has been")
+    found = kinds.Tried("warned", "has been deconvolved", shifts=(0.0, 1e-9))
+    assert kinds.fault(kind, found) == ""
+    assert kinds.fault(kind, found._replace(outcome="enhanced"))
+    assert kinds.fault(kind, found._replace(said="has pixels"))
+    for shifts in ((2e-6, None), (0.0, 2e-6), (np.nan, 0.0)):
+        assert "the sky moved" in kinds.fault(kind, found._replace(shifts=shifts))
+
+
+def test_header_cards(bench):
+    text = bench("header_kinds").cards()
+    row = next(line for line in text.splitlines() if line.startswith("| hmi.sharp_720s | changed"))
+    assert row == "| hmi.sharp_720s | changed | CRPIX1 CRPIX2 CDELT1 CDELT2 CRSIZE1 CRSIZE2 |"

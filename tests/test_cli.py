@@ -75,7 +75,8 @@ def test_predict(image, tiny, tmp_path):
         assert header["BUNIT"] == "DN/s"
         assert header["ENHTYPE"] == "intensity"
         assert "HISTORY" in header
-    again = enhance_np.predict(fits.getdata(image), weights=tiny, device="cpu", tile=7)
+    pixels = fits.getdata(image)
+    again = enhance_np.enhance(pixels, "intensity", weights=tiny, device="cpu", tile=7)
     np.testing.assert_array_equal(fits.getdata(out), again)
 
 
@@ -83,6 +84,16 @@ def test_predict_draws(image, tiny, tmp_path):
     pytest.importorskip("matplotlib")
     run("predict", image, tmp_path / "o.fits", "--weights", tiny, "--plot", tmp_path / "o.png")
     assert (tmp_path / "o.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_predict_confidence(image, tiny, tmp_path):
+    run("predict", image, tmp_path / "o.fits", "--weights", tiny, "--confidence")
+    with fits.open(tmp_path / "o.fits") as hdus:
+        assert [hdu.name for hdu in hdus[1:]] == ["SPREAD", "RESIDUAL"]
+    run("predict", image, tmp_path / "p.fits", "--weights", tiny, "--ensemble")
+    with fits.open(tmp_path / "p.fits") as hdus:
+        assert len(hdus) == 1
+        np.testing.assert_array_equal(hdus[0].data, fits.getdata(tmp_path / "o.fits"))
 
 
 def test_quiet_says_nothing(image, tiny, tmp_path):
@@ -146,7 +157,7 @@ BAD_OPTIONS = {
     "norm below float32": (["--norm", "1e-46"], "level > 0"),
     "norm above float32": (["--norm", "1e39"], "level > 0"),
     "type": (["--type", "velocity"], "--type"),
-    "other type": (["--type", "blos"], "looks like intensity"),
+    "other type": (["--type", "blos"], "BUNIT='DN/s' (intensity)"),
     "model": (["--model", "huge"], "--model"),
     "device": (["--device", "tpu"], "--device"),
     "tile 0": (["--tile", "0"], "tile=0"),

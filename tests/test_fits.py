@@ -73,13 +73,6 @@ def jsoc(tmp_path, field):
     return path
 
 
-def frame(data, **cards):
-    header = afits.Header()
-    for key, value in cards.items():
-        header[key] = value
-    return fits.Frame(np.asarray(data, np.float32), header, "made.fits")
-
-
 def names(folder):
     return sorted(os.listdir(folder))
 
@@ -117,25 +110,42 @@ def test_read_gzip_and_unpadded(tmp_path, field):
         np.testing.assert_array_equal(fits.read(tmp_path / name).data, field)
 
 
-def test_read_invalid_cards(tmp_path, field):
-    """BLANK in a float image and unquoted nan, as JSOC has them: no warning, and rewritable."""
+def test_read_compressed_without_scaling(tmp_path, field):
+    """BLANK becomes NaN where neither BSCALE nor BZERO makes astropy scale; .fz and .fits.gz."""
+    stored = np.where(np.isnan(field), BLANK, np.rint(field)).astype(np.int32)
+    header = afits.Header({"BLANK": BLANK})
+    afits.CompImageHDU(stored, header, compression_type="RICE_1").writeto(tmp_path / "a.fits.fz")
+    content = (tmp_path / "a.fits.fz").read_bytes()
+    (tmp_path / "b.fits.gz").write_bytes(gzip.compress(content))
+    for name in ("a.fits.fz", "b.fits.gz"):
+        np.testing.assert_array_equal(fits.read(tmp_path / name).data, np.rint(field))
+
+
+def test_read_invalid_cards(tmp_path, field, caplog):
+    """BLANK in a float image, unquoted nan and 2e+22, as JSOC has them: repaired, rewritable."""
+    caplog.set_level("INFO")
     path = tmp_path / "a.fits"
     header = sky_header("crota")
-    header["CRDER1"], header["DUMMY"] = 0.5, -32768
+    header["CRDER1"], header["DUMMY"], header["USFLUX"] = 0.5, -32768, 1.5
     field[3, 3] = np.inf
     afits.PrimaryHDU(field, header).writeto(path)  # astropy would repair these cards
     content = path.read_bytes().replace(b"DUMMY   =", b"BLANK   =", 1)
-    path.write_bytes(
-        content.replace(b"CRDER1  =                  0.5", b"CRDER1  = nan".ljust(30), 1)
-    )
+    for key, text in (
+        (b"CRDER1  =                  0.5", b"CRDER1  = nan"),
+        (b"USFLUX  =                  1.5", b"USFLUX  = 2.714760e+22"),
+    ):
+        content = content.replace(key, text.ljust(30), 1)
+    path.write_bytes(content)
     with pytest.warns(afits.verify.VerifyWarning, match="Invalid 'BLANK'"):
         afits.getdata(path)
     got = fits.read(path)
     assert np.isnan(got.data[3, 3])
+    assert caplog.messages == [f"{path}: 2 cards against the standard repaired: CRDER1, USFLUX"]
     fits.write(tmp_path / "b.fits", got.data, fits.enhanced_header(got.header, **DONE))
     again = fits.read(tmp_path / "b.fits")
     np.testing.assert_array_equal(again.data, got.data)
-    assert "BLANK" not in again.header
+    assert again.header["USFLUX"] == 2.71476e22
+    assert not {"BLANK", "CRDER1"} & set(again.header)
 
 
 def test_read_picks_the_image(tmp_path, field):
@@ -188,51 +198,6 @@ def test_read_refuses_damage(tmp_path, jsoc, field):
             fits.read(path)
         assert "\n" not in str(error.value)
         assert str(path) in str(error.value)
-
-
-# --- type
-
-
-def test_type_by_header():
-    ones = np.ones((4, 4))
-    assert fits.detect_type(frame(-ones, CONTENT="CONTINUUM INTENSITY")) == "intensity"
-    assert fits.detect_type(frame(ones, CONTENT="MAGNETOGRAM")) == "blos"
-    for unit in ("Gauss", "G", "Mx/cm^2", "Mx cm^-2"):
-        assert fits.detect_type(frame(ones, CONTENT="HMI observable", BUNIT=unit)) == "blos"
-    assert fits.detect_type(frame(-ones, BUNIT="DN/s")) == "intensity"
-    assert fits.detect_type(frame(-ones, _BUNIT="DN/s")) == "intensity"
-
-
-def test_type_by_values():
-    rng = np.random.default_rng(0)
-    quiet = 1 + 0.04 * rng.standard_normal((30, 30))
-    field = 300 * rng.standard_normal((30, 30)) + 20
-    quiet[0, 0] = field[0, 0] = np.nan
-    assert fits.detect_type(frame(quiet)) == "intensity"
-    assert fits.detect_type(frame(50_000 * quiet, BUNIT=" ")) == "intensity"
-    assert fits.detect_type(frame(field)) == "blos"
-
-
-@pytest.mark.parametrize(
-    ("data", "cards"),
-    [
-        (np.zeros((4, 4)), {}),
-        (np.full((4, 4), -700.0), {}),  # a cut-out in one polarity
-        (np.linspace(-10, 900, 100).reshape(10, 10), {}),
-        (np.geomspace(5, 2500, 100).reshape(10, 10), {}),  # a pore's field, of one sign
-        (np.ones((4, 4)), {"BUNIT": "m/s"}),
-        (np.ones((4, 4)), {"CONTENT": "DOPPLERGRAM", "BUNIT": "m/s"}),
-        (np.ones((4, 4)), {"CONTENT": "LINE DEPTH", "BUNIT": "DN/s"}),
-    ],
-)
-def test_type_ambiguous(data, cards):
-    assert fits.detect_type(frame(data, **cards)) is None
-
-
-@pytest.mark.parametrize("unit", ["kG", "Tesla"])
-def test_type_refuses_other_field_units(unit):
-    with pytest.raises(ValueError, match=rf"detect_type: .* in gauss, got BUNIT='{unit}'"):
-        fits.detect_type(frame(np.ones((4, 4)), BUNIT=unit))
 
 
 # --- header
@@ -297,6 +262,7 @@ def test_no_wcs_is_invented():
 def test_header_of_a_jsoc_file(jsoc, field):
     header = fits.read(jsoc).header
     header["IMCRPIX1"], header["CRSIZE1"], header["NPIX"] = 2039.1, 60, 1800
+    header["DATE"] = ("2017-11-10T03:05:52", "[ISO] HDU creation date")
     header["_DATAMIN"], header["CHECKSUM"], header["BSCALE"] = -900.0, "x", 0.1
     header.add_history("made at JSOC")
     out = fits.enhanced_header(header, **DONE)
@@ -315,7 +281,18 @@ def test_header_of_a_jsoc_file(jsoc, field):
     assert out["ENHNORM"] == 1000.0
     assert out["ENHSCALE"] == 2
     assert out["HISTORY"][0] == "made at JSOC"
+    assert (out["DATE"], out.comments["DATE"]) == ("2017-11-10T03:05:52", "of the input")
     assert "x2 by keepsize as blos" in out["HISTORY"][-1]
+
+
+def test_unit_under_its_own_name():
+    """JSOC's exports of SHARPs write _BUNIT, which no reader knows."""
+    header = afits.Header({"_BUNIT": "Mx/cm^2"})
+    out = fits.enhanced_header(header, **DONE)
+    assert out["BUNIT"] == "Mx/cm^2"
+    assert "_BUNIT" not in out
+    header["BUNIT"] = "Gauss"
+    assert fits.enhanced_header(header, **DONE)["BUNIT"] == "Gauss"
 
 
 def test_header_refuses_text_for_a_number():
@@ -341,7 +318,6 @@ def test_write_and_read_back(tmp_path, jsoc):
         again = fits.read(tmp_path / name)
         np.testing.assert_array_equal(again.data, out)
         assert sky_shift(got.header, again.header) < 1e-6
-        assert fits.detect_type(again) == "blos"
     assert (tmp_path / "b.fits.gz").read_bytes()[:2] == b"\x1f\x8b"
     assert names(tmp_path) == ["b.fits", "b.fits.gz", "hmi.m.fits"]
 
@@ -374,7 +350,7 @@ def test_write_leaves_nothing_on_failure(tmp_path, monkeypatch, moment):
         raise OSError("No space left on device")
 
     if moment == "writing":
-        monkeypatch.setattr(afits.PrimaryHDU, "writeto", interrupted)
+        monkeypatch.setattr(afits.HDUList, "writeto", interrupted)
     else:
         monkeypatch.setattr(os, "replace", full)
     with pytest.raises((KeyboardInterrupt, OSError)):
@@ -408,6 +384,8 @@ def test_check_output(tmp_path, monkeypatch):
     for path in (source, tmp_path / "link.fits", tmp_path / "." / "in.fits"):
         with pytest.raises(OSError, match="check_output: the output must not be the input"):
             fits.check_output(path, overwrite=True, input=source)
+    with pytest.raises(OSError, match=r"^check_output: .*must not end in \.fz, got path="):
+        fits.check_output(tmp_path / "b.fits.fz")
     fits.check_output(source, overwrite=True)
     fits.check_output(tmp_path / "b.fits", input=source)
     monkeypatch.setattr(os, "access", lambda *a: False)  # root may write anywhere
@@ -417,6 +395,21 @@ def test_check_output(tmp_path, monkeypatch):
 
 
 def test_import_is_cheap():
-    code = "import sys, enhance_np.fits, enhance_np.normalise, enhance_np.plot\n"
+    code = "import sys, enhance_np.observation, enhance_np.normalise, enhance_np.plot\n"
     code += "assert not {'astropy', 'scipy', 'matplotlib'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("cards", "year"),
+    [
+        ({"DATE-OBS": "2014-03-01T00:00:27.90"}, 2014 + 2.5 / 12),
+        ({"T_REC": "2011.12.15_02:00:00_TAI"}, 2011 + 11.5 / 12),
+        ({"DATE-OBS": "", "T_OBS": "2025.09.21_15:00:00_TAI"}, 2025 + 8.5 / 12),
+        ({"DATE-OBS": "unknown"}, None),
+        ({}, None),
+    ],
+)
+def test_year(tmp_path, cards, year):
+    afits.writeto(tmp_path / "a.fits", np.ones((3, 3), np.float32), afits.Header(cards))
+    assert fits.read(tmp_path / "a.fits").year == year

@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from enhance_np.normalise import fill, norm_value, quiet_sun_level, restore
+from enhance_np import disc
+from enhance_np.normalise import (
+    Norm,
+    divided,
+    fill,
+    multiplied,
+    norm_value,
+    quiet_sun_level,
+    restore,
+)
 
 
 @pytest.fixture
@@ -16,70 +25,16 @@ def granulation(rng, shape, level=1.0):
     return (level * (1 + 0.04 * rng.standard_normal(shape))).astype(np.float32)
 
 
-def spot(rng, fractions=(0.3, 0.5, 0.2), n=120):
-    """A field of umbra 0.2, penumbra 0.75 and quiet Sun 1 in these fractions of the area."""
-    levels = np.repeat([0.2, 0.75, 1.0], np.round(np.multiply(fractions, n * n)).astype(int))
-    return granulation(rng, (n, n)) * rng.permutation(levels).reshape(n, n).astype(np.float32)
-
-
-@pytest.mark.parametrize("level", [1.0, 188.0, 55_000.0])
-def test_quiet_level_of_quiet_sun(rng, level):
-    assert quiet_sun_level(granulation(rng, (60, 70), level)) == pytest.approx(level, rel=0.005)
-
-
-def test_quiet_level_is_the_upper_mode(rng):
-    """A spot that fills most of the field does not pull the level: its median is 0.75."""
-    data = spot(rng)
-    assert np.median(data) < 0.8
-    assert quiet_sun_level(data) == pytest.approx(1.0, rel=0.01)
-
-
-def test_quiet_level_scales_with_the_unit(rng):
-    data = spot(rng)
-    assert quiet_sun_level(50_000 * data) == pytest.approx(50_000 * quiet_sun_level(data))
-
-
-def test_quiet_level_ignores_outliers(rng):
-    """NaN and zeros off the limb, faculae, one hot pixel."""
-    data = granulation(rng, (100, 100))
-    data[:, :30] = np.nan
-    data[:, 30:40] = 0
-    data[:2] *= 1.15
-    data[50, 50] = 1e6
-    assert quiet_sun_level(data) == pytest.approx(1.0, rel=0.01)
-
-
-def test_quiet_level_of_a_full_disc(rng):
-    """Limb darkening of 0.56: below disc centre by less than the window of 10 %."""
-    y, x = np.mgrid[-1.1:1.1:200j, -1.1:1.1:200j]
-    mu = np.sqrt(np.clip(1 - x * x - y * y, 0, None))
-    data = np.where(mu > 0, granulation(rng, mu.shape) * (0.44 + 0.56 * mu), np.nan)
-    assert 0.9 < quiet_sun_level(data) < 0.96
-
-
-def test_quiet_level_of_tiny_and_flat_images(rng):
-    assert quiet_sun_level(np.full((5, 5), 7.0)) == 7.0
-    assert quiet_sun_level(np.array([[np.nan, 3.0], [-1.0, np.nan]])) == 3.0
-    for n in (2, 4, 8):
-        assert 0.85 < quiet_sun_level(granulation(rng, (n, n))) < 1.15
-
-
-def test_quiet_level_needs_light():
-    for data in (np.zeros((3, 3)), np.full((3, 3), np.nan), np.full((3, 3), -1.0)):
-        with pytest.raises(ValueError, match="quiet_sun_level: needs one positive pixel"):
-            quiet_sun_level(data)
-
-
 def test_norm_value(rng):
     data = granulation(rng, (40, 40), 50_000)
     data[0, 0] = np.nan
-    assert norm_value(data, "quiet-sun", "intensity") == quiet_sun_level(data)
-    assert norm_value(data, "max", "intensity") == np.nanmax(data)
-    assert norm_value(data, "none", "intensity") == 1.0
-    assert norm_value(data, "5.1e4", "intensity") == 51_000.0
-    assert norm_value(data, 51_000, "intensity") == 51_000.0
+    assert norm_value(data, "quiet-sun", "intensity") == (quiet_sun_level(data), 0, None)
+    assert norm_value(data, "max", "intensity") == (np.nanmax(data), 0, None)
+    assert norm_value(data, "none", "intensity") == (1.0, 0, None)
+    assert norm_value(data, "5.1e4", "intensity") == (51_000.0, 0, None)
+    assert norm_value(data, 51_000, "intensity") == (51_000.0, 0, None)
     for norm in ("quiet-sun", "max", "none", 3.0):
-        assert norm_value(-data, norm, "blos") == 1000.0
+        assert norm_value(-data, norm, "blos") == (1000.0, 0, None)
 
 
 @pytest.mark.parametrize("norm", ["0", "-1", "nan", "inf", "median", "", None, 0, float("nan")])
@@ -96,17 +51,37 @@ def test_norm_value_refuses_a_dark_maximum_and_another_type():
         norm_value(np.ones((3, 3)), "none", "doppler")
 
 
-def test_fill_takes_the_nearest_valid_pixel():
-    data = np.array([[np.nan, np.nan, 3.0], [np.nan, 5.0, 4.0], [7.0, 6.0, np.inf]], np.float32)
+def test_fill_mirrors_in_the_nearest_valid_pixel():
+    """2 * nearest - the pixel as far behind it; the nearest where that is a gap or outside."""
+    nan = np.nan
+    data = np.array([[9, 7, 4, nan, nan, nan, nan], [9, 9, 9, nan, 6, 8, np.inf]], np.float32)
     before = data.copy()
     filled, mask = fill(data)
     np.testing.assert_array_equal(data, before)
     np.testing.assert_array_equal(mask, ~np.isfinite(data))
     np.testing.assert_array_equal(filled[~mask], data[~mask])
     assert filled.dtype == np.float32
-    assert filled[0, 1] in (3.0, 5.0)
-    assert filled[1, 0] in (5.0, 7.0)
-    assert filled[2, 2] in (4.0, 6.0)
+    assert filled[0, 3] == 2 * 4 - 7
+    assert filled[0, 4] == 6  # above it, mirrored outside
+    assert filled[0, 5] == 8
+    assert filled[1, 3] in (2 * 9 - 9, 2 * 6 - 8)
+    assert filled[1, 6] == 8  # not 2 * 8 - 6, which is beyond it
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_fill_falls_to_zero_but_no_further(sign):
+    falling = np.array([[9.0, 5.0, 3.0, np.nan, np.nan]] * 2)
+    np.testing.assert_array_equal(fill(sign * falling)[0][0, 3:], [sign * 1, 0])
+    rising = np.array([[1.0, 2.0, 3.0, np.nan, np.nan]] * 2)
+    np.testing.assert_array_equal(fill(sign * rising)[0][0, 3:], [sign * 3, sign * 3])
+
+
+def test_fill_in_bands_of_lines(rng, monkeypatch):
+    data = rng.standard_normal((50, 40))
+    data[rng.random(data.shape) < 0.6] = np.nan
+    want, _ = fill(data)
+    monkeypatch.setattr("enhance_np.normalise.LINES", 7)
+    np.testing.assert_array_equal(fill(data)[0], want)
 
 
 def test_fill_makes_no_edge_at_the_limb():
@@ -127,6 +102,63 @@ def test_fill_without_gaps_and_without_pixels():
     assert not mask.any()
     with pytest.raises(ValueError, match=r"fill: needs one valid pixel or more, got none"):
         fill(np.full((3, 4), np.nan))
+
+
+def located(shape, radius):
+    """mu of a disc of `radius` pixels in the middle."""
+    cards = {"CTYPE1": "HPLN-TAN", "CTYPE2": "HPLT-TAN", "RSUN_OBS": 0.5 * radius}
+    for i in (1, 2):
+        cards |= {f"CUNIT{i}": "arcsec", f"CDELT{i}": 0.5, f"CRPIX{i}": (shape[2 - i] + 1) / 2}
+    return disc.locate(cards)
+
+
+@pytest.mark.parametrize("factor", [1, 2])
+@pytest.mark.parametrize("strength", [1.0, 0.7])
+def test_norm_on_the_disc_and_off_it(factor, strength):
+    """The law at the pixels' own places; off the disc its value at the limb, 0.32."""
+    shape = (40, 50)
+    norm = Norm(7.0, strength, located(shape, 18))
+    y, x = ((np.arange(factor * n) + 0.5 - factor * n / 2) / factor for n in shape)
+    squared = 1 - (y[:, None] ** 2 + x**2) / 18**2
+    want = 7 * disc.limb_darkening(np.sqrt(squared.clip(0))) ** strength
+    found = norm.lines(0, 40, 50, factor)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, want, rtol=1e-6)
+    assert found[0, 0] == found[-1, -1] == pytest.approx(7 * 0.3225**strength, rel=1e-3)
+    lines = norm.lines(5, 9, 50, factor)
+    np.testing.assert_array_equal(lines, found[5 * factor : 9 * factor])
+
+
+def test_there_and_back(rng, monkeypatch):
+    """What is divided is flat, and what is multiplied has the limb darkening of its own pixels."""
+    monkeypatch.setattr("enhance_np.normalise.LINES", 7)
+    shape = (40, 50)
+    mu = located(shape, 18)
+    norm = Norm(7.0, 0.9, mu)
+    image = 7 * disc.limb_darkening(mu(np.arange(40), np.arange(50))) ** 0.9
+    before = image.copy()
+    x, mask = divided(image, norm)
+    np.testing.assert_array_equal(image, before)
+    np.testing.assert_array_equal(mask, np.isnan(image))
+    np.testing.assert_allclose(x, 1, rtol=1e-6)
+    out = multiplied(np.ones((80, 100), np.float32), mask, norm)
+    assert out.dtype == np.float32
+    gaps = mask.repeat(2, axis=0).repeat(2, axis=1)
+    np.testing.assert_array_equal(np.isnan(out), gaps)
+    np.testing.assert_array_equal(out[~gaps], norm.lines(0, 40, 50, 2)[~gaps])
+
+
+def test_divided_without_limb_darkening_is_a_quotient(rng):
+    """To the bit, of integers and float64 too: the choices max, none and a number are of old."""
+    for image in (rng.random((9, 8)), rng.integers(1, 99, (9, 8)), rng.random((9, 8), np.float32)):
+        x, mask = divided(image, Norm(3.7))
+        np.testing.assert_array_equal(x, (image / 3.7).astype(np.float32))
+        assert not mask.any()
+
+
+def test_divided_needs_float32():
+    with pytest.raises(ValueError, match="^divided: image / norm must fit float32, got norm=1e-30"):
+        divided(np.full((3, 3), 1e20), Norm(1e-30))
 
 
 def test_restore_covers_two_by_two(rng):

@@ -5,12 +5,18 @@ import os
 import numpy as np
 import pytest
 from astropy.io import fits as afits
+from astropy.wcs import WCS
 
-from enhance_np import params, plot, weights
+from enhance_np import disc, params, plot, predict, weights
 from enhance_np.config import NetworkConfig
+from enhance_np.engine import select
+from enhance_np.engine.predict import apply
+from enhance_np.evaluate.reblur import residual_map
+from enhance_np.normalise import Norm
 from enhance_np.pipeline import enhance_file
 
 CONFIG = NetworkConfig(1, 4)
+CPU = select("cpu")
 
 
 @pytest.fixture
@@ -50,7 +56,7 @@ def test_neither_appears_if_one_fails(image, tiny, tmp_path, monkeypatch, fails)
     if fails == "plot":
         monkeypatch.setattr(plot, "side_by_side", fail)
     else:
-        monkeypatch.setattr(afits.PrimaryHDU, "writeto", fail)
+        monkeypatch.setattr(afits.HDUList, "writeto", fail)
     before = sorted(os.listdir(tmp_path))
     with pytest.raises(OSError, match="No space"):
         enhance_file(
@@ -73,7 +79,7 @@ def test_plot_never_replaces_by_mistake(image, tiny, tmp_path, clash):
     assert not out.exists()
 
 
-def test_type_must_not_contradict_the_file(tmp_path, tiny):
+def test_type_is_the_users_where_the_file_contradicts_itself(tmp_path, tiny):
     """The weights say nothing here: it is the file that is asked."""
     both = afits.Header({"CONTENT": "CONTINUUM INTENSITY", "BUNIT": "Gauss"})
     path = tmp_path / "conflict.fits"
@@ -83,8 +89,35 @@ def test_type_must_not_contradict_the_file(tmp_path, tiny):
         enhance_file(path, out, weights=tiny)
     enhance_file(path, out, type="intensity", weights=tiny)  # the user decides
     known = image_file(tmp_path / "known.fits", CONTENT="CONTINUUM INTENSITY")
-    with pytest.raises(ValueError, match="looks like intensity"):
+    with pytest.raises(ValueError, match="says CONTENT='CONTINUUM INTENSITY'"):
         enhance_file(known, out, type="blos", weights=tiny, overwrite=True)
+
+
+@pytest.mark.parametrize(("unit", "in_gauss"), [("kG", 1e3), ("mT", 10.0), ("T", 1e4)])
+def test_fields_keep_their_unit(tmp_path, tiny, unit, in_gauss):
+    """The network sees the same field, whatever its unit."""
+    field = 300 * np.random.default_rng(0).standard_normal((20, 24))
+    outputs = {}
+    for name, factor in (("Gauss", 1.0), (unit, in_gauss)):
+        path, out = tmp_path / f"{name}.fits", tmp_path / f"out_{name}.fits"
+        afits.writeto(path, field / factor, afits.Header({"BUNIT": name}))
+        result = enhance_file(path, out, weights=tiny, device="cpu")
+        assert (result.type, result.norm) == ("blos", 1000 / factor)
+        assert afits.getheader(out)["BUNIT"] == name
+        outputs[name] = factor * afits.getdata(out)
+    # float32 through one small network: far below the field, far above rounding
+    tolerance = 1e-5 * np.abs(outputs["Gauss"]).max()
+    np.testing.assert_allclose(outputs[unit], outputs["Gauss"], rtol=0, atol=tolerance)
+
+
+def test_weights_that_ship_are_for_hmi(tmp_path, tiny, caplog):
+    mdi = image_file(tmp_path / "mdi.fits", TELESCOP="SOHO", INSTRUME="MDI", BUNIT="DN/s")
+    out = tmp_path / "out.fits"
+    with pytest.raises(ValueError, match=r"^require_hmi: .*got TELESCOP='SOHO', INSTRUME='MDI'"):
+        enhance_file(mdi, out)
+    assert not out.exists()
+    enhance_file(mdi, out, weights=tiny, device="cpu", norm=1.0)
+    assert not caplog.messages
 
 
 def test_field_of_one_sign_asks_for_its_type(tmp_path, tiny):
@@ -150,3 +183,162 @@ def test_activation_of_weights_that_do_not_say(image, tmp_path):
     np.testing.assert_array_equal(told, given)
     assumed = enhance_file(image, tmp_path / "c.fits", weights=path, device="cpu").output
     assert (assumed != told).any()
+
+
+SKY = {"CTYPE1": "HPLN-TAN", "CTYPE2": "HPLT-TAN", "CUNIT1": "arcsec", "CUNIT2": "arcsec"}
+SKY |= {"CRPIX1": 10.2, "CRPIX2": 300.4, "CDELT1": 0.504302, "CDELT2": 0.504302, "CROTA2": 179.93}
+
+
+def test_confidence(tmp_path, tiny):
+    cards = SKY | {"BUNIT": "DN/s", "CONTENT": "CONTINUUM INTENSITY", "DATAMEAN": 1.0}
+    image = image_file(tmp_path / "in.fits", **cards)
+    with afits.open(image, mode="update") as hdus:
+        hdus[0].data[:, :4] = np.nan
+    out = tmp_path / "out.fits"
+    result = enhance_file(image, out, weights=tiny, device="cpu", norm=1.0, confidence=True)
+    want = apply(result.input, "intensity", weights.load(tiny), Norm(1.0), CPU, ensemble=True)
+    with afits.open(out) as hdus:
+        assert [hdu.name for hdu in hdus] == ["PRIMARY", "SPREAD", "RESIDUAL"]
+        enhanced, spread, residual = hdus
+        np.testing.assert_array_equal(enhanced.data, want.output)
+        np.testing.assert_array_equal(spread.data, want.spread)
+        np.testing.assert_array_equal(residual.data, residual_map(want.output, result.input))
+        assert enhanced.header["ENHMEAN"] == 8
+        assert {hdu.header["BUNIT"] for hdu in hdus} == {"DN/s"}
+        assert len({hdu.header["CONTENT"] for hdu in hdus}) == 3
+        for hdu in hdus:
+            assert hdu.data.dtype == np.dtype(">f4")
+            assert "DATAMEAN" not in hdu.header
+            h, w = hdu.data.shape
+            assert np.isnan(hdu.data[:, : w // 6]).all()  # 4 columns of 24
+            assert np.isfinite(hdu.data[:, w // 6 :]).all()
+            # the outer edges, not the centres, of the corner pixels
+            at = [(x - 0.5, y - 0.5) for x in (0, w) for y in (0, h)]
+            sky = WCS(hdu.header).wcs_pix2world(at, 0)
+            known = [(x - 0.5, y - 0.5) for x in (0, 24) for y in (0, 20)]
+            truth = WCS(afits.Header(SKY)).wcs_pix2world(known, 0)
+            np.testing.assert_allclose(3600 * sky, 3600 * truth, rtol=0, atol=1e-6)
+
+
+def test_ensemble_alone(image, tiny, tmp_path):
+    done = []
+    for name, ensemble in (("one.fits", False), ("eight.fits", True)):
+        enhance_file(
+            image,
+            tmp_path / name,
+            weights=tiny,
+            device="cpu",
+            ensemble=ensemble,
+            progress=lambda *at: done.append(at),
+        )
+        assert done[-1] == (480 * (8 if ensemble else 1),) * 2
+    assert "ENHMEAN" not in afits.getheader(tmp_path / "one.fits")
+    with afits.open(tmp_path / "eight.fits") as hdus:
+        assert len(hdus) == 1
+        assert hdus[0].header["ENHMEAN"] == 8
+        assert (hdus[0].data != afits.getdata(tmp_path / "one.fits")).any()
+
+
+RADIUS, SCALE = 60.0, 0.504  # arcsec: a small Sun, in pixels of the right size
+
+
+def on_the_sun(path, shape, crpix, level=60_000.0, spot=False, **cards):
+    """Part of a limb-darkened disc, turned as HMI's are; all umbra if asked for."""
+    header = afits.Header({"CTYPE1": "HPLN-TAN", "CTYPE2": "HPLT-TAN", "RSUN_OBS": RADIUS})
+    header.update({"CRPIX1": crpix[0], "CRPIX2": crpix[1], "CROTA2": 179.93, "BUNIT": "DN/s"})
+    for i in (1, 2):
+        header[f"CDELT{i}"], header[f"CUNIT{i}"] = SCALE, "arcsec"
+    header.update({"CONTENT": "CONTINUUM INTENSITY", "DATE-OBS": "2014-03-01T00:00:27.90"})
+    for key, value in cards.items():
+        header.pop(key, None)
+        if value is not None:
+            header[key] = value
+    at = disc.mu(header, shape)
+    if at is None:
+        at = np.ones(shape)
+    granules = 1 + 0.02 * np.random.default_rng(1).standard_normal(shape)
+    data = level * disc.limb_darkening(at) * granules * (0.2 if spot else 1)
+    afits.writeto(path, data.astype(np.float32), header)
+    return path
+
+
+def test_limb_darkening_is_taken_out_and_put_back(tmp_path, tiny):
+    source = on_the_sun(tmp_path / "disk.fits", (250, 260), (131.0, 124.0))
+    made = enhance_file(source, tmp_path / "out.fits", weights=tiny, device="cpu")
+    header = afits.getheader(tmp_path / "out.fits")
+    assert header["ENHNORM"] == made.norm == pytest.approx(60_000, rel=0.01)
+    assert header["ENHLIMB"] == made.limb == pytest.approx(1, abs=0.02)
+    norm = Norm(made.norm, made.limb, disc.locate(afits.getheader(source)))
+    flat = afits.getdata(source) / norm.lines(0, 250, 260)
+    law = Norm(made.norm, made.limb, disc.locate(header)).lines(0, 500, 520)
+    want = law * predict(flat, weights=tiny, norm="none", device="cpu")
+    np.testing.assert_allclose(made.output, want, rtol=1e-4)
+    gaps = np.isnan(made.input).repeat(2, axis=0).repeat(2, axis=1)
+    np.testing.assert_array_equal(np.isnan(made.output), gaps)
+
+
+@pytest.mark.parametrize("norm", ["max", "none", 50_000])
+def test_other_norms_leave_it_in(tmp_path, tiny, norm):
+    source = on_the_sun(tmp_path / "disk.fits", (60, 62), (131.0, 24.0), ENHLIMB=1.0)
+    made = enhance_file(source, tmp_path / "out.fits", weights=tiny, norm=norm, device="cpu")
+    assert made.limb == 0
+    assert "ENHLIMB" not in afits.getheader(tmp_path / "out.fits")
+    want = predict(afits.getdata(source), weights=tiny, norm=norm, device="cpu")
+    np.testing.assert_array_equal(made.output, want)
+
+
+def test_norm_from_another_file(tmp_path, tiny, caplog):
+    """Its level and limb darkening, at the place of the cut-out, which is all umbra."""
+    disk = on_the_sun(tmp_path / "disk.fits", (250, 260), (131.0, 124.0))
+    umbra = on_the_sun(tmp_path / "umbra.fits", (30, 40), (-50.0, 20.0), spot=True)
+    alone = enhance_file(umbra, tmp_path / "a.fits", weights=tiny, device="cpu")
+    assert "no quiet Sun" in caplog.text
+    assert alone.norm == pytest.approx(60_300, rel=0.01)  # of 2014
+    caplog.clear()
+    made = enhance_file(umbra, tmp_path / "b.fits", weights=tiny, norm_from=disk, device="cpu")
+    assert not caplog.records
+    whole = enhance_file(disk, tmp_path / "c.fits", weights=tiny, device="cpu")
+    assert (made.norm, made.limb) == (whole.norm, whole.limb)
+    header = afits.getheader(tmp_path / "b.fits")
+    assert (header["ENHNORM"], header["ENHLIMB"]) == (made.norm, made.limb)
+    norm = Norm(made.norm, made.limb, disc.locate(header))
+    flat = made.input / norm._replace(mu=disc.locate(afits.getheader(umbra))).lines(0, 30, 40)
+    assert np.median(flat) == pytest.approx(0.2, rel=0.02)
+    want = norm.lines(0, 60, 80) * predict(flat, weights=tiny, norm="none", device="cpu")
+    np.testing.assert_allclose(made.output, want, rtol=1e-4)
+
+
+def test_norm_from_for_a_file_that_tells_no_place(tmp_path, tiny, caplog):
+    disk = on_the_sun(tmp_path / "disk.fits", (250, 260), (131.0, 124.0))
+    bare = on_the_sun(tmp_path / "bare.fits", (30, 40), (0.0, 0.0), RSUN_OBS=None)
+    made = enhance_file(bare, tmp_path / "a.fits", weights=tiny, norm_from=disk, device="cpu")
+    assert "does not tell where" in caplog.text
+    assert made.norm == pytest.approx(60_000, rel=0.01)
+    assert made.limb == 0
+
+
+@pytest.mark.parametrize("case", ["unit", "values", "type", "blos", "norm", "missing"])
+def test_norm_from_refuses(tmp_path, tiny, case):
+    disk, source = tmp_path / "disk.fits", tmp_path / "in.fits"
+    options, words = {}, "must be in the unit of the input"
+    if case == "unit":
+        on_the_sun(disk, (90, 90), (45.0, 45.0), BUNIT="counts")
+    elif case == "values":
+        on_the_sun(disk, (90, 90), (45.0, 45.0), level=1.0, BUNIT=None)
+    elif case == "type":
+        image_file(disk, 0.0, 100.0, CONTENT="MAGNETOGRAM")
+        words = r"which says CONTENT='MAGNETOGRAM' \(blos\)"
+    elif case != "missing":
+        on_the_sun(disk, (90, 90), (45.0, 45.0))
+    if case == "blos":
+        image_file(source, 0.0, 100.0, CONTENT="MAGNETOGRAM")
+        words = "is for the quiet-sun level of an intensity"
+    else:
+        on_the_sun(source, (30, 40), (0.0, 0.0))
+    if case == "norm":
+        options, words = {"norm": "max"}, "is for the quiet-sun level"
+    error = OSError if case == "missing" else ValueError
+    words = "must exist" if case == "missing" else words
+    with pytest.raises(error, match=words):
+        enhance_file(source, tmp_path / "o.fits", weights=tiny, norm_from=disk, **options)
+    assert not (tmp_path / "o.fits").exists()

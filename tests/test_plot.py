@@ -2,10 +2,12 @@
 
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
 from astropy.io.fits import Header
+from astropy.wcs import WCS
 
 pytest.importorskip("matplotlib")
 from matplotlib.figure import Figure
@@ -68,20 +70,92 @@ def test_zoom_shows_the_same_place(scene, figures):
     np.testing.assert_array_equal(large, small.repeat(2, axis=0).repeat(2, axis=1))
 
 
-def test_magnetogram_is_symmetric_and_in_arcsec(scene, figures):
-    header = Header()
-    header["CDELT1"] = header["CDELT2"] = 0.5
-    header["CUNIT1"] = header["CUNIT2"] = "arcsec"
+def test_magnetogram_is_symmetric(scene, figures):
     image, output, _ = scene
-    kilogauss = 4000 * (image - 0.9), 4000 * (output - 0.9)
-    plot.side_by_side(*kilogauss, "blos", units="G", header=header)
-    plot.side_by_side(image - 0.9, output - 0.9, "blos", header=header)
-    axes = panels(figures[0])
-    assert axes[0].images[0].get_clim() == (-1500, 1500)
-    assert axes[0].get_xlabel() == "x [arcsec]"
-    assert axes[0].get_xlim() == (0, 30)
+    plot.side_by_side(4000 * (image - 0.9), 4000 * (output - 0.9), "blos", units="Gauss")
+    plot.side_by_side(image - 0.9, output - 0.9, "blos")
+    assert panels(figures[0])[0].images[0].get_clim() == (-1500, 1500)
+    for figure, unit in zip(figures, ("Gauss", "G"), strict=True):
+        assert f"line-of-sight field [{unit}]" in {ax.get_ylabel() for ax in figure.axes}
     low, high = panels(figures[1])[0].images[0].get_clim()
     assert -low == high < 1
+
+
+# a cut-out away from disc centre
+CARDS = {"CTYPE1": "HPLN-TAN", "CTYPE2": "HPLT-TAN", "CUNIT1": "arcsec", "CUNIT2": "arcsec"}
+CARDS |= {"CRPIX1": 700.3, "CRPIX2": -400.6, "CRVAL1": 2.5, "CRVAL2": -1.7}
+STEPS = {"CDELT1": 0.504302, "CDELT2": 0.504302}
+CEA = {"CTYPE1": "CRLN-CEA", "CTYPE2": "CRLT-CEA", "CUNIT1": "degree", "CUNIT2": "degree"}
+CEA |= {"CRPIX1": 30.5, "CRPIX2": 20.5, "CRVAL1": 34.9, "CRVAL2": -21.1}
+SKIES = {
+    "CROTA2 180": CARDS | STEPS | {"CROTA2": 179.93},
+    "CROTA2 0": CARDS | STEPS | {"CROTA2": 0.07},
+    "PC": CARDS | STEPS | {"PC1_1": -0.8, "PC1_2": 0.6, "PC2_1": -0.6, "PC2_2": -0.8},
+    "PC, no CDELT": CARDS | {"PC1_1": -0.5, "PC2_2": -0.5},
+    "CD": CARDS | {"CD1_1": -0.4, "CD1_2": 0.3, "CD2_1": -0.3, "CD2_2": -0.4},
+    "CD, upright": CARDS | {"CD1_1": 0.4, "CD1_2": -0.3, "CD2_1": 0.3, "CD2_2": 0.4},
+    "CEA": CEA | {"CDELT1": 0.03, "CDELT2": 0.03},
+    "no CRPIX": CEA | {"CRPIX1": 0.0, "CDELT1": -0.03, "CDELT2": -0.03},
+}
+
+
+@pytest.mark.parametrize("kind", SKIES)
+def test_every_pixel_is_where_its_header_puts_it(kind, figures):
+    """North up, west to the right, and the axes tell what astropy.wcs tells of the file."""
+    header = Header(SKIES[kind])
+    if kind == "no CRPIX":
+        del header["CRPIX1"]
+    image, output = (
+        np.arange(h * w, dtype=np.float32).reshape(h, w) for h, w in ((40, 60), (80, 120))
+    )
+    plot.side_by_side(image, output, "intensity", header=header)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # "degree" is repaired
+        wcs = WCS(header)
+    for ax, (k, stored) in zip(panels(figures[0]), 2 * [(1, image), (2, output)], strict=True):
+        drawn = np.asarray(ax.images[0].get_array())
+        left, right, bottom, top = ax.images[0].get_extent()
+        assert (left, right, bottom, top) == (*ax.get_xlim(), *ax.get_ylim())
+        x, y = (
+            low + (np.arange(n) + 0.5) / n * (high - low)
+            for low, high, n in ((left, right, drawn.shape[1]), (bottom, top, drawn.shape[0]))
+        )
+        longitude, latitude = ax.wcs.pixel_to_world_values(*np.meshgrid(x, y))
+        rows, columns = np.divmod(drawn, stored.shape[1])  # its value tells where a pixel was
+        want = wcs.pixel_to_world_values(*(((at + 0.5) / k - 0.5) for at in (columns, rows)))
+        np.testing.assert_allclose(3600 * longitude, 3600 * want[0], rtol=0, atol=1e-6)
+        np.testing.assert_allclose(3600 * latitude, 3600 * want[1], rtol=0, atol=1e-6)
+        assert (np.diff(latitude, axis=0) > 0).all()
+        assert (np.diff((longitude + 180) % 360, axis=1) > 0).all()
+
+
+@pytest.mark.parametrize(("kind", "unit"), [("CROTA2 180", "arcsec"), ("CEA", "deg")])
+def test_axes_say_what_they_are(kind, unit, scene, figures):
+    image, output, _ = scene
+    plot.side_by_side(image, output, "intensity", header=Header(SKIES[kind]))
+    names = {"arcsec": ("x", "y"), "deg": ("Carrington longitude", "Carrington latitude")}[unit]
+    for ax in panels(figures[0]):
+        for coordinate, name in zip(ax.coords, names, strict=True):
+            assert coordinate.get_axislabel() == f"{name} [{unit}]"
+            assert coordinate.get_format_unit() == unit
+
+
+def test_truth_is_turned_with_the_rest(scene, figures):
+    image, output, truth = scene
+    plot.side_by_side(image, output, "intensity", truth=truth, header=Header(SKIES["CROTA2 180"]))
+    axes = panels(figures[0])
+    np.testing.assert_array_equal(axes[2].images[0].get_array(), truth[::-1, ::-1])
+    np.testing.assert_array_equal(axes[3].images[0].get_array(), (output - truth)[::-1, ::-1])
+
+
+@pytest.mark.parametrize("cards", [{"CDELT1": 0.0}, {"CUNIT1": "G"}, {"CTYPE2": "HPLT-CAR"}])
+def test_a_header_that_means_nothing(cards, scene, figures, caplog):
+    """The picture comes after the work: it is drawn all the same."""
+    image, output, _ = scene
+    plot.side_by_side(image, output, "intensity", header=Header(CARDS | STEPS | cards))
+    assert panels(figures[0])[0].get_xlabel() == "x [input pixel]"
+    (record,) = caplog.records
+    assert "the picture's axes count pixels" in record.message
 
 
 def test_truth_adds_the_difference(scene, figures):

@@ -90,23 +90,25 @@ def tiles(shape: tuple[int, ...]) -> int:
     return n * -(-h // M) * -(-w // M)
 
 
-def conv_tiles(x, kernel, b, y, lines, columns, epilogue, span, shape=None, head=NO_HEAD):
-    """Tiles first <= t < last of y <- epilogue(x * kernel + b), on all threads.
+def conv_tiles(x, kernel, b, y, lines, columns, epilogue, spans, shape=None, head=NO_HEAD):
+    """Tiles first <= t < last, for each of the spans, of y <- epilogue(x * kernel + b).
 
-    shape : (H, W) of the output, or of one of its phases, if y is something else: a ring of
-    lines, or the larger image;  span : (first, last);  head : see winograd_kernels.conv_tiles.
+    On all threads.  shape : (H, W) of the output, or of one of its phases, if y is something
+    else: a ring of lines, or the larger image;  spans : of (first, last);  head : see
+    winograd_kernels.conv_tiles.
     """
     size = winograd_kernels.work_size(kernel.cin, kernel.cout)
     shape = y.shape[1:3] if shape is None else shape
 
     def task(at):
-        at = (span[0] + at[0], span[0] + at[1])
         _run(x, kernel, b, y, lines, columns, epilogue, memory.scratch(size), at, shape, head)
 
     # a tile's bits do not depend on its neighbours in a task: the number of threads may
-    total = span[1] - span[0]
+    total = sum(last - first for first, last in spans)
     least, most = TILES
-    parallel(task, cut(total, min(max(-(-total // (TASKS * threads())), least), most)))
+    most = min(max(-(-total // (TASKS * threads())), least), most)
+    pieces = [(first + i, first + j) for first, last in spans for i, j in cut(last - first, most)]
+    parallel(task, pieces)
 
 
 def _run(x, kernel, b, y, lines, columns, epilogue, work, span, shape, head=NO_HEAD):
@@ -124,7 +126,7 @@ def conv(x, w, b, before, edge="zero"):
     grow = 2 * before - 2
     y = memory.empty((n, h + grow, wd + grow, w.shape[-1]))
     windows = window(h, before, edge), window(wd, before, edge)
-    conv_tiles(x, planes(w), flat(b), y, *windows, BIAS, (0, tiles(y.shape)))
+    conv_tiles(x, planes(w), flat(b), y, *windows, BIAS, [(0, tiles(y.shape))])
     return y
 
 
@@ -134,7 +136,7 @@ def upsample_conv(x, w, b):
     y = memory.empty((n, 2 * h, 2 * wd, w.shape[-1]))
     kernel = planes(*phases(w), alive=UPSAMPLED)
     windows = window(h, 1, "repeat"), window(wd, 1, "repeat")
-    conv_tiles(x, kernel, flat(b), y, *windows, BIAS, (0, tiles(x.shape)), (h, wd))
+    conv_tiles(x, kernel, flat(b), y, *windows, BIAS, [(0, tiles(x.shape))], (h, wd))
     return y
 
 

@@ -6,6 +6,10 @@ upsampling and the 1x1 head are one pass. Every layer runs as far as its input r
 next one; of each activation only the newest lines are kept, in a ring. So the memory grows with
 the image's width alone, the lines of a strip stay in the cache from layer to layer, and every
 output pixel is summed in the same order whatever the strips are.
+
+Off the disc nothing is wanted: of each layer only those of Winograd's tiles are made that the
+next one reads, in every row of tiles from the first to the last. Nothing is read that was not
+made, so the rest has the same bits.
 """
 
 from collections.abc import Callable
@@ -14,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..config import NetworkConfig
-from . import direct, memory
+from . import direct, memory, tiles
 from .convolution import NO_HEAD, UPSAMPLED, conv_tiles, is_winograd, planes, window
 from .cpu import ELEMENTS
 from .elementwise import elu
@@ -65,16 +69,18 @@ class Fused:
         x: np.ndarray,
         strip: int | None = None,
         progress: Callable[[int, int], None] = lambda done, total: None,
+        valid: np.ndarray | None = None,
     ) -> np.ndarray:
         """strip : lines of x at a time, rounded up to whole tiles.
 
         progress : called with (input pixels done, in all).
+        valid : (H, W) bool, where the result is wanted; elsewhere it is undefined.
         """
         height, width = x.shape
         most = max(1, -(-(STRIP // width if strip is None else strip) // M)) * M
         y = np.empty((1, 2 * height, 2 * width, 1), np.float32)
         image = np.ascontiguousarray(x, np.float32)[None, :, :, None]
-        steps = self._steps(image, y, most)
+        steps = self._steps(image, y, most, self._tiles((height, width), valid))
         progress(0, x.size)
         while steps[-1].done < height:
             for step in steps:
@@ -82,11 +88,26 @@ class Fused:
             progress(steps[-1].done * width, x.size)
         return y[0, :, :, 0]
 
-    def _steps(self, image, y, most):
+    def _tiles(self, size, valid):
+        """{layer: (rows of tiles, 2)} from the first tile that is made to behind the last.
+
+        All of them if a layer between stem and head is not by Winograd, and makes all pixels.
+        """
+        rows, across = (-(-n // M) for n in size)
+        layers = [name for name in self.convs if name not in ("stem/conv", "head")]
+        if valid is None or not self.planes.keys() >= {*layers}:
+            return dict.fromkeys(layers, np.tile((0, across), (rows, 1)))
+        made, spans = {}, tiles.wanted(valid)
+        for name in reversed(layers):
+            made[name] = spans
+            spans = tiles.read_by(spans, across)
+        return made
+
+    def _steps(self, image, y, most, made):
         """The network's layers from image (1, H, W, 1) to y (1, 2H, 2W, 1).
 
-        A ring holds the lines that its readers still need: every layer is at most one tile
-        behind its source, and `most` lines more before it runs.
+        made : of `_tiles`.  A ring holds the lines that its readers still need: every layer is at
+        most one tile behind its source, and `most` lines more before it runs.
         """
         _, height, width, _ = image.shape
         depth = self.config.depth
@@ -96,7 +117,8 @@ class Fused:
             return memory.empty((1, lines, width, self.config.filters))
 
         def conv(name, source, targets, epilogue):
-            steps.append(Step(self._conv(name, source, targets, epilogue, height), steps[-1:]))
+            run = self._conv(name, source, targets, epilogue, height, made.get(name))
+            steps.append(Step(run, steps[-1:]))
 
         # blocks replace in h what they skip; x0 is kept for the long skip
         x0, h, steps = ring(2 * depth + 2), ring(2 * depth + 1), []
@@ -106,16 +128,19 @@ class Fused:
             conv(f"block{k}/conv1", h, [inner], self.activation)
             conv(f"block{k}/conv2", inner, [h], ADD)
         conv("tail/conv", h, [x0], ADD)
-        refine = self._refine_by_winograd if "refine/conv" in self.planes else self._refine
-        steps.append(Step(refine(x0, y), steps[-1:]))
+        if "refine/conv" in self.planes:
+            run = self._refine_by_winograd(x0, y, made["refine/conv"])
+        else:
+            run = self._refine(x0, y)
+        steps.append(Step(run, steps[-1:]))
         return steps
 
-    def _conv(self, name, x, ys, epilogue, height):
+    def _conv(self, name, x, ys, epilogue, height, made):
         """run(first, last): each of the rings ys <- epilogue(conv of x)."""
         width = x.shape[2]
         shape = self.convs[name].w.shape
         if name in self.planes:
-            return self._by_winograd(name, x, ys[0], epilogue, (height, width), "reflect")
+            return self._by_winograd(name, x, ys[0], epilogue, (height, width), "reflect", made)
 
         def run(first, last):
             p = shape[0] // 2
@@ -134,25 +159,25 @@ class Fused:
 
         return run
 
-    def _by_winograd(self, name, x, y, epilogue, size, edge, head=NO_HEAD):
+    def _by_winograd(self, name, x, y, epilogue, size, edge, made, head=NO_HEAD):
         lines, columns = window(size[0], 1, edge, x.shape[1]), window(size[1], 1, edge)
         across = -(-size[1] // M)
 
         def run(first, last):
-            span = first // M * across, -(-last // M) * across
+            spans = tiles.numbered(made, first // M, -(-last // M), across)
             conv_tiles(
-                x, self.planes[name], self.convs[name].b, y, lines, columns, epilogue, span,
+                x, self.planes[name], self.convs[name].b, y, lines, columns, epilogue, spans,
                 size, head,
             )  # fmt: skip
 
         return run
 
-    def _refine_by_winograd(self, x, y):
+    def _refine_by_winograd(self, x, y, made):
         """run(first, last): lines 2 first to 2 last of y <- refine and head of x."""
         w, b = self.convs["head"]
         head = np.append(w, b).astype(np.float32)
         size = y.shape[1] // 2, y.shape[2] // 2
-        return self._by_winograd("refine/conv", x, y, self.activation, size, "repeat", head)
+        return self._by_winograd("refine/conv", x, y, self.activation, size, "repeat", made, head)
 
     def _refine(self, x, y):
         """The same by the definition: with the upsampled lines, and their own border."""

@@ -2,12 +2,14 @@
 
 import os
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
 from .. import models, network, normalise
 from ..weights import Weights, load
 from . import Engine, select
+from .ensemble import mean_and_spread
 from .fold import fold
 from .tiles import check, halo, plan
 
@@ -21,6 +23,7 @@ def predict(
     norm: str | float = "quiet-sun",
     device: str = "auto",
     tile: int | None = None,
+    ensemble: bool = False,
 ) -> np.ndarray:
     """Deconvolve an HMI image and double its sampling.
 
@@ -33,6 +36,7 @@ def predict(
     device : "auto", "cpu" or "gpu".  tile : how much at a time, which decides the memory: input
     lines on the CPU, where any value gives the same bits; a square tile's side in pixels on a
     GPU, where sums of another order differ by their rounding.
+    ensemble : the mean over the eight rotations and reflections of the image, in 8 times the time.
 
     Returns (2H, 2W) float32 in the units of the image, NaN where it was: input pixel (i, j)
     covers output pixels 2i, 2i+1 and 2j, 2j+1.
@@ -43,41 +47,80 @@ def predict(
         raise ValueError(f"predict: type must be one of {models.TYPES}, got {type!r}")
     if not isinstance(weights, Weights):
         weights = load(models.path(type) if weights is None else weights)
+    image = unmasked(image)
+    check_image(image)
+    divisor = normalise.norm_value(image, norm, type)
+    return apply(image, type, weights, divisor, select(device), tile, ensemble=ensemble).output
+
+
+def unmasked(image: np.ndarray) -> np.ndarray:
+    """A plain array, of any other: NaN, in a floating dtype, where a masked array is masked."""
     if np.ma.isMaskedArray(image):
         image = np.ma.filled(image.astype(np.result_type(image, np.float32)), np.nan)
-    image = np.asarray(image)
+    return np.asarray(image)
+
+
+def masked_like(output: np.ndarray, image: np.ndarray) -> np.ndarray:
+    """output (2H, 2W); masked, if image (H, W) is a masked array, where that is."""
+    if not np.ma.isMaskedArray(image):
+        return output
+    return np.ma.array(output, mask=np.ma.getmaskarray(image).repeat(2, axis=0).repeat(2, axis=1))
+
+
+def check_image(image) -> None:
+    """Raise ValueError unless image, an array of any kind, is (H, W), H and W >= 2, and real."""
     if image.ndim != 2 or min(image.shape) < 2 or image.dtype.kind not in "fiu":
         raise ValueError(
             "predict: image must be (H, W) with H, W >= 2 and real numbers, "
             f"got shape {image.shape}, dtype {image.dtype}"
         )
-    value = normalise.norm_value(image, norm, type)
-    return enhance(image, type, weights, value, select(device), tile)
 
 
-def enhance(
-    image: np.ndarray,
-    type: str,
-    weights: Weights,
-    value: float,
-    engine: Engine,
-    tile: int | None = None,
-    progress: Callable[[int, int], None] = lambda done, total: None,
-) -> np.ndarray:
-    """What `predict` does once all is loaded; value : what the image is divided by."""
+def check_weights(weights: Weights, type: str) -> None:
+    """Raise ValueError if they were trained for the other type; those of Keras do not say."""
     trained_for = weights.provenance.get("type", type)
     if trained_for != type:
         raise ValueError(f"predict: the weights must be for {type}, got weights for {trained_for}")
-    filled, mask = normalise.fill(image)
-    # divided before it is rounded to float32, which might not hold the image's own range
-    enhanced = run((filled / value).astype(np.float32), weights, engine, tile, progress)
-    enhanced *= np.float32(value)
-    if not np.isfinite(enhanced).all():
+
+
+class Enhanced(NamedTuple):
+    output: np.ndarray  # (2H, 2W) float32, in the units of the image, NaN where it was
+    spread: np.ndarray | None  # likewise: that of the ensemble; None without one
+
+
+def apply(
+    image: np.ndarray,
+    type: str,
+    weights: Weights,
+    norm: normalise.Norm,
+    engine: Engine,
+    tile: int | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    ensemble: bool = False,
+) -> Enhanced:
+    """What `predict` does once all is loaded; norm : what the image is divided by."""
+    check_weights(weights, type)
+    x, mask = normalise.divided(image, norm)
+    valid = ~mask if mask.any() else None
+
+    def forward(x, valid, progress):
+        return run(x, weights, engine, tile, progress, valid)
+
+    if not ensemble:
+        return Enhanced(in_units(forward(x, valid, progress), mask, norm), None)
+    mean, spread = mean_and_spread(forward, x, valid, type, progress)
+    return Enhanced(in_units(mean, mask, norm), in_units(spread, mask, norm))
+
+
+def in_units(y: np.ndarray, mask: np.ndarray, norm: normalise.Norm) -> np.ndarray:
+    """normalise.multiplied, in place. Raises ValueError if a pixel that is no gap is not finite."""
+    y = normalise.multiplied(y, mask, norm)
+    if np.count_nonzero(~np.isfinite(y)) != 4 * np.count_nonzero(mask):
         raise ValueError(
-            f"predict: the result must be finite, got NaN or infinity with norm={value:g}: "
+            f"predict: the result must be finite, got NaN or infinity with norm={norm.level:g}: "
             "is the image in its units, and are the weights those of a trained network?"
         )
-    return normalise.restore(enhanced, mask)
+    return y
 
 
 def run(
@@ -86,24 +129,28 @@ def run(
     engine: Engine,
     tile: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    valid: np.ndarray | None = None,
 ) -> np.ndarray:
     """The network on one normalised image.
 
     x : (H, W) float32 without NaN;  result : (2H, 2W) float32.
     progress : called with (input pixels done, in all).
+    valid : (H, W) bool, where the result is wanted, the same as without it; None is everywhere.
+    What is far enough from such a pixel is not computed, and undefined.
     """
     size = TILE if tile is None else tile
     check(size)
     if engine.name == "cpu":
         from .fused import Fused
 
-        return Fused(fold(weights), weights.config)(x, tile, progress)
+        return Fused(fold(weights), weights.config)(x, tile, progress, valid)
     forward = _page(weights, engine)
     y = np.empty((2 * x.shape[0], 2 * x.shape[1]), np.float32)
     done = 0
     progress(done, x.size)
     for core, seen, inner in plan(x.shape, size, halo(weights.config)):
-        y[_doubled(core)] = forward(np.ascontiguousarray(x[seen]))[_doubled(inner)]
+        if valid is None or valid[core].any():
+            y[_doubled(core)] = forward(np.ascontiguousarray(x[seen]))[_doubled(inner)]
         done += x[core].size
         progress(done, x.size)
     return y

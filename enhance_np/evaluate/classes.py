@@ -11,8 +11,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ..data.degrade import HMI_SCALE
+from ..disc import SUN_RADIUS, limb_darkening
 from ..normalise import fill
-from .disc import SUN_RADIUS, beyond_limb, limb_darkening
+from .gaps import beyond_limb
 
 NAMES = ("quiet", "plage", "pore", "umbra", "penumbra", "limb")
 

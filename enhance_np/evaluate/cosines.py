@@ -22,10 +22,10 @@ FINER = 4  # the kernels' pixels per output pixel: their own spectra must not be
 
 def to_modes(image: np.ndarray) -> np.ndarray:
     """(H, W) -> (H, W), orthonormal. Raises ValueError for NaN: see `normalise.fill`."""
-    image = np.asarray(image, np.float64)
+    image = np.array(image, np.float64)
     if image.ndim != 2 or not np.isfinite(image).all():
         raise ValueError(f"to_modes: needs a finite (H, W) image, got shape={image.shape}")
-    return dctn(image, norm="ortho", workers=WORKERS)
+    return dctn(image, norm="ortho", overwrite_x=True, workers=WORKERS)
 
 
 def to_image(modes: np.ndarray) -> np.ndarray:
@@ -63,19 +63,21 @@ def double(image: np.ndarray) -> np.ndarray:
     return to_image(doubled(to_modes(image)))
 
 
-def frequencies(shape: tuple[int, int], pixel_scale: float) -> np.ndarray:
-    """Spatial frequency of every mode, (H, W), cycles per unit of pixel_scale."""
+def frequencies(
+    shape: tuple[int, int], pixel_scale: float, lines: slice = slice(None)
+) -> np.ndarray:
+    """Spatial frequency of every mode, (H, W), cycles per unit of pixel_scale; or some lines."""
     fy, fx = (np.arange(n) / (2 * n * pixel_scale) for n in shape)
-    return np.hypot(fy[:, None], fx)
+    return np.hypot(fy[lines, None], fx)
 
 
 def transfers(
-    shape: tuple[int, int], pixel_scale: float, optics: Optics
+    shape: tuple[int, int], pixel_scale: float, optics: Optics, lines: slice = slice(None)
 ) -> tuple[np.ndarray, np.ndarray]:
     """Of HMI's PSF and of the target's, at the frequencies of an image's modes: (H, W) each.
 
     pixel_scale : arcsec per pixel of that image. The kernels are those of the training data,
-    but on pixels so fine that no sampling changes them.
+    but on pixels so fine that no sampling changes them.  lines : of the result, if not all.
     Raises ValueError for a PSF without mirror symmetry, whose transfer is not real.
     """
     scale = optics.hmi_scale / 2 / FINER
@@ -87,5 +89,5 @@ def transfers(
         rows, columns = (
             np.cos(np.pi / (n * pixel_scale) * np.arange(n)[:, None] * at) for n in shape
         )
-        found.append(rows @ kernel @ columns.T)
+        found.append(rows[lines] @ kernel @ columns.T)
     return tuple(found)

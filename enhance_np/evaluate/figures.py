@@ -17,8 +17,7 @@ from . import quantities as q
 from .baselines import ITERATIONS
 from .bicubic import bicubic
 from .classes import masks
-from .disc import beyond_limb
-from .gaps import gap_free_box
+from .gaps import beyond_limb, gap_free_box
 from .report import LEAST_SIDE, UNIT, Scene
 from .richardson_lucy import deconvolve
 from .spectrum import power_spectrum

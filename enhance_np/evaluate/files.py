@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .. import __version__, fits, normalise, pipeline
+from .. import __version__, fits, normalise, observation, pipeline
 from .._atomic import replacing
 from ..config import TYPES
 from ..data.degrade import HMI, Optics
+from ..disc import mu
 from . import baselines, linear, table
-from .disc import mu
 from .quantities import averaged
 from .report import Scene, report
 from .richardson_lucy import ITERATIONS, deconvolve
@@ -45,7 +45,8 @@ def evaluate_files(
     companion : the same region's image of the other type, on either grid, for the classes.
     type : None reads it from the files.
     norm : intensity that counts as 1, of the input, else of the truth; for a field, of the
-        companion (`normalise.norm_value`).
+        companion (`normalise.norm_value`). It is that of disc centre where the header tells the
+        place on the disc.
     box : y0, y1, x0, x1 in input pixels, where the granulation contrast is taken; None is
         wherever the Sun is quiet.
     with_baselines : adds what other methods make of the input.  linear_filter : of
@@ -62,7 +63,7 @@ def evaluate_files(
         raise ValueError("evaluate: baselines need --input, got none")
     _check_written(plot, json_file, given.values(), overwrite)
     filter = None if linear_filter is None else linear.load(linear_filter)
-    frames = {name: fits.read(path) for name, path in given.items()}
+    frames = {name: observation.in_gauss(fits.read(path)) for name, path in given.items()}
     type = _type([frames[name] for name in frames if name != "companion"], type)
     scene, image = _scene(frames, type, norm, box, optics)
     outputs = {"output": image}
@@ -106,13 +107,16 @@ def deconvolve_file(
     """
     pipeline.check_outputs(target, plot, overwrite, source)
     frame = fits.read(source, ext)
-    type = pipeline.image_type(frame, type)
-    fits.warn_of_scale(frame, "the PSF is on")
+    type = observation.image_type(frame, type)
+    observation.remark(frame, type, "the PSF is on")
     model = f"Richardson-Lucy, {iterations} iterations" + (", damped" if damping else "")
     model += f", {optics.target_aperture:g} m aperture" if as_target else ""
     header = fits.enhanced_header(
         frame.header, version=__version__, model=model, weights=None, type=type, norm=1.0
     )
+    foreign = observation.foreign_instrument(frame.header)
+    if foreign is not None:
+        log.warning("%s is not of HMI (%s): the PSF must be its own", frame.path, foreign)
     filled, gaps = normalise.fill(frame.data)
     output = deconvolve(
         filled,
@@ -130,7 +134,7 @@ def deconvolve_file(
 
 def _type(frames, asked):
     """One type for all; what predict wrote into a header counts as said."""
-    said = {asked} | {fits.detect_type(frame) for frame in frames}
+    said = {asked} | {observation.detect_type(frame) for frame in frames}
     said |= {frame.header.get("ENHTYPE") for frame in frames}
     said &= set(TYPES)
     if len(said) != 1:
@@ -144,7 +148,7 @@ def _type(frames, asked):
 def _scene(frames, type, norm, box, optics):
     """(Scene, output) in Ic or G."""
     reference = frames.get("input", frames.get("truth"))
-    unit = 1.0 if type == "blos" else normalise.norm_value(reference.data, norm, type)
+    unit = 1.0 if type == "blos" else pipeline.image_norm(reference, type, norm).level
     if type == "intensity":
         _check_unit([frames[name] for name in ("output", "truth", "input") if name in frames])
     images = {name: frame.data / np.float32(unit) for name, frame in frames.items()}
@@ -152,13 +156,13 @@ def _scene(frames, type, norm, box, optics):
     low = tuple(n // 2 for n in out.shape)
     if (image := images.get("companion")) is not None:
         other = "blos" if type == "intensity" else "intensity"
-        found = fits.detect_type(frames["companion"])
+        found = observation.detect_type(frames["companion"])
         if found == type:
             raise ValueError(f"evaluate: the companion must be of type {other}, got {found}")
         image = frames["companion"].data
         image = averaged(image) if image.shape == out.shape else image
         images["companion"] = (
-            image if other == "blos" else image / normalise.norm_value(image, norm, other)
+            image if other == "blos" else image / normalise.norm_value(image, norm, other).level
         )
     angle = mu(reference.header, reference.data.shape)
     if angle is not None and "input" not in frames:

@@ -1,8 +1,32 @@
-"""The part of an image that holds no sky: what a spectrum can be taken of."""
+"""Gaps: which are sky, and the part of an image without any, that a spectrum can be taken of."""
 
 import numpy as np
 
 BLOCKS = 64  # along the longer side: the search is on a grid of blocks
+
+
+def beyond_limb(valid: np.ndarray, dark: np.ndarray | None = None) -> np.ndarray:
+    """Gaps that are the sky, not bad pixels: those of 1 % of the image that reach its border.
+
+    valid : (H, W) bool.  result : (H, W) bool.
+    dark : (H, W) bool, pixels that belong to the sky too if they adjoin it.
+    """
+    from scipy.ndimage import label
+
+    labels, n = label(~valid)
+    size = np.bincount(labels.ravel(), minlength=n + 1)
+    border = np.zeros(n + 1, bool)
+    for edge in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
+        border[edge] = True
+    large = border & (size >= 0.01 * valid.size)
+    large[0] = False
+    sky = large[labels]
+    if dark is None or not sky.any():
+        return sky
+    labels, n = label(sky | dark)
+    adjoining = np.zeros(n + 1, bool)
+    adjoining[labels[sky]] = True
+    return adjoining[labels]
 
 
 def gap_free_box(valid: np.ndarray) -> tuple[int, int, int, int]:

@@ -12,9 +12,12 @@ import numpy as np
 
 from ..data.degrade import HMI, Optics
 from ..data.psf import ARCSEC
+from ..normalise import fill
 from .cosines import frequencies, halved, to_image, to_modes, transfers
+from .quantities import repeated
 
 BELOW = 0.95  # of the target's cut-off: beyond, OTF_target is under 0.014 and K is nothing
+LINES = 512  # of modes at a time: a full disk's transfer functions would take 0.5 GB each
 
 
 def reblurred(out: np.ndarray, optics: Optics = HMI) -> dict[str, np.ndarray]:
@@ -24,16 +27,41 @@ def reblurred(out: np.ndarray, optics: Optics = HMI) -> dict[str, np.ndarray]:
     between them: values are taken there, not averaged over the pixel, as in the training data.
     Raises ValueError for NaN or a PSF that is not symmetric.
     """
-    scale = optics.hmi_scale / 2
-    modes = to_modes(out)
-    psf, target = transfers(modes.shape, scale, optics)
-    cut_off = optics.target_aperture / optics.wavelength * ARCSEC  # cycles per arcsec
-    passed = frequencies(modes.shape, scale) < BELOW * cut_off
-    consistent = np.divide(psf, target, out=np.zeros_like(psf), where=passed)
     return {
-        name: to_image(halved(modes * otf))
-        for name, otf in (("psf", psf), ("consistent", consistent))
+        "psf": _blurred(to_modes(out), optics, consistent=False),
+        "consistent": _blurred(to_modes(out), optics, consistent=True),
     }
+
+
+def residual_map(out: np.ndarray, image: np.ndarray, optics: Optics = HMI) -> np.ndarray:
+    """K * out - image, (H, W) float32: what the output does not explain of its input.
+
+    image : (H, W), where NaN is missing.  out : (2H, 2W), made of it, NaN there or not: `fill`'s
+    values take its place, as the network saw them. Missing again in the result.
+    Raises ValueError for NaN elsewhere, or a PSF that is not symmetric.
+    """
+    filled, gaps = fill(image)
+    whole = repeated(filled)
+    np.copyto(whole, out, where=repeated(~gaps))
+    modes = to_modes(whole)
+    del whole
+    found = (_blurred(modes, optics, consistent=True) - filled).astype(np.float32)
+    found[gaps] = np.nan
+    return found
+
+
+def _blurred(modes, optics, consistent):
+    """K, or PSF, times the image of these modes, which are changed."""
+    scale = optics.hmi_scale / 2
+    cut_off = optics.target_aperture / optics.wavelength * ARCSEC  # cycles per arcsec
+    for first in range(0, len(modes), LINES):
+        lines = slice(first, first + LINES)
+        transfer, target = transfers(modes.shape, scale, optics, lines)
+        if consistent:
+            passed = frequencies(modes.shape, scale, lines) < BELOW * cut_off
+            transfer = np.divide(transfer, target, out=np.zeros_like(target), where=passed)
+        modes[lines] *= transfer
+    return to_image(halved(modes))
 
 
 def residual(again: np.ndarray, image: np.ndarray, mask: np.ndarray | None = None) -> float:

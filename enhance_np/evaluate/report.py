@@ -14,9 +14,8 @@ from ..data.degrade import HMI, Optics
 from ..normalise import fill
 from . import quantities as q
 from .classes import THRESHOLDS, masks, quiet_field
-from .disc import beyond_limb
 from .errors import DATA_RANGE, masked_scores, ssim_map
-from .gaps import gap_free_box
+from .gaps import beyond_limb, gap_free_box
 from .reblur import reblurred, residual
 from .spectrum import BANDS, band_powers, nyquist_lines, phase_amplitude
 

@@ -243,7 +243,7 @@ def test_offsets_beyond_32_bits(tmp_path, rng):
     end, across = convolution.tiles(y.shape), wd // 4
     for first in (end - across - 2, end - 2):  # one inside the image, and those at its edge
         span = first, first + 2
-        convolution.conv_tiles(x, planes(w), b, y, *windows, convolution.BIAS, span)
+        convolution.conv_tiles(x, planes(w), b, y, *windows, convolution.BIAS, [span])
     want = definitions.conv(last[None], w, b, 1, "reflect")
     assert_rounds_to(np.array(y[:, -8:, -8:]), want[:, -8:, -8:])
     assert not y[:, -12:-8, -12:].any()

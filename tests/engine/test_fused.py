@@ -167,6 +167,81 @@ def test_nothing_is_read_before_it_is_written(filters, rng, monkeypatch):
     np.testing.assert_array_equal(run(x, 8), want)
 
 
+def disc(shape, centre, radius):
+    y, x = np.indices(shape)
+    return np.hypot(y - centre[0], x - centre[1]) < radius
+
+
+VALID = {
+    "disc": disc((90, 210), (40, 100), 17),
+    "limb": disc((90, 210), (140, 180), 110),
+    "beside": disc((90, 210), (45, 3), 5),
+    "two": disc((90, 210), (3, 207), 4) | disc((90, 210), (85, 4), 9),
+    "hole": ~disc((90, 210), (45, 100), 20),
+    "pixel": disc((90, 210), (89, 209), 1),
+}
+
+
+@pytest.mark.parametrize("where", VALID)
+@pytest.mark.parametrize("config", CONFIGS, ids=str)
+def test_valid_pixels_have_the_bits_of_the_whole_image(config, where, rng, monkeypatch):
+    """What is left out holds NaN, and comes near no valid pixel."""
+    valid = VALID[where]
+    x = rng.standard_normal(valid.shape).astype(np.float32)
+    run = network_of(config)
+    want = run(x)
+    empty = memory.empty
+
+    def spoilt(shape):
+        array = empty(shape)
+        array[...] = np.nan
+        return array
+
+    monkeypatch.setattr(memory, "empty", spoilt)
+    monkeypatch.setattr(memory, "_own", type(memory._own)())
+    wanted = valid.repeat(2, axis=0).repeat(2, axis=1)
+    for strip in (4, 24, None):
+        got = run(x, strip, valid=valid)
+        np.testing.assert_array_equal(got[wanted], want[wanted], err_msg=f"strip {strip}")
+
+
+def test_off_the_disc_nothing_is_computed(rng, monkeypatch):
+    """Of Winograd's tiles, counted: the disc's and what the layers behind read of their own."""
+    config = NetworkConfig(2, LANES)
+    run, valid = network_of(config), VALID["disc"]
+    layers = 2 * config.depth + 2
+    made = []
+    conv_tiles = fused.conv_tiles
+
+    def counted(*args):
+        made.append(sum(last - first for first, last in args[7]))
+        conv_tiles(*args)
+
+    monkeypatch.setattr(fused, "conv_tiles", counted)
+    x = rng.standard_normal(valid.shape).astype(np.float32)
+    run(x)
+    assert sum(made) == layers * 23 * 53
+    made.clear()
+    run(x, valid=valid)
+    # a disc of 34 pixels touches 9 or 10 tiles a side; layer k before the last 2 k more
+    sides = [10 + 2 * k for k in range(layers)]
+    assert sum(made) <= sum(side**2 for side in sides)
+    assert sum(made) >= sum(np.pi / 4 * side**2 for side in sides)
+    made.clear()
+    run(x, valid=np.ones_like(valid))
+    assert sum(made) == layers * 23 * 53
+
+
+def test_share_of_a_full_disk_that_is_computed():
+    """HMI's pixels end at 1.0 (noLimbDark) to 1.05 radii of 1870 to 1930 pixels."""
+    run = network_of(NetworkConfig(5, LANES))
+    for radius, share in ((1870, 0.70), (1930, 0.745), (1.05 * 1900, 0.79)):
+        valid = disc((4096, 4096), (2047, 2051), radius)
+        made = run._tiles(valid.shape, valid)
+        computed = np.mean([np.ptp(spans, axis=1).sum() for spans in made.values()]) / 1024**2
+        assert valid.mean() < computed < share
+
+
 class Lines:
     """Stands for a ring: the line that it holds at each place, and how many sums are in it."""
 
@@ -217,7 +292,7 @@ def test_every_step_reads_lines_that_were_made_and_are_still_there(depth, monkey
         return run
 
     monkeypatch.setattr(
-        Fused, "_conv", lambda self, name, x, ys, epilogue, height: layer(name, x, ys, height)
+        Fused, "_conv", lambda self, name, x, ys, epilogue, height, made: layer(name, x, ys, height)
     )
     monkeypatch.setattr(
         Fused, "_refine", lambda self, x, y: layer("refine", x, (), y.shape[1] // 2)

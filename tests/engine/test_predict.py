@@ -59,6 +59,25 @@ def test_tiles_of_the_reference_differ_by_the_rounding_of_blas(rng):
     assert abs(tiled - whole).max() <= 1e-6 * np.ptp(whole)
 
 
+def test_tiles_of_other_engines_without_a_valid_pixel_are_skipped(rng, monkeypatch):
+    weights = trained(NetworkConfig(1, 5))
+    x = rng.standard_normal((30, 26)).astype(np.float32)
+    valid = np.zeros(x.shape, bool)
+    valid[12:20, 9:11] = True  # two of the tiles
+    whole = predict.run(x, weights, REFERENCE, tile=9)
+    page, seen = predict._page, []
+
+    def counted(*args):
+        forward = page(*args)
+        return lambda x: seen.append(x.shape) or forward(x)
+
+    monkeypatch.setattr(predict, "_page", counted)
+    got = predict.run(x, weights, REFERENCE, tile=9, valid=valid)
+    wanted = valid.repeat(2, axis=0).repeat(2, axis=1)
+    np.testing.assert_array_equal(got[wanted], whole[wanted])
+    assert len(seen) == 2
+
+
 @pytest.mark.parametrize("depth", [0, 1, 5])
 def test_halo_is_what_reaches_and_no_less(depth, rng):
     """float64: changing a pixel moves the output as far as the halo, and never further."""

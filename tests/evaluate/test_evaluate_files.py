@@ -246,6 +246,28 @@ def test_deconvolve(files, scene, capsys):
     assert "Richardson-Lucy" in str(header["HISTORY"])
 
 
+def test_deconvolve_another_instrument_warns(files, capsys, caplog):
+    image = fits.getdata(files / "low.fits")
+    cards = {"BUNIT": "DN/s", "TELESCOP": "SOHO", "INSTRUME": "MDI"}
+    fits.writeto(files / "mdi.fits", image, fits.Header(cards))
+    run(capsys, "deconvolve", files / "mdi.fits", files / "rl.fits", "--iterations", 1, "--quiet")
+    assert "not of HMI (TELESCOP='SOHO', INSTRUME='MDI'): the PSF must be its own" in caplog.text
+
+
+def test_fields_are_scored_in_gauss(files, capsys):
+    """A file in kG has the scores of the same field in G."""
+    field = fits.getdata(files / "field.fits")
+    noisy = field.repeat(2, 0).repeat(2, 1) + 5 * np.random.default_rng(0).standard_normal((80, 88))
+    texts = []
+    for unit, factor in (("Gauss", 1.0), ("kG", 1e-3)):
+        for name, data in (("in", field), ("out", noisy)):
+            header = fits.Header({"BUNIT": unit})
+            fits.writeto(files / f"{name}_{unit}.fits", (factor * data).astype("f4"), header)
+        arguments = (files / f"out_{unit}.fits", "--input", files / f"in_{unit}.fits")
+        texts.append(run(capsys, "evaluate", *arguments))
+    assert texts[0] == texts[1]
+
+
 def test_deconvolve_options_reach_the_method(files, capsys):
     """Each changes the result, and is told in the header."""
     image = fits.getdata(files / "low.fits")
@@ -294,7 +316,7 @@ def test_deconvolve_plots_and_overwrites(files, capsys):
 BAD_DECONVOLVE = {
     "no iterations": (["--iterations", "0"], "iterations=0"),
     "iterations": (["--iterations", "many"], "--iterations"),
-    "type": (["--type", "blos"], "looks like intensity"),
+    "type": (["--type", "blos"], "BUNIT='DN/s' (intensity)"),
     "psf": (["--psf", "nothing"], "psf must be"),
     "support": (["--support", "0"], "support"),
     "ext": (["--ext", "7"], "ext"),

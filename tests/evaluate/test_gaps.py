@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from enhance_np.evaluate.gaps import gap_free_box
+from enhance_np.evaluate.gaps import beyond_limb, gap_free_box
 
 
 def largest(valid):
@@ -38,3 +38,25 @@ def test_large_images_are_searched_in_blocks():
     y0, y1, x0, x1 = gap_free_box(valid)
     assert valid[y0:y1, x0:x1].all()
     assert (y0, y1, x0, x1) == (0, 500, 210, 640)
+
+
+def test_sky_is_a_large_gap_at_the_border():
+    valid = np.ones((50, 60), bool)
+    valid[:, :5] = False  # sky
+    valid[20:30, 20:30] = False  # large, but inside
+    valid[40, 59] = False  # at the border, but one pixel
+    found = beyond_limb(valid)
+    assert found[:, :5].all()
+    assert found.sum() == 250
+    assert not beyond_limb(np.ones((4, 4), bool)).any()
+
+
+def test_dark_pixels_belong_to_the_sky_they_adjoin():
+    valid = np.ones((50, 60), bool)
+    valid[:, :5] = False
+    dark = np.zeros(valid.shape, bool)
+    dark[:, 5:9] = dark[20:30, 20:30] = True
+    found = beyond_limb(valid, dark)
+    assert found[:, :9].all()
+    assert found.sum() == 450
+    assert not beyond_limb(np.ones_like(valid), dark).any()

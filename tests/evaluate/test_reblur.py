@@ -3,7 +3,9 @@ import pytest
 from made import FINE, pair, smooth_scene
 
 from enhance_np.data.degrade import HMI_SCALE, degrade
-from enhance_np.evaluate.reblur import reblurred, residual
+from enhance_np.evaluate import reblur
+from enhance_np.evaluate.reblur import reblurred, residual, residual_map
+from enhance_np.normalise import fill
 
 
 def test_perfect_output(rng):
@@ -56,3 +58,32 @@ def test_residual():
     assert residual(again, image, np.array([[True, False], [False, True]])) == pytest.approx(0.5)
     assert np.isnan(residual(again, image, np.zeros((2, 2), bool)))
     assert np.isnan(residual(again, np.zeros((2, 2))))
+
+
+def test_map_of_a_perfect_output_is_the_noise(rng):
+    low, high = pair(smooth_scene(rng, highest=1.8))
+    noise = 0.003 * rng.standard_normal(low.shape)
+    found = residual_map(high, low + noise)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, -noise, rtol=0, atol=1e-7)  # half a unit of the noise
+
+
+def test_map_in_pieces(rng, monkeypatch):
+    low, high = pair(smooth_scene(rng))
+    whole = reblurred(high)["consistent"] - 2 * low
+    monkeypatch.setattr(reblur, "LINES", 7)
+    np.testing.assert_allclose(residual_map(high, 2 * low), whole, rtol=1e-6, atol=1e-12)
+
+
+def test_map_with_gaps(rng):
+    """What is missing stays so, and takes the values that the network was shown."""
+    image = 1 + 0.1 * rng.standard_normal((14, 18)).astype(np.float32)
+    image[:, :5] = np.nan
+    filled, _ = fill(image)
+    out = filled.repeat(2, axis=0).repeat(2, axis=1)
+    want = residual_map(out, filled)
+    missing = np.isnan(image)
+    out[missing.repeat(2, axis=0).repeat(2, axis=1)] = np.nan
+    found = residual_map(out, image)
+    np.testing.assert_array_equal(found[~missing], want[~missing])
+    assert np.isnan(found[missing]).all()

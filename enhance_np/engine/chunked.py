@@ -1,0 +1,135 @@
+"""Prediction on a dask array: chunk by chunk, when it is asked for, with the bits of the whole."""
+
+from math import ceil, sqrt
+from typing import NamedTuple
+
+import numpy as np
+
+from .. import normalise
+from ..config import NetworkConfig
+from ..weights import Weights
+from . import select
+from .predict import check_weights, in_units, masked_like, run, unmasked
+from .tiles import check, needed
+from .winograd import M
+
+
+class Cut(NamedTuple):
+    """Lines (or columns) for one chunk of the output."""
+
+    read: slice  # of the image: for the network, and for what fills gaps
+    core: slice  # of read: those whose output is wanted
+    seen: slice  # of read: those the network sees
+    inner: slice  # of the network's output: the wanted
+
+
+def predict_chunks(
+    x,
+    type: str,
+    weights: Weights,
+    norm: normalise.Norm,
+    device: str = "auto",
+    tile: int | None = None,
+):
+    """What `predict` gives on the whole array, as a dask array: nothing is computed here.
+
+    x : dask array (H, W), its chunks of known size, masked or not.
+    norm : what it is divided by; one for all chunks.
+    Returns (2H, 2W) float32, masked if x is, in the chunks of x doubled; narrow ones, that would
+    have to compute more than twice their pixels, are joined with their neighbours.
+
+    A chunk computes what decides its bits (`tiles.needed`: 28 pixels on each side at most at
+    depth 5). It reads 80 more, for gaps in there to find what fills them. On the CPU
+    the result has the bits of the whole; other engines round differently in arrays of another
+    shape.
+    Raises ValueError for chunks of unknown size and weights of another type, RuntimeError for a
+    GPU that is not there; the rest when it is computed.
+    """
+    import dask
+    import dask.array as da
+
+    if not all(size >= 0 for sizes in x.chunks for size in sizes):  # False for NaN
+        raise ValueError(f"predict_chunks: chunks must have a known size, got chunks={x.chunks}")
+    check_weights(weights, type)
+    if tile is not None:
+        check(tile)
+    select(device)  # raises now, if it is not there
+    blank = np.empty((0, 0), np.float32)
+    common = {
+        "dtype": blank.dtype,
+        "meta": masked_like(blank, x._meta),
+        # named in the graph, once; a plain argument would go with every chunk
+        "weights": dask.delayed(weights, pure=True, traverse=False),
+        "norm": norm,
+        "device": device,
+        "tile": tile,
+    }
+
+    def chunk(rows, columns):
+        size = tuple((2 * (cut.core.stop - cut.core.start),) for cut in (rows, columns))
+        image = x[rows.read, columns.read].rechunk(-1)
+        return image.map_blocks(_chunk, rows=rows, columns=columns, chunks=size, **common)
+
+    rows, columns = (cuts(sizes, weights.config) for sizes in x.chunks)
+    return da.block([[chunk(row, column) for column in columns] for row in rows])
+
+
+def cuts(sizes: tuple[int, ...], config: NetworkConfig) -> list[Cut]:
+    """Along one axis; sizes : of the chunks."""
+    far = 1000 * M  # from any edge
+    reach = max(far + i - needed(far + i, far + M, 2 * far, config)[0] for i in range(M))
+    # with this size the square of what is computed is twice the square of what is wanted
+    sizes = _joined(sizes, ceil(2 * reach / (sqrt(2) - 1)))
+    # from a gap that the network sees for a valid pixel, that one is no farther than the diagonal,
+    # and the mirror image of the gap in it is twice as far
+    margin = ceil(2 * sqrt(2) * reach)
+    found, total, last = [], sum(sizes), 0
+    for size in sizes:
+        first, last = last, last + size
+        low, high = needed(first, last, total, config)
+        begin, end = max(0, low - margin), min(total, high + margin)
+        found.append(
+            Cut(
+                read=slice(begin, end),
+                core=slice(first - begin, last - begin),
+                seen=slice(low - begin, high - begin),
+                inner=slice(2 * (first - low), 2 * (last - low)),
+            )
+        )
+    return found
+
+
+def _joined(sizes: tuple[int, ...], least: int) -> list[int]:
+    """Neighbours together until each has `least` lines; what is left joins the last."""
+    out = [0]
+    for size in sizes:
+        if out[-1] >= least:
+            out.append(0)
+        out[-1] += size
+    if len(out) > 1 and out[-1] < least:
+        out[-2:] = [sum(out[-2:])]
+    return out
+
+
+def _chunk(
+    image: np.ndarray,
+    weights: Weights,
+    norm: normalise.Norm,
+    device: str,
+    tile: int | None,
+    rows: Cut,
+    columns: Cut,
+) -> np.ndarray:
+    """Output of one chunk; image : what it reads."""
+    core, seen, inner = zip(rows[1:], columns[1:], strict=True)
+    plain = unmasked(image)
+    if np.isfinite(plain[core]).any():
+        corner = rows.read.start, columns.read.start
+        x, gaps = normalise.divided(plain, norm.part(*corner))
+        y = run(np.ascontiguousarray(x[seen]), weights, select(device), tile)[inner]
+        begin = (at + cut.start for at, cut in zip(corner, core, strict=True))
+        output = in_units(np.ascontiguousarray(y), gaps[core], norm.part(*begin))
+    else:  # off the limb: nothing to compute
+        size = (cut.inner.stop - cut.inner.start for cut in (rows, columns))
+        output = np.full(tuple(size), np.nan, np.float32)
+    return masked_like(output, image[core])

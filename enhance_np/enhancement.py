@@ -1,0 +1,109 @@
+"""One call for any image in memory: an array, a sunpy Map or a dask array."""
+
+import os
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from . import fits, maps, models, observation
+from ._array import is_dask, is_map
+from .config import TYPES
+from .engine import select
+from .engine.chunked import predict_chunks
+from .engine.predict import apply, check_image, masked_like, unmasked
+from .pipeline import image_norm, output_header
+from .weights import Weights, load
+
+
+def enhance(
+    x,
+    type: str | None = None,
+    *,
+    model: str = "default",
+    weights: Weights | str | os.PathLike | None = None,
+    norm: str | float = "quiet-sun",
+    device: str = "auto",
+    tile: int | None = None,
+):
+    """Deconvolve an HMI image and double its sampling; the same kind comes back.
+
+    x : (H, W), H and W >= 2; intensity in any unit, or line-of-sight field in G. Not changed.
+        NaN and what a mask hides are missing pixels.
+
+        NumPy array, masked or not: the result is, too.
+        sunpy Map: a Map of its class, with its mask, plot settings and meta; those of the meta
+            that count pixels are updated as `enhance-np predict` does in a FITS header. The sky
+            coordinates stay. An uncertainty does not.
+        dask array, or a Map of one: nothing is computed but what `type` and `norm` need to
+            know. The result does not depend on the chunks: see engine.chunked.
+    type : "intensity" or "blos"; None: what the Map's header tells, or else the values.
+    model : "default" or "small", of the weights that ship.
+    weights : a file, or loaded weights, instead of them.
+    norm : intensity that the network takes for 1: "quiet-sun", "max", "none" or a number. The
+        first two look at all of the image. Fields are always divided by 1000 G.
+    device, tile : see engine.predict.predict.
+
+    Returns (2H, 2W) float32 in the units of x, NaN where pixels are missing: input pixel (i, j)
+    covers output pixels 2i, 2i+1 and 2j, 2j+1.
+    Raises TypeError for another kind of x, ValueError for what does not hold, and if neither
+    the header nor the values tell the type; OSError for weights that cannot be read,
+    RuntimeError for a GPU that is not there.
+    """
+    if type not in (None, *TYPES):
+        raise ValueError(f"enhance: type must be one of {TYPES} or None, got type={type!r}")
+    frame = _frame(x)
+    image = frame.data
+    check_image(image)
+
+    @cache
+    def values():
+        return unmasked(image.compute()) if is_dask(image) else image
+
+    type = _type(frame, type, values)
+    if weights is None:
+        observation.require_hmi(frame)
+    # of dask's values nothing is said: that would compute them
+    unseen = frame._replace(data=np.empty((0, 0), np.float32))
+    observation.remark(unseen if is_dask(image) else frame, type)
+    path = None
+    if not isinstance(weights, Weights):
+        path = models.path(type, model) if weights is None else Path(weights)
+        weights = load(path)
+    looks = type == "intensity" and norm in ("quiet-sun", "max")
+    divisor = image_norm(frame._replace(data=values()) if looks else frame, type, norm)
+    header = output_header(frame.header, weights, path, type, divisor) if is_map(x) else None
+    if is_dask(image):
+        output = predict_chunks(image, type, weights, divisor, device, tile)
+    else:
+        output = apply(image, type, weights, divisor, select(device), tile).output
+    return maps.rebuilt(x, output, header) if is_map(x) else masked_like(output, x)
+
+
+def _frame(x) -> fits.Frame:
+    """x as a file would be read; of a dask array data is dask, of any other plain."""
+    if is_map(x):
+        return maps.frame(x)
+    if is_dask(x):
+        return fits.Frame(x, {}, "the dask array")
+    # a Quantity is an array that would lose its unit
+    if isinstance(x, np.ndarray) and not hasattr(x, "unit"):
+        return fits.Frame(unmasked(x), {}, "the array")
+    raise TypeError(
+        f"enhance: x must be a NumPy array, a sunpy Map or a dask array, got {x.__class__.__name__}"
+    )
+
+
+def _type(frame: fits.Frame, asked: str | None, values: Callable[[], np.ndarray]) -> str:
+    """As of a file; nobody contradicts who names the type of a bare array.
+
+    values : of frame.data, called if that is dask and nothing else tells.
+    """
+    if asked is not None and not frame.header:
+        return asked
+    if is_dask(frame.data):
+        header = frame._replace(data=np.zeros((2, 2), np.float32))  # such values tell nothing
+        silent = asked is None and observation.detect_type(header) is None
+        frame = frame._replace(data=values()) if silent else header
+    return observation.image_type(frame, asked)

@@ -1,0 +1,293 @@
+"""What a file says of its image: type, unit, instrument, quality, deconvolved before or not.
+
+Headers and values are asked; files are read in fits.py.
+"""
+
+import logging
+import os
+import re
+from collections.abc import Iterator
+
+import numpy as np
+
+from .config import TYPES
+from .fits import Frame, card
+
+log = logging.getLogger(__name__)
+
+# Units in lower case without blanks. JSOC writes "DN/s", "Gauss", "Mx/cm^2", MDI's are in words.
+_INTENSITY = {"dn", "dn/s", "dns", "counts", "count", "ct", "ct/s", "ic", "i/ic"}
+_INTENSITY |= {"arbitraryintensityunits"}
+_GAUSS = {
+    **dict.fromkeys(("gauss", "g", "mx/cm^2", "mx/cm2", "mx/cm**2"), 1.0),
+    **dict.fromkeys(("mxcm^-2", "mxcm**-2", "mxcm-2"), 1.0),
+    **dict.fromkeys(("kg", "kgauss", "kilogauss"), 1e3),
+    **dict.fromkeys(("mt", "millitesla"), 10.0),
+    **dict.fromkeys(("t", "tesla"), 1e4),
+}
+_OTHER = {"m/s", "cm/s", "km/s", "ms^-1", "cms^-1", "deg", "degree", "degrees"}
+_NONE = {"", "none", "1", "unitless", "dimensionless", "n/a"}
+
+SMALLEST_NOISE = 3.0  # G; HMI's is 6 in 720 s and 10 in 45 s
+LARGEST_FIELD = 6000.0  # G; HMI's algorithm saturates below it
+ASKED_VALUES = 1_000_000  # of an image, evenly spread: what they look like does not need more
+
+# QUALITY of the line-of-sight observables: images that exist all the same. Source: JSOC,
+# doc/data/hmi/Quality_Bits/QUALITY.txt (24 May 2013), and its code, HMI_observables.c.
+_QUALITY = {
+    0x10000: "fewer points to interpolate in time than usual",
+    0x8000: "pointing or distance taken from a neighbouring time",
+    0x4000: "image stabilisation was open",
+    0x2000: "temperatures missing, default used for the polarisation",
+    0x1000: "gaps not filled in every filtergram",
+    0x800: "filtergrams left out for their limb fit",
+    0x400: "cosmic rays not removed from every filtergram",
+    0x100: "eclipse",
+    0x40: "noisier: focus or tuning out of its usual range (HFTSACID > 4000)",
+    0x20: "poor: eclipse, lunar transit, thermal recovery or the like",
+}
+# Nibble 5 of CALVER64, 0 without deconvolution, 15 if missing. Source: JSOC wiki,
+# CalibrationVersions.
+_CALVER_PSF = 20
+# Names of JSOC's deconvolved series: hmi.Ic_45s_dcon, hmi.M_720s_dconS (of the Stokes images).
+# Source: Norton et al. 2025, arXiv:2511.13348.
+_DCON = re.compile(r"\b[\w.]*(\d+s|lev1)_dcon\w*", re.IGNORECASE)
+_NAMES_SERIES = ("DRMS_ID", "SOURCE", "HGQUERY", "LICENSE", "HISTORY")
+
+
+def gauss(unit: str) -> float:
+    """Gauss per `unit` (a BUNIT); 1 for any that is not known as one of field."""
+    return _GAUSS.get(_plain(unit), 1.0)
+
+
+def in_gauss(frame: Frame) -> Frame:
+    """The frame itself, or one in G of a field in kG, mT or T."""
+    scale = gauss(frame.unit)
+    if scale == 1:
+        return frame
+    header = frame.header.copy()
+    header["BUNIT"] = "Gauss"
+    return frame._replace(data=frame.data * np.float32(scale), header=header)
+
+
+def witnesses(frame: Frame) -> dict[str, str]:
+    """Who says what the image is: {"CONTENT='MAGNETOGRAM'": "blos", "BUNIT='Gauss'": "blos"}.
+
+    CONTENT, BUNIT and the values are asked; who does not tell is left out. They say
+    "intensity" (continuum), "blos" (line-of-sight field, in any unit of field) or "other"
+    (velocity, line width, an angle, a synoptic chart). A SHARP calls everything "HMI
+    observable", a JSOC cut-out "Tracked Extracted Patches": neither tells.
+
+    By value, an intensity has no negative pixel, a spread well below its mean, and lies about
+    1 (Ic) or above what a field in G can reach (DN/s); a magnetogram has both signs and a
+    mean well inside its spread, which is noise at least. Values in a unit that nobody here
+    knows are not asked: a Dopplergram has both signs too.
+    """
+    said = {}
+    content = str(card(frame.header, "CONTENT") or "")
+    for type, words in (
+        ("other", ("DOPPLER", "WIDTH", "DEPTH", "VELOCITY", "SYNOPTIC")),
+        ("blos", ("MAGNETOGRAM",)),
+        ("intensity", ("INTENSITY",)),
+    ):
+        if any(word in content.upper() for word in words):
+            said[f"CONTENT={content!r}"] = type
+            break
+    unit = _plain(frame.unit)
+    for type, units in (("intensity", _INTENSITY), ("blos", _GAUSS), ("other", _OTHER)):
+        if unit in units:
+            said[f"BUNIT={frame.unit!r}"] = type
+    if unit in _NONE or unit in _INTENSITY or unit in _GAUSS:
+        type = _by_value(frame.data, gauss(frame.unit))
+        if type is not None:
+            said["the values"] = type
+    return said
+
+
+def _by_value(data: np.ndarray, scale: float) -> str | None:
+    """scale : G per unit of `data`, if it is a field."""
+    values = scale * _sample(data)
+    if values.size == 0:
+        return None
+    lit = values[values > 0]
+    if values.min() >= 0 and lit.size and lit.std() < 0.6 * lit.mean():
+        level = np.median(lit)
+        return "intensity" if 0.1 < level < 2 or level > LARGEST_FIELD else None
+    rarer_sign = min((values < 0).mean(), (values > 0).mean())
+    spread = values.std()  # in G at least the noise, not 0.04 as an image of contrast
+    if rarer_sign > 0.05 and abs(values.mean()) < 0.5 * spread and spread > SMALLEST_NOISE:
+        return "blos"
+    return None
+
+
+def _sample(data: np.ndarray) -> np.ndarray:
+    """The valid pixels of `data`, of a large image those of a coarser grid; (n,) float64."""
+    step = max(1, int((data.size / ASKED_VALUES) ** 0.5))
+    values = data[::step, ::step].astype(np.float64)
+    return values[np.isfinite(values)]
+
+
+def detect_type(frame: Frame) -> str | None:
+    """ "intensity" or "blos", if all witnesses agree on it; None: ask the user."""
+    said = set(witnesses(frame).values())
+    return said.pop() if len(said) == 1 and said <= set(TYPES) else None
+
+
+def image_type(frame: Frame, asked: str | None) -> str:
+    """The type to enhance the image as.
+
+    asked : by the user. Decides where the file is silent or contradicts itself; the values
+        alone may look otherwise, and a warning says so.
+    Raises ValueError if the file does not tell and nobody asked, or if CONTENT or BUNIT say
+    another type than was asked and nothing in the file speaks for that.
+    """
+    said = witnesses(frame)
+    found = ", ".join(f"{who} ({type})" for who, type in said.items()) or "nothing that tells"
+    if asked is None:
+        types = set(said.values())
+        if len(types) != 1 or not types <= set(TYPES):
+            raise ValueError(
+                f"image_type: the file must tell its type without contradiction, or --type "
+                f"intensity or blos be given, got {found} in {frame.path!r}"
+            )
+        return types.pop()
+    if asked in said.values() or not said:
+        return asked
+    if set(TYPES) & {type for who, type in said.items() if who != "the values"}:
+        raise ValueError(
+            f"image_type: --type must be what the file holds, got {asked} for {frame.path!r}, "
+            f"which says {found}"
+        )
+    log.warning("%s: taken for %s as told, though it says %s", frame.path, asked, found)
+    return asked
+
+
+def foreign_instrument(header) -> str | None:
+    """The cards that name another instrument than HMI: "TELESCOP='SOHO', INSTRUME='MDI'".
+
+    None: HMI, or no card tells. TELESCOP='SDO' alone does not: AIA flies there too.
+    """
+    names = {key: card(header, key) for key in ("TELESCOP", "INSTRUME", "DETECTOR", "CAMERA")}
+    # HMI counts its cameras, MDI writes its name there
+    names = {key: str(name).strip() for key, name in names.items() if isinstance(name, str)}
+    if any(re.search(r"(?<![A-Z0-9])HMI", name.upper()) for name in names.values()):
+        return None
+    names = {key: name for key, name in names.items() if name.upper() not in {"SDO", "UNKNOWN"}}
+    return ", ".join(f"{key}={name!r}" for key, name in names.items()) or None
+
+
+def require_hmi(frame: Frame) -> None:
+    """Raise ValueError for an image of another instrument: the weights that ship undo HMI's PSF.
+
+    A refusal, not a warning: the result would look right. Who trains for the instrument has
+    weights to give, and is not asked.
+    """
+    foreign = foreign_instrument(frame.header)
+    if foreign is not None:
+        raise ValueError(
+            "require_hmi: the weights that ship are for HMI, another instrument needs its own "
+            f"(--weights), got {foreign} in {frame.path!r}"
+        )
+
+
+def pixel_scale(header) -> float | None:
+    """Side of a pixel in arcsec along the first axis; None if it is not helioprojective."""
+    unit = str(card(header, "CUNIT1") or "").strip().lower()
+    scale = {"arcsec": 1.0, "arcsecond": 1.0, "deg": 3600.0, "degree": 3600.0}.get(unit)
+    if scale is None or not str(card(header, "CTYPE1") or "HPLN").startswith(("HPLN", "SOLAR")):
+        return None
+    column = [card(header, key) for key in ("CD1_1", "CD2_1")]
+    if column == [None, None]:
+        column = [card(header, "CDELT1")]
+    if not all(isinstance(value, int | float) for value in column if value is not None):
+        return None
+    return scale * float(np.hypot.reduce([value or 0.0 for value in column])) or None
+
+
+def deconvolved(frame: Frame) -> str | None:
+    """What tells that the image has been deconvolved before; None if nothing does."""
+    model = card(frame.header, "ENHMODEL")
+    if model is not None:
+        return f"ENHMODEL={model!r}"
+    texts = {"its name": os.path.basename(frame.path)}
+    texts |= {key: str(card(frame.header, key) or "") for key in _NAMES_SERIES}
+    for where, text in texts.items():
+        series = _DCON.search(text)
+        if series is not None:
+            return f"{series[0]} in {where}"
+    version = _integer(frame.header, "CALVER64")
+    if version is not None and 0 < (version >> _CALVER_PSF) & 0xF < 0xF:
+        return f"CALVER64=0x{version:x}"
+    return None
+
+
+def quality(header) -> str | None:
+    """QUALITY in words, None if it is 0 or missing.
+
+    Only the bits that JSOC documents for line-of-sight observables of HMI are named. SHARPs
+    have an index of their own, other instruments other bits: these are given in hexadecimal.
+    """
+    bits = _integer(header, "QUALITY")
+    if not bits:
+        return None
+    text = f"QUALITY=0x{bits & 0xFFFFFFFF:08x}"
+    if "HARPNUM" in header or foreign_instrument(header) is not None:
+        return f"{text}: see the documentation of the series"
+    names = [name for bit, name in _QUALITY.items() if bits & bit]
+    if bits & 0xFFFFFFFF & ~sum(_QUALITY):
+        names.append("others, see JSOC's Quality_Bits/QUALITY.txt")
+    return f"{text}: {'; '.join(names)}"
+
+
+def remarks(frame: Frame, type: str, made_for: str) -> Iterator[tuple[int, str]]:
+    """(level of logging, text) of what a user should know before trusting the result.
+
+    made_for : what knows HMI's pixels alone: "the network was trained on", "the PSF is on".
+    """
+    scale = pixel_scale(frame.header)
+    if scale is not None and foreign_instrument(frame.header) is None and not 0.45 < scale < 0.56:
+        yield (
+            logging.WARNING,
+            f"has pixels of {scale:.3g} arcsec, {made_for} HMI's 0.504: do not trust the result",
+        )
+    before = deconvolved(frame)
+    if before is not None:
+        yield logging.WARNING, f"has been deconvolved before ({before}): do not do it twice"
+    flags = quality(frame.header)
+    if flags is not None:
+        yield logging.WARNING, flags
+    if type == "blos" and _plain(frame.unit) not in _GAUSS:
+        values = _sample(frame.data)
+        spread = values.std() if values.size else SMALLEST_NOISE
+        if spread < SMALLEST_NOISE:
+            yield (
+                logging.WARNING,
+                f"names no unit of field and is taken to be in G, but its spread of {spread:.2g} "
+                "is below HMI's noise: if it is in kG, write BUNIT = 'kG' into the header",
+            )
+    if _integer(frame.header, "QLOOK") == 1:
+        yield logging.INFO, "is near-real-time (QLOOK=1): JSOC will replace it"
+    if str(card(frame.header, "CTYPE1") or "").startswith(("CRLN", "HGLN")):
+        yield (
+            logging.INFO,
+            "is a map: off disc centre its pixels are remapped, and the blur is not HMI's",
+        )
+
+
+def remark(frame: Frame, type: str, made_for: str = "the network was trained on") -> None:
+    """Log the remarks."""
+    for level, text in remarks(frame, type, made_for):
+        log.log(level, "%s %s", frame.path, text)
+
+
+def _plain(unit: str) -> str:
+    return unit.lower().replace(" ", "")
+
+
+def _integer(header, key: str) -> int | None:
+    """A card of bits: a number, or text such as "0x00000400"; None if there is none."""
+    value = card(header, key)
+    try:
+        return int(value, 0) if isinstance(value, str) else int(value)
+    except (TypeError, ValueError, OverflowError):
+        return None

@@ -1,0 +1,381 @@
+"""Whatever holds an image comes back as it was, enhanced: arrays, sunpy Maps, dask arrays."""
+
+import copy
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from astropy.io import fits as afits
+
+import enhance_np
+from enhance_np import models, params, weights
+from enhance_np.config import NetworkConfig
+from enhance_np.engine.predict import predict
+from enhance_np.pipeline import enhance_file
+
+CONFIG = NetworkConfig(1, 16)
+LEVEL = {"intensity": 50_000.0, "blos": 0.0}
+NOISE = {"intensity": 2_000.0, "blos": 300.0}
+SHAPE = (40, 60)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """A file of weights that say nothing of a type, as Keras's do."""
+    path = tmp_path_factory.mktemp("weights") / "tiny.h5"
+    weights.save(path, weights.Weights(CONFIG, *params.initial(CONFIG, 0)))
+    return path
+
+
+def pixels(type, shape=SHAPE):
+    noise = np.random.default_rng(5).standard_normal(shape)
+    return (LEVEL[type] + NOISE[type] * noise).astype(np.float32)
+
+
+def cards(type, wcs="crota"):
+    """A header as JSOC writes it for a cut-out of hmi.Ic_45s or hmi.M_45s; its sizes for SHAPE."""
+    header = {
+        "SIMPLE": True, "BITPIX": 32, "NAXIS": 2, "NAXIS1": SHAPE[1], "NAXIS2": SHAPE[0],
+        "TELESCOP": "SDO/HMI", "INSTRUME": "HMI_FRONT2", "DETECTOR": "HMI", "CAMERA": 2,
+        "WAVELNTH": 6173.0, "WAVEUNIT": "angstrom", "CADENCE": 45.0, "QUALITY": 0,
+        "CONTENT": {"intensity": "CONTINUUM INTENSITY", "blos": "MAGNETOGRAM"}[type],
+        "BUNIT": {"intensity": "DN/s", "blos": "Gauss"}[type],
+        "DATE-OBS": "2014-03-01T00:00:27.90", "T_OBS": "2014.03.01_00:01:25_TAI",
+        "T_REC": "2014.03.01_00:01:30_TAI", "WCSNAME": "Helioprojective-cartesian",
+        "DSUN_OBS": 148205511547.72, "RSUN_REF": 696000000, "RSUN_OBS": 968.660583,
+        "R_SUN": 1920.79, "CRLN_OBS": 132.560135, "CRLT_OBS": -7.226688, "CAR_ROT": 2147,
+        "DATAMIN": 7046.586426, "DATAMEAN": 49948.070312, "TOTVALS": 2400, "BLANK": -2147483648,
+        "CTYPE1": "HPLN-TAN", "CTYPE2": "HPLT-TAN", "CUNIT1": "arcsec", "CUNIT2": "arcsec",
+        "CRPIX1": 28.61, "CRPIX2": 1017.2, "CRVAL1": 2.48, "CRVAL2": -1.7,
+        "CDELT1": 0.504302, "CDELT2": 0.504302, "CROTA2": 179.929779,
+    }  # fmt: skip
+    if wcs == "pc":
+        del header["CROTA2"]
+        header |= {"PC1_1": -0.8, "PC1_2": 0.6, "PC2_1": -0.6, "PC2_2": -0.8}
+    return header
+
+
+@pytest.fixture
+def sunpy_map():
+    return pytest.importorskip("sunpy.map")
+
+
+@pytest.fixture
+def hmi(sunpy_map):
+    """hmi(type, ...): an HMIMap."""
+
+    def make(type="intensity", data=None, wcs="crota", **keys):
+        header = cards(type, wcs) | {"COMMENT": "one\ntwo", "HISTORY": "made at JSOC"} | keys
+        header["KEYCOMMENTS"] = {"CRPIX1": "of the Sun's centre", "DATAMIN": "of the pixels"}
+        data = pixels(type) if data is None else data
+        made = sunpy_map.Map(data, header)
+        assert isinstance(made, sunpy_map.sources.HMIMap)
+        return made
+
+    return make
+
+
+@pytest.fixture
+def from_array():
+    return pytest.importorskip("dask.array").from_array
+
+
+def never(block):
+    raise AssertionError("computed")
+
+
+# --- arrays
+
+
+@pytest.mark.parametrize("type", ["intensity", "blos"])
+def test_array(tiny, type):
+    image = pixels(type)
+    image[3, 4] = np.nan
+    before = image.copy()
+    y = enhance_np.enhance(image, weights=tiny)  # the values tell the type
+    assert y.__class__ is np.ndarray
+    np.testing.assert_array_equal(y, predict(image, type, tiny))
+    np.testing.assert_array_equal(image, before)
+
+
+def test_masked_array(tiny):
+    image = np.ma.array(pixels("intensity"), mask=np.zeros(SHAPE, bool))
+    image[3, 4:6] = np.ma.masked
+    image[10, 10] = np.nan
+    before = copy.deepcopy(image)
+    y = enhance_np.enhance(image, weights=tiny)
+    assert isinstance(y, np.ma.MaskedArray)
+    np.testing.assert_array_equal(y.data, predict(image.filled(np.nan), weights=tiny))
+    hidden = np.zeros((80, 120), bool)
+    hidden[6:8, 8:12] = True
+    np.testing.assert_array_equal(y.mask, hidden)
+    assert np.isnan(y.data[hidden]).all()
+    assert np.isnan(y.data[20:22, 20:22]).all()
+    np.testing.assert_array_equal(image.mask, before.mask)
+    np.testing.assert_array_equal(image.data, before.data)
+
+
+def test_asks_for_a_type_that_nothing_tells(tiny):
+    umbra = 2000 + 200 * np.random.default_rng(0).standard_normal(SHAPE)
+    with pytest.raises(ValueError, match="tell its type"):
+        enhance_np.enhance(umbra, weights=tiny)
+    y = enhance_np.enhance(umbra, "blos", weights=tiny)
+    np.testing.assert_array_equal(y, predict(umbra, "blos", tiny))
+    # who names the type of a bare array is believed: here 1 - 0.04 G of one sign
+    flat = pixels("intensity") / 50_000
+    np.testing.assert_array_equal(
+        enhance_np.enhance(flat, "blos", weights=tiny), predict(flat, "blos", tiny)
+    )
+
+
+def test_small_model():
+    image = pixels("intensity")
+    small, default = (enhance_np.enhance(image, model=model) for model in ("small", "default"))
+    assert (small != default).any()
+    np.testing.assert_array_equal(small, predict(image, weights=models.path("intensity", "small")))
+
+
+@pytest.mark.parametrize(
+    ("x", "error", "words"),
+    [
+        ([[1.0, 2.0], [3.0, 4.0]], TypeError, "must be a NumPy array, .*, got list"),
+        (None, TypeError, "got NoneType"),
+        (np.ones((2, 3, 4)), ValueError, r"\(H, W\)"),
+        (np.ones((4, 4), complex), ValueError, "real"),
+        (np.full((4, 4), "a"), ValueError, "real"),
+    ],
+)
+def test_refuses(tiny, x, error, words):
+    with pytest.raises(error, match=words):
+        enhance_np.enhance(x, weights=tiny)
+
+
+def test_refuses_units_that_would_be_lost(tiny):
+    import astropy.units as u
+
+    with pytest.raises(TypeError, match="got Quantity"):
+        enhance_np.enhance(np.ones((4, 4)) * u.T, weights=tiny)
+
+
+def test_refuses_another_type(tiny):
+    with pytest.raises(ValueError, match="enhance: type must be one of .*, got type='doppler'"):
+        enhance_np.enhance(np.ones((4, 4)), "doppler", weights=tiny)
+
+
+def test_nobody_is_imported_who_is_not_there():
+    code = (
+        "import sys, numpy, enhance_np\n"
+        "enhance_np.enhance(numpy.ones((4, 4)), 'intensity', model='small')\n"
+        "assert not {'sunpy', 'dask', 'matplotlib'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# --- Maps
+
+
+@pytest.mark.parametrize("wcs", ["crota", "pc"])
+@pytest.mark.parametrize("type", ["intensity", "blos"])
+def test_map_keeps_its_place_in_the_sky(tiny, hmi, type, wcs):
+    import astropy.units as u
+
+    seen = hmi(type, wcs=wcs)
+    y = enhance_np.enhance(seen, weights=tiny)
+    assert y.__class__ is seen.__class__
+    same = enhance_np.enhance(seen, weights=tiny, norm="none")  # no limb darkening taken out
+    np.testing.assert_array_equal(same.data, predict(seen.data, type, tiny, "none"))
+    assert y.unit == seen.unit is not None
+    assert u.Quantity(y.scale).value == pytest.approx(2 * [0.504302 / 2])
+    assert (y.rsun_obs, y.rsun_meters) == (seen.rsun_obs, seen.rsun_meters)
+    assert y.meta["r_sun"] == 2 * 1920.79
+    assert y.meta["enhtype"] == type
+    h, w = SHAPE
+    for row, column in ((0, 0), (0, w), (h, 0), (h, w), (h / 2, w / 2)):  # from the corner
+        old, new = (
+            m.pixel_to_world((k * column - 0.5) * u.pix, (k * row - 0.5) * u.pix)
+            for m, k in ((seen, 1), (y, 2))
+        )
+        assert old.separation(new) < 1e-6 * u.arcsec
+
+
+def test_map_and_file_agree(tiny, sunpy_map, tmp_path):
+    """The same header by both ways, and the same bits; and what sunpy writes is read again."""
+    header = afits.Header(cards("blos"))
+    del header["BLANK"]  # is for integers
+    afits.writeto(tmp_path / "a.fits", pixels("blos"), header)
+    enhance_file(tmp_path / "a.fits", tmp_path / "b.fits", weights=tiny)
+    made = enhance_np.enhance(sunpy_map.Map(tmp_path / "a.fits"), weights=tiny)
+    made.save(tmp_path / "c.fits")
+    (want, by_file), (got, by_map) = (
+        afits.getdata(tmp_path / name, header=True) for name in ("b.fits", "c.fits")
+    )
+    np.testing.assert_array_equal(got, want)
+    many_lines = ("COMMENT", "HISTORY")
+    assert {key: by_map[key] for key in by_map if key not in many_lines} == {
+        key: by_file[key] for key in by_file if key not in many_lines
+    }
+    assert "".join(by_map["HISTORY"]) == "".join(by_file["HISTORY"])
+
+
+def test_map_is_not_changed(tiny, hmi):
+    mask = np.zeros(SHAPE, bool)
+    mask[5] = True
+    seen = hmi("blos")
+    seen.mask = mask
+    before = copy.deepcopy(seen)
+    limits = seen.plot_settings["norm"].vmin, seen.plot_settings["norm"].vmax
+    y = enhance_np.enhance(seen, weights=tiny)
+    y.meta["keycomments"]["CRPIX1"] = "changed"
+    y.plot_settings["norm"].vmin = -1
+    y.data[...] = 0
+    assert dict(seen.meta) == dict(before.meta)
+    assert seen.meta.original_meta == before.meta.original_meta
+    np.testing.assert_array_equal(seen.data, before.data)
+    np.testing.assert_array_equal(seen.mask, before.mask)
+    assert (seen.plot_settings["norm"].vmin, seen.plot_settings["norm"].vmax) == limits
+
+
+def test_map_meta(tiny, hmi):
+    """What counts pixels changes, what was true of the old ones goes, the rest stays."""
+    own = {"DATAMAX": np.nan, "MY_OWN": np.nan, "a_key_of_my_own": 1, "LIST": [1, 2], "SIGMA": "σ"}
+    seen = hmi(**own)
+    meta = enhance_np.enhance(seen, weights=tiny).meta
+    gone = {"datamin", "datamean", "datamax", "totvals", "blank"}
+    assert set(seen.meta) - set(meta) == gone
+    new = {"enhvers", "enhmodel", "enhwgt", "enhtype", "enhnorm", "enhlimb", "enhscale"}
+    assert set(meta) - set(seen.meta) == new
+    changed = {"crpix1", "crpix2", "cdelt1", "cdelt2", "r_sun", "naxis1", "naxis2", "bitpix"}
+    aside = {"history", "keycomments", "my_own"}
+    assert {
+        key for key in set(meta) & set(seen.meta) - aside if meta[key] != seen.meta[key]
+    } == changed
+    assert np.isnan(meta["my_own"])
+    assert (meta["naxis1"], meta["naxis2"]) == (120, 80)
+    assert meta["comment"] == "one\ntwo"
+    assert meta["history"].startswith("made at JSOC\nenhance_np")
+    assert meta["keycomments"]["CRPIX1"] == "of the Sun's centre"
+    assert "DATAMIN" not in meta["keycomments"]
+    assert meta["keycomments"]["ENHSCALE"] == "pixels of the output per pixel of the input"
+    assert list(meta)[-6:] == list(enhance_np.enhance(seen, weights=tiny).meta)[-6:]
+
+
+def test_loaded_weights_have_no_file_to_name(tiny, hmi):
+    meta = enhance_np.enhance(hmi(), weights=enhance_np.load_weights(tiny)).meta
+    assert meta["enhmodel"] == "1 blocks, 16 filters"
+    assert "enhwgt" not in meta
+
+
+def test_map_mask(tiny, hmi):
+    """Doubled; what it hides is missing, whatever stands there."""
+    mask = np.zeros(SHAPE, bool)
+    mask[3, 4:6] = True
+    results = []
+    for hidden in (-9999.0, np.nan, 1e9):
+        data = pixels("intensity")
+        data[mask] = hidden
+        seen = hmi(data=data)
+        seen.mask = mask
+        y = enhance_np.enhance(seen, weights=tiny)
+        np.testing.assert_array_equal(y.mask, np.kron(mask, np.ones((2, 2), bool)))
+        results.append(y.data)
+    assert np.isnan(results[0][y.mask]).all()
+    np.testing.assert_array_equal(results[0], results[1])
+    np.testing.assert_array_equal(results[0], results[2])
+    assert enhance_np.enhance(hmi(), weights=tiny).mask is None
+
+
+def test_map_plot_settings(tiny, hmi):
+    from matplotlib.colors import PowerNorm
+
+    seen = hmi("blos")
+    found = enhance_np.enhance(seen, weights=tiny).plot_settings
+    # by default about zero to the input's largest field: the same grey is the same field
+    assert (found["norm"].vmin, found["norm"].vmax) == (-abs(seen.data).max(), abs(seen.data).max())
+    seen.plot_settings |= {"norm": PowerNorm(0.5, -100, 900), "cmap": "hmimag", "title": "mine"}
+    seen.nickname = "spot"
+    y = enhance_np.enhance(seen, weights=tiny)
+    found = y.plot_settings
+    assert found.keys() == seen.plot_settings.keys()
+    assert (found["cmap"], found["title"], y.nickname) == ("hmimag", "mine", "spot")
+    assert found["norm"] is not seen.plot_settings["norm"]
+    assert (found["norm"].gamma, found["norm"].vmin, found["norm"].vmax) == (0.5, -100, 900)
+
+
+def test_map_type_is_that_of_a_file(tiny, hmi):
+    with pytest.raises(ValueError, match="got blos for 'HMIMap', which says CONTENT="):
+        enhance_np.enhance(hmi(), "blos", weights=tiny)
+    both = hmi("intensity", BUNIT="Gauss")
+    with pytest.raises(ValueError, match="without contradiction"):
+        enhance_np.enhance(both, weights=tiny)
+    assert enhance_np.enhance(both, "intensity", weights=tiny).meta["enhtype"] == "intensity"
+
+
+def test_map_of_other_pixels_is_warned_of(tiny, hmi, caplog):
+    enhance_np.enhance(hmi(CDELT1=2.0, CDELT2=2.0), weights=tiny)
+    assert "do not trust the result" in caplog.text
+
+
+def test_map_of_no_instrument(tiny, sunpy_map):
+    """A GenericMap stays one."""
+    generic = sunpy_map.Map(pixels("blos"), cards("blos") | {"INSTRUME": "mine"})
+    y = enhance_np.enhance(generic, weights=tiny)
+    assert y.__class__ is generic.__class__ is sunpy_map.GenericMap
+
+
+# --- dask
+
+
+@pytest.mark.parametrize("type", ["intensity", "blos"])
+def test_dask_array(tiny, from_array, type):
+    image = pixels(type, (130, 120))
+    image[:20, :30] = np.nan
+    lazy = from_array(image, chunks=(60, 70))
+    y = enhance_np.enhance(lazy, weights=tiny)
+    assert y.__class__ is lazy.__class__
+    assert (y.shape, y.dtype, y.chunks) == ((260, 240), np.float32, ((120, 140), (240,)))
+    np.testing.assert_array_equal(y.compute(), predict(image, type, tiny))
+
+
+def test_dask_reads_nothing_that_it_is_told(tiny, from_array):
+    lazy = from_array(pixels("blos"), chunks=20).map_blocks(never, meta=np.empty((0, 0), "f4"))
+    enhance_np.enhance(lazy, "blos", weights=tiny)
+    enhance_np.enhance(lazy, "intensity", norm=5e4, weights=tiny)
+    enhance_np.enhance(lazy, "intensity", norm="none", weights=tiny)
+    for told in ({}, {"type": "intensity"}, {"type": "intensity", "norm": "max"}):
+        with pytest.raises(AssertionError, match="computed"):
+            enhance_np.enhance(lazy, weights=tiny, **told)
+
+
+def test_dask_of_masked_arrays(tiny, from_array):
+    image = np.ma.masked_greater(pixels("intensity", (60, 50)), 52_000)
+    y = enhance_np.enhance(from_array(image, chunks=(60, 25)), weights=tiny)
+    assert isinstance(y._meta, np.ma.MaskedArray)
+    got, want = y.compute(), enhance_np.enhance(image, weights=tiny)
+    np.testing.assert_array_equal(got.data, want.data)
+    np.testing.assert_array_equal(got.mask, want.mask)
+
+
+def test_dask_map_is_lazy(tiny, hmi, from_array):
+    """The header tells all of a magnetogram, so nothing is read, not even by sunpy."""
+    field = pixels("blos")
+    mask = np.zeros(SHAPE, bool)
+    mask[:9] = True
+    lazy = from_array(field, chunks=(20, 60))
+    seen = hmi("blos", data=lazy)
+    seen.mask = mask
+    eager = hmi("blos", data=field)
+    eager.mask = mask
+    y = enhance_np.enhance(seen, weights=tiny)
+    assert y.data.__class__ is lazy.__class__
+    np.testing.assert_array_equal(y.data.compute(), enhance_np.enhance(eager, weights=tiny).data)
+    np.testing.assert_array_equal(y.mask, np.kron(mask, np.ones((2, 2), bool)))
+    seen._data = lazy.map_blocks(never, meta=np.empty((0, 0), "f4"))
+    enhance_np.enhance(seen, weights=tiny)
+    assert seen.meta["content"] == "MAGNETOGRAM"
+
+
+def test_dask_map_without_a_word_is_read(tiny, hmi, from_array):
+    seen = hmi(data=from_array(pixels("intensity"), chunks=20), CONTENT="HMI observable")
+    del seen.meta["bunit"]
+    assert enhance_np.enhance(seen, weights=tiny).meta["enhtype"] == "intensity"

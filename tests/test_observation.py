@@ -1,0 +1,253 @@
+"""What a file says of its image, and what is warned of, on headers as JSOC writes them."""
+
+import logging
+
+import numpy as np
+import pytest
+from astropy.io.fits import Header
+
+from enhance_np.fits import Frame
+from enhance_np.observation import (
+    deconvolved,
+    detect_type,
+    foreign_instrument,
+    gauss,
+    image_type,
+    in_gauss,
+    pixel_scale,
+    quality,
+    remark,
+    require_hmi,
+    witnesses,
+)
+
+RNG = np.random.default_rng(0)
+QUIET = 1 + 0.04 * RNG.standard_normal((30, 30))
+FIELD = 300 * RNG.standard_normal((30, 30)) + 20
+UMBRA = 2000 + 100 * RNG.standard_normal((30, 30))
+
+
+def frame(data=FIELD, path="made.fits", **cards):
+    return Frame(np.array(data, np.float32), Header(cards), path)
+
+
+# --- type
+
+
+@pytest.mark.parametrize(
+    ("type", "data", "cards"),
+    [
+        ("intensity", -QUIET, {"CONTENT": "CONTINUUM INTENSITY"}),
+        ("intensity", -QUIET, {"CONTENT": "MDI Full Disk Intensity Continuum"}),
+        ("intensity", 5e4 * QUIET, {"CONTENT": "CONTINUUM INTENSITY", "BUNIT": "none"}),
+        ("intensity", -QUIET, {"BUNIT": "DN/s"}),
+        ("intensity", -QUIET, {"_BUNIT": "DN/s"}),
+        ("blos", UMBRA, {"CONTENT": "MAGNETOGRAM"}),
+        ("blos", FIELD, {"CONTENT": "HMI observable", "BUNIT": "Mx/cm^2"}),
+        *(("blos", UMBRA, {"BUNIT": unit}) for unit in ("Gauss", "G", "Mx cm^-2")),
+        ("blos", UMBRA / 1e3, {"BUNIT": "kG"}),  # would be an intensity over its quiet Sun
+        ("blos", FIELD / 1e4, {"BUNIT": "Tesla"}),
+        ("intensity", QUIET, {}),
+        ("intensity", 5e4 * QUIET, {"BUNIT": " "}),
+        ("blos", FIELD, {"BUNIT": "none"}),
+    ],
+)
+def test_type(type, data, cards):
+    data = data.copy()
+    data[0, 0] = np.nan
+    assert detect_type(frame(data, **cards)) == type
+
+
+@pytest.mark.parametrize(
+    ("data", "cards"),
+    [
+        (np.zeros((4, 4)), {}),
+        (-UMBRA, {}),  # a cut-out in one polarity
+        (np.linspace(-10, 900, 100).reshape(10, 10), {}),
+        (np.geomspace(5, 2500, 100).reshape(10, 10), {}),  # a pore's field, of one sign
+        (np.full((4, 4), np.nan), {}),
+        (FIELD, {"BUNIT": "m/s"}),
+        (FIELD, {"CONTENT": "DOPPLERGRAM", "BUNIT": "m/s"}),
+        (QUIET, {"CONTENT": "LINE DEPTH", "BUNIT": "DN/s"}),
+        (FIELD, {"CONTENT": "Carrington Synoptic Chart Of Br Field", "BUNIT": "Mx/cm^2"}),
+        (QUIET, {"BUNIT": "K"}),  # a unit that nobody knows
+        (QUIET, {"CONTENT": "CONTINUUM INTENSITY", "BUNIT": "Gauss"}),
+        (QUIET, {"BUNIT": "Gauss"}),
+        (FIELD, {"CONTENT": "CONTINUUM INTENSITY", "BUNIT": "DN/s"}),
+    ],
+)
+def test_type_must_be_asked_for(data, cards):
+    assert detect_type(frame(data, **cards)) is None
+
+
+def test_large_images_are_sampled():
+    """Every pixel of the grid that is not asked is one that would tell otherwise."""
+    data = np.full((4000, 2000), 5e4, np.float32)
+    data[1::2] = -5e4
+    assert witnesses(frame(data)) == {"the values": "intensity"}
+
+
+def test_asked_type():
+    bare = frame(UMBRA)
+    with pytest.raises(ValueError, match=r"^image_type: .* got nothing that tells in 'made.fits'$"):
+        image_type(bare, None)
+    assert image_type(bare, "blos") == "blos"
+    conflict = frame(QUIET, CONTENT="CONTINUUM INTENSITY", BUNIT="Gauss")
+    got = r"got CONTENT='CONTINUUM INTENSITY' \(intensity\), BUNIT='Gauss' \(blos\), the values"
+    with pytest.raises(ValueError, match=rf"^image_type: .*without contradiction, .*{got}"):
+        image_type(conflict, None)
+    assert image_type(conflict, "intensity") == "intensity"
+    assert image_type(conflict, "blos") == "blos"
+    for known in (frame(CONTENT="MAGNETOGRAM"), frame(CONTENT="MAGNETOGRAM", BUNIT="Gauss")):
+        assert image_type(known, None) == "blos"
+        with pytest.raises(ValueError, match=r"^image_type: --type must be what the file holds"):
+            image_type(known, "intensity")
+
+
+def test_asked_type_against_the_values_alone(caplog):
+    assert image_type(frame(QUIET), "blos") == "blos"
+    assert caplog.messages == [
+        "made.fits: taken for blos as told, though it says the values (intensity)"
+    ]
+
+
+# --- unit
+
+
+def test_gauss():
+    assert [gauss(unit) for unit in ("Gauss", "Mx/cm^2", "", "DN/s")] == [1.0] * 4
+    assert [gauss(unit) for unit in ("kG", "kGauss", "mT", "T")] == [1e3, 1e3, 10.0, 1e4]
+    kilo = frame(FIELD / 1e3, BUNIT="kG")
+    np.testing.assert_allclose(in_gauss(kilo).data, FIELD, rtol=1e-6)
+    assert (in_gauss(kilo).unit, kilo.unit) == ("Gauss", "kG")
+    same = frame(BUNIT="Mx/cm^2")
+    assert in_gauss(same) is same
+
+
+@pytest.mark.parametrize(
+    ("scale", "cards"),
+    [
+        (0.504, {"CDELT1": -0.504, "CUNIT1": "arcsec"}),
+        (0.504, {"CDELT1": 0.504 / 3600, "CUNIT1": "deg", "CTYPE1": "HPLN-TAN"}),
+        (0.5, {"CD1_1": -0.4, "CD2_1": 0.3, "CDELT1": 1.0, "CUNIT1": "arcsec"}),
+        (None, {"CDELT1": 0.03, "CUNIT1": "degree", "CTYPE1": "CRLN-CEA"}),
+        (None, {"CDELT1": 0.504}),
+        (None, {"CUNIT1": "arcsec"}),
+        (None, {"CDELT1": "wide", "CUNIT1": "arcsec"}),
+    ],
+)
+def test_pixel_scale(scale, cards):
+    assert pixel_scale(Header(cards)) == (scale and pytest.approx(scale))
+
+
+# --- instrument
+
+
+@pytest.mark.parametrize(
+    "cards",
+    [
+        {},
+        {"TELESCOP": "SDO/HMI", "INSTRUME": "HMI_SIDE1", "CAMERA": 1},
+        {"INSTRUME": "HMI_COMBINED"},
+        {"TELESCOP": "SDO", "CAMERA": 3},
+        {"TELESCOP": " "},
+    ],
+)
+def test_hmi(cards):
+    assert foreign_instrument(Header(cards)) is None
+    require_hmi(frame(**cards))
+
+
+@pytest.mark.parametrize(
+    ("cards", "named"),
+    [
+        ({"TELESCOP": "SOHO", "INSTRUME": "MDI"}, "TELESCOP='SOHO', INSTRUME='MDI'"),
+        ({"CAMERA": "MDI"}, "CAMERA='MDI'"),
+        ({"TELESCOP": "NSO-GONG"}, "TELESCOP='NSO-GONG'"),
+        ({"TELESCOP": "SDO/AIA", "INSTRUME": "AIA_3"}, "TELESCOP='SDO/AIA', INSTRUME='AIA_3'"),
+        ({"TELESCOP": "SOHO-2HMI_HR"}, "TELESCOP='SOHO-2HMI_HR'"),
+    ],
+)
+def test_other_instruments(cards, named):
+    assert foreign_instrument(Header(cards)) == named
+    with pytest.raises(ValueError, match=rf"^require_hmi: .*\(--weights\), got {named} in 'made"):
+        require_hmi(frame(**cards))
+
+
+# --- what is warned of
+
+
+@pytest.mark.parametrize(
+    ("path", "cards", "found"),
+    [
+        ("x/hmi.Ic_45s_dcon.2020_TAI.fits", {}, "hmi.Ic_45s_dcon in its name"),
+        ("hmi.sharp_cea_720s_dcons.377.fits", {}, "hmi.sharp_cea_720s_dcons in its name"),
+        ("a.fits", {"DRMS_ID": "hmi.M_720s_dconS:1:m"}, "hmi.M_720s_dconS in DRMS_ID"),
+        ("a.fits", {"SOURCE": "hmi.S_720s_dconS[2014]"}, "hmi.S_720s_dconS in SOURCE"),
+        ("a.fits", {"HISTORY": "hmi.Ic_720s_dcon[2014]"}, "hmi.Ic_720s_dcon in HISTORY"),
+        ("a.fits", {"CALVER64": 270610 | 1 << 20}, "CALVER64=0x142112"),
+        ("a.fits", {"CALVER64": 270610.0 + 2**21}, "CALVER64=0x242112"),
+        ("a.fits", {"ENHMODEL": "5 blocks"}, "ENHMODEL='5 blocks'"),
+        ("hmi_dcon/hmi.Ic_45s.fits", {"CALVER64": 268705810}, None),
+        ("my_dcontrol.fits", {"CALVER64": -1}, None),  # all bits: missing
+        ("a.fits", {"CALVER64": "unknown"}, None),
+    ],
+)
+def test_deconvolved(path, cards, found):
+    assert deconvolved(frame(path=path, **cards)) == found
+
+
+@pytest.mark.parametrize(
+    ("cards", "text"),
+    [
+        ({}, None),
+        ({"QUALITY": 0}, None),
+        ({"QUALITY": "0x00000000"}, None),
+        ({"QUALITY": ""}, None),
+        ({"QUALITY": 0x100}, "QUALITY=0x00000100: eclipse"),
+        (
+            {"QUALITY": "0x420"},
+            "QUALITY=0x00000420: cosmic rays not removed from every filtergram; "
+            "poor: eclipse, lunar transit, thermal recovery or the like",
+        ),
+        ({"QUALITY": -(2**31)}, "QUALITY=0x80000000: others, see JSOC's Quality_Bits/QUALITY.txt"),
+        (
+            {"QUALITY": 0x400, "HARPNUM": 377},
+            "QUALITY=0x00000400: see the documentation of the series",
+        ),
+        (
+            {"QUALITY": 512, "INSTRUME": "MDI"},
+            "QUALITY=0x00000200: see the documentation of the series",
+        ),
+    ],
+)
+def test_quality(cards, text):
+    assert quality(Header(cards)) == text
+
+
+@pytest.mark.parametrize(
+    ("data", "cards", "heard"),
+    [
+        (FIELD, {"QUALITY": 0, "QLOOK": 0, "CDELT1": 0.5043, "CUNIT1": "arcsec"}, []),
+        (FIELD, {"CDELT1": 1.01, "CUNIT1": "arcsec"}, ["pixels of 1.01 arcsec, the PSF is on HMI"]),
+        (FIELD, {"CDELT1": 1.98, "CUNIT1": "arcsec", "INSTRUME": "MDI"}, []),
+        (FIELD, {"ENHMODEL": "m", "QUALITY": 64}, ["deconvolved before", "QUALITY=0x00000040"]),
+        (FIELD / 1e3, {}, ["below HMI's noise: if it is in kG, write BUNIT = 'kG'"]),
+        (FIELD / 1e3, {"BUNIT": "kG"}, []),
+    ],
+)
+def test_remark(caplog, data, cards, heard):
+    remark(frame(data, **cards), "blos", "the PSF is on")
+    assert len(caplog.messages) == len(heard)
+    for message, text in zip(caplog.messages, heard, strict=True):
+        assert message.startswith("made.fits ")
+        assert text in message
+
+
+def test_mentioned(caplog):
+    caplog.set_level(logging.INFO)
+    remark(frame(QLOOK=1, CTYPE1="CRLN-CEA"), "blos")
+    near_real_time, remapped = caplog.messages
+    assert "near-real-time (QLOOK=1)" in near_real_time
+    assert "is a map" in remapped
+    assert {record.levelname for record in caplog.records} == {"INFO"}
