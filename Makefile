@@ -44,7 +44,8 @@ retrain: $(INSTALLED)
 
 # $(call train,TYPE,MODEL,OPTIONS)
 define train
-	$(BIN)/enhance-np train --type $(1) --data runs/$(1).h5 --output runs/$(1)_$(2).h5 \
+	$(BIN)/enhance-np train --type $(1) --data runs/$(1).h5 --validation runs/$(1)_val.h5 \
+	  --output runs/$(1)_$(2).h5 \
 	  --batchsize 4 --schedule cosine --warmup 500 --start contrast --clip 0.1 --freeze 0 --seed 1 --continue $(3)
 	cp runs/$(1)_$(2).h5 enhance_np/models/
 	cp runs/$(1)_$(2).csv runs/$(1)_$(2).png docs/models/

@@ -38,11 +38,11 @@ def main():
     parser.add_argument("--pairs", type=Path, required=True, help="folder of the training pairs")
     parser.add_argument("--write", action="store_true", help=f"write {CURVES.name}")
     options = parser.parse_args()
+    before = None if options.write else _read(CURVES)
     found = {f"{t}_{m}": losses(options.pairs / f"{t}.h5", models.path(t, m)) for t, m in EACH}
     if options.write:
         write_bytes(CURVES, _text(found).encode())
         return
-    before = _read(CURVES)
     rows = [[name, *compared(found[name], before[name])] for name in found]
     print(table.markdown(["training", f"first {STEPS} losses", "largest deviation"], rows))
     sys.exit(int(found != before))
@@ -58,7 +58,8 @@ def losses(data: Path, path: Path) -> list[float]:
     found = []
 
     def report(row):
-        found.append(row["loss"])
+        if "step" in row:  # not an epoch's
+            found.append(row["loss"])
         if len(found) == STEPS:
             raise _Enough
 

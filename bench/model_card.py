@@ -34,7 +34,7 @@ from enhance_np.evaluate import table as report_table
 CARD = Path(models.__file__).parent / "README.md"
 PICTURES = Path(__file__).parents[1] / "docs" / "models"
 UNIT = {"intensity": "Ic", "blos": "kG"}
-SHOWN = {"intensity": "synthetic active 0", "blos": "synthetic active 0"}
+SHOWN = "synthetic active 0"
 QUIET_CORNER = (160, 200, 20, 200)  # rows and columns of the real active region
 
 
@@ -65,7 +65,8 @@ def files():
             content, given = path.read_bytes(), weights.load(path)
             p = given.provenance
             said = {k: p[k] for k in ("epochs", "epoch", "batch_size", "lr", "schedule") if k in p}
-            said |= {k: p[k] for k in ("warmup", "freeze", "noise", "seed") if k in p}
+            more = ("warmup", "start", "clip", "freeze", "noise", "seed")
+            said |= {k: p[k] for k in more if k in p}
             rows.append(
                 [
                     f"`{path.name}`",
@@ -73,7 +74,7 @@ def files():
                     f"{len(content) / 1e6:.2f} MB",
                     f"{p['validation_loss']:.3g} {UNIT[type]}^2",
                     ", ".join(f"{k} {v}" for k, v in said.items()),
-                    str(p.get("data", "")).partition(", with")[0],
+                    str(p.get("data", "")),
                     f"`{hashlib.sha256(content).hexdigest()[:16]}`",
                 ]
             )
@@ -106,14 +107,16 @@ def scored(type, options, best_linear):
             found = {name: method(seen.astype(float)) for name, method in methods.items()}
             found |= {model: run(seen, given, engine) for model, given in networks.items()}
             groups = {f"**{name}**": mask for name, mask in classes.items()}
-            groups |= {f"{cadence}, all pixels": everywhere, region.source: everywhere}
+            groups[region.source] = everywhere
+            if not region.limb:
+                groups[f"{cadence}, all pixels"] = everywhere
             for group, mask in groups.items():
                 for name, image in found.items():
                     errors[group, name].add((image - region.high)[mask])
             for name, mask in classes.items():
                 apart[name].add((found["small"] - found["default"])[mask])
                 strength[name].add(found["default"][mask])
-            if region.name == SHOWN[type] and sigma == min(scenes.noises(type).values()):
+            if region.name == SHOWN and sigma == min(scenes.noises(type).values()):
                 _picture(f"test_{type}", found, _scene(type, region, seen))
     names = [*methods, *models.MODELS]
     groups = sorted({group for group, _ in errors}, key=_order)

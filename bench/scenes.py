@@ -59,7 +59,7 @@ def regions(type: str, side: str, fields: Path | None, scenes: int) -> Iterator[
             twin = replace(source, load=replace(source.load, type=OTHER[type]))
             _, companion = degrade(*region(twin, side, k), recipe.optics)
             yield Region(source.name, f"{source.name} {k}", low, high, companion)
-    for k in range(scenes):
+    for k in range(scenes if side == "test" else 0):  # nothing is trained or tuned for the limb
         name = f"synthetic limb {k}"
         low, high = degrade(_at_the_limb(type, side, k), LIMB_SCALE, recipe.optics)
         yield Region("synthetic limb", name, low, high, None, limb=True)

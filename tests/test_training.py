@@ -52,29 +52,50 @@ def test_other_seed_other_weights(files):
     assert (first.params["head/w"] != state(files).params["head/w"]).any()
 
 
-def test_the_loop_is_what_a_reader_would_write(files):
-    """Two epochs spelled out: shuffling, noise, page, L2, Adam, moving statistics, validation."""
-    options = training.TrainOptions(epochs=2, batch_size=4, lr=2e-3, noise=0.05, l2=1e-3, seed=7)
+@pytest.mark.parametrize("tamed", [False, True])
+def test_the_loop_is_what_a_reader_would_write(files, tamed):
+    """Two epochs spelled out: shuffling, noise, page, L2, Adam, moving statistics, validation.
+
+    tamed : with a rising rate, clipped gradients, and batch norm frozen in the second epoch.
+    """
+    more = {"warmup": 9, "clip": 0.05, "freeze": 1} if tamed else {}
+    options = training.TrainOptions(
+        epochs=2, batch_size=4, lr=2e-3, noise=0.05, l2=1e-3, seed=7, **more
+    )
     train(files, options)
     with h5py.File(files[0]) as f, h5py.File(files[1]) as g:
         x, y, vx, vy = f["imHMI"][()], f["imSST"][()], g["imHMI"][()], g["imSST"][()]
     p, moving = params.initial(CONFIG, 7)
-    adam = optim.adam_start(p)
+    adam, clips = optim.adam_start(p), 0
     for epoch in range(2):
+        frozen = tamed and epoch == 1
         rng = stream(7, "epoch", epoch)
         order = rng.permutation(24)
+        batches = [np.sort(order[4 * step : 4 * step + 4]) for step in range(6)]
+        if frozen:
+            other = stream(7, "statistics")
+            seen = [layers.gaussian_noise(x[batch], 0.05, other) for batch in batches]
+            tapes = [network.forward(p, a, CONFIG, CPU.ops)[1] for a in seen]
+            moving = params.pooled(moving, tapes)
         total = 0.0
-        for step in range(6):
-            batch = np.sort(order[4 * step : 4 * step + 4])
+        for step, batch in enumerate(batches):
             noisy = layers.gaussian_noise(x[batch], 0.05, rng)
-            prediction, tape = network.forward(p, noisy, CONFIG, CPU.ops)
+            prediction, tape = network.forward(
+                p, noisy, CONFIG, CPU.ops, moving if frozen else None
+            )
             value, dy = loss.mse(prediction, y[batch])
             _, g = network.backward(dy, tape, CONFIG, CPU.ops)
             _, decay = loss.l2(p, 1e-3)
             for name, a in decay.items():
                 g[name] = g[name] + a
-            p, adam = optim.adam(p, g, adam, 2e-3)
-            moving = params.update_moving(moving, tape)
+            rate = 2e-3
+            if tamed:
+                clipped = optim.clipped(g, 0.05)
+                clips, g = clips + (clipped is not g), clipped
+                rate *= min(1, (6 * epoch + step + 1) / 9)
+            p, adam = optim.adam(p, g, adam, rate)
+            if not frozen:
+                moving = params.update_moving(moving, tape)
             total += value
         rng = stream(7, "validation noise")
         noisy = layers.gaussian_noise(vx, 0.05, rng)
@@ -87,6 +108,7 @@ def test_the_loop_is_what_a_reader_would_write(files):
         np.testing.assert_array_equal(found.params[name], a, err_msg=name)
     for name, a in moving.items():
         np.testing.assert_array_equal(found.moving[name], a, err_msg=name)
+    assert (clips > 0) == tamed
 
 
 def test_contrast_is_where_training_starts(files):
