@@ -30,10 +30,8 @@ def test_file(type, model):
 
 @pytest.mark.parametrize("type", models.TYPES)
 def test_beats_bicubic_on_scenes_never_trained_on(type):
-    """Whatever the kind of scene, both models, by a quarter.
-
-    But for quiet fields, which the weights that ship do not yet tell from noise: there they are
-    about as good as bicubic.
+    """Whatever the kind of scene, both models, by half; where a field is hardly more than noise, at
+    all.
     """
     engine = select("cpu")
     rng = np.random.default_rng(0)
@@ -43,7 +41,7 @@ def test_beats_bicubic_on_scenes_never_trained_on(type):
         reference = ((bicubic - high) ** 2).mean()
         for model in models.MODELS:
             y = run(x, weights.load(models.path(type, model)), engine)
-            limit = 1.1 if (type, name) == ("blos", "synthetic quiet 0") else 0.75
+            limit = 1.0 if (type, name) == ("blos", "synthetic quiet 0") else 0.5
             assert ((y - high) ** 2).mean() < limit * reference, (name, model)
 
 
