@@ -150,8 +150,8 @@ def _confidence(frame, output, spread, header) -> tuple[fits.Extension, ...]:
     from .evaluate.reblur import residual_map
 
     of_spread, of_residual = header.copy(), fits.without_storage(frame.header)
-    of_spread["CONTENT"] = "STANDARD DEVIATION OVER ORIENTATIONS"
-    of_residual["CONTENT"] = "RE-BLURRED OUTPUT MINUS INPUT"
+    of_spread["CONTENT"] = "SPREAD OVER ORIENTATIONS"
+    of_residual["CONTENT"] = "RESIDUAL OF THE RE-BLURRED OUTPUT"
     return (
         fits.Extension("SPREAD", spread, of_spread),
         fits.Extension("RESIDUAL", residual_map(output, frame.data), of_residual),

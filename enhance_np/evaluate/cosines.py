@@ -54,7 +54,8 @@ def halved(modes: np.ndarray) -> np.ndarray:
         n = len(modes) // 2
         low = modes[:n].copy()
         low[1:] -= modes[:n:-1]
-        modes = np.moveaxis(low, 0, axis) / np.sqrt(2)
+        low /= np.sqrt(2)
+        modes = np.moveaxis(low, 0, axis)
     return modes
 
 

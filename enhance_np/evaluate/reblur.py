@@ -17,7 +17,7 @@ from .cosines import frequencies, halved, to_image, to_modes, transfers
 from .quantities import repeated
 
 BELOW = 0.95  # of the target's cut-off: beyond, OTF_target is under 0.014 and K is nothing
-LINES = 512  # of modes at a time: a full disk's transfer functions would take 0.5 GB each
+LINES = 256  # of modes at a time: a full disk's transfer functions would take 0.5 GB each
 
 
 def reblurred(out: np.ndarray, optics: Optics = HMI) -> dict[str, np.ndarray]:
