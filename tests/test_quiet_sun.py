@@ -149,6 +149,17 @@ def test_cut_out_near_the_limb(rng, strength, x):
     assert found == pytest.approx(strength, abs=0.1)
 
 
+def test_fall_of_the_limb_is_no_limb_darkening(rng):
+    """Blur, and a radius a little too large, take the light of the last arcsecs."""
+    shape = (200, 240)
+    mu = located(shape, 0.504, (-880.0, 200.0))
+    data = sun(rng, mu, shape, strength=0.6)
+    data *= np.clip(mu(*map(np.arange, shape)) / 0.15, 0.05, 1)
+    level, strength = quiet_sun(data, mu)
+    assert level == pytest.approx(60_000, rel=0.04)
+    assert strength == pytest.approx(0.6, abs=0.1)
+
+
 def test_cut_out_that_cannot_tell(rng):
     """HMI's continuum is limb darkened: so is a cut-out unless it shows that it is not."""
     shape = (200, 200)

@@ -141,6 +141,22 @@ def test_missing_pixels_stay_missing_and_nothing_is_changed(rng):
     np.testing.assert_array_equal(np.isnan(y), missing)
 
 
+def test_nothing_is_computed_far_from_valid_pixels(rng, monkeypatch):
+    from enhance_np.engine import fused
+
+    image = 100 + rng.standard_normal((40, 90))
+    image[:, 40:] = np.nan
+    conv_tiles, made = fused.conv_tiles, []
+
+    def counted(*args):
+        made.append(sum(last - first for first, last in args[7]))
+        conv_tiles(*args)
+
+    monkeypatch.setattr(fused, "conv_tiles", counted)
+    predict.predict(image, weights=trained(NetworkConfig(1, 32)), device="cpu")
+    assert sum(made) == 10 * (10 + 11 + 12 + 13)  # rows of tiles, and columns of each layer
+
+
 def test_masked_pixels_are_missing(rng):
     image = np.ma.masked_less(100 + rng.standard_normal((12, 10)), 98)
     image[3, 4] = -9999
