@@ -96,21 +96,24 @@ def whole(image, low, mu):
     return shipped(low.astype(np.float32), low, mu)
 
 
-# Measured, rms of I / Ic in BINS, pixels up to 1.0 radii:
-#   shipped  0.057 0.023 0.014 0.008 0.0062 0.0048 0.0024 0.0011
-#   nearest  0.106 0.037 0.020 0.010 0.0064 0.0048 0.0024 0.0011
-#   zeros    0.097 0.062 0.034 0.016 0.0067 0.0051 0.0029 0.0013
-#   whole    0.021 0.009 0.009 0.006 0.0062 0.0048 0.0024 0.0011
+# Measured with the small network, which reaches 2.5 arcsec, rms of I / Ic in BINS, pixels up to 1.0
+# radii; the default one is no worse than 1.41 of `whole` in the bin from 2 to 3 arcsec:
+#   shipped  0.058 0.024 0.012 0.007 0.0059 0.0042 0.0021 0.0012
+#   nearest  0.108 0.033 0.019 0.013 0.0064 0.0042 0.0021 0.0012
+#   zeros    0.113 0.065 0.026 0.011 0.0055 0.0027 0.0011 0.0012
+#   whole    0.018 0.010 0.006 0.006 0.0059 0.0042 0.0021 0.0012
 BINS = (0, 0.5, 1, 1.5, 2, 3, 5, 8, 15)
 
 
 @pytest.mark.parametrize("end", [1.0, 0.9995, 0.999])
 def test_limb_where_the_pixels_end_near_it(end):
-    """In the last arcsecs far from what zeros do; no ring; and from 2 arcsec on, nothing."""
+    """In the last arcsecs far from what zeros do; no ring; beyond the reach of a pixel, nothing."""
     found, old = (errors(way, end, BINS) for way in (shipped, zeros))
     assert (found[:4] < 0.75 * old[:4]).all()
     assert (np.diff(found) < 0).all()
-    assert (found[4:] < 1.1 * errors(whole, end, BINS)[4:]).all()
+    alone = errors(whole, end, BINS)
+    assert found[4] < 1.2 * alone[4]  # half of this bin is within reach: 1.00, 1.15, 1.08
+    assert (found[5:] < 1.01 * alone[5:]).all()
 
 
 def test_fill_goes_on_as_the_limb_does():
