@@ -27,7 +27,7 @@ bench: $(INSTALLED)
 gallery: $(INSTALLED)
 	$(BIN)/python docs/gallery/build.py
 
-# pairs by the recipes, the four networks that ship, and their card: enhance_np/models/README.md;
+# pairs by the recipes, the four networks that ship, their card and docs/confidence.md;
 # FIELDS: folder of the recipes' fields, else synthetic scenes alone. Hours; interrupted, it goes on
 retrain: $(INSTALLED)
 	mkdir -p runs
@@ -41,6 +41,7 @@ retrain: $(INSTALLED)
 	$(call train,blos,default,--lr 1e-3 --epochs 10)
 	$(BIN)/python bench/first_steps.py --pairs runs --write
 	$(BIN)/python bench/model_card.py --pairs runs $(if $(FIELDS),--fields $(FIELDS))
+	$(BIN)/python bench/reliability.py $(if $(FIELDS),--fields $(FIELDS))
 
 # $(call train,TYPE,MODEL,OPTIONS)
 define train

@@ -20,9 +20,12 @@ WORKERS = os.cpu_count()  # every transform is one thread's: the bits do not dep
 FINER = 4  # the kernels' pixels per output pixel: their own spectra must not be folded
 
 
-def to_modes(image: np.ndarray) -> np.ndarray:
-    """(H, W) -> (H, W), orthonormal. Raises ValueError for NaN: see `normalise.fill`."""
-    image = np.array(image, np.float64)
+def to_modes(image: np.ndarray, overwrite: bool = False) -> np.ndarray:
+    """(H, W) -> (H, W), orthonormal. Raises ValueError for NaN: see `normalise.fill`.
+
+    overwrite : the memory of the image, if it is float64, becomes that of the modes.
+    """
+    image = np.asarray(image, np.float64) if overwrite else np.array(image, np.float64)
     if image.ndim != 2 or not np.isfinite(image).all():
         raise ValueError(f"to_modes: needs a finite (H, W) image, got shape={image.shape}")
     return dctn(image, norm="ortho", overwrite_x=True, workers=WORKERS)
@@ -46,16 +49,16 @@ def halved(modes: np.ndarray) -> np.ndarray:
 
     At the centres of n large pixels, cos(pi (2n - k) (i + 1/2) / n) is -cos(pi k (i + 1/2) / n):
     what the large pixels cannot resolve is folded, as in any sampling. Nothing is averaged.
+    In place: the result lies in the memory of `modes`, which is changed.
     """
     if any(n % 2 for n in modes.shape):
         raise ValueError(f"halved: needs sides of even length, got shape={modes.shape}")
-    for axis in (0, 1):
-        modes = np.moveaxis(modes, axis, 0)
+    for _ in (0, 1):
         n = len(modes) // 2
-        low = modes[:n].copy()
+        low = modes[:n]
         low[1:] -= modes[:n:-1]
         low /= np.sqrt(2)
-        modes = np.moveaxis(low, 0, axis)
+        modes = low.T
     return modes
 
 

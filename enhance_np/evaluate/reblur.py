@@ -41,10 +41,12 @@ def residual_map(out: np.ndarray, image: np.ndarray, optics: Optics = HMI) -> np
     Raises ValueError for NaN elsewhere, or a PSF that is not symmetric.
     """
     filled, gaps = fill(image)
-    whole = repeated(filled)
+    # the transform takes place in one array: beside a full disk's output and spread there is no
+    # room within 2 GiB for more
+    whole = np.empty(out.shape)
+    whole.reshape(len(filled), 2, -1, 2)[...] = filled[:, None, :, None]
     np.copyto(whole, out, where=repeated(~gaps))
-    modes = to_modes(whole)
-    del whole
+    modes = to_modes(whole, overwrite=True)
     found = (_blurred(modes, optics, consistent=True) - filled).astype(np.float32)
     found[gaps] = np.nan
     return found
