@@ -8,7 +8,7 @@ from .disc import Mu, limb_darkening
 
 log = logging.getLogger(__name__)
 
-SAMPLE = 2**20  # pixels, at most, that the limb darkening is fitted to
+SAMPLE = 2**20  # pixels that the limb darkening is fitted to
 LEAST_MU = 0.15  # 0.989 radii: nearer to the limb blur, and the radius's error, count
 RINGS = 20
 LEAST_IN_RING = 50  # pixels
@@ -116,9 +116,14 @@ def _last_peak(curve: np.ndarray, prominence: float) -> int:
     return top
 
 
+def sample_step(data: np.ndarray) -> int:
+    """Every so many lines and columns are at most SAMPLE pixels, or about that."""
+    return int(np.ceil(np.sqrt(max(data.size / SAMPLE, 1))))
+
+
 def _fitted(data: np.ndarray, mu: Mu) -> tuple[float, float]:
     """`quiet_sun`, of an image that may hold no disc, and then is not divided by any law."""
-    step = int(np.ceil(np.sqrt(max(data.size / SAMPLE, 1))))
+    step = sample_step(data)
     at = mu(*(np.arange(0, n, step) for n in data.shape))
     values = data[::step, ::step]
     lit = np.isfinite(values) & (values > 0) & np.isfinite(at)

@@ -28,13 +28,13 @@ def granulation(rng, shape, level=1.0):
 def test_norm_value(rng):
     data = granulation(rng, (40, 40), 50_000)
     data[0, 0] = np.nan
-    assert norm_value(data, "quiet-sun", "intensity") == (quiet_sun_level(data), 0, None)
-    assert norm_value(data, "max", "intensity") == (np.nanmax(data), 0, None)
-    assert norm_value(data, "none", "intensity") == (1.0, 0, None)
-    assert norm_value(data, "5.1e4", "intensity") == (51_000.0, 0, None)
-    assert norm_value(data, 51_000, "intensity") == (51_000.0, 0, None)
+    assert norm_value(data, "quiet-sun", "intensity") == Norm(quiet_sun_level(data))
+    assert norm_value(data, "max", "intensity") == Norm(np.nanmax(data))
+    assert norm_value(data, "none", "intensity") == Norm(1.0)
+    assert norm_value(data, "5.1e4", "intensity") == Norm(51_000.0)
+    assert norm_value(data, 51_000, "intensity") == Norm(51_000.0)
     for norm in ("quiet-sun", "max", "none", 3.0):
-        assert norm_value(-data, norm, "blos") == (1000.0, 0, None)
+        assert norm_value(-data, norm, "blos") == Norm(1000.0)
 
 
 @pytest.mark.parametrize("norm", ["0", "-1", "nan", "inf", "median", "", None, 0, float("nan")])
@@ -110,6 +110,37 @@ def located(shape, radius):
     for i in (1, 2):
         cards |= {f"CUNIT{i}": "arcsec", f"CDELT{i}": 0.5, f"CRPIX{i}": (shape[2 - i] + 1) / 2}
     return disc.locate(cards)
+
+
+def magnetogram(rng, mu, shape):
+    """Noise as HMI has it on the disc and off it, and what stands right beside the limb."""
+    off = np.isnan(mu(*map(np.arange, shape)))
+    field = np.where(off, 50, 8) * rng.standard_normal(shape)
+    near = off & ~np.isnan(located(shape, 40)(*map(np.arange, shape)))
+    return np.where(near, np.sign(field) * 4000, field), off
+
+
+def test_off_the_limb_a_magnetogram_measures_nothing(rng):
+    shape = (100, 110)
+    mu = located(shape, 38)
+    field, off = magnetogram(rng, mu, shape)
+    norm = norm_value(field, "quiet-sun", "blos", mu)
+    assert norm == (1000.0, 0.0, mu, True)
+    x, mask = divided(field, norm)
+    np.testing.assert_array_equal(mask, off)
+    assert abs(x).max() < 0.1
+    np.testing.assert_array_equal(x[~off], (field / 1000).astype(np.float32)[~off])
+
+
+def test_a_header_that_calls_half_the_sun_sky_is_not_believed(rng):
+    """Nor does an image that ends at the limb need it, or one that is all of one kind."""
+    shape = (100, 110)
+    mu = located(shape, 38)
+    field, off = magnetogram(rng, mu, shape)
+    assert not norm_value(8 * rng.standard_normal(shape), "none", "blos", mu).disc_only
+    assert not norm_value(np.where(off, np.nan, field), "none", "blos", mu).disc_only
+    assert not norm_value(np.where(off, field, np.nan), "none", "blos", mu).disc_only
+    assert not norm_value(field, "none", "blos").disc_only
 
 
 @pytest.mark.parametrize("factor", [1, 2])

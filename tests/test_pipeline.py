@@ -342,3 +342,19 @@ def test_norm_from_refuses(tmp_path, tiny, case):
     with pytest.raises(error, match=words):
         enhance_file(source, tmp_path / "o.fits", weights=tiny, norm_from=disk, **options)
     assert not (tmp_path / "o.fits").exists()
+
+
+def test_what_stands_off_the_limb_of_a_magnetogram_does_not_matter(tmp_path, tiny):
+    source = on_the_sun(tmp_path / "ic.fits", (60, 62), (131.0, 24.0))
+    header = afits.getheader(source)
+    header.update({"CONTENT": "MAGNETOGRAM", "BUNIT": "Gauss"})
+    off = np.isnan(disc.mu(header, (60, 62)))
+    assert 0 < off.mean() < 1
+    outputs = []
+    for noise in (40, 400):
+        field = np.random.default_rng(2).standard_normal(off.shape) * np.where(off, noise, 8)
+        afits.writeto(tmp_path / f"{noise}.fits", field.astype(np.float32), header)
+        out = tmp_path / f"out{noise}.fits"
+        outputs.append(enhance_file(tmp_path / f"{noise}.fits", out, weights=tiny).output)
+    np.testing.assert_array_equal(*outputs)
+    np.testing.assert_array_equal(np.isnan(outputs[0]), off.repeat(2, axis=0).repeat(2, axis=1))
