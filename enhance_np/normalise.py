@@ -30,7 +30,7 @@ class Norm(NamedTuple):
 
     def part(self, row: int, column: int) -> "Norm":
         """Of a part of the image that begins there."""
-        if self.strength == 0:
+        if self.mu is None:
             return self
         whole = self.mu
         return self._replace(mu=lambda rows, columns: whole(rows + row, columns + column))
@@ -93,7 +93,9 @@ def _noise_off_disc(data: np.ndarray, mu: Mu) -> bool:
     """
     step = sample_step(data)
     off = np.isnan(mu(*(np.arange(0, n, step) for n in data.shape)))
-    strength = np.abs(data[::step, ::step])
+    if not off.any():  # then a dask array is not computed
+        return False
+    strength = np.abs(np.asarray(data[::step, ::step]))
     sides = [strength[side & np.isfinite(strength)] for side in (off, ~off)]
     if not all(side.size for side in sides):
         return False
@@ -114,6 +116,12 @@ def _positive(level, norm) -> float:
             + (f" with maximum {level}" if norm == "max" else "")
         )
     return level
+
+
+def measured(image: np.ndarray, norm: Norm) -> np.ndarray:
+    """Where an image is no gap: (H, W) bool."""
+    found = np.isfinite(image)
+    return found & ~np.isnan(norm.mu(*map(np.arange, image.shape))) if norm.disc_only else found
 
 
 def divided(image: np.ndarray, norm: Norm) -> tuple[np.ndarray, np.ndarray]:

@@ -375,6 +375,18 @@ def test_dask_map_is_lazy(tiny, hmi, from_array):
     assert seen.meta["content"] == "MAGNETOGRAM"
 
 
+def test_dask_map_of_noise_off_the_limb(tiny, hmi, from_array, rng):
+    """It is missing, chunk by chunk as in the whole, which is looked at for that."""
+    place = {"RSUN_OBS": 12.0, "CRVAL1": 0.0, "CRVAL2": 0.0, "CRPIX1": 30.0, "CRPIX2": 30.0}
+    on_disc = np.hypot(*np.meshgrid(*(np.arange(n) - 29.0 for n in SHAPE[::-1]))) < 24
+    field = np.where(on_disc, 5, 100) * rng.standard_normal(SHAPE).astype(np.float32)
+    eager = enhance_np.enhance(hmi("blos", data=field, **place), weights=tiny).data
+    assert np.isnan(eager[0]).all()
+    assert np.isfinite(eager[58, 58])
+    lazy = enhance_np.enhance(hmi("blos", data=from_array(field, chunks=10), **place), weights=tiny)
+    np.testing.assert_array_equal(lazy.data.compute(), eager)
+
+
 def test_dask_map_without_a_word_is_read(tiny, hmi, from_array):
     seen = hmi(data=from_array(pixels("intensity"), chunks=20), CONTENT="HMI observable")
     del seen.meta["bunit"]

@@ -123,12 +123,12 @@ def _chunk(
     """Output of one chunk; image : what it reads."""
     core, seen, inner = zip(rows[1:], columns[1:], strict=True)
     plain = unmasked(image)
-    if np.isfinite(plain[core]).any():
-        corner = rows.read.start, columns.read.start
+    corner = rows.read.start, columns.read.start
+    here = norm.part(*(at + cut.start for at, cut in zip(corner, core, strict=True)))
+    if normalise.measured(plain[core], here).any():
         x, gaps = normalise.divided(plain, norm.part(*corner))
         y = run(np.ascontiguousarray(x[seen]), weights, select(device), tile)[inner]
-        begin = (at + cut.start for at, cut in zip(corner, core, strict=True))
-        output = in_units(np.ascontiguousarray(y), gaps[core], norm.part(*begin))
+        output = in_units(np.ascontiguousarray(y), gaps[core], here)
     else:  # off the limb: nothing to compute
         size = (cut.inner.stop - cut.inner.start for cut in (rows, columns))
         output = np.full(tuple(size), np.nan, np.float32)
