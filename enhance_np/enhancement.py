@@ -37,7 +37,8 @@ def enhance(
             that count pixels are updated as `enhance-np predict` does in a FITS header. The sky
             coordinates stay. An uncertainty does not.
         dask array, or a Map of one: nothing is computed but what `type` and `norm` need to
-            know. The result does not depend on the chunks: see engine.chunked.
+            know; of a magnetogram, when its header says that it reaches off the disc, whether
+            that is noise. The result does not depend on the chunks: see engine.chunked.
     type : "intensity" or "blos"; None: what the Map's header tells, or else the values.
     model : "default" or "small", of the weights that ship.
     weights : a file, or loaded weights, instead of them.

@@ -97,7 +97,7 @@ def whole(image, low, mu):
 
 
 # Measured with the small network, which reaches 2.5 arcsec, rms of I / Ic in BINS, pixels up to 1.0
-# radii; the default one is no worse than 1.41 of `whole` in the bin from 2 to 3 arcsec:
+# radii:
 #   shipped  0.058 0.024 0.012 0.007 0.0059 0.0042 0.0021 0.0012
 #   nearest  0.108 0.033 0.019 0.013 0.0064 0.0042 0.0021 0.0012
 #   zeros    0.113 0.065 0.026 0.011 0.0055 0.0027 0.0011 0.0012

@@ -98,7 +98,8 @@ def wanted(valid: np.ndarray) -> np.ndarray:
 def read_by(spans: np.ndarray, across: int) -> np.ndarray:
     """The tiles that a 3x3 convolution reads to make those of `spans`: one more on every side.
 
-    Whole tiles, though it is only a pixel: the bits of all 16 outputs depend on all 36 inputs.
+    Whole tiles, as the fused network makes no others, though at most the nearest line of each
+    neighbour has a part in the result (`needed`).
     spans, result : see `wanted`, of `across` tiles a row.
     """
     empty = spans[:, 0] == spans[:, 1]

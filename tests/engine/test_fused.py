@@ -149,12 +149,8 @@ def test_the_image_is_not_changed_and_the_result_is_its_own(rng):
     np.testing.assert_array_equal(x, before)
 
 
-@pytest.mark.parametrize("filters", [LANES, 5])
-def test_nothing_is_read_before_it_is_written(filters, rng, monkeypatch):
-    """Whatever the rings hold at the start: here NaN, which would stay."""
-    x = rng.standard_normal((37, 11)).astype(np.float32)
-    run = network_of(NetworkConfig(2, filters))
-    want = run(x, 8)
+def spoil(monkeypatch):
+    """All fresh memory of the engine holds NaN."""
     empty = memory.empty
 
     def spoilt(shape):
@@ -164,6 +160,15 @@ def test_nothing_is_read_before_it_is_written(filters, rng, monkeypatch):
 
     monkeypatch.setattr(memory, "empty", spoilt)
     monkeypatch.setattr(memory, "_own", type(memory._own)())  # new scratch
+
+
+@pytest.mark.parametrize("filters", [LANES, 5])
+def test_nothing_is_read_before_it_is_written(filters, rng, monkeypatch):
+    """Whatever the rings hold at the start: here NaN, which would stay."""
+    x = rng.standard_normal((37, 11)).astype(np.float32)
+    run = network_of(NetworkConfig(2, filters))
+    want = run(x, 8)
+    spoil(monkeypatch)
     np.testing.assert_array_equal(run(x, 8), want)
 
 
@@ -190,15 +195,7 @@ def test_valid_pixels_have_the_bits_of_the_whole_image(config, where, rng, monke
     x = rng.standard_normal(valid.shape).astype(np.float32)
     run = network_of(config)
     want = run(x)
-    empty = memory.empty
-
-    def spoilt(shape):
-        array = empty(shape)
-        array[...] = np.nan
-        return array
-
-    monkeypatch.setattr(memory, "empty", spoilt)
-    monkeypatch.setattr(memory, "_own", type(memory._own)())
+    spoil(monkeypatch)
     wanted = valid.repeat(2, axis=0).repeat(2, axis=1)
     for strip in (4, 24, None):
         got = run(x, strip, valid=valid)
