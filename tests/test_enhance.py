@@ -376,7 +376,7 @@ def test_dask_map_is_lazy(tiny, hmi, from_array):
 
 
 def test_dask_map_of_noise_off_the_limb(tiny, hmi, from_array, rng):
-    """It is missing, chunk by chunk as in the whole, which is looked at for that."""
+    """It is missing as in the whole, which is looked at for that."""
     place = {"RSUN_OBS": 12.0, "CRVAL1": 0.0, "CRVAL2": 0.0, "CRPIX1": 30.0, "CRPIX2": 30.0}
     on_disc = np.hypot(*np.meshgrid(*(np.arange(n) - 29.0 for n in SHAPE[::-1]))) < 24
     field = np.where(on_disc, 5, 100) * rng.standard_normal(SHAPE).astype(np.float32)

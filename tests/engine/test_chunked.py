@@ -163,6 +163,25 @@ def test_nothing_is_computed_off_the_limb(da, rng, monkeypatch):
     assert len(shapes) == 4  # of 16 chunks
 
 
+def test_chunks_know_their_place_on_the_disc(da, rng):
+    """Off it all is a gap, though finite: two of six chunks see no disc at all."""
+
+    def mu(rows, columns):
+        squared = 1 - ((rows[:, None] - 70) ** 2 + (columns - 20.0) ** 2) / 80**2
+        return np.sqrt(np.where(squared >= 0, squared, np.nan))
+
+    image = 100 * rng.standard_normal((300, 210)).astype(np.float32)
+    norm, weights = Norm(1000.0, 0.0, mu, disc_only=True), random_weights(SMALL)
+    want = predict.apply(image, "blos", weights, norm, select("cpu")).output
+    assert np.isnan(want[400:]).all()
+    assert np.isfinite(want[140, 40])
+    lazy = da.from_array(image, chunks=(100, 105))
+    assert lazy.numblocks == (3, 2)
+    got = chunked.predict_chunks(lazy, "blos", weights, norm, "cpu")
+    assert len(got.chunks[0]) == 3
+    np.testing.assert_array_equal(got.compute(), want)
+
+
 def test_what_is_known_now_is_said_now(da, rng):
     lazy = da.from_array(rng.standard_normal((60, 60)), chunks=30)
     for_blos = random_weights(SMALL, type="blos")
