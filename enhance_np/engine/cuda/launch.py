@@ -1,0 +1,95 @@
+"""One way to launch a kernel of kernels/, which checks first what CuPy does not.
+
+CuPy passes a kernel whatever it is given: a wrong number of arguments, a Python int as 64 bits, an
+array with strides as if it had none. Here every argument is held against the kernel's own
+signature, read from its text.
+"""
+
+import re
+from functools import cache
+
+import numpy as np
+
+from ..._kernels import source
+
+# The types that our kernels take, and what they are in NumPy
+TYPES = {"int": np.int32, "float": np.float32, "double": np.float64}
+LIMIT = 2**31  # elements of an array, blocks of a launch: indices are of 32 bits
+
+
+def launch(stem: str, name: str, blocks: int | tuple, threads: int, *arguments) -> None:
+    """Run kernel `name` of kernels/`stem`.cu on `blocks` blocks of `threads` threads.
+
+    arguments : in the order of the kernel's signature, an array where it has a pointer and a
+    number where it has an int or float.
+    Raises TypeError for what is of another kind or dtype or not in C order, ValueError for a wrong
+    number of arguments and for what 32 bits cannot count.
+    """
+    blocks = (blocks,) if isinstance(blocks, int) else blocks
+    wanted = signature(stem, name)
+    if len(arguments) != len(wanted):
+        raise ValueError(f"{name}: needs {len(wanted)} arguments, got {len(arguments)}")
+    if not (1 <= blocks[0] < LIMIT and all(1 <= side < 2**16 for side in blocks[1:])):
+        raise ValueError(f"{name}: blocks must be 1 to 2^31 - 1 by up to 65535, got {blocks}")
+    passed = [_checked(name, *pair) for pair in zip(arguments, wanted, strict=True)]
+    _kernel(stem, name)(blocks, (threads,), passed)
+
+
+def blocks_for(elements: int, threads: int) -> int:
+    """How many blocks of `threads` threads have one thread for each of `elements`."""
+    return max(1, -(-elements // threads))
+
+
+@cache
+def signature(stem: str, name: str) -> tuple[tuple[str, str, bool], ...]:
+    """(argument, type, whether a pointer) of each parameter, read from the kernel's text."""
+    found = re.search(
+        rf'extern "C" __global__ void\s+(?:__launch_bounds__\([^)]*\)\s+)?{name}\s*\(([^)]*)\)',
+        source(stem),
+    )
+    if found is None:
+        raise ValueError(f"{name}: must be a kernel of kernels/{stem}.cu")
+    parameters = []
+    for text in found[1].split(","):
+        *words, argument = text.replace("*", " * ").split()
+        (type,) = TYPES.keys() & set(words)
+        parameters.append((argument, type, "*" in words))
+    return tuple(parameters)
+
+
+def _checked(name, value, parameter):
+    """value as CuPy is to have it."""
+    argument, type, pointer = parameter
+    dtype = np.dtype(TYPES[type])
+    if not pointer:
+        if isinstance(value, bool) or not np.isscalar(value):
+            raise TypeError(f"{name}: {argument} must be a number, got {value!r}")
+        if type == "int" and not (value == int(value) and -LIMIT <= value < LIMIT):
+            raise ValueError(f"{name}: {argument} must be a 32-bit integer, got {value}")
+        return dtype.type(value)
+    if getattr(value, "dtype", None) != dtype or isinstance(value, np.ndarray | np.generic):
+        raise TypeError(
+            f"{name}: {argument} must be a {dtype} array on the GPU, got {_kind(value)}"
+        )
+    if not value.flags.c_contiguous:
+        raise TypeError(f"{name}: {argument} must be in C order, got strides {value.strides}")
+    if value.size >= LIMIT:
+        raise ValueError(f"{name}: {argument} needs 32-bit indices, got {value.size} elements")
+    return value
+
+
+def _kind(value):
+    return f"{type(value).__name__} of {getattr(value, 'dtype', 'no dtype')}"
+
+
+@cache
+def _kernel(stem, name):
+    return _module(stem).get_function(name)
+
+
+@cache
+def _module(stem):
+    """Compiled on first use; CuPy keeps one build per device. Never --use_fast_math."""
+    import cupy
+
+    return cupy.RawModule(code=source(stem), options=("--std=c++17",))
