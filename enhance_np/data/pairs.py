@@ -118,6 +118,26 @@ def write(
     return job.paths
 
 
+def written(job: Job, attributes: dict) -> bool:
+    """Whether the files are there already, whole, as `write` would write them with this version."""
+    wanted = attributes | {"type": job.type, "seed": job.seed, "version": __version__}
+    return all(
+        _as_wanted(path, n, job.patch, wanted | {"side": side})
+        for path, (side, n) in zip(job.paths, job.sides.items(), strict=True)
+    )
+
+
+def _as_wanted(path, n, patch, wanted):
+    import h5py
+
+    try:
+        with h5py.File(path) as f:
+            size = f["imSST"].shape
+            return size[:2] == (n, 2 * patch) and all(f.attrs.get(k) == wanted[k] for k in wanted)
+    except (OSError, KeyError):
+        return False
+
+
 def _write(f, n, job, key, columns, pairs):
     from tqdm import tqdm
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..engine.threads import cut, parallel
+from ..fits import check_output
 from . import pairs
 from .degrade import HMI, Optics, convolve, degrade
 from .recipe import Augmentation, Recipe
@@ -20,13 +21,19 @@ SPLINE = 5  # order; at 0.16 arcsec per pixel the cubic one errs by 1 % near the
 
 
 def build(
-    out: str | Path, recipe: Recipe, *, progress: bool = False, overwrite: bool = False
+    out: str | Path,
+    recipe: Recipe,
+    *,
+    progress: bool = False,
+    overwrite: bool = False,
+    keep: bool = False,
 ) -> tuple[Path, ...]:
     """Writes `out`, <stem>_val.h5 and, unless the recipe has none, <stem>_test.h5; returns them.
 
     recipe : on the folder of its fields, `Recipe.on`. The same one gives the same values, with
         any number of threads.
-    progress : shows a bar.  overwrite : replace files that exist.
+    progress : shows a bar.  overwrite : replace files that exist.  keep : but not those that this
+        version wrote by this very recipe, from these fields.
     Raises ValueError for sizes below 1, a PSF that is not round, or a side that no source has;
     OSError if the files cannot be written. Then no file is changed.
 
@@ -35,7 +42,12 @@ def build(
     round, so turning the pixel grid after the convolution is turning the Sun before it.
     """
     numbers = (recipe.train, recipe.validation, recipe.patch, recipe.seed)
-    job = pairs.Job(out, recipe.type, *numbers, progress, overwrite, recipe.test)
+    job = pairs.Job(out, recipe.type, *numbers, progress, overwrite or keep, recipe.test)
+    attributes = recipe.attributes()
+    if keep and pairs.written(job, attributes):
+        return job.paths
+    for path in job.paths:
+        check_output(path, overwrite)
     if not isinstance(recipe.optics.psf, str):
         raise ValueError(
             f"build: scenes turned by any angle need a round PSF, a formula, "
@@ -62,7 +74,7 @@ def build(
         chunks = (parallel(visit, work[a:b]) for a, b in cut(len(work), AT_ONCE))
         return chain.from_iterable(chain.from_iterable(chunks))
 
-    return pairs.write(job, recipe.attributes(), columns, draw)
+    return pairs.write(job, attributes, columns, draw)
 
 
 def regions(

@@ -125,6 +125,29 @@ def test_the_same_seed_gives_the_same_values(tmp_path):
 ALL = {"sources": (halves(train=WHOLE, validation=WHOLE, test=WHOLE, seeded=True),)}
 
 
+@pytest.mark.parametrize(
+    "change",
+    [{"seed": 1}, {"train": 6}, {"patch": 5}, {"optics": Optics(support=3)}, {"text": "# other"}],
+)
+def test_keeps_what_is_of_this_recipe_alone(change, tmp_path):
+    out = tmp_path / "train.h5"
+    paths = patches.build(out, recipe())
+    before = [path.stat().st_mtime_ns for path in paths]
+    assert patches.build(out, recipe(), keep=True, overwrite=True) == paths
+    assert [path.stat().st_mtime_ns for path in paths] == before
+    with pytest.raises(FileExistsError):
+        patches.build(out, recipe(**change), keep=True)
+    patches.build(out, recipe(**change), keep=True, overwrite=True)
+    assert all(path.stat().st_mtime_ns > t for path, t in zip(paths, before, strict=True))
+
+
+def test_keeps_no_half_of_it(tmp_path):
+    paths = patches.build(tmp_path / "train.h5", recipe())
+    paths[1].write_bytes(paths[1].read_bytes()[:1000])
+    patches.build(paths[0], recipe(), keep=True, overwrite=True)
+    assert len(values(paths[1], "imHMI")[0]) == 1
+
+
 def test_three_sides_show_three_scenes(tmp_path):
     paths = patches.build(tmp_path / "a.h5", recipe(test=3, train=3, validation=3, **ALL))
     assert [p.name for p in paths] == ["a.h5", "a_val.h5", "a_test.h5"]
