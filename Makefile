@@ -28,19 +28,21 @@ gallery: $(INSTALLED)
 	$(BIN)/python docs/gallery/build.py
 
 # pairs by the recipes, the four networks that ship, their card and docs/confidence.md;
-# FIELDS: folder of the recipes' fields, else synthetic scenes alone. Hours; interrupted, it goes on
+# FIELDS: folder of the recipes' fields, else synthetic scenes alone. HMI: folder of the card's real
+# active region, optional. Hours; interrupted, it goes on
 retrain: $(INSTALLED)
 	mkdir -p runs
 	for type in intensity blos; do \
-	  [ -f runs/$$type.h5 ] || $(BIN)/enhance-np degrade --recipe $$type --out runs/$$type.h5 \
+	  $(BIN)/enhance-np degrade --recipe $$type --out runs/$$type.h5 --keep --overwrite \
 	    $(if $(FIELDS),--fields $(FIELDS)) || exit 1; \
 	done
 	$(call train,intensity,small,--lr 2e-3 --epochs 10 --depth 1 --filters 32)
 	$(call train,blos,small,--lr 2e-3 --epochs 10 --depth 1 --filters 32)
-	$(call train,intensity,default,--lr 1e-3 --epochs 8)
-	$(call train,blos,default,--lr 1e-3 --epochs 10)
+	$(call train,intensity,default,--lr 1e-3 --epochs 20)
+	$(call train,blos,default,--lr 1e-3 --epochs 20)
 	$(BIN)/python bench/first_steps.py --pairs runs --write
-	$(BIN)/python bench/model_card.py --pairs runs $(if $(FIELDS),--fields $(FIELDS))
+	$(BIN)/python bench/model_card.py --pairs runs $(if $(FIELDS),--fields $(FIELDS)) \
+	  $(if $(HMI),--hmi $(HMI))
 	$(BIN)/python bench/reliability.py $(if $(FIELDS),--fields $(FIELDS))
 
 # $(call train,TYPE,MODEL,OPTIONS)

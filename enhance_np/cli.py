@@ -14,7 +14,7 @@ from .config import ACTIVATIONS, DEVICES, MODELS, TYPES
 EXPECTED = (ValueError, OSError, RuntimeError, ImportError, ArithmeticError, MemoryError)
 # options of degrade that need frames, and that need none
 FRAMES_ONLY = ("pixel_scale", "norm", "validation_region")
-RECIPE_ONLY = ("recipe", "fields", "test")
+RECIPE_ONLY = ("recipe", "fields", "test", "keep")
 
 
 class Parser(argparse.ArgumentParser):
@@ -210,6 +210,9 @@ def parser() -> argparse.ArgumentParser:
         metavar="Y0,Y1,X0,X1",
         help="part of SIM kept for validation, in fractions (default: last quarter of longer side)",
     )
+    add.add_argument(
+        "--keep", action="store_true", help="files that are of this recipe and these fields already"
+    )
     add.add_argument("--overwrite", action="store_true", help="replace files that exist")
 
     add = command("train", "train a network; without --data, a small one on synthetic scenes")
@@ -393,7 +396,7 @@ def degrade(options) -> None:
 
     only = RECIPE_ONLY if options.sim else FRAMES_ONLY
     for name in only:
-        if getattr(options, name) is not None:
+        if getattr(options, name) not in (None, False):
             option = f"--{name.replace('_', '-')}"
             raise ValueError(
                 f"degrade: needs SIM or {option}, got both"
@@ -428,7 +431,7 @@ def degrade(options) -> None:
     )
     if options.fields is None:
         logging.info("recipe %s: its synthetic scenes alone, without --fields", recipe.name)
-    patches.build(options.out, recipe, **how)
+    patches.build(options.out, recipe, keep=options.keep, **how)
 
 
 def _optics(options, base):

@@ -197,6 +197,7 @@ FAULTS = {
     "seed": (option("--seed", "-1"), "seed must be 0 or more"),
     "fields": (option("--fields", "somewhere"), "SIM or --fields"),
     "recipe": (option("--recipe", "blos"), "SIM or --recipe"),
+    "keep": (option("--keep"), "SIM or --keep"),
     "test": (option("--test", "3"), "SIM or --test"),
 }
 
@@ -253,6 +254,11 @@ def test_by_recipe(tmp_path, caplog):
     assert data["imHMI"].shape == (6, 8, 8, 1)
     assert (about["seed"], about["support_arcsec"], about["recipe_changes"]) == (5, 2, "{}")
     assert not caplog.messages
+    first = (tmp_path / "a.h5").stat().st_mtime_ns
+    assert not run("--recipe", recipe, "--out", tmp_path / "a.h5", *fields, "--keep")
+    assert (tmp_path / "a.h5").stat().st_mtime_ns == first
+    again = run("--recipe", recipe, "--out", tmp_path / "a.h5", "--seed", "6", *fields, "--keep")
+    assert "must not exist" in again
     assert not run("--recipe", recipe, "--out", tmp_path / "b.h5", *SMALL, "--seed", "5", *fields)
     assert same(data, read(tmp_path / "b.h5")[0])  # what is given is what the recipe says
     assert not run("--recipe", recipe, "--out", tmp_path / "c.h5", "--count", "7", "--test", "0")
