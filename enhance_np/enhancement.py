@@ -26,6 +26,7 @@ def enhance(
     norm: str | float = "quiet-sun",
     device: str = "auto",
     tile: int | None = None,
+    ensemble: bool = False,
 ):
     """Deconvolve an HMI image and double its sampling; the same kind comes back.
 
@@ -44,7 +45,7 @@ def enhance(
     weights : a file, or loaded weights, instead of them.
     norm : intensity that the network takes for 1: "quiet-sun", "max", "none" or a number. The
         first two look at all of the image. Fields are always divided by 1000 G.
-    device, tile : see engine.predict.predict.
+    device, tile, ensemble : see engine.predict.predict.
 
     Returns (2H, 2W) float32 in the units of x, NaN where pixels are missing: input pixel (i, j)
     covers output pixels 2i, 2i+1 and 2j, 2j+1.
@@ -74,11 +75,14 @@ def enhance(
         weights = load(path)
     looks = type == "intensity" and norm in ("quiet-sun", "max")
     divisor = image_norm(frame._replace(data=values()) if looks else frame, type, norm)
-    header = output_header(frame.header, weights, path, type, divisor) if is_map(x) else None
+    header = None
+    if is_map(x):
+        header = output_header(frame.header, weights, path, type, divisor, ensemble)
     if is_dask(image):
-        output = predict_chunks(image, type, weights, divisor, device, tile)
+        output = predict_chunks(image, type, weights, divisor, device, tile, ensemble)
     else:
-        output = apply(image, type, weights, divisor, select(device), tile).output
+        engine = select(device)
+        output = apply(image, type, weights, divisor, engine, tile, ensemble=ensemble).output
     return maps.rebuilt(x, output, header) if is_map(x) else masked_like(output, x)
 
 

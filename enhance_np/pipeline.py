@@ -76,11 +76,9 @@ def enhance_file(
     loaded = load(path, activation)
     chosen = engine.select(device)
     divisor = image_norm(frame, type, norm, norm_from)
-    header = output_header(frame.header, loaded, path, type, divisor)
     ensemble = ensemble or confidence
+    header = output_header(frame.header, loaded, path, type, divisor, ensemble)
     output, spread = apply(frame.data, type, loaded, divisor, chosen, tile, progress, ensemble)
-    if ensemble:
-        header["ENHMEAN"] = (ORIENTATIONS, "orientations of the input, averaged over")
     extensions = _confidence(frame, output, spread, header) if confidence else ()
     write(frame, output, header, target, plot, type, overwrite, extensions)
     log.info(
@@ -158,9 +156,16 @@ def _confidence(frame, output, spread, header) -> tuple[fits.Extension, ...]:
     )
 
 
-def output_header(header, loaded: Weights, path: Path | None, type: str, divisor: normalise.Norm):
+def output_header(
+    header,
+    loaded: Weights,
+    path: Path | None,
+    type: str,
+    divisor: normalise.Norm,
+    ensemble: bool = False,
+):
     """`header` after the network; path : the file of the weights, None if there is none."""
-    return fits.enhanced_header(
+    enhanced = fits.enhanced_header(
         header,
         version=__version__,
         model=f"{loaded.config.depth} blocks, {loaded.config.filters} filters",
@@ -169,6 +174,9 @@ def output_header(header, loaded: Weights, path: Path | None, type: str, divisor
         norm=divisor.level,
         limb=divisor.strength,
     )
+    if ensemble:
+        enhanced["ENHMEAN"] = (ORIENTATIONS, "orientations of the input, averaged over")
+    return enhanced
 
 
 def check_outputs(

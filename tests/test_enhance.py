@@ -99,6 +99,18 @@ def test_array(tiny, type):
     np.testing.assert_array_equal(image, before)
 
 
+def test_ensemble(tiny, hmi, from_array):
+    image = pixels("blos")
+    want = predict(image, "blos", tiny, ensemble=True)
+    assert (want != predict(image, "blos", tiny)).any()
+    np.testing.assert_array_equal(enhance_np.enhance(image, weights=tiny, ensemble=True), want)
+    made = enhance_np.enhance(hmi("blos", image), weights=tiny, ensemble=True)
+    np.testing.assert_array_equal(made.data, want)
+    assert made.meta["enhmean"] == 8
+    lazy = enhance_np.enhance(from_array(image, chunks=SHAPE), weights=tiny, ensemble=True)
+    np.testing.assert_array_equal(lazy.compute(), want)
+
+
 def test_masked_array(tiny):
     image = np.ma.array(pixels("intensity"), mask=np.zeros(SHAPE, bool))
     image[3, 4:6] = np.ma.masked

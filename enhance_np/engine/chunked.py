@@ -9,6 +9,7 @@ from .. import normalise
 from ..config import NetworkConfig
 from ..weights import Weights
 from . import select
+from .ensemble import mean_and_spread
 from .predict import check_weights, in_units, masked_like, run, unmasked
 from .tiles import check, needed
 from .winograd import M
@@ -30,18 +31,19 @@ def predict_chunks(
     norm: normalise.Norm,
     device: str = "auto",
     tile: int | None = None,
+    ensemble: bool = False,
 ):
     """What `predict` gives on the whole array, as a dask array: nothing is computed here.
 
     x : dask array (H, W), its chunks of known size, masked or not.
-    norm : what it is divided by; one for all chunks.
+    norm : what it is divided by; one for all chunks.  ensemble : see engine.predict.predict.
     Returns (2H, 2W) float32, masked if x is, in the chunks of x doubled; narrow ones, that would
     have to compute more than twice their pixels, are joined with their neighbours.
 
     A chunk computes what decides its bits (`tiles.needed`: 28 pixels on each side at most at
     depth 5). It reads 80 more, for gaps in there to find what fills them. On the CPU
     the result has the bits of the whole; other engines round differently in arrays of another
-    shape.
+    shape, and so does the ensemble, whose turned chunks are cut into other tiles.
     Raises ValueError for chunks of unknown size and weights of another type, RuntimeError for a
     GPU that is not there; the rest when it is computed.
     """
@@ -63,6 +65,8 @@ def predict_chunks(
         "norm": norm,
         "device": device,
         "tile": tile,
+        "type": type,
+        "ensemble": ensemble,
     }
 
     def chunk(rows, columns):
@@ -117,6 +121,8 @@ def _chunk(
     norm: normalise.Norm,
     device: str,
     tile: int | None,
+    type: str,
+    ensemble: bool,
     rows: Cut,
     columns: Cut,
 ) -> np.ndarray:
@@ -127,8 +133,12 @@ def _chunk(
     here = norm.part(*(at + cut.start for at, cut in zip(corner, core, strict=True)))
     if normalise.measured(plain[core], here).any():
         x, gaps = normalise.divided(plain, norm.part(*corner))
-        y = run(np.ascontiguousarray(x[seen]), weights, select(device), tile)[inner]
-        output = in_units(np.ascontiguousarray(y), gaps[core], here)
+        x, engine = np.ascontiguousarray(x[seen]), select(device)
+        if ensemble:
+            y, _ = mean_and_spread(lambda x, *_: run(x, weights, engine, tile), x, None, type)
+        else:
+            y = run(x, weights, engine, tile)
+        output = in_units(np.ascontiguousarray(y[inner]), gaps[core], here)
     else:  # off the limb: nothing to compute
         size = (cut.inner.stop - cut.inner.start for cut in (rows, columns))
         output = np.full(tuple(size), np.nan, np.float32)

@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
+from definitions import LARGEST
 
 from enhance_np import params
 from enhance_np.config import NetworkConfig
@@ -99,6 +100,23 @@ def test_any_chunks_give_the_same_bits(da, config, chunks, rng):
     np.testing.assert_array_equal(got.compute(), want)
     # one part alone, of both kinds of indices
     np.testing.assert_array_equal(got[40:301, 77].compute(), want[40:301, 77])
+
+
+@pytest.mark.parametrize("type", ["intensity", "blos"])
+def test_ensemble_of_chunks(da, type, rng):
+    """Turned chunks have other tiles than the turned image: the same up to rounding, no more."""
+    weights = random_weights(SMALL)
+    image = image_with_gaps(rng, (190, 203))
+    want, one = (
+        predict.predict(image, type, weights, norm=1000, device="cpu", ensemble=e)
+        for e in (True, False)
+    )
+    lazy = da.from_array(image, chunks=(75, 90))
+    norm = Norm(1000.0)
+    got = chunked.predict_chunks(lazy, type, weights, norm, "cpu", ensemble=True).compute()
+    atol = 2 * LARGEST * (np.nanmax(want) - np.nanmin(want))  # of two roundings
+    np.testing.assert_allclose(got, want, rtol=0, atol=atol)
+    assert np.nanmax(abs(one - want)) > 20 * atol
 
 
 def test_other_dtypes(da, rng):
