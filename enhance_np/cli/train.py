@@ -81,20 +81,21 @@ def _train(options) -> None:
         seed=options.seed,
         **{name: value for name, value in given.items() if value is not None},
     )
+    engine = select(options.device)
     with progress_bar(options, "step") as bar:
         train(
             options.data,
             output,
             network_config(options, DEFAULT if options.data else SMALL),
             settings,
-            select(options.device),
+            engine,
             validation=options.validation,
             resume=options.resume,
             overwrite=options.overwrite,
             progress=show_progress(options),
             report=_training_report(bar, settings.epochs),
         )
-    logging.info("%s", output)
+    logging.info("%s: trained on the %s", output, engine.name.upper())
 
 
 def _training_report(bar, epochs):
