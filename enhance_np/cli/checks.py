@@ -1,4 +1,4 @@
-"""summary and gradcheck: what can be said of the network without an image."""
+"""summary, gradcheck and gpu-selftest: what can be said without an image."""
 
 from .options import network_config, sizes
 
@@ -11,6 +11,10 @@ def add_commands(command) -> None:
 
     add = command("gradcheck", _gradcheck, "hold every backward pass against finite differences")
     add.add_argument("--seed", type=int, default=0)
+
+    add = command("gpu-selftest", _gpu_selftest, "hold a GPU against the CPU, and time it")
+    add.add_argument("--json", metavar="FILE", help="write a report, to attach to an issue")
+    add.add_argument("--overwrite", action="store_true", help="replace a file that exists")
 
 
 def _summary(options) -> None:
@@ -29,3 +33,15 @@ def _gradcheck(options) -> int:
             verdict = "ok" if check.passed else "FAILED"
             print(f"{check.name:<52} error {check.error:.1e}  bound {check.bound:.1e}  {verdict}")
     return int(not all(check.passed for check in checks))
+
+
+def _gpu_selftest(options) -> int:
+    """Exit status 1 if a result is wrong."""
+    from ..engine.cuda import selftest
+
+    def say(line):
+        if not options.quiet:
+            print(line, flush=True)
+
+    report = selftest.run(options.json, options.overwrite, say)
+    return int(not report["passed"])
