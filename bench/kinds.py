@@ -145,7 +145,7 @@ def made() -> Iterator[Kind]:
     yield kind("BUNIT against the values", "values.fits", wrong, "refused", says)
     other = {"CONTENT": "DOPPLERGRAM", "BUNIT": "m/s"}
     yield magnetogram("Dopplergram", "hmi.V_720s.fits", "refused", says, **other)
-    says = "image_type: --type must be what the file holds"
+    says = "image_type: the type given must be what the file holds"
     make = partial(plain, data=field, header=m)
     yield kind("`--type intensity`, a field", "m.fits", make, "refused", says, type="intensity")
 

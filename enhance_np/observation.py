@@ -147,7 +147,7 @@ def image_type(frame: Frame, asked: str | None) -> str:
         types = set(said.values())
         if len(types) != 1 or not types <= set(TYPES):
             raise ValueError(
-                f"image_type: the file must tell its type without contradiction, or --type "
+                f"image_type: the file must tell its type without contradiction, or the type "
                 f"intensity or blos be given, got {found} in {frame.path!r}"
             )
         return types.pop()
@@ -155,8 +155,8 @@ def image_type(frame: Frame, asked: str | None) -> str:
         return asked
     if set(TYPES) & {type for who, type in said.items() if who != "the values"}:
         raise ValueError(
-            f"image_type: --type must be what the file holds, got {asked} for {frame.path!r}, "
-            f"which says {found}"
+            f"image_type: the type given must be what the file holds, got {asked} "
+            f"for {frame.path!r}, which says {found}"
         )
     log.warning("%s: taken for %s as told, though it says %s", frame.path, asked, found)
     return asked

@@ -100,7 +100,7 @@ def test_asked_type():
     assert image_type(conflict, "blos") == "blos"
     for known in (frame(CONTENT="MAGNETOGRAM"), frame(CONTENT="MAGNETOGRAM", BUNIT="Gauss")):
         assert image_type(known, None) == "blos"
-        with pytest.raises(ValueError, match=r"^image_type: --type must be what the file holds"):
+        with pytest.raises(ValueError, match=r"^image_type: the type given must be"):
             image_type(known, "intensity")
 
 

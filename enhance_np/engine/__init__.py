@@ -1,5 +1,6 @@
 """Other speakers of the vocabulary of enhance_np.layers: same names, same results, faster."""
 
+import logging
 from collections.abc import Callable
 from types import ModuleType
 from typing import NamedTuple
@@ -8,6 +9,8 @@ import numpy as np
 
 from .. import layers
 from ..config import DEVICES
+
+log = logging.getLogger(__name__)
 
 
 class Engine(NamedTuple):
@@ -23,13 +26,14 @@ REFERENCE = Engine("reference", layers, np.asarray, np.asarray)
 def select(device: str = "auto") -> Engine:
     """The engine for "cpu", "gpu", or "auto": the GPU if one can be used, else the CPU.
 
+    Where there is a driver and "auto" takes the CPU all the same, the reason is logged.
     Raises ValueError for another word, RuntimeError with the reason and the remedy if "gpu"
     is asked for and cannot be had.
     """
     if device not in DEVICES:
         raise ValueError(f"device: must be one of {', '.join(DEVICES)}, got {device!r}")
     if device != "cpu":
-        from .gpu import probe
+        from .gpu import has_driver, probe
 
         missing = probe()
         if missing is None:
@@ -40,6 +44,8 @@ def select(device: str = "auto") -> Engine:
             return Engine("gpu", cuda, cupy.asarray, cupy.asnumpy)
         if device == "gpu":
             raise RuntimeError(f"device: gpu must be usable, but {missing}")
+        # not news to who has no driver: the line about the result names the CPU
+        log.log(logging.INFO if has_driver() else logging.DEBUG, "on the CPU: %s", missing)
     from . import cpu
 
     return Engine("cpu", cpu, np.asarray, np.asarray)

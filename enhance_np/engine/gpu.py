@@ -1,28 +1,107 @@
-"""Whether a GPU can be used, and if not, why: said before anything is tried on it."""
+"""Whether a GPU can be used, and if not, why: one line that says what is missing and what helps.
+
+Asked in the order in which one needs the other: driver, device, CuPy, NVRTC, a kernel's result.
+CuPy is imported only where a driver says that there is a device.
+"""
 
 import ctypes
 import sys
+from functools import cache
 from importlib.util import find_spec
 
+# what cuDriverGetVersion must give at least: CUDA 12.0, for cupy-cuda12x
+OLDEST_DRIVER = 12000
+# of CUresult in cuda.h
+NO_DEVICE, OTHER_MODULE, TOOLKIT_STUB = 100, 803, 34
 
+KERNEL = (
+    'extern "C" __global__ void squares(int* y) { y[threadIdx.x] = threadIdx.x * threadIdx.x; }'
+)
+THREADS = 64
+
+
+@cache
 def probe() -> str | None:
     """None if CuPy can run a kernel here, else the reason and the remedy in one line.
 
-    The driver library is looked for first: without one nothing of CuPy is imported.
+    Asked once in a process. Without a driver it takes a small part of a millisecond.
     """
+    return driver_fault() or cupy_fault()
+
+
+def has_driver() -> bool:
+    """Whether there is a driver at all, which can be at fault."""
+    return not isinstance(_driver(), OSError)
+
+
+def driver_fault() -> str | None:
+    """Why the NVIDIA driver cannot be used, None if it can. It alone is loaded, nothing of CuPy."""
+    driver = _driver()
+    if isinstance(driver, OSError):
+        return f"no NVIDIA driver is installed ({_line(driver)}): install one, or use the CPU"
+    version, devices = ctypes.c_int(), ctypes.c_int()
     try:
-        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
-    except OSError:
-        return "no NVIDIA driver is installed (libcuda not found): install one, or use the CPU"
+        if driver.cuDriverGetVersion(ctypes.byref(version)):
+            return "the NVIDIA driver does not tell its version: install it anew"
+        if version.value < OLDEST_DRIVER:
+            return (
+                f"the NVIDIA driver is too old, for CUDA {_dotted(version.value)}: "
+                f"install one for CUDA {_dotted(OLDEST_DRIVER)} or later (version 525 or later)"
+            )
+        error = driver.cuInit(0)
+        if error == 0:
+            error = driver.cuDeviceGetCount(ctypes.byref(devices))
+    except AttributeError as error:
+        return f"libcuda is not the NVIDIA driver's ({_line(error)}): install the driver anew"
+    if error == NO_DEVICE or (error == 0 and devices.value < 1):
+        return (
+            "the NVIDIA driver finds no device: see nvidia-smi, and whether "
+            "CUDA_VISIBLE_DEVICES hides it"
+        )
+    if error == OTHER_MODULE:
+        return "the NVIDIA driver's library and kernel module are of two versions: restart"
+    if error == TOOLKIT_STUB:
+        return "libcuda is the CUDA toolkit's stub: take its folder from LD_LIBRARY_PATH"
+    if error:
+        return f"the NVIDIA driver does not start (CUDA error {error}): see nvidia-smi, or restart"
+    return None
+
+
+def cupy_fault() -> str | None:
+    """Why CuPy cannot run a kernel, None if it can. For where there is a driver: imports CuPy."""
     if find_spec("cupy") is None:
         return 'CuPy is not installed: pip install "enhance_np[gpu]"'
     try:
         import cupy
-
-        if cupy.cuda.runtime.getDeviceCount() == 0:
-            return "the NVIDIA driver finds no device"
-        if float(cupy.arange(3, dtype=cupy.float32).sum()) != 3:
-            return "a test kernel gave a wrong result: check the driver and CuPy versions"
-    except Exception as error:  # CuPy raises its own types, which need CuPy to be named
-        return f"CuPy cannot use the GPU: {' '.join(str(error).split()) or type(error).__name__}"
+    except Exception as error:
+        return f'CuPy cannot be imported ({_line(error)}): pip install "enhance_np[gpu]"'
+    try:
+        cupy.cuda.nvrtc.getVersion()
+    except Exception:  # of CuPy's own types, as below, and it loads the library only now
+        return "NVRTC, CuPy's compiler, is not installed: pip install nvidia-cuda-nvrtc-cu12"
+    try:
+        y = cupy.zeros(THREADS, cupy.int32)
+        cupy.RawModule(code=KERNEL).get_function("squares")((1,), (THREADS,), (y,))
+        right = cupy.asnumpy(y).tolist() == [i * i for i in range(THREADS)]
+    except Exception as error:
+        return f"CuPy cannot use the GPU ({_line(error)}): see nvidia-smi, and cupy.show_config()"
+    if not right:
+        return "a test kernel gave a wrong result: install the driver and CuPy anew"
     return None
+
+
+@cache
+def _driver():
+    """The driver's library, or the error of loading it."""
+    try:
+        return ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError as error:
+        return error
+
+
+def _dotted(version):
+    return f"{version // 1000}.{version % 1000 // 10}"
+
+
+def _line(error):
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,60 @@
+"""enhance-np: arguments in, one line per error out. No logic lives here.
+
+Only the standard library is imported before a command runs: --help and --version answer at once.
+"""
+
+import argparse
+import logging
+import sys
+
+from .. import __version__
+from . import checks, data, evaluate, predict, train
+from .options import Parser
+
+# what the commands raise, with a message for the user
+EXPECTED = (ValueError, OSError, RuntimeError, ImportError, ArithmeticError, MemoryError)
+
+
+def parser() -> argparse.ArgumentParser:
+    common = Parser(add_help=False)
+    common.add_argument("--quiet", action="store_true", help="no progress, no log")
+    top = Parser(
+        prog="enhance-np",
+        description="Deconvolve and super-resolve SDO/HMI images with a residual network.",
+    )
+    top.add_argument("--version", action="version", version=f"enhance_np {__version__}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name, run, help):
+        made = commands.add_parser(name, help=help, description=help, parents=[common])
+        made.set_defaults(run=run)
+        return made
+
+    for subject in (predict, evaluate, checks, data, train):  # the order of --help
+        subject.add_commands(command)
+    return top
+
+
+def main(arguments: list[str] | None = None) -> None:
+    options = parser().parse_args(arguments)
+    logging.basicConfig(
+        level=logging.WARNING if options.quiet else logging.INFO,
+        format="%(message)s",
+        stream=sys.stderr,
+    )
+    try:
+        if getattr(options, "threads", None) is not None:
+            from ..engine.threads import set_threads
+
+            set_threads(options.threads)
+        sys.exit(options.run(options))
+    except KeyboardInterrupt:
+        print(f"enhance-np {options.command}: interrupted", file=sys.stderr)
+        sys.exit(130)
+    except EXPECTED as error:
+        message = " ".join(str(error).split()) or type(error).__name__
+        message = message.removeprefix(f"{options.command}: ")
+        sys.exit(f"enhance-np {options.command}: {message}")
+    except Exception as error:
+        message = " ".join(f"{type(error).__name__} {error}".split())
+        sys.exit(f"enhance-np {options.command}: a fault of the program, please report: {message}")

@@ -1,0 +1,47 @@
+"""summary, gradcheck and gpu-selftest: what can be said without an image."""
+
+from .options import network_config, sizes
+
+
+def add_commands(command) -> None:
+    add = command(
+        "summary", _summary, "print the network's layers, parameters, work and receptive field"
+    )
+    sizes(add)
+
+    add = command("gradcheck", _gradcheck, "hold every backward pass against finite differences")
+    add.add_argument("--seed", type=int, default=0)
+
+    add = command("gpu-selftest", _gpu_selftest, "hold a GPU against the CPU, and time it")
+    add.add_argument("--json", metavar="FILE", help="write a report, to attach to an issue")
+    add.add_argument("--overwrite", action="store_true", help="replace a file that exists")
+
+
+def _summary(options) -> None:
+    from ..summary import table
+
+    print(table(network_config(options)))
+
+
+def _gradcheck(options) -> int:
+    """Exit status 1 if a check fails."""
+    from ..gradcheck import check_all
+
+    checks = list(check_all(options.seed))
+    for check in checks:
+        if not options.quiet or not check.passed:
+            verdict = "ok" if check.passed else "FAILED"
+            print(f"{check.name:<52} error {check.error:.1e}  bound {check.bound:.1e}  {verdict}")
+    return int(not all(check.passed for check in checks))
+
+
+def _gpu_selftest(options) -> int:
+    """Exit status 1 if a result is wrong."""
+    from ..engine.cuda import selftest
+
+    def say(line):
+        if not options.quiet:
+            print(line, flush=True)
+
+    report = selftest.run(options.json, options.overwrite, say)
+    return int(not report["passed"])

@@ -1,0 +1,156 @@
+"""simulate and degrade: training pairs made."""
+
+import logging
+
+from ..config import TYPES
+from .options import show_progress
+
+# options of degrade that need frames, and that need none
+FRAMES_ONLY = ("pixel_scale", "norm", "validation_region")
+RECIPE_ONLY = ("recipe", "fields", "test", "keep")
+
+
+def add_commands(command) -> None:
+    add = command(
+        "simulate", _simulate, "make a synthetic Sun: continuum intensity and vertical field, FITS"
+    )
+    add.add_argument("output", help="FITS file; of both types <stem>_intensity and <stem>_blos")
+    add.add_argument("--type", choices=("both", *TYPES), default="both")
+    add.add_argument(
+        "--scene",
+        default="active",
+        help="quiet, network, plage, pore, spot, delta or active (default)",
+    )
+    add.add_argument(
+        "--size", nargs=2, type=int, default=(1024, 1920), metavar=("H", "W"), help="1024 1920"
+    )
+    add.add_argument("--pixel-scale", type=float, default=0.0662, help="arcsec (default 0.0662)")
+    add.add_argument("--frames", type=int, default=1, help="scenes, independent (default 1)")
+    add.add_argument("--seed", type=int, default=0, help="of the first frame (default 0)")
+    add.add_argument("--overwrite", action="store_true", help="replace files that exist")
+
+    add = command(
+        "degrade",
+        _degrade,
+        "make training pairs, by recipe: scenes as HMI and a 28 cm telescope see them",
+    )
+    add.add_argument(
+        "sim",
+        nargs="*",
+        metavar="SIM",
+        help="frames of a simulation, .npy or FITS, (h, w) or (t, h, w) (default: by recipe)",
+    )
+    add.add_argument("--recipe", help="without SIM: TOML file, or the shipped one of a type")
+    add.add_argument("--type", choices=TYPES, help="default: intensity, or the recipe's")
+    add.add_argument("--out", required=True, help="HDF5 file; <out>_val.h5, _test.h5 beside it")
+    add.add_argument("--fields", help="folder of the recipe's files (default: synthetic scenes)")
+    add.add_argument("--count", type=int, help="training patches (default 4800, or the recipe's)")
+    add.add_argument("--validation", type=int, help="validation patches (480, or the recipe's)")
+    add.add_argument("--test", type=int, help="test patches (the recipe's)")
+    add.add_argument("--patch", type=int, help="HMI pixels on a side (50, or the recipe's)")
+    add.add_argument("--seed", type=int, help="default 0, or the recipe's")
+    add.add_argument(
+        "--psf", help="HMI's: modified (default), wachter, airy or, with SIM, a FITS image"
+    )
+    add.add_argument("--psf-scale", type=float, help="arcsec per pixel of --psf (default: CDELT)")
+    add.add_argument("--support", type=float, help="half-width of PSFs in arcsec (12)")
+    add.add_argument("--aperture", type=float, help="metres, HMI's (0.14)")
+    add.add_argument("--target-aperture", type=float, help="metres (0.28)")
+    add.add_argument("--wavelength", type=float, help="angstrom (6173)")
+    add.add_argument("--hmi-scale", type=float, help="arcsec/pixel (0.504302)")
+    add.add_argument(
+        "--pixel-scale", type=float, help="arcsec per pixel of SIM (default: CDELT, else 0.0662)"
+    )
+    add.add_argument(
+        "--norm", help="SIM's intensity that becomes 1: mean (default), quiet-sun or a number"
+    )
+    add.add_argument(
+        "--validation-region",
+        type=_region,
+        metavar="Y0,Y1,X0,X1",
+        help="part of SIM kept for validation, in fractions (default: last quarter of longer side)",
+    )
+    add.add_argument(
+        "--keep", action="store_true", help="files that are of this recipe and these fields already"
+    )
+    add.add_argument("--overwrite", action="store_true", help="replace files that exist")
+
+
+def _region(text: str) -> tuple[float, ...]:
+    y0, y1, x0, x1 = map(float, text.split(","))
+    return y0, y1, x0, x1
+
+
+def _simulate(options) -> None:
+    from ..data.simulate import simulate
+
+    simulate(
+        options.output,
+        options.scene,
+        tuple(options.size),
+        options.pixel_scale,
+        type=options.type,
+        frames=options.frames,
+        seed=options.seed,
+        progress=show_progress(options),
+        overwrite=options.overwrite,
+    )
+
+
+def _degrade(options) -> None:
+    from ..data import patches, simulation
+    from ..data.degrade import HMI
+    from ..data.recipe import read
+
+    only = RECIPE_ONLY if options.sim else FRAMES_ONLY
+    for name in only:
+        if getattr(options, name) not in (None, False):
+            option = f"--{name.replace('_', '-')}"
+            raise ValueError(
+                f"degrade: needs SIM or {option}, got both"
+                if options.sim
+                else f"degrade: {option} needs SIM, got none"
+            )
+    how = {"progress": show_progress(options), "overwrite": options.overwrite}
+    if options.sim:
+        given = {"patch": options.patch, "seed": options.seed}
+        simulation.build(
+            options.out,
+            options.type or TYPES[0],
+            options.sim,
+            4800 if options.count is None else options.count,
+            480 if options.validation is None else options.validation,
+            **{name: value for name, value in given.items() if value is not None},
+            **{name: getattr(options, name) for name in FRAMES_ONLY},
+            optics=_optics(options, HMI),
+            **how,
+        )
+        return
+    recipe = read(options.recipe or options.type or TYPES[0])
+    if options.type not in (None, recipe.type):
+        raise ValueError(f"degrade: --type must be the recipe's, {recipe.type}, got {options.type}")
+    recipe = recipe.on(options.fields).changed(
+        train=options.count,
+        validation=options.validation,
+        test=options.test,
+        patch=options.patch,
+        seed=options.seed,
+        optics=_optics(options, recipe.optics),
+    )
+    if options.fields is None:
+        logging.info("recipe %s: its synthetic scenes alone, without --fields", recipe.name)
+    patches.build(options.out, recipe, keep=options.keep, **how)
+
+
+def _optics(options, base):
+    """Those of `base`, but for what is given."""
+    from ..data.degrade import Optics
+
+    given = {
+        name: getattr(options, name)
+        for name in ("psf", "support", "aperture", "target_aperture", "hmi_scale")
+    }
+    if options.wavelength is not None:
+        given["wavelength"] = options.wavelength / 1e10  # exact for 6173, unlike * 1e-10
+    given = {name: value for name, value in given.items() if value is not None}
+    return Optics.named(psf_scale=options.psf_scale, **(vars(base) | given))

@@ -1,0 +1,84 @@
+"""predict and demo: images enhanced."""
+
+from ..config import ACTIVATIONS, MODELS, TYPES
+from .options import advance, device, hdu, progress_bar
+
+
+def add_commands(command) -> None:
+    add = command(
+        "predict", _predict, "enhance a FITS image: twice the pixels, the telescope's blur removed"
+    )
+    add.add_argument("input", help="HMI continuum image or magnetogram, FITS")
+    add.add_argument("output", help="FITS file to write")
+    add.add_argument("--type", choices=TYPES, help="what the image is (default: read from it)")
+    add.add_argument("--model", choices=MODELS, default="default")
+    add.add_argument("--weights", help="weights file, instead of those that ship")
+    add.add_argument(
+        "--activation", choices=ACTIVATIONS, help="of a --weights file that does not say"
+    )
+    add.add_argument(
+        "--norm",
+        default="quiet-sun",
+        help="intensity the network takes for 1: quiet-sun (default), max, none or a number",
+    )
+    add.add_argument(
+        "--norm-from",
+        metavar="FITS",
+        help="take the quiet-sun level from this image, a full disk of the same series and time",
+    )
+    add.add_argument(
+        "--ensemble",
+        action="store_true",
+        help="mean over the 8 rotations and reflections: smaller errors, 8 times the time",
+    )
+    add.add_argument(
+        "--confidence",
+        action="store_true",
+        help="the same, with its spread and the re-blurred output minus the input, in HDUs SPREAD "
+        "and RESIDUAL",
+    )
+    add.add_argument("--ext", help="HDU to read, by number or name (default: the first image)")
+    add.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    add.add_argument("--plot", metavar="PNG", help="draw input and output side by side")
+    add.add_argument(
+        "--tile", type=int, help="input lines at a time (GPU: N x N pixels); the result is the same"
+    )
+    device(add)
+
+    add = command(
+        "demo", _demo, "enhance a synthetic scene of known truth: FITS, picture and figures"
+    )
+    add.add_argument("--output", default="demo", help="folder to write to (default: demo)")
+    device(add)
+
+
+def _predict(options) -> None:
+    from ..pipeline import enhance_file
+
+    with progress_bar(options, "px", unit_scale=True) as bar:
+        enhance_file(
+            options.input,
+            options.output,
+            type=options.type,
+            model=options.model,
+            weights=options.weights,
+            activation=options.activation,
+            norm=options.norm,
+            norm_from=options.norm_from,
+            device=options.device,
+            ext=hdu(options),
+            overwrite=options.overwrite,
+            plot=options.plot,
+            tile=options.tile,
+            ensemble=options.ensemble,
+            confidence=options.confidence,
+            progress=advance(bar),
+        )
+
+
+def _demo(options) -> None:
+    from ..demo import make
+
+    with progress_bar(options, "px", unit_scale=True) as bar:
+        line = make(options.output, options.device, advance(bar))
+    print(line)

@@ -1,0 +1,119 @@
+"""train: weights fitted to pairs."""
+
+import logging
+
+from ..config import TYPES
+from .options import device, network_config, progress_bar, show_progress, sizes
+
+
+def add_commands(command) -> None:
+    add = command(
+        "train", _train, "train a network; without --data, a small one on synthetic scenes"
+    )
+    add.add_argument("--data", help="HDF5 with imHMI (n,h,w,1) and imSST (n,2h,2w,1), Ic or kG")
+    add.add_argument(
+        "--validation",
+        type=_fraction_or_path,
+        help="such a file, or the fraction of --data to hold out (default: DATA_val.h5, or 0.1)",
+    )
+    add.add_argument(
+        "--output", help="weights file (default runs/TYPE.h5); log and checkpoint beside it"
+    )
+    add.add_argument("--type", choices=TYPES, default="intensity", help="sets --noise and --l2")
+    add.add_argument("--epochs", type=int, help="in all, with those continued (default 20)")
+    add.add_argument("--batchsize", type=int, help="default 32")
+    add.add_argument("--lr", type=float, help="learning rate (default 1e-4)")
+    add.add_argument("--lr-multiplier", type=float, help="of --lr, from epoch 20 on (default 1)")
+    add.add_argument(
+        "--freeze", type=int, metavar="EPOCH", help="from here batch norm keeps its statistics"
+    )
+    add.add_argument("--clip", type=float, metavar="NORM", help="bound on a step's gradient")
+    add.add_argument("--warmup", type=int, metavar="STEPS", help="over which the rate rises")
+    add.add_argument("--schedule", choices=("constant", "cosine"), help="default constant")
+    add.add_argument(
+        "--start",
+        choices=("he", "contrast"),
+        help="initial kernels: He's (default), or his for contrast",
+    )
+    add.add_argument("--noise", type=float, help="sigma in Ic or kG (default: the paper's)")
+    add.add_argument("--l2", type=float, help="weight decay (default: the paper's)")
+    add.add_argument("--seed", type=int, default=0)
+    add.add_argument("--continue", dest="resume", action="store_true", help="from the checkpoint")
+    add.add_argument("--overwrite", action="store_true", help="replace an earlier run")
+    sizes(add)
+    device(add)
+
+
+def _fraction_or_path(text):
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _train(options) -> None:
+    from dataclasses import replace
+    from pathlib import Path
+
+    from ..config import DEFAULT, SMALL
+    from ..engine import select
+    from ..training import QUICK, TrainOptions, train
+
+    output = Path(options.output or f"runs/{options.type}.h5")
+    if options.output is None:
+        output.parent.mkdir(exist_ok=True)
+    given = {
+        "epochs": options.epochs,
+        "batch_size": options.batchsize,
+        "lr": options.lr,
+        "lr_multiplier": options.lr_multiplier,
+        "schedule": options.schedule,
+        "start": options.start,
+        "clip": options.clip,
+        "warmup": options.warmup,
+        "freeze": options.freeze,
+        "noise": options.noise,
+        "l2": options.l2,
+    }
+    settings = replace(
+        TrainOptions() if options.data else QUICK,
+        type=options.type,
+        seed=options.seed,
+        **{name: value for name, value in given.items() if value is not None},
+    )
+    engine = select(options.device)
+    with progress_bar(options, "step") as bar:
+        train(
+            options.data,
+            output,
+            network_config(options, DEFAULT if options.data else SMALL),
+            settings,
+            engine,
+            validation=options.validation,
+            resume=options.resume,
+            overwrite=options.overwrite,
+            progress=show_progress(options),
+            report=_training_report(bar, settings.epochs),
+        )
+    logging.info("%s: trained on the %s", output, engine.name.upper())
+
+
+def _training_report(bar, epochs):
+    last = {"val_loss": float("nan")}
+
+    def report(row):
+        if "step" in row:
+            if bar.total is None:
+                bar.total = row["steps"] * epochs
+                bar.initial = bar.n = row["epoch"] * row["steps"] + row["step"]
+            text = f"epoch {row['epoch']} loss {row['loss']:.2e} val {last['val_loss']:.2e}"
+            bar.set_description(text, refresh=False)
+            bar.update()
+        else:
+            last.update(row)
+            bar.clear()
+            logging.info(
+                "epoch %d: loss %.4e, validation %.4e", row["epoch"], row["loss"], row["val_loss"]
+            )
+
+    return report

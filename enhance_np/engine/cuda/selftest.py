@@ -1,0 +1,284 @@
+"""gpu-selftest: is what this card computes right, and how fast is it? For whoever has a card.
+
+Right: every operation of the vocabulary within a derived bound (see accuracy.py), and the page and
+a prediction within the bars that tests/engine hold the CPU to. Fast: seconds between events on the
+device, the median of REPEATS, and what share that is of the card's peak
+
+    multiprocessors * FP32 cores of each * 2 (a fused multiply-add) * clock
+
+with the clock that the driver names, which a card may exceed or not reach. A convolution counts as
+many multiply-adds as its definition has: an algorithm that needs fewer can show a larger share.
+"""
+
+import json
+import os
+import platform
+from collections.abc import Callable
+from importlib.metadata import version
+from math import prod
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+from ... import network, optim, params, training
+from ..._atomic import write_bytes
+from ...config import DEFAULT, NetworkConfig
+from ...weights import Weights
+from .. import Engine, predict, select
+from ..tiles import AFTER_UPSAMPLING
+from . import accuracy
+
+WARM_UP, REPEATS = 3, 20
+BATCH, PATCH, IMAGE = 32, 50, 1024  # patches of a step and their side, side of a predicted image
+# bars on the page, of the range and of the largest value: as in tests/engine/test_vocabulary.py
+PAGE_Y, PAGE_G = 1e-5, 1e-4
+# FP32 cores of a multiprocessor by compute capability; CUDA C++ Programming Guide, table of
+# arithmetic throughput
+CORES = {60: 64, 61: 128, 70: 64, 75: 64, 80: 64, 86: 128, 87: 128, 89: 128, 90: 128}
+CORES |= {100: 128, 103: 128, 120: 128, 121: 128}
+
+
+def run(
+    json_file: str | os.PathLike | None = None,
+    overwrite: bool = False,
+    progress: Callable[[str], None] = lambda line: None,
+) -> dict:
+    """All of it: {"device": ..., "errors": ..., "passed": ..., "seconds": ..., "torch": ...}.
+
+    json_file : the same, written; to attach to an issue.  progress : called with each line.
+    Raises RuntimeError with the reason if there is no GPU, OSError if the file exists, without
+    `overwrite`, or cannot be written: before anything is computed.
+    """
+    engine = select("gpu")
+    if json_file is not None:
+        _check_output(Path(json_file), overwrite)
+    report = {"device": device()}
+    progress(_title(report["device"]))
+    report |= correctness(engine, DEFAULT, accuracy.SIZES, accuracy.CHANNELS)
+    for line in _correctness_lines(report):
+        progress(line)
+    peak = report["device"]["peak_flops"]
+    report["seconds"] = {}
+    for name, (way, work) in ways(engine, DEFAULT, BATCH, PATCH, IMAGE).items():
+        report["seconds"][name] = found = _timed(seconds(way, WARM_UP, REPEATS), work, peak)
+        progress(_time_line(name, found))
+    report["torch"] = beside_torch(progress)
+    if json_file is not None:
+        text = json.dumps(_in_json(report), indent=1, allow_nan=False)
+        write_bytes(json_file, text.encode() + b"\n")
+    return report
+
+
+def _check_output(path, overwrite):
+    if path.exists() and not overwrite:
+        raise OSError(f"gpu-selftest: {os.fspath(path)!r} must not exist, or pass --overwrite")
+    if not path.absolute().parent.is_dir():
+        raise OSError(f"gpu-selftest: the folder of {os.fspath(path)!r} must exist")
+
+
+# -------------------------------------------------------------------------------------- the card
+def device() -> dict:
+    """What the report says of the card and of the software; peak_flops None if not known."""
+    import cupy
+
+    runtime, card = cupy.cuda.runtime, cupy.cuda.Device()
+    properties, attributes = runtime.getDeviceProperties(card.id), card.attributes
+    capability = int(card.compute_capability)
+    cores, clock = CORES.get(capability), attributes["ClockRate"] * 1000  # which is in kHz
+    processors = attributes["MultiProcessorCount"]
+    return {
+        "name": properties["name"].decode(),
+        "compute_capability": f"{capability // 10}.{capability % 10}",
+        "multiprocessors": processors,
+        "cores_per_multiprocessor": cores,
+        "clock_hz": clock,
+        "peak_flops": cores and processors * cores * 2 * clock,
+        "memory_bytes": card.mem_info[1],
+        "driver": runtime.driverGetVersion(),
+        "runtime": runtime.runtimeGetVersion(),
+        "nvrtc": ".".join(map(str, cupy.cuda.nvrtc.getVersion())),
+        "cupy": cupy.__version__,
+        "numpy": np.__version__,
+        "enhance_np": version("enhance_np"),
+        "python": platform.python_version(),
+        "system": platform.platform(),
+    }
+
+
+# ----------------------------------------------------------------------------------- correctness
+def correctness(engine: Engine, config: NetworkConfig, sizes, channels) -> dict:
+    """Has "operations", "page", "passed"; sizes, channels : as for accuracy.check."""
+    operations = list(accuracy.check(engine, np.random.default_rng(0), sizes, channels))
+    page = list(_page(engine, config))
+    return {
+        "operations": [error._asdict() for error in operations],
+        "page": [error._asdict() for error in page],
+        "passed": all(error.passed for error in operations + page),
+    }
+
+
+def _page(engine, config):
+    """Forward, every gradient, and a prediction, against the reference in float64."""
+    rng = np.random.default_rng(1)
+    p, moving = params.initial(config, 0)
+    x = rng.standard_normal((2, 9, 6, 1)).astype(np.float32)
+    dy = rng.standard_normal((2, 18, 12, 1)).astype(np.float32)
+    on_device = {name: engine.asarray(a) for name, a in p.items()}
+    y, tape = network.forward(on_device, engine.asarray(x), config, engine.ops)
+    dx, g = network.backward(engine.asarray(dy), tape, config, engine.ops)
+    exact = {name: a.astype("f8") for name, a in p.items()}
+    want, exact_tape = network.forward(exact, x.astype("f8"), config)
+    want_dx, want_g = network.backward(dy.astype("f8"), exact_tape, config)
+    yield accuracy.error("page: y", engine, y, want, PAGE_Y * np.ptp(want))
+    largest = max(abs(a).max() for a in want_g.values())
+    gradients = {"x": (dx, want_dx)} | {name: (g[name], want_g[name]) for name in g}
+    for name, (found, a) in gradients.items():
+        bar = PAGE_G * abs(a).max() + 1e-6 * largest  # a floor: some are zero by theory
+        yield accuracy.error(f"page: gradient of {name}", engine, found, a, bar)
+    image = rng.standard_normal((37, 45)).astype(np.float32)
+    found = predict.run(image, Weights(config, p, moving), engine, tile=32)
+    wide = {name: a.astype("f8") for name, a in moving.items()}
+    want, _ = network.forward(exact, image[None, :, :, None].astype("f8"), config, moving=wide)
+    bar = PAGE_Y * np.ptp(want)
+    as_is = engine._replace(asnumpy=np.asarray)
+    yield accuracy.error("prediction", as_is, found, want[0, :, :, 0], bar)
+
+
+# ------------------------------------------------------------------------------------------ time
+def work(config: NetworkConfig) -> dict[str, int]:
+    """FLOP of the convolutions, 2 for a multiply-add, per input pixel: "forward", "backward".
+
+    backward is that of training: each convolution's dx and dw, of the first dw alone.
+    """
+    each = {
+        name: 2 * prod(shape) * (4 if name in AFTER_UPSAMPLING else 1)
+        for kind, name, shape in params.layers(config)
+        if kind == "conv"
+    }
+    forward = sum(each.values())
+    return {"forward": forward, "backward": 2 * forward - each["stem/conv"]}
+
+
+def ways(engine: Engine, config: NetworkConfig, batch: int, patch: int, image: int) -> dict:
+    """{what is timed: (function, its FLOP)}; patch, image : sides in pixels."""
+    rng = np.random.default_rng(2)
+    p, moving = params.initial(config, 0)
+    on_device = {name: engine.asarray(a) for name, a in p.items()}
+    x, target = (
+        engine.asarray(rng.standard_normal((batch, side, side, 1)).astype(np.float32))
+        for side in (patch, 2 * patch)
+    )
+    _, tape = network.forward(on_device, x, config, engine.ops)
+    adam, step = optim.adam_start(on_device), getattr(engine, "step", None) or training.step_once
+    picture = rng.standard_normal((image, image)).astype(np.float32)
+    weights, per_pixel = Weights(config, p, moving), work(config)
+    pixels = batch * patch**2
+    sides = f"{batch} x {patch} x {patch}"
+    forward, backward = per_pixel["forward"] * pixels, per_pixel["backward"] * pixels
+    return {
+        f"forward, {sides}": (
+            lambda: network.forward(on_device, x, config, engine.ops),
+            forward,
+        ),
+        f"backward, {sides}": (
+            lambda: network.backward(target, tape, config, engine.ops, wrt_x=False),
+            backward,
+        ),
+        f"training step, {sides}": (
+            lambda: step(on_device, adam, x, target, config, engine.ops, 1e-4, 1e-6),
+            forward + backward,
+        ),
+        f"prediction, {image} x {image}, from and to NumPy": (
+            lambda: predict.run(picture, weights, engine),
+            per_pixel["forward"] * picture.size,
+        ),
+    }
+
+
+def seconds(way: Callable, warm_up: int, repeats: int) -> list[float]:
+    """Between an event before and one after each call, on the device's own clock."""
+    import cupy
+
+    for _ in range(warm_up):
+        way()
+    found = []
+    for _ in range(repeats):
+        start, end = cupy.cuda.Event(), cupy.cuda.Event()
+        start.record()
+        way()
+        end.record()
+        end.synchronize()
+        found.append(cupy.cuda.get_elapsed_time(start, end) / 1000)  # which is in ms
+    return found
+
+
+def _timed(measured, work, peak):
+    middle = median(measured)
+    return {
+        "median": middle,
+        "least": min(measured),
+        "most": max(measured),
+        "flop": work,
+        "share_of_peak": peak and work / middle / peak,
+    }
+
+
+def beside_torch(progress=lambda line: None) -> dict | None:
+    """The same by PyTorch on this card, in float32 without TF32; None if it is not installed."""
+    try:
+        import torch
+    except ImportError:
+        return None
+    if not torch.cuda.is_available():
+        return None
+    from . import peer_torch
+
+    found = {"version": torch.__version__, "cudnn": torch.backends.cudnn.version()}
+    found["seconds"] = {}
+    for name, way in peer_torch.ways(DEFAULT, BATCH, PATCH, IMAGE).items():
+        timed = peer_torch.seconds(way, WARM_UP, REPEATS)
+        found["seconds"][name] = _timed(timed, None, None)
+        progress(f"  PyTorch: {name:<48} {1e3 * median(timed):10.3f} ms")
+    return found
+
+
+# ---------------------------------------------------------------------------------------- output
+def _in_json(value):
+    """What JSON has no number for, as text: "nan", "inf"."""
+    if isinstance(value, dict):
+        return {name: _in_json(a) for name, a in value.items()}
+    if isinstance(value, list):
+        return [_in_json(a) for a in value]
+    return str(value) if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def _title(card):
+    peak = card["peak_flops"]
+    peak_text = (
+        f"peak {peak / 1e12:.1f} TFLOP/s = {card['multiprocessors']} multiprocessors * "
+        f"{card['cores_per_multiprocessor']} cores * 2 * {card['clock_hz'] / 1e9:.3f} GHz"
+        if peak
+        else "peak not known"
+    )
+    return f"{card['name']} (compute capability {card['compute_capability']}), {peak_text}"
+
+
+def _correctness_lines(report):
+    for kind in ("operations", "page"):
+        errors = [accuracy.Error(**error) for error in report[kind]]
+        failed = [error for error in errors if not error.passed]
+        worst = max(errors, key=lambda error: error.share)
+        yield (
+            f"{kind}: {len(errors) - len(failed)} of {len(errors)} results within their bound, "
+            f"at most {worst.share:.2g} of it ({worst.name})"
+        )
+        for error in failed:
+            share = f"{error.share:.2g} of its bound"
+            yield f"  FAILED {error.name}: error {error.largest:.1e}, {share}"
+
+
+def _time_line(name, found):
+    share = found["share_of_peak"]
+    share = "" if share is None else f"  {100 * share:5.1f} % of peak"
+    return f"{name:<50} {1e3 * found['median']:10.3f} ms{share}"

@@ -1,0 +1,87 @@
+"""The bounds of gpu-selftest: they hold where the arithmetic is right, and not where it is not."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from enhance_np import layers
+from enhance_np.engine import REFERENCE, Engine, cpu
+from enhance_np.engine.cuda import accuracy
+
+SMALL = {"sizes": ((1, 2, 2), (2, 3, 13)), "channels": ((1, 64), (64, 64), (7, 5))}
+
+
+def engine(name="spoilt", asarray=np.asarray, **changed):
+    ops = {name: getattr(layers, name) for name in layers.__all__} | changed
+    return Engine(name, SimpleNamespace(**ops), asarray, np.asarray)
+
+
+def failed(engine, rng):
+    return {e.name.split()[0] for e in accuracy.check(engine, rng, **SMALL) if not e.passed}
+
+
+@pytest.mark.parametrize("one", [REFERENCE, Engine("cpu", cpu, np.asarray, np.asarray)])
+def test_both_engines_are_within(one, rng):
+    errors = list(accuracy.check(one, rng, **SMALL))
+    assert [e for e in errors if not e.passed] == []
+    assert max(e.share for e in errors) > 0.01  # the bounds are not out of all proportion
+
+
+def test_every_operation_is_asked(rng):
+    asked = set()
+
+    class Seen:
+        def __getattr__(self, name):
+            asked.add(name)
+            return getattr(layers, name)
+
+    list(accuracy.check(REFERENCE._replace(ops=Seen()), rng, sizes=[(1, 3, 3)], channels=[(1, 2)]))
+    assert asked == set(layers.__all__) - {"gaussian_noise"}
+
+
+def scaled(name, part, factor):
+    """The operation with one of its results, or its y, off by a factor."""
+
+    def spoilt(*arguments, **named):
+        found = getattr(layers, name)(*arguments, **named)
+        found = list(found) if isinstance(found, tuple) else [found]
+        found[part] = found[part] * np.float32(factor)
+        return found[0] if len(found) == 1 else tuple(found)
+
+    return spoilt
+
+
+RESULTS = {name: [0] for name in layers.__all__ if name != "gaussian_noise"}
+RESULTS |= {name: [0, 1, 2] for name in RESULTS if name.endswith("_backward")}
+RESULTS |= {f"{name}_backward": [0] for name in ("relu", "elu", "upsample", "reflection_pad")}
+RESULTS |= {"batchnorm_add_backward": [0, 1, 2, 3], "pad_conv_gradient": [0, 1]}
+
+
+@pytest.mark.parametrize(
+    ("name", "part"), [(name, part) for name, parts in RESULTS.items() for part in parts]
+)
+def test_every_result_is_held(name, part, rng):
+    """One part in a thousand is seen: four digits of seven are asked for at least."""
+    found = failed(engine(**{name: scaled(name, part, 1.001)}), rng)
+    assert any(name.removesuffix("_backward") in one for one in found), found
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_not_finite_fails(value, rng):
+    def add(x, y):
+        z = layers.add(x, y)
+        z.flat[0] = value
+        return z
+
+    assert failed(engine(add=add), rng) == {"add"}
+
+
+def test_half_precision_fails(rng):
+    """10 bits instead of 23, as of a tensor core: convolutions are beyond their bounds."""
+
+    def pad_conv(x, w, b):
+        y, cache = layers.pad_conv(x.astype("f2").astype("f4"), w.astype("f2").astype("f4"), b)
+        return y, cache._replace(x=layers.reflection_pad(x, w.shape[0] // 2), w=w)
+
+    assert failed(engine(pad_conv=pad_conv), rng) == {"pad_conv"}

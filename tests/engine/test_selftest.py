@@ -1,0 +1,166 @@
+"""gpu-selftest on the stand-in for CuPy. What a card is and how long it takes are made up here."""
+
+import json
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from cudaproof import device, emulator
+
+import enhance_np
+from enhance_np import cli
+from enhance_np.config import DEFAULT, NetworkConfig
+from enhance_np.engine import REFERENCE, Engine, cuda, gpu
+from enhance_np.engine.cuda import accuracy, selftest
+
+A100 = {"ClockRate": 1410000, "MultiProcessorCount": 108}
+
+
+@pytest.fixture
+def card(monkeypatch):
+    """An A100 by its data sheet, on which everything takes 1, 2, 3, ... ms in turn."""
+    monkeypatch.setitem(sys.modules, "cupy", device)
+    for place, name, value in (
+        (device, "__version__", "0"),
+        (device.Device, "attributes", A100),
+        (device.cuda, "nvrtc", SimpleNamespace(getVersion=lambda: (12, 9))),
+        (device.cuda.runtime, "getDeviceProperties", lambda i: {"name": b"A100"}),
+    ):
+        monkeypatch.setattr(place, name, value, raising=False)
+    elapsed = iter(range(1, 10000))
+    monkeypatch.setattr(
+        device.cuda, "get_elapsed_time", lambda start, end: float(next(elapsed)), raising=False
+    )
+    return device
+
+
+@pytest.fixture
+def small(monkeypatch, card):
+    """The whole of it in a second."""
+    if (reason := emulator.missing()) is not None:
+        pytest.skip(reason)
+    monkeypatch.setattr(selftest, "DEFAULT", NetworkConfig(1, 4))
+    monkeypatch.setattr(accuracy, "SIZES", ((1, 3, 4),))
+    monkeypatch.setattr(accuracy, "CHANNELS", ((2, 3),))
+    for name, value in {"BATCH": 2, "PATCH": 6, "IMAGE": 20, "REPEATS": 3}.items():
+        monkeypatch.setattr(selftest, name, value)
+
+    def uses(ops):
+        one = Engine("gpu", ops, card.asarray, card.asnumpy)
+        monkeypatch.setattr(selftest, "select", lambda name: one)
+
+    uses(cuda)
+    return uses
+
+
+def test_the_peak_of_an_a100(card):
+    found = selftest.device()
+    assert found["peak_flops"] == 108 * 64 * 2 * 1410e6  # 19.5 TFLOP/s, as its data sheet says
+    assert found["compute_capability"] == "8.0"
+
+
+def test_an_unknown_card_has_no_peak(card, monkeypatch):
+    monkeypatch.setattr(device.Device, "compute_capability", "999")
+    found = selftest.device()
+    assert found["peak_flops"] is None
+    assert "peak not known" in selftest._title(found)
+    assert selftest._timed([1.0], 10, None)["share_of_peak"] is None
+
+
+def test_work_is_that_of_the_summary():
+    """553,792 multiply-adds per input pixel; the stem has 576 of them, and no dx."""
+    assert selftest.work(DEFAULT) == {"forward": 2 * 553792, "backward": 4 * 553792 - 2 * 576}
+
+
+def test_medians_after_a_warm_up(card):
+    calls = []
+    measured = selftest.seconds(lambda: calls.append(1), warm_up=2, repeats=5)
+    assert len(calls) == 7
+    np.testing.assert_allclose(measured, [0.001, 0.002, 0.003, 0.004, 0.005])
+    found = selftest._timed(measured, 6e9, 1e13)
+    np.testing.assert_allclose(found["median"], 0.003)
+    np.testing.assert_allclose(found["share_of_peak"], 0.2)
+    assert (found["least"], found["most"]) == (measured[0], measured[-1])
+
+
+def test_the_whole(small, tmp_path, capsys):
+    report = tmp_path / "report.json"
+    with device.running("fast"), pytest.raises(SystemExit) as done:
+        cli.main(["gpu-selftest", "--json", str(report)])
+    lines = capsys.readouterr().out.splitlines()
+    assert done.value.code == 0, lines
+    assert lines[0].startswith("A100 (compute capability 8.0), peak 19.5 TFLOP/s = 108 multi")
+    results = len(json.loads(report.read_text())["operations"])
+    assert lines[1].startswith(f"operations: {results} of {results} results within their bound")
+    assert lines[2].startswith("page: ")
+    assert [line.split(",")[0] for line in lines[3:7]] == [
+        "forward",
+        "backward",
+        "training step",
+        "prediction",
+    ]
+    found = json.loads(report.read_text())
+    assert found["passed"] is True
+    assert found["device"]["enhance_np"] == enhance_np.__version__
+    assert {"name", "driver", "runtime", "nvrtc", "cupy"} < set(found["device"])
+    # the second of 1, 2, 3 ms, then of 4, 5, 6
+    medians = [one["median"] for one in found["seconds"].values()]
+    np.testing.assert_allclose(medians, [0.002, 0.005, 0.008, 0.011])
+    for one in found["seconds"].values():
+        share = one["flop"] / one["median"] / found["device"]["peak_flops"]
+        np.testing.assert_allclose(one["share_of_peak"], share)
+
+    with pytest.raises(SystemExit) as done:
+        cli.main(["gpu-selftest", "--json", str(report)])
+    assert "must not exist, or pass --overwrite" in done.value.code
+
+
+@pytest.mark.parametrize("factor", [1.001, np.nan])
+def test_a_wrong_result_is_a_failure(small, factor, tmp_path, capsys):
+    def upsample(x):
+        return cuda.upsample(x) * np.float32(factor)
+
+    names = {name: getattr(cuda, name) for name in enhance_np.layers.__all__}
+    small(SimpleNamespace(**names | {"upsample": upsample}))
+    report = tmp_path / "report.json"
+    with device.running("fast"), pytest.raises(SystemExit) as done:
+        cli.main(["gpu-selftest", "--json", str(report)])
+    assert done.value.code == 1
+    assert "  FAILED upsample (1, 3, 4) 2: y: error " in capsys.readouterr().out
+    found = json.loads(report.read_text(), parse_constant=pytest.fail)  # no NaN, which is no JSON
+    assert found["passed"] is False
+
+
+def test_without_a_card(capsys, monkeypatch):
+    monkeypatch.setattr(gpu, "probe", lambda: "no NVIDIA driver is installed")
+    with pytest.raises(SystemExit) as done:
+        cli.main(["gpu-selftest"])
+    assert done.value.code == (
+        "enhance-np gpu-selftest: device: gpu must be usable, but no NVIDIA driver is installed"
+    )
+    assert capsys.readouterr().out == ""
+
+
+def test_the_page_in_torch_is_the_page(rng):
+    """peer_torch on the CPU: what is timed computes the same."""
+    torch = pytest.importorskip("torch")
+    from enhance_np import network, params
+    from enhance_np.engine.cuda import peer_torch
+
+    for config in (NetworkConfig(1, 4), NetworkConfig(1, 4, "elu")):
+        p, moving = params.initial(config, 0)
+        x = rng.standard_normal((2, 7, 6, 1)).astype(np.float32)
+        for statistics in (None, moving):
+            want, _ = network.forward(p, x, config, REFERENCE.ops, statistics)
+            given = statistics and peer_torch._tensors(statistics, "cpu")
+            tensors = peer_torch._tensors(p, "cpu")
+            with torch.no_grad():
+                y, _ = network.forward(
+                    tensors, peer_torch._image(x, "cpu"), config, peer_torch.OPS, given
+                )
+            np.testing.assert_allclose(
+                y.permute(0, 2, 3, 1).numpy(), want, atol=1e-5 * np.ptp(want)
+            )
+    for way in peer_torch.ways(NetworkConfig(1, 4), 2, 6, 8, "cpu").values():
+        way()
