@@ -6,7 +6,9 @@
 // turns that line into EMU_DYNAMIC_SHARED(T, name). Not here: textures, half precision, matrix
 // instructions, cooperative groups, printf.
 #pragma once
-#include <cmath>
+#include <math.h>  // of C++: with overloads for float in the global namespace
+#include <stdlib.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
