@@ -1,7 +1,7 @@
 // adam.cu -- one step of Adam on all tensors of a network at once, in one flat buffer
 //
 //   gather   g = gradient + decay p, of one tensor into its place in the buffer
-//   norm     factor = min(1, clip / |g|) over all tensors;  loss becomes NaN if |g| is not finite
+//   clip_factor  factor = min(1, clip / |g|) over all tensors;  loss becomes NaN if |g| is not finite
 //   adam     g' = factor g,  m' = beta1 m + (1 - beta1) g',  v' = beta2 v + (1 - beta2) g'^2,
 //            p' = p - rate m' / (sqrt(v') + eps)
 //
@@ -12,7 +12,7 @@
 //               place, padded with zeros to a multiple of 4;  partial (blocks,), loss (1,) double,
 //               factor (1,) float32
 //   launch      256 threads. gather: one element a thread. squares: block b the elements from
-//               b * per on. norm: one block. adam: four elements a thread, size a multiple of 4
+//               b * per on. clip_factor: one block. adam: four elements a thread, size a multiple of 4
 //   method      nothing is changed in place: a step makes new p, m, v, so that the state before it
 //               is still there when it fails. Squares are added in double, in an order that depends
 //               on the size alone, no atomics. What is not finite anywhere makes the loss NaN: the
@@ -63,7 +63,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) squares(
 }
 
 // clip: 0 sets no bound
-extern "C" __global__ void __launch_bounds__(THREADS) norm(
+extern "C" __global__ void __launch_bounds__(THREADS) clip_factor(
     const double* __restrict__ partial, double* __restrict__ loss, float* __restrict__ factor,
     int blocks, double clip)
 {

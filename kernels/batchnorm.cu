@@ -41,6 +41,32 @@ union Four {
     float at[4];
 };
 
+// The (up to four) elements from `at` on, of `left`
+__device__ Four read(const float* x, unsigned at, unsigned left)
+{
+    Four v;
+    v.all = make_float4(0, 0, 0, 0);
+    if (left >= 4) {
+        v.all = *(const float4*)(x + at);
+    } else {
+        v.all.x = x[at];
+        if (left > 1) v.all.y = x[at + 1];
+        if (left > 2) v.all.z = x[at + 2];
+    }
+    return v;
+}
+
+__device__ void write(float* y, unsigned at, unsigned left, Four v)
+{
+    if (left >= 4) {
+        *(float4*)(y + at) = v.all;
+    } else {
+        y[at] = v.all.x;
+        if (left > 1) y[at + 1] = v.all.y;
+        if (left > 2) y[at + 2] = v.all.z;
+    }
+}
+
 struct Moments {
     double n, mean, squares;  // squares: sum of the squared deviations from the mean
 };
@@ -159,9 +185,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) normalise(
 {
     unsigned at = 4 * (blockIdx.x * THREADS + threadIdx.x), left = size - at;
     if (at >= (unsigned)size) return;
-    Four v;
-    if (left >= 4) v.all = *(const float4*)(x + at);
-    else for (unsigned k = 0; k < left; k++) v.at[k] = x[at + k];
+    Four v = read(x, at, left);
     int c = at % C;
 #pragma unroll
     for (int k = 0; k < 4; k++) {
@@ -169,8 +193,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) normalise(
         v.at[k] = v.at[k] < floor ? floor : v.at[k];  // NaN stays NaN
         c = c + 1 == C ? 0 : c + 1;
     }
-    if (left >= 4) *(float4*)(y + at) = v.all;
-    else for (unsigned k = 0; k < left; k++) y[at + k] = v.at[k];
+    write(y, at, left, v);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS) normalise_add(
@@ -180,17 +203,14 @@ extern "C" __global__ void __launch_bounds__(THREADS) normalise_add(
 {
     unsigned at = 4 * (blockIdx.x * THREADS + threadIdx.x), left = size - at;
     if (at >= (unsigned)size) return;
-    Four v, s;
-    if (left >= 4) v.all = *(const float4*)(x + at), s.all = *(const float4*)(skip + at);
-    else for (unsigned k = 0; k < left; k++) v.at[k] = x[at + k], s.at[k] = skip[at + k];
+    Four v = read(x, at, left), s = read(skip, at, left);
     int c = at % C;
 #pragma unroll
     for (int k = 0; k < 4; k++) {
         v.at[k] = scaled(v.at[k], mean[c], gamma[c] * inv_std[c], beta[c]) + s.at[k];
         c = c + 1 == C ? 0 : c + 1;
     }
-    if (left >= 4) *(float4*)(y + at) = v.all;
-    else for (unsigned k = 0; k < left; k++) y[at + k] = v.at[k];
+    write(y, at, left, v);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS) products(
@@ -260,9 +280,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) normalise_backward(
 {
     unsigned at = 4 * (blockIdx.x * THREADS + threadIdx.x), left = size - at;
     if (at >= (unsigned)size) return;
-    Four v, d;
-    if (left >= 4) v.all = *(const float4*)(x + at), d.all = *(const float4*)(dy + at);
-    else for (unsigned k = 0; k < left; k++) v.at[k] = x[at + k], d.at[k] = dy[at + k];
+    Four v = read(x, at, left), d = read(dy, at, left);
     int c = at % C;
 #pragma unroll
     for (int k = 0; k < 4; k++) {
@@ -271,6 +289,5 @@ extern "C" __global__ void __launch_bounds__(THREADS) normalise_backward(
         d.at[k] = fmaf(scale, passed, -fmaf(v.at[k] - mean[c], slope[c], shift[c]));
         c = c + 1 == C ? 0 : c + 1;
     }
-    if (left >= 4) *(float4*)(dx + at) = d.all;
-    else for (unsigned k = 0; k < left; k++) dx[at + k] = d.at[k];
+    write(dx, at, left, d);
 }

@@ -33,15 +33,25 @@ __device__ Four read(const float* x, unsigned at, unsigned left)
 {
     Four v;
     v.all = make_float4(0, 0, 0, 0);
-    if (left >= 4) v.all = *(const float4*)(x + at);
-    else for (unsigned k = 0; k < left; k++) v.at[k] = x[at + k];
+    if (left >= 4) {
+        v.all = *(const float4*)(x + at);
+    } else {
+        v.all.x = x[at];
+        if (left > 1) v.all.y = x[at + 1];
+        if (left > 2) v.all.z = x[at + 2];
+    }
     return v;
 }
 
 __device__ void write(float* y, unsigned at, unsigned left, Four v)
 {
-    if (left >= 4) *(float4*)(y + at) = v.all;
-    else for (unsigned k = 0; k < left; k++) y[at + k] = v.at[k];
+    if (left >= 4) {
+        *(float4*)(y + at) = v.all;
+    } else {
+        y[at] = v.all.x;
+        if (left > 1) y[at + 1] = v.all.y;
+        if (left > 2) y[at + 2] = v.all.z;
+    }
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS) relu(

@@ -126,7 +126,7 @@ def update(
     partial, factor = cupy.empty(blocks, np.float64), cupy.empty((), np.float32)
     loss = cupy.zeros((), np.float64) if loss is None else loss
     launch("adam", "squares", blocks, THREADS, slope, partial, size, per)
-    launch("adam", "norm", 1, THREADS, partial, loss, factor, blocks, clip or 0.0)
+    launch("adam", "clip_factor", 1, THREADS, partial, loss, factor, blocks, clip or 0.0)
 
     t = state.step + 1
     rate = lr * (1 - beta2**t) ** 0.5 / (1 - beta1**t)
