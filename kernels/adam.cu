@@ -1,18 +1,18 @@
 // adam.cu -- one step of Adam on all tensors of a network at once, in one flat buffer
 //
 //   gather   g = gradient + decay p, of one tensor into its place in the buffer
-//   clip_factor  factor = min(1, clip / |g|) over all tensors;  loss becomes NaN if |g| is not finite
+//   clip_factor  factor = min(1, clip / |g|) over all tensors;  loss becomes NaN if |g| is not
 //   adam     g' = factor g,  m' = beta1 m + (1 - beta1) g',  v' = beta2 v + (1 - beta2) g'^2,
 //            p' = p - rate m' / (sqrt(v') + eps)
 //
 //   reference   enhance_np.optim.adam, optim.clipped and loss.l2
-//   checked by  tests/kernels/test_adam.py: within the bounds below of float64. Compiled by NVRTC
+//   checked by  tests/kernels/cases/adam.py: within the bounds below of float64. Compiled by NVRTC
 //               and emulated; not run on a GPU
 //   arrays      p, g, m, v and their successors (size,) float32, at 16 bytes, each tensor in its
 //               place, padded with zeros to a multiple of 4;  partial (blocks,), loss (1,) double,
 //               factor (1,) float32
 //   launch      256 threads. gather: one element a thread. squares: block b the elements from
-//               b * per on. clip_factor: one block. adam: four elements a thread, size a multiple of 4
+//               b * per on. clip_factor: one block. adam: four elements a thread
 //   method      nothing is changed in place: a step makes new p, m, v, so that the state before it
 //               is still there when it fails. Squares are added in double, in an order that depends
 //               on the size alone, no atomics. What is not finite anywhere makes the loss NaN: the

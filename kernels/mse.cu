@@ -3,8 +3,8 @@
 //   loss = sum (y - target)^2 / size,  dy = (y - target) factor,  factor = 2 / size
 //
 //   reference   enhance_np.loss.mse
-//   checked by  tests/kernels/test_mse.py: the gradient has the reference's bits, the loss is exact
-//               on integers. Compiled by NVRTC and emulated; not run on a GPU
+//   checked by  tests/kernels/cases/mse.py: within the bounds below of float64, and on integers the
+//               loss is exact. Compiled by NVRTC and emulated; not run on a GPU
 //   arrays      y, target, dy (size,) float32, at 16 bytes, fewer than 2^31;  partial (blocks,) and
 //               loss (1,) double
 //   launch      squared_errors: 256 threads, block b the elements from b * per on, per a multiple
