@@ -20,6 +20,7 @@ from ...layers import gaussian_noise as gaussian_noise
 from ...layers import pad_conv as pad_conv
 from ...layers import reflection_pad as reflection_pad
 from ...layers import upsample_conv as upsample_conv
+from . import launch
 from .elementwise import add as add
 from .elementwise import relu as relu
 from .elementwise import relu_backward as relu_backward
@@ -27,7 +28,6 @@ from .elementwise import upsample as upsample
 from .elementwise import upsample_backward as upsample_backward
 from .head import relu_conv as relu_conv
 from .head import relu_conv_backward as relu_conv_backward
-from .launch import blocks_for, launch
 from .normalisation import batchnorm as batchnorm
 from .normalisation import batchnorm_add as batchnorm_add
 from .normalisation import batchnorm_add_backward as batchnorm_add_backward
@@ -74,6 +74,6 @@ def reflection_pad_backward(dy, p=1):
         raise ValueError(f"reflection_pad_backward: needs 32-bit indices, got dy.size={dy.size}")
     dy = cupy.ascontiguousarray(dy)
     dx = cupy.empty((n, h, w, c), dy.dtype)
-    blocks = blocks_for(dx.size, THREADS)
-    launch("reflect_pad", "reflect_pad_backward", blocks, THREADS, dy, dx, n, h, w, c, p)
+    blocks = launch.blocks_for(dx.size, THREADS)
+    launch.launch("reflect_pad", "reflect_pad_backward", blocks, THREADS, dy, dx, n, h, w, c, p)
     return dx
