@@ -14,8 +14,6 @@ from ...layers import conv2d as conv2d
 from ...layers import conv2d_backward as conv2d_backward
 from ...layers import elu as elu
 from ...layers import elu_backward as elu_backward
-from ...layers import elu_conv as elu_conv
-from ...layers import elu_conv_backward as elu_conv_backward
 from ...layers import gaussian_noise as gaussian_noise
 from ...layers import pad_conv as pad_conv
 from ...layers import reflection_pad as reflection_pad
@@ -26,6 +24,8 @@ from .elementwise import relu as relu
 from .elementwise import relu_backward as relu_backward
 from .elementwise import upsample as upsample
 from .elementwise import upsample_backward as upsample_backward
+from .head import elu_conv as elu_conv
+from .head import elu_conv_backward as elu_conv_backward
 from .head import relu_conv as relu_conv
 from .head import relu_conv_backward as relu_conv_backward
 from .normalisation import batchnorm as batchnorm
