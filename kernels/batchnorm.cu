@@ -160,7 +160,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) moments(
     }
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS) statistics(
+extern "C" __global__ void __launch_bounds__(THREADS, 4) statistics(
     const double* __restrict__ partial, float* __restrict__ mean, float* __restrict__ var,
     float* __restrict__ inv_std, int P, int C, int per, int blocks, float eps)
 {
@@ -286,7 +286,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) normalise_backward(
     for (int k = 0; k < 4; k++) {
         float scale = gamma[c] * inv_std[c];
         float passed = scaled(v.at[k], mean[c], scale, beta[c]) <= floor ? 0 : d.at[k];
-        d.at[k] = fmaf(scale, passed, -fmaf(v.at[k] - mean[c], slope[c], shift[c]));
+        d.at[k] = fmaf(scale, passed, fmaf(mean[c] - v.at[k], slope[c], -shift[c]));
         c = c + 1 == C ? 0 : c + 1;
     }
     write(dx, at, left, d);

