@@ -73,7 +73,6 @@ struct Moments {
 
 __device__ Moments merged(Moments a, Moments b)
 {
-    if (b.n == 0) return a;
     if (a.n == 0) return b;
     double n = a.n + b.n, apart = b.mean - a.mean, share = b.n / n;
     return {n, fma(apart, share, a.mean), fma(apart * apart * a.n, share, a.squares + b.squares)};

@@ -7,22 +7,29 @@ from enhance_np.engine.cuda import training
 
 REGISTERS = dict.fromkeys("gather squares clip_factor adam".split(), 64)
 U = 2.0**-24
-LR, L2, STEP = 1e-3, 1e-2, 7
+LR, STEP = 1e-3, 7
 
 
-def case_of(shapes, clip=None):
-    """One step from moments that are not zero, within the bounds of the kernel's head."""
+def case_of(shapes, clip=None, l2=1e-2, small=1.0):
+    """One step from moments that are not zero, within the bounds of the kernel's head.
+
+    small : of the gradient's size; eps is 1e-7.
+    """
 
     def case(cupy, rng):
         p, g, m = (
             {name: rng.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
             for _ in range(3)
         )
-        v = {name: (a**2 + rng.random(a.shape)).astype(np.float32) for name, a in m.items()}
+        g, m = ({k: np.float32(small) * a for k, a in d.items()} for d in (g, m))
+        v = {
+            name: (a**2 + small**2 * rng.random(a.shape)).astype(np.float32)
+            for name, a in m.items()
+        }
         p_, g_, m_, v_ = ({k: cupy.asarray(a) for k, a in d.items()} for d in (p, g, m, v))
         value = cupy.zeros((), np.float64)
         state = optim.AdamState(STEP, m_, v_)
-        new, after = training.update(p_, g_, state, LR, L2, clip, value)
+        new, after = training.update(p_, g_, state, LR, l2, clip, value)
         assert float(value) == 0
         assert after.step == STEP + 1
         for before, kept in ((p, p_), (g, g_), (m, m_), (v, v_)):  # nothing is changed in place
@@ -30,7 +37,7 @@ def case_of(shapes, clip=None):
                 np.testing.assert_array_equal(cupy.asnumpy(kept[name]), before[name])
 
         p, g, m, v = ({k: a.astype("f8") for k, a in d.items()} for d in (p, g, m, v))
-        _, decay = loss.l2(p, L2)
+        _, decay = loss.l2(p, l2)
         whole = {name: g[name] + decay.get(name, 0) for name in g}
         size = {name: abs(g[name]) + abs(decay.get(name, np.zeros(1))) for name in g}
         clipped = whole if clip is None else optim.clipped(whole, clip)
@@ -48,7 +55,7 @@ def case_of(shapes, clip=None):
             dm = (1 - b1) * dg + 3 * U * (b1 * abs(m[name]) + (1 - b1) * abs(clipped[name]))
             dv = 2 * (1 - b2) * abs(clipped[name]) * dg
             dv += 5 * U * (b2 * v[name] + (1 - b2) * clipped[name] ** 2)
-            root = np.sqrt(right.v[name])
+            root = np.sqrt(right.v[name]) + optim.EPS
             change = rate * abs(right.m[name]) / root
             dp = rate * dm / root + change * dv / (2 * right.v[name])
             dp = 1.01 * dp + 9 * U * change + U * abs(want[name])  # 1.01: second order
@@ -60,7 +67,7 @@ def case_of(shapes, clip=None):
         for spoilt in (np.nan, np.inf):
             g_[name][...] = spoilt
             value = cupy.zeros((), np.float64)
-            training.update(new, g_, after, LR, L2, clip, value)
+            training.update(new, g_, after, LR, l2, clip, value)
             assert np.isnan(float(value))
         return new.buffer, after.m.buffer, after.v.buffer
 
@@ -72,5 +79,6 @@ CASES = {
     "free": case_of(SHAPES | {"head/b": (1,)}),
     "clipped, several blocks": case_of({"big/w": (3, 3, 16, 16), **SHAPES, "head/b": (1,)}, 0.5),
     "below the bound": case_of(SHAPES, 1e3),
+    "hardly a gradient": case_of(SHAPES, l2=0, small=1e-6),
     "one": case_of({"head/b": (1,)}, 0.1),
 }
