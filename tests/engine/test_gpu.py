@@ -186,6 +186,32 @@ def test_the_loop_reports_every_step_one_later(files):
     assert all(isinstance(row["loss"], float) for row in gpu)
 
 
+def test_a_batch_goes_to_the_device_once(files, monkeypatch):
+    """Its images and its targets: two arrays a step; and losses come without waiting."""
+    uploads, before, waited = [], device.array, []
+    monkeypatch.setattr(device, "array", lambda *a, **k: uploads.append(1) or before(*a, **k))
+    get = device.ndarray.get
+
+    def watched(self, *arguments, blocking=True, **named):
+        if blocking:
+            waited.append(self.size)
+        return get(self, *arguments, blocking=blocking, **named)
+
+    monkeypatch.setattr(device.ndarray, "get", watched)
+    counts, reads = [], []
+
+    def report(row):
+        counts.append(len(uploads))
+        reads.append(len(waited))
+
+    train(files, replace(OPTIONS, epochs=1), GPU, report=report)
+    assert len(counts) == 7  # six steps and the epoch
+    # each row but the last of the steps is reported when the next step's data are there
+    assert np.diff(counts[:5]).tolist() == [2, 2, 2, 2]
+    assert counts[5] == counts[4]
+    assert reads[5] == 0  # and then the validation and the checkpoint begin
+
+
 def test_an_interrupted_run_goes_on_with_the_same_bits(files):
     options = replace(OPTIONS, epochs=1)
     train(files, options, GPU)
