@@ -64,7 +64,8 @@ def train(batch, patch, steps, threads):
     from enhance_np.config import DEFAULT
     from enhance_np.engine import select
     from enhance_np.engine.threads import set_threads
-    from enhance_np.training import L2, TrainOptions, step_once
+    from enhance_np.train_options import L2, TrainOptions
+    from enhance_np.training import step_once
 
     set_threads(threads)
     x, target = inputs.batch(batch, patch)

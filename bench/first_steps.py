@@ -22,7 +22,8 @@ import table
 from enhance_np import models, weights
 from enhance_np._atomic import write_bytes
 from enhance_np.engine import select
-from enhance_np.training import TrainOptions, train
+from enhance_np.train_options import TrainOptions
+from enhance_np.training import train
 
 STEPS = 200
 CURVES = Path(__file__).parents[1] / "docs" / "models" / "first_steps.csv"

@@ -7,7 +7,7 @@ import numpy as np
 from . import fits
 from ._atomic import write_bytes
 from .pipeline import enhance_file
-from .training import NOISE
+from .train_options import NOISE
 
 SEED = 1_000_000  # no training or validation scene has a seed this high: see data.synthetic
 SIDE = 128  # input pixels, 64.6 arcsec

@@ -12,16 +12,17 @@ from trained import CPU, OPTIONS, assert_same_bits, pairs, state, train
 
 from enhance_np import checkpoint, training
 from enhance_np.config import NetworkConfig
+from enhance_np.train_options import TrainOptions
 from enhance_np.weights import load
 
 
 def test_continued_run_has_the_bits_of_one_run(files):
     constant = {**vars(OPTIONS), "schedule": "constant"}
-    train(files, training.TrainOptions(**constant | {"epochs": 4}))
+    train(files, TrainOptions(**constant | {"epochs": 4}))
     whole = state(files)
     log = files[2].with_suffix(".csv").read_text()
-    train(files, training.TrainOptions(**constant | {"epochs": 2}), overwrite=True)
-    train(files, training.TrainOptions(**constant | {"epochs": 4}), resume=True)
+    train(files, TrainOptions(**constant | {"epochs": 2}), overwrite=True)
+    train(files, TrainOptions(**constant | {"epochs": 4}), resume=True)
     assert_same_bits(whole, state(files))
     assert files[2].with_suffix(".csv").read_text() == log
 
@@ -72,7 +73,7 @@ def test_the_checkpoint_is_written_last(files, monkeypatch):
             return original(*args, **keywords)
 
         monkeypatch.setattr(module, name, record)
-    train(files, training.TrainOptions(epochs=1, batch_size=4))
+    train(files, TrainOptions(epochs=1, batch_size=4))
     assert written == ["checkpoint.save", "training.save", "training._write_log", "checkpoint.save"]
 
 
@@ -108,7 +109,7 @@ def test_continue_refuses_other_options_by_name(files, change):
     train(files)
     before = files[2].read_bytes()
     with pytest.raises(ValueError, match=rf"{next(iter(change))} was .*, is "):
-        train(files, training.TrainOptions(**{**vars(OPTIONS), **change}), resume=True)
+        train(files, TrainOptions(**{**vars(OPTIONS), **change}), resume=True)
     assert files[2].read_bytes() == before
 
 

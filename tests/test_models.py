@@ -10,7 +10,7 @@ from enhance_np.data.patches import regions
 from enhance_np.data.recipe import read
 from enhance_np.engine import select
 from enhance_np.engine.predict import run
-from enhance_np.training import NOISE
+from enhance_np.train_options import NOISE
 
 EACH = [(type, model) for type in models.TYPES for model in models.MODELS]
 

@@ -8,6 +8,7 @@ from trained import CONFIG, CPU, OPTIONS, assert_same_bits, pairs, state, train
 from enhance_np import layers, loss, network, optim, params, training
 from enhance_np.data.streams import stream
 from enhance_np.engine import REFERENCE
+from enhance_np.train_options import TrainOptions
 from enhance_np.weights import load
 
 
@@ -28,9 +29,9 @@ def test_loss_falls_and_the_best_is_kept(files):
 
 def test_best_epoch_outlives_worse_ones(files):
     """lr far too large after a good start: the file keeps the good epoch."""
-    train(files, training.TrainOptions(epochs=1, batch_size=4, lr=2e-3))
+    train(files, TrainOptions(epochs=1, batch_size=4, lr=2e-3))
     good = load(files[2]).provenance
-    wild = training.TrainOptions(epochs=22, batch_size=4, lr=2e-3, lr_multiplier=300.0)
+    wild = TrainOptions(epochs=22, batch_size=4, lr=2e-3, lr_multiplier=300.0)
     best = train(files, wild, overwrite=True)
     rows = state(files).rows
     assert rows[-1]["val_loss"] > best.provenance["validation_loss"]
@@ -48,7 +49,7 @@ def test_same_seed_same_bits(files):
 def test_other_seed_other_weights(files):
     train(files)
     first = state(files)
-    train(files, training.TrainOptions(**{**vars(OPTIONS), "seed": 8}), overwrite=True)
+    train(files, TrainOptions(**{**vars(OPTIONS), "seed": 8}), overwrite=True)
     assert (first.params["head/w"] != state(files).params["head/w"]).any()
 
 
@@ -59,9 +60,7 @@ def test_the_loop_is_what_a_reader_would_write(files, tamed):
     tamed : with a rising rate, clipped gradients, and batch norm frozen in the second epoch.
     """
     more = {"warmup": 9, "clip": 0.05, "freeze": 1} if tamed else {}
-    options = training.TrainOptions(
-        epochs=2, batch_size=4, lr=2e-3, noise=0.05, l2=1e-3, seed=7, **more
-    )
+    options = TrainOptions(epochs=2, batch_size=4, lr=2e-3, noise=0.05, l2=1e-3, seed=7, **more)
     train(files, options)
     with h5py.File(files[0]) as f, h5py.File(files[1]) as g:
         x, y, vx, vy = f["imHMI"][()], f["imSST"][()], g["imHMI"][()], g["imSST"][()]
@@ -113,9 +112,7 @@ def test_the_loop_is_what_a_reader_would_write(files, tamed):
 
 def test_contrast_is_where_training_starts(files):
     """With hardly a rate, what it began with is left: params.contrasted of the first patches."""
-    options = training.TrainOptions(
-        epochs=1, batch_size=4, lr=1e-30, noise=0.05, seed=7, start="contrast"
-    )
+    options = TrainOptions(epochs=1, batch_size=4, lr=1e-30, noise=0.05, seed=7, start="contrast")
     train(files, options)
     with h5py.File(files[0]) as f:
         x = layers.gaussian_noise(f["imHMI"][()], 0.05, stream(7, "start"))
@@ -126,10 +123,10 @@ def test_contrast_is_where_training_starts(files):
 
 def test_frozen_statistics_are_those_of_all_images(files):
     """Epoch 1 begins with the statistics of the whole set, and they stay."""
-    once = training.TrainOptions(epochs=1, batch_size=4, lr=2e-3, noise=0.0, seed=7)
+    once = TrainOptions(epochs=1, batch_size=4, lr=2e-3, noise=0.0, seed=7)
     train(files, once)
     first = state(files)
-    frozen = training.TrainOptions(**{**vars(once), "epochs": 3, "freeze": 1})
+    frozen = TrainOptions(**{**vars(once), "epochs": 3, "freeze": 1})
     train(files, frozen, overwrite=True)
     with h5py.File(files[0]) as f:
         x, y = f["imHMI"][()], f["imSST"][()]
@@ -155,10 +152,10 @@ def test_frozen_statistics_are_those_of_all_images(files):
 
 def test_validation_loss_is_the_mean_over_all_patches(files, monkeypatch):
     """The last batch is smaller, and counts by its patches."""
-    train(files, training.TrainOptions(epochs=1, batch_size=4, noise=0.0))
+    train(files, TrainOptions(epochs=1, batch_size=4, noise=0.0))
     whole = state(files).rows[0]["val_loss"]
     monkeypatch.setattr(training, "VALIDATION_BATCH", 7)
-    train(files, training.TrainOptions(epochs=1, batch_size=4, noise=0.0), overwrite=True)
+    train(files, TrainOptions(epochs=1, batch_size=4, noise=0.0), overwrite=True)
     assert state(files).rows[0]["val_loss"] == pytest.approx(whole, rel=1e-6)
 
 
@@ -247,7 +244,7 @@ def test_validation_file_beside_the_data_is_taken(files, tmp_path):
 
 
 def test_divergence_in_validation_is_said(files):
-    wild = training.TrainOptions(epochs=2, batch_size=24, lr=1e12)
+    wild = TrainOptions(epochs=2, batch_size=24, lr=1e12)
     with np.errstate(all="ignore"), pytest.raises(FloatingPointError, match="epoch 0"):
         train(files, wild)
     assert not files[2].exists()
@@ -296,11 +293,11 @@ def test_divergence_names_the_tensor(name):
 )
 def test_refuses_options(change):
     with pytest.raises(ValueError, match="train: "):
-        training.TrainOptions(**change).resolved()
+        TrainOptions(**change).resolved()
 
 
 def test_paper_values_are_the_defaults():
-    blos = training.TrainOptions(type="blos").resolved()
+    blos = TrainOptions(type="blos").resolved()
     assert (blos.noise, blos.l2, blos.lr, blos.batch_size, blos.epochs) == (
         1e-2,
         1e-5,
@@ -308,18 +305,18 @@ def test_paper_values_are_the_defaults():
         32,
         20,
     )
-    intensity = training.TrainOptions().resolved()
+    intensity = TrainOptions().resolved()
     assert (intensity.noise, intensity.l2) == (1e-3, 1e-6)
 
 
 def test_rates():
-    late = training.TrainOptions(lr=1.0, lr_multiplier=0.5)
+    late = TrainOptions(lr=1.0, lr_multiplier=0.5)
     assert [late.rate(epoch, 0, 10) for epoch in (0, 19, 20, 30)] == [1, 1, 0.5, 0.5]
-    falling = training.TrainOptions(lr=1.0, epochs=2, schedule="cosine")
+    falling = TrainOptions(lr=1.0, epochs=2, schedule="cosine")
     assert falling.rate(0, 0, 10) == 1
     assert falling.rate(1, 0, 10) == pytest.approx(0.5)
     assert falling.rate(1, 9, 10) < 0.01
-    rising = training.TrainOptions(lr=1.0, warmup=15)
+    rising = TrainOptions(lr=1.0, warmup=15)
     assert [rising.rate(*at, 10) for at in ((0, 0), (0, 9), (1, 4), (1, 5))] == [
         1 / 15,
         10 / 15,

@@ -6,11 +6,12 @@ import numpy as np
 from enhance_np import checkpoint, layers, training
 from enhance_np.config import NetworkConfig
 from enhance_np.engine import select
+from enhance_np.train_options import TrainOptions
 from enhance_np.weights import load
 
 CONFIG = NetworkConfig(1, 16)
 CPU = select("cpu")
-OPTIONS = training.TrainOptions(epochs=3, batch_size=4, lr=2e-3, schedule="cosine", seed=7)
+OPTIONS = TrainOptions(epochs=3, batch_size=4, lr=2e-3, schedule="cosine", seed=7)
 
 
 def pairs(path, seed, n=24, size=8, spoil=None):

@@ -57,7 +57,8 @@ def _train(options) -> None:
 
     from ..config import DEFAULT, SMALL
     from ..engine import select
-    from ..training import QUICK, TrainOptions, train
+    from ..train_options import QUICK, TrainOptions
+    from ..training import train
 
     output = Path(options.output or f"runs/{options.type}.h5")
     if options.output is None:

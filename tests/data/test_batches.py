@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from trained import CONFIG, CPU, OPTIONS, assert_same_bits, pairs, state, train
 
-from enhance_np import layers, training
+from enhance_np import layers
 from enhance_np.data.batches import Pairs, noisy
+from enhance_np.train_options import TrainOptions
 from enhance_np.weights import load
 
 
@@ -139,7 +140,7 @@ def test_the_loop_does_what_the_file_asks(files, change):
 
 
 def losses(files, noise=None):
-    options = training.TrainOptions(**{**vars(OPTIONS), "noise": noise, "epochs": 1})
+    options = TrainOptions(**{**vars(OPTIONS), "noise": noise, "epochs": 1})
     found = train(files, options, overwrite=True)
     (row,) = state(files).rows
     return row["loss"], row["val_loss"], found.provenance["noise"]

@@ -1,0 +1,98 @@
+"""How to train: the numbers that a run is made of, checked, and what they say of each step."""
+
+import math
+from dataclasses import asdict, dataclass, replace
+
+NOISE = {"intensity": 1e-3, "blos": 1e-2}  # Ic and kG; the paper, section 3.3
+L2 = {"intensity": 1e-6, "blos": 1e-5}
+REAL = ("lr", "lr_multiplier", "clip", "noise", "l2")  # options that are no counts
+LATE_EPOCH = 20  # from here on lr_multiplier counts, as in the original's script
+FROZEN_OVER = 64  # batches whose statistics are pooled when batch norm is frozen
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """How to train. The defaults are the paper's (Díaz Baso & Asensio Ramos 2018, section 3.3).
+
+    type : "intensity" (Ic) or "blos" (kG); it sets noise and l2 where they are None.
+    epochs : in all, those of a run that is continued included.
+    lr_multiplier : of lr, from epoch 20 on (the first is 0).
+    schedule : "constant", or "cosine": lr falls to 0 at the last step.
+    clip : largest norm of a step's gradient, over all tensors; None sets no bound.
+    warmup : steps over which the rate rises from 0 to what the schedule says.
+    start : "he" (He et al. 2015), or "contrast", see params.contrasted.
+    freeze : from this epoch on batch norm keeps its statistics, pooled over the epoch's first
+    FROZEN_OVER batches; None never.
+    noise : sigma, in Ic or kG; None takes that of each patch, where the data say.
+    l2 : of the kernels.
+    """
+
+    type: str = "intensity"
+    epochs: int = 20
+    batch_size: int = 32
+    lr: float = 1e-4
+    lr_multiplier: float = 1.0
+    schedule: str = "constant"
+    start: str = "he"
+    clip: float | None = None
+    warmup: int = 0
+    freeze: int | None = None
+    noise: float | None = None
+    l2: float | None = None
+    seed: int = 0
+
+    def resolved(self) -> "TrainOptions":
+        """The same with noise and l2 filled in. Raises ValueError for what cannot be."""
+        if self.type not in NOISE:
+            raise ValueError(f"train: type must be intensity or blos, got {self.type!r}")
+        if self.schedule not in ("constant", "cosine"):
+            raise ValueError(f"train: schedule must be constant or cosine, got {self.schedule!r}")
+        if self.start not in ("he", "contrast"):
+            raise ValueError(f"train: start must be he or contrast, got {self.start!r}")
+        noise = NOISE[self.type] if self.noise is None else self.noise
+        l2 = L2[self.type] if self.l2 is None else self.l2
+        filled = replace(self, noise=noise, l2=l2)
+        numbers = {
+            k: v for k, v in asdict(filled).items() if k not in ("type", "schedule", "start")
+        }
+        for name in ("clip", "freeze"):
+            if numbers[name] is None:
+                del numbers[name]
+        for name, value in numbers.items():
+            if name not in REAL and not isinstance(value, int):
+                raise ValueError(f"train: {name} must be an integer, got {value!r}")
+            none_too = name in ("noise", "l2", "seed", "freeze", "warmup")
+            least = 0 if none_too else math.nextafter(0, 1)
+            if not least <= value < math.inf:  # NaN fails
+                bound = ">= 0" if least == 0 else "> 0"
+                raise ValueError(f"train: {name} must be {bound} and finite, got {value}")
+        return filled
+
+    def of_the_run(self) -> dict:
+        """What a run cannot change on the way: all but a number of epochs that no step sees."""
+        found = asdict(self)
+        if self.schedule == "constant":
+            del found["epochs"]
+        for name in ("clip", "freeze"):
+            if found[name] is None:
+                del found[name]
+        if not self.warmup:
+            del found["warmup"]
+        if self.start == "he":
+            del found["start"]
+        return found
+
+    def frozen(self, epoch: int) -> bool:
+        return self.freeze is not None and epoch >= self.freeze
+
+    def rate(self, epoch: int, step: int, steps: int) -> float:
+        """Learning rate of a step; with a constant schedule it does not depend on `epochs`."""
+        lr = self.lr * (self.lr_multiplier if epoch >= LATE_EPOCH else 1)
+        done = epoch * steps + step
+        if self.schedule == "cosine":
+            lr *= 0.5 + 0.5 * math.cos(math.pi * done / (self.epochs * steps))
+        return lr * min(1.0, (done + 1) / max(1, self.warmup))
+
+
+# without data of one's own: the small network on synthetic scenes, some minutes on two cores
+QUICK = TrainOptions(epochs=20, batch_size=16, lr=2e-3, schedule="cosine")
