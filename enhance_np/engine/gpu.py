@@ -1,7 +1,7 @@
 """Whether a GPU can be used, and if not, why: one line that says what is missing and what helps.
 
-Asked in the order in which one needs the other: driver, device, CuPy, NVRTC, a kernel's result.
-CuPy is imported only where a driver says that there is a device.
+Asked in the order in which one needs the other: driver, device, CuPy, NVRTC, a kernel's result,
+headers. CuPy is imported only where a driver says that there is a device.
 """
 
 import ctypes
@@ -76,14 +76,20 @@ def cupy_fault() -> str | None:
     except Exception as error:
         return f'CuPy cannot be imported ({_line(error)}): pip install "enhance_np[gpu]"'
     try:
-        cupy.cuda.nvrtc.getVersion()
+        major, minor = cupy.cuda.nvrtc.getVersion()
     except Exception:  # of CuPy's own types, as below, and it loads the library only now
         return "NVRTC, CuPy's compiler, is not installed: pip install nvidia-cuda-nvrtc-cu12"
     try:
         y = cupy.zeros(THREADS, cupy.int32)
         cupy.RawModule(code=KERNEL).get_function("squares")((1,), (THREADS,), (y,))
-        right = cupy.asnumpy(y).tolist() == [i * i for i in range(THREADS)]
+        y = y + y  # a kernel of CuPy's own, which includes headers
+        right = cupy.asnumpy(y).tolist() == [2 * i * i for i in range(THREADS)]
     except Exception as error:
+        if "cannot open source file" in str(error):
+            headers = f"nvidia-cuda-runtime-cu{major}=={major}.{minor}.*"
+            return (
+                f"CUDA's headers, for CuPy's own kernels, are not installed: pip install {headers}"
+            )
         return f"CuPy cannot use the GPU ({_line(error)}): see nvidia-smi, and cupy.show_config()"
     if not right:
         return "a test kernel gave a wrong result: install the driver and CuPy anew"

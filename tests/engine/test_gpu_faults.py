@@ -164,6 +164,23 @@ def test_a_kernel_that_is_wrong(monkeypatch):
     assert "wrong result" in gpu.cupy_fault()
 
 
+@pytest.mark.usefixtures("on_the_stand_in")
+def test_no_headers(monkeypatch):
+    """Our kernels need none, but CuPy's. NVRTC's words, as CuPy passes them on."""
+
+    def add(self, other):
+        raise RuntimeError(
+            "NVRTC_ERROR_COMPILATION\ninclude/cupy/float16.cuh(19): catastrophic error: "
+            'cannot open source file "cuda_fp16.h"'
+        )
+
+    monkeypatch.setattr(device.ndarray, "__add__", add)
+    assert gpu.cupy_fault() == (
+        "CUDA's headers, for CuPy's own kernels, are not installed: "
+        "pip install nvidia-cuda-runtime-cu12==12.9.*"
+    )
+
+
 def without_driver():
     gpu._driver.cache_clear()
     if gpu.has_driver():

@@ -132,6 +132,20 @@ def test_a_wrong_result_is_a_failure(small, factor, tmp_path, capsys):
     assert found["passed"] is False
 
 
+def test_the_real_cupy_has_these_names():
+    cupy = pytest.importorskip("cupy")
+    for name in ("Event", "Device", "get_elapsed_time", "nvrtc"):
+        assert hasattr(cupy.cuda, name)
+    for name in ("getDeviceProperties", "driverGetVersion", "runtimeGetVersion"):
+        assert callable(getattr(cupy.cuda.runtime, name))
+    for name in ("attributes", "compute_capability", "mem_info"):
+        assert hasattr(cupy.cuda.Device, name)
+    for name in A100:  # the keys of Device.attributes are cut from these
+        assert hasattr(cupy.cuda.runtime, f"cudaDevAttr{name}")
+    for name in ("record", "synchronize"):
+        assert hasattr(cupy.cuda.Event, name)
+
+
 def test_without_a_card(capsys, monkeypatch):
     monkeypatch.setattr(gpu, "probe", lambda: "no NVIDIA driver is installed")
     with pytest.raises(SystemExit) as done:

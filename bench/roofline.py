@@ -1,0 +1,128 @@
+"""How fast could each operation be on a GPU? Worked out, not measured: a bound from below on time.
+
+    python bench/roofline.py        writes the table of docs/cuda.md
+
+An operation that moves B bytes to and from the card's memory and does F FLOP takes at least
+max(B / bandwidth, F / peak) seconds. B counts every array that goes in or out once, as if nothing
+was read twice and no cache kept anything from the operation before; F counts 2 for a multiply-add.
+Source: Williams, Waterman & Patterson 2009, Communications of the ACM 52, 65.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import table
+
+from enhance_np import params
+from enhance_np.config import DEFAULT
+
+PAGE = Path(__file__).parents[1] / "docs" / "cuda.md"
+SHAPE = 32, 50, 50  # N, H, W of a training step
+
+
+class Card(NamedTuple):
+    """By NVIDIA's data sheet: FP32 without tensor cores, at the boost clock."""
+
+    name: str
+    flops: float
+    bandwidth: float  # bytes/s
+
+
+CARDS = (
+    Card("T4", 8.1e12, 320e9),
+    Card("A100 40 GB", 19.5e12, 1555e9),
+    Card("RTX 4090", 82.6e12, 1008e9),
+)
+
+
+class Operation(NamedTuple):
+    name: str
+    times: int  # in a training step
+    bytes: int
+    flop: int
+
+    @property
+    def intensity(self) -> float:
+        return self.flop / self.bytes
+
+    def seconds(self, card: Card) -> float:
+        return max(self.bytes / card.bandwidth, self.flop / card.flops)
+
+    def bound(self, card: Card) -> str:
+        arithmetic = self.flop / card.flops > self.bytes / card.bandwidth
+        return "arithmetic" if arithmetic else "memory"
+
+
+def operations(config=DEFAULT, shape=SHAPE) -> list[Operation]:
+    """What a training step of the page consists of; float32, 4 bytes a value."""
+    n, h, w = shape
+    pixels, c, r = n * h * w, config.filters, config.refine
+    values, outputs = pixels * c, 4 * pixels * r  # of an activation; of what the upsampling makes
+    convs = 2 * config.depth + 1  # each with a batch norm behind it
+    weights = 9 * c * c
+    trainable, _ = params.count(config)
+
+    def moves(values, flop, times, name):
+        return Operation(name, times, 4 * values, flop)
+
+    conv = 2 * weights * pixels
+    of_definition = 2 * 9 * c * outputs
+    folded, folded_weights = of_definition * 4 // 9, 16 * c * r
+    return [
+        moves(pixels + 9 * c + values, 18 * values, 1, "first 3x3, 1 to 64"),
+        moves(pixels + 9 * c + values, 18 * values, 1, "its dW"),
+        moves(2 * values + weights, conv, convs, "3x3, 64 to 64"),
+        moves(2 * values + weights, conv, convs, "its dX"),
+        moves(2 * values + weights, conv, convs, "its dW"),
+        moves(values + folded_weights + outputs, folded, 1, "upsampling + 3x3, folded"),
+        moves(values + folded_weights + outputs, folded, 1, "its dX, folded"),
+        moves(values + 9 * c * r + outputs, of_definition, 1, "its dW, by definition"),
+        moves(outputs + 4 * pixels, 2 * outputs, 1, "ReLU + 1x1, 64 to 1"),
+        moves(2 * outputs + 4 * pixels, 4 * outputs, 1, "its dX and dW"),
+        moves(values, 3 * values, convs, "batch norm: mean and variance"),
+        moves(2 * values, 3 * values, config.depth, "scale, shift, ReLU"),
+        moves(3 * values, 3 * values, config.depth + 1, "scale, shift, add"),
+        moves(2 * values, 4 * values, convs, "backward: two sums"),
+        moves(3 * values, 5 * values, convs, "backward: dx"),
+        moves(2 * values, values, 1, "ReLU behind the first"),
+        moves(3 * values, values, 1, "its backward"),
+        moves(3 * values, values, config.depth + 1, "two gradients added"),
+        moves(3 * 4 * pixels, 4 * 4 * pixels, 1, "mean squared error"),
+        moves(7 * trainable, 12 * trainable, 1, "Adam"),
+    ]
+
+
+def text(found: list[Operation]) -> str:
+    header = ["operation", "times", "MB", "GFLOP", "FLOP/byte", *(card.name for card in CARDS)]
+    rows = [
+        [
+            one.name,
+            str(one.times),
+            f"{one.bytes / 1e6:.3g}",
+            f"{one.flop / 1e9:.3g}",
+            f"{one.intensity:.2g}" if one.intensity < 10 else f"{one.intensity:.0f}",
+            *(f"{1e3 * one.seconds(card):.3f} ms, {one.bound(card)}" for card in CARDS),
+        ]
+        for one in found
+    ]
+    step = [f"{1e3 * total(found, card):.3g} ms" for card in CARDS]
+    rows.append(["all of a step, at least", "", "", "", "", *step])
+    cards = "; ".join(
+        f"{card.name} {card.flops / 1e12:g} TFLOP/s, {card.bandwidth / 1e9:g} GB/s, "
+        f"{card.flops / card.bandwidth:.0f} FLOP/byte"
+        for card in CARDS
+    )
+    n, h, w = SHAPE
+    return (
+        f"{table.markdown(header, rows)}\n\n"
+        f"**Bounds, not measurements.** {n} patches of {h} x {w}, depth {DEFAULT.depth}, "
+        f"{DEFAULT.filters} filters. {cards}, by their data sheets."
+    )
+
+
+def total(found: list[Operation], card: Card) -> float:
+    return sum(one.times * one.seconds(card) for one in found)
+
+
+if __name__ == "__main__":
+    table.replace(PAGE, "roofline", text(operations()))

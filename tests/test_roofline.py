@@ -1,0 +1,84 @@
+"""The bounds of docs/cuda.md: worked out by hand, and on the page as the script has them."""
+
+from collections import Counter
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from enhance_np import layers, network, params
+from enhance_np.config import DEFAULT, NetworkConfig
+from enhance_np.engine.cuda.selftest import work
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def roofline(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "bench")
+    return import_module("roofline")
+
+
+def named(operations, name):
+    (found,) = [one for one in operations if one.name == name]
+    return found
+
+
+def test_a_convolution_by_hand(roofline):
+    """80,000 pixels of 64 channels, 4 bytes each, in and out, and 9 * 64 * 64 weights."""
+    conv = named(roofline.operations(), "3x3, 64 to 64")
+    assert conv.bytes == 2 * 80000 * 64 * 4 + 9 * 64 * 64 * 4
+    assert conv.flop == 80000 * 64 * 9 * 64 * 2
+    a100 = roofline.Card("", 19.5e12, 1555e9)
+    assert conv.bound(a100) == "arithmetic"
+    np.testing.assert_allclose(conv.seconds(a100), 5.89824e9 / 19.5e12)
+    add = named(roofline.operations(), "two gradients added")
+    assert add.bound(a100) == "memory"
+    np.testing.assert_allclose(add.seconds(a100), 3 * 80000 * 64 * 4 / 1555e9)
+
+
+@pytest.mark.parametrize("config", [DEFAULT, NetworkConfig(2, 32, refine_filters=128)])
+def test_the_work_is_the_networks(roofline, config):
+    """Of a forward pass, but for the folded convolution, which has 4/9 of its definition's."""
+    shape = 2, 6, 8
+    found = roofline.operations(config, shape)
+    forward = sum(
+        one.times * one.flop
+        for one in found
+        if one.name in ("first 3x3, 1 to 64", "3x3, 64 to 64", "ReLU + 1x1, 64 to 1")
+    )
+    folded = named(found, "upsampling + 3x3, folded").flop
+    assert folded % 4 == 0
+    assert forward + folded // 4 * 9 == work(config)["forward"] * 2 * 6 * 8
+
+
+def test_a_step_has_so_many_of_each(roofline):
+    """Counted as the page calls them."""
+    calls = Counter()
+
+    class Counted:
+        def __getattr__(self, name):
+            calls[name] += 1
+            return getattr(layers, name)
+
+    config = NetworkConfig(3, 2)
+    p, _ = params.initial(config, 0)
+    y, tape = network.forward(p, np.ones((1, 3, 3, 1), np.float32), config, Counted())
+    forward = dict(calls)
+    network.backward(y, tape, config, Counted(), wrt_x=False)
+    times = {one.name: one.times for one in roofline.operations(config)}
+    assert forward["pad_conv"] == times["first 3x3, 1 to 64"] + times["3x3, 64 to 64"]
+    assert calls["pad_conv_backward"] == times["its dX"]
+    assert forward["batchnorm_relu"] == times["scale, shift, ReLU"]
+    assert forward["batchnorm_add"] == times["scale, shift, add"]
+    assert calls["add"] == times["two gradients added"]
+    normalised = forward["batchnorm_relu"] + forward["batchnorm_add"]
+    assert normalised == times["batch norm: mean and variance"] == times["backward: dx"]
+
+
+def test_the_page_has_this_table(roofline):
+    text = roofline.text(roofline.operations())
+    page = (ROOT / "docs" / "cuda.md").read_text(encoding="utf-8")
+    assert f"<!-- bench:roofline -->\n\n{text}\n\n<!-- /bench:roofline -->" in page
+    assert "**Bounds, not measurements.**" in text
