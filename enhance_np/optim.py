@@ -5,6 +5,9 @@ from typing import NamedTuple
 
 from ._array import Array, array_module
 
+BETA1, BETA2 = 0.9, 0.999
+EPS = 1e-7
+
 
 class AdamState(NamedTuple):
     step: int  # steps done
@@ -23,9 +26,9 @@ def adam(
     g: dict[str, Array],
     state: AdamState,
     lr: float = 1e-4,
-    beta1: float = 0.9,
-    beta2: float = 0.999,
-    eps: float = 1e-7,
+    beta1: float = BETA1,
+    beta2: float = BETA2,
+    eps: float = EPS,
 ) -> tuple[dict[str, Array], AdamState]:
     """One step: m <- b1 m + (1-b1) g,  v <- b2 v + (1-b2) g^2,
     p <- p - lr sqrt(1 - b2^t) / (1 - b1^t) * m / (sqrt(v) + eps).

@@ -11,6 +11,7 @@ import math
 import os
 import time
 from collections.abc import Callable
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from numbers import Real
@@ -245,6 +246,9 @@ class _Loop:
         self.output, self.saved, self.about_run = output, saved, run
         self.config, self.options, self.engine = config, options, engine
         self.report, self.about_data = report, about
+        self.unread = (
+            None  # step whose loss was not looked at: state before it, steps, arguments, reading
+        )
 
     def run(self, state: State, pairs: Pairs, val_pairs: Pairs) -> None:
         self.state, self.saved_at = state, time.monotonic()
@@ -288,28 +292,26 @@ class _Loop:
 
     def step(self, x, target, rng, steps) -> State:
         state, options, engine = self.state, self.options, self.engine
-        lr = options.rate(state.epoch, state.step, steps)
         frozen = options.frozen(state.epoch)
-        try:
-            p, adam, value, tape = step_once(
-                state.params,
-                state.adam,
-                x,
-                engine.asarray(target),
-                self.config,
-                engine.ops,
-                lr,
-                options.l2,
-                state.moving if frozen else None,
-                options.clip,
-            )
-        except FloatingPointError as error:
-            raise FloatingPointError(
-                f"train: every value must stay finite, got NaN or infinity in {error} at epoch "
-                f"{state.epoch}, step {state.step}: try a smaller lr; {self.saved} is as it was"
-            ) from None
-        row = {"epoch": state.epoch, "step": state.step, "steps": steps, "loss": value}
-        self.report(row)
+        arguments = (
+            state.params,
+            state.adam,
+            x,
+            engine.asarray(target),
+            self.config,
+            engine.ops,
+            options.rate(state.epoch, state.step, steps),
+            options.l2,
+            state.moving if frozen else None,
+            options.clip,
+        )
+        with self.named(state):
+            p, adam, value, tape = (engine.step or step_once)(*arguments)
+        self.read_loss()
+        reading = engine.reading(value) if engine.reading else lambda: value
+        self.unread = state, steps, arguments, reading
+        if engine.reading is None:
+            self.read_loss()
         return state._replace(
             params=p,
             adam=adam,
@@ -318,6 +320,33 @@ class _Loop:
             random=rng.bit_generator.state,
             loss=state.loss + value,
         )
+
+    def read_loss(self):
+        """Report the loss of the last step that was not yet, or raise what was wrong with it.
+
+        A device is then at work on the next one and does not wait. Of a step that was not finite
+        the state before it is still there: it is done again, and looked at more closely.
+        """
+        if self.unread is None:
+            return
+        (state, steps, arguments, reading), self.unread = self.unread, None
+        value = reading()
+        if not math.isfinite(value):
+            with self.named(state):
+                step_once(*arguments)
+                raise FloatingPointError("the loss or a gradient")
+        self.report({"epoch": state.epoch, "step": state.step, "steps": steps, "loss": value})
+
+    @contextmanager
+    def named(self, state):
+        """FloatingPointError says at which step."""
+        try:
+            yield
+        except FloatingPointError as error:
+            raise FloatingPointError(
+                f"train: every value must stay finite, got NaN or infinity in {error} at epoch "
+                f"{state.epoch}, step {state.step}: try a smaller lr; {self.saved} is as it was"
+            ) from None
 
     def finish(self, steps, val_pairs):
         """Validate, keep the weights if they are the best so far, log, and save."""
@@ -334,7 +363,7 @@ class _Loop:
         row = {
             "epoch": state.epoch,
             "lr": options.rate(state.epoch, steps - 1, steps),
-            "loss": state.loss / steps,
+            "loss": float(state.loss) / steps,
             "val_loss": val_loss,
         }
         best = min((r["val_loss"] for r in state.rows), default=math.inf)
@@ -352,7 +381,9 @@ class _Loop:
         self.report(row)
 
     def save(self):
+        self.read_loss()  # nothing that is not finite
         on_host = checkpoint.same_arrays(self.state, self.engine.asnumpy)
+        on_host = on_host._replace(loss=float(on_host.loss))
         checkpoint.save(self.saved, on_host, self.about_run)
         self.saved_at = time.monotonic()
 

@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from ..layers import gaussian_noise
+
 NAMES = ("imHMI", "imSST")  # as in the original Enhance
 DRAWN = ("symmetries", "polarity")  # attributes: what `degrade` leaves to the loop
 CHUNK = 256  # patches read at a time by the check: 16 MB of 50 x 50 pairs
@@ -125,10 +127,11 @@ def _turned(images, turns):
 def noisy(x: np.ndarray, sigma: float | np.ndarray, engine, rng: np.random.Generator):
     """x (n, h, w, 1) float32 + sigma * N(0, 1), on the engine.
 
-    sigma : a number, then it is the engine's `gaussian_noise`, or (n,) float32, of each patch.
+    sigma : a number, or (n,) float32, of each patch.  The sum is made on the host, where the
+    noise is drawn: one array goes to a device.
     """
     if np.ndim(sigma) == 0:
-        return engine.ops.gaussian_noise(engine.asarray(x), sigma, rng)
+        return engine.asarray(gaussian_noise(x, sigma, rng))
     noise = rng.standard_normal(x.shape, dtype=np.float32)
     return engine.asarray(x + sigma[:, None, None, None] * noise)
 

@@ -15,6 +15,10 @@ class Engine(NamedTuple):
     ops: ModuleType  # the vocabulary
     asarray: Callable  # NumPy array -> array of this engine
     asnumpy: Callable  # and back
+    # a device's own way of training: training.step_once that does not wait for the loss, and what
+    # starts to read such a number and returns a function that waits for it
+    step: Callable | None = None
+    reading: Callable | None = None
 
 
 REFERENCE = Engine("reference", layers, np.asarray, np.asarray)
@@ -36,8 +40,10 @@ def select(device: str = "auto") -> Engine:
             import cupy
 
             from . import cuda
+            from .cuda import training
 
-            return Engine("gpu", cuda, cupy.asarray, cupy.asnumpy)
+            move = cupy.asarray, cupy.asnumpy
+            return Engine("gpu", cuda, *move, training.step, training.reading)
         if device == "gpu":
             raise RuntimeError(f"device: gpu must be usable, but {missing}")
     from . import cpu

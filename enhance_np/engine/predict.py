@@ -1,4 +1,4 @@
-"""Prediction: on CPU cores through the fused network, else the page, tile by tile."""
+"""Prediction: on CPU cores through the fused network, on a GPU folded, else the page, in tiles."""
 
 import os
 from collections.abc import Callable
@@ -144,7 +144,14 @@ def run(
         from .fused import Fused
 
         return Fused(fold(weights), weights.config)(x, tile, progress, valid)
+    if engine.name == "gpu":
+        return _on_gpu(x, weights, tile, progress, valid)
     forward = _page(weights, engine)
+    return _tiled(forward, x, size, weights, progress, valid)
+
+
+def _tiled(forward, x, size, weights, progress, valid):
+    """The result of `run` by forward(tile) on tiles of size x size pixels with their halo."""
     y = np.empty((2 * x.shape[0], 2 * x.shape[1]), np.float32)
     done = 0
     progress(done, x.size)
@@ -154,6 +161,22 @@ def run(
         done += x[core].size
         progress(done, x.size)
     return y
+
+
+def _on_gpu(x, weights, tile, progress, valid):
+    """`run` by the folded network, in tiles of half the side as often as the card is full."""
+    from .cuda import folded
+
+    forward = folded.Folded(fold(weights), weights.config)
+    size = min(forward.tile() if tile is None else tile, max(x.shape))
+    while True:
+        try:
+            return _tiled(forward, x, size, weights, progress, valid)
+        except folded.out_of_memory():
+            if size == 1:
+                raise
+        size //= 2
+        folded.release()  # behind the except: the error held the arrays
 
 
 def _doubled(slices):

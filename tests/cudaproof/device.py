@@ -443,6 +443,9 @@ class MemoryPool:
     def used_bytes(self):
         return _memory.used
 
+    def total_bytes(self):
+        return _memory.used
+
 
 def _memory_info():
     total = _memory.limit if _memory.limit is not None else _memory.used + (8 << 30)
@@ -466,6 +469,7 @@ cuda = SimpleNamespace(
     Event=Event,
     Device=Device,
     MemoryPool=MemoryPool,
+    alloc_pinned_memory=bytearray,
     is_available=lambda: True,
     get_current_stream=lambda: Stream.null,
     memory=SimpleNamespace(OutOfMemoryError=OutOfMemoryError),

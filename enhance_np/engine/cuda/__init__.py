@@ -10,32 +10,32 @@ from ... import layers
 from ..._array import array_module
 
 # "as" marks what the reference gives as it is
-from ...layers import add as add
-from ...layers import batchnorm as batchnorm
-from ...layers import batchnorm_add as batchnorm_add
-from ...layers import batchnorm_add_backward as batchnorm_add_backward
-from ...layers import batchnorm_backward as batchnorm_backward
-from ...layers import batchnorm_elu as batchnorm_elu
-from ...layers import batchnorm_elu_backward as batchnorm_elu_backward
-from ...layers import batchnorm_relu as batchnorm_relu
-from ...layers import batchnorm_relu_backward as batchnorm_relu_backward
 from ...layers import conv2d as conv2d
 from ...layers import conv2d_backward as conv2d_backward
 from ...layers import elu as elu
 from ...layers import elu_backward as elu_backward
-from ...layers import elu_conv as elu_conv
-from ...layers import elu_conv_backward as elu_conv_backward
 from ...layers import gaussian_noise as gaussian_noise
 from ...layers import pad_conv as pad_conv
 from ...layers import reflection_pad as reflection_pad
-from ...layers import relu as relu
-from ...layers import relu_backward as relu_backward
-from ...layers import relu_conv as relu_conv
-from ...layers import relu_conv_backward as relu_conv_backward
-from ...layers import upsample as upsample
-from ...layers import upsample_backward as upsample_backward
 from ...layers import upsample_conv as upsample_conv
-from .launch import blocks_for, launch
+from . import launch
+from .elementwise import add as add
+from .elementwise import relu as relu
+from .elementwise import relu_backward as relu_backward
+from .elementwise import upsample as upsample
+from .elementwise import upsample_backward as upsample_backward
+from .head import elu_conv as elu_conv
+from .head import elu_conv_backward as elu_conv_backward
+from .head import relu_conv as relu_conv
+from .head import relu_conv_backward as relu_conv_backward
+from .normalisation import batchnorm as batchnorm
+from .normalisation import batchnorm_add as batchnorm_add
+from .normalisation import batchnorm_add_backward as batchnorm_add_backward
+from .normalisation import batchnorm_backward as batchnorm_backward
+from .normalisation import batchnorm_elu as batchnorm_elu
+from .normalisation import batchnorm_elu_backward as batchnorm_elu_backward
+from .normalisation import batchnorm_relu as batchnorm_relu
+from .normalisation import batchnorm_relu_backward as batchnorm_relu_backward
 
 THREADS = 256  # per block
 
@@ -74,6 +74,6 @@ def reflection_pad_backward(dy, p=1):
         raise ValueError(f"reflection_pad_backward: needs 32-bit indices, got dy.size={dy.size}")
     dy = cupy.ascontiguousarray(dy)
     dx = cupy.empty((n, h, w, c), dy.dtype)
-    blocks = blocks_for(dx.size, THREADS)
-    launch("reflect_pad", "reflect_pad_backward", blocks, THREADS, dy, dx, n, h, w, c, p)
+    blocks = launch.blocks_for(dx.size, THREADS)
+    launch.launch("reflect_pad", "reflect_pad_backward", blocks, THREADS, dy, dx, n, h, w, c, p)
     return dx

@@ -1,0 +1,81 @@
+"""Prediction on the GPU: the folded network on one tile, and tiles as large as memory lets."""
+
+from math import isqrt
+
+import numpy as np
+
+from ...config import NetworkConfig
+from .. import tiles
+from ..fold import Conv
+from . import add, elu, elu_conv, pad_conv, relu, relu_conv, upsample_conv
+
+SHARE = 0.5  # of the free memory: the rest is for workspaces, and for what the estimate leaves out
+LARGEST = 2048  # pixels a side: the halo is then 3 % of the work, more gains nothing
+
+
+class Folded:
+    """forward(x): (H, W) float32 -> (2H, 2W) float32, H and W >= 2, both on the host."""
+
+    def __init__(self, convs: dict[str, Conv], config: NetworkConfig):
+        import cupy
+
+        self.cupy, self.config = cupy, config
+        self.convs = {
+            name: Conv(cupy.asarray(conv.w), cupy.asarray(conv.b)) for name, conv in convs.items()
+        }
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """A tile's pixels go to the device once, and its result comes back once."""
+        x0 = h = self._conv(self.cupy.asarray(x[None, :, :, None]), "stem/conv", act=True)
+        for k in range(self.config.depth):
+            h = self._conv(self._conv(h, f"block{k}/conv1", act=True), f"block{k}/conv2", skip=h)
+        h = self._conv(h, "tail/conv", skip=x0)
+        del x0
+        return self.cupy.asnumpy(self._head(h))[0, :, :, 0]
+
+    def _conv(self, h, name, act=False, skip=None):
+        h, _ = pad_conv(h, *self.convs[name])
+        if skip is not None:
+            h = add(h, skip)
+        return self._activation(h) if act else h
+
+    def _head(self, h):
+        h, _ = upsample_conv(h, *self.convs["refine/conv"])
+        act_conv = relu_conv if self.config.activation == "relu" else elu_conv
+        return act_conv(h, *self.convs["head"])[0]
+
+    def _activation(self, h):
+        return (relu if self.config.activation == "relu" else elu)(h)[0]
+
+    def tile(self) -> int:
+        """Side of the tiles for which the free memory is enough: SHARE of it, and 32-bit indices.
+
+        Alive at once are at most four activations, or the last one and that of the upsampled
+        image with its result.
+        """
+        filters, refine = self.config.filters, self.config.refine
+        floats = max(4 * filters, filters + 4 * (refine + 1))  # of an input pixel
+        free = self.cupy.cuda.Device().mem_info[0] + _pooled(self.cupy)
+        pixels = min(SHARE * free / (4 * floats), (2**31 - 1) // (4 * max(filters, refine)))
+        side = isqrt(int(pixels)) - 2 * tiles.halo(self.config)
+        return max(1, min(side, LARGEST))
+
+
+def _pooled(cupy) -> int:
+    """Bytes that CuPy keeps for itself and would use again."""
+    pool = cupy.get_default_memory_pool()
+    return pool.total_bytes() - pool.used_bytes()
+
+
+def out_of_memory() -> type[BaseException]:
+    """What CuPy raises when the card is full."""
+    import cupy
+
+    return cupy.cuda.memory.OutOfMemoryError
+
+
+def release() -> None:
+    """What CuPy keeps for itself goes back to the card, in one piece."""
+    import cupy
+
+    cupy.get_default_memory_pool().free_all_blocks()

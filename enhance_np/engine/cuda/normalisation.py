@@ -1,0 +1,168 @@
+"""Batch normalisation on the GPU, alone and with a ReLU or a residual. kernels/batchnorm.cu."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ... import layers
+from ..._array import Array, array_module
+from ...layers.activation import elu, elu_backward
+from ...layers.batchnorm import EPS
+from .arrays import THREADS, by_channel, gradient, ours, pixels, ready
+from .launch import blocks_for, launch
+
+
+class BatchNormCache(NamedTuple):
+    """Like layers.BatchNormCache, but x_hat is computed from x when it is asked for."""
+
+    x: Array  # (N, H, W, C)
+    inv_std: Array  # (C,)
+    gamma: Array
+    mean: Array
+    var: Array
+    fixed: bool
+    beta: Array
+
+    floor = -np.inf  # y is not below; not a field
+
+    @property
+    def x_hat(self) -> Array:
+        return (self.x - self.mean) * self.inv_std
+
+
+class BatchNormReluCache(BatchNormCache):
+    floor = 0.0
+
+
+class BatchNormEluCache(NamedTuple):
+    x: Array  # the first seven as in BatchNormCache
+    inv_std: Array
+    gamma: Array
+    mean: Array
+    var: Array
+    fixed: bool
+    beta: Array
+    y: Array  # (N, H, W, C) behind the activation
+
+    x_hat = BatchNormCache.x_hat
+
+
+def batchnorm(x, gamma, beta, eps=EPS, moving=None):
+    """See layers.batchnorm."""
+    if not _here(x, gamma, beta, moving):
+        return layers.batchnorm(x, gamma, beta, eps, moving)
+    cache = BatchNormCache(*_statistics(x, gamma, beta, eps, moving))
+    return _normalised(cache), cache
+
+
+def batchnorm_backward(dy, cache):
+    """See layers.batchnorm_backward."""
+    if not isinstance(cache, BatchNormCache):
+        return layers.batchnorm_backward(dy, cache)
+    return _backward("batchnorm_backward", dy, cache)
+
+
+def batchnorm_relu(x, gamma, beta, eps=EPS, moving=None):
+    """See layers.batchnorm_relu."""
+    if not _here(x, gamma, beta, moving):
+        return layers.batchnorm_relu(x, gamma, beta, eps, moving)
+    cache = BatchNormReluCache(*_statistics(x, gamma, beta, eps, moving))
+    return _normalised(cache), cache
+
+
+def batchnorm_relu_backward(dy, cache):
+    """See layers.batchnorm_relu_backward."""
+    if not isinstance(cache, BatchNormReluCache):
+        return layers.batchnorm_relu_backward(dy, cache)
+    return _backward("batchnorm_relu_backward", dy, cache)
+
+
+def batchnorm_elu(x, gamma, beta, eps=EPS, moving=None):
+    """See layers.batchnorm_elu. The ELU is the reference's text."""
+    if not _here(x, gamma, beta, moving):
+        return layers.batchnorm_elu(x, gamma, beta, eps, moving)
+    h, cache = batchnorm(x, gamma, beta, eps, moving)
+    y, _ = elu(h)
+    return y, BatchNormEluCache(*cache, y)
+
+
+def batchnorm_elu_backward(dy, cache):
+    """See layers.batchnorm_elu_backward."""
+    if not isinstance(cache, BatchNormEluCache):
+        return layers.batchnorm_elu_backward(dy, cache)
+    *normalised, y = cache
+    return batchnorm_backward(elu_backward(dy, y), BatchNormCache(*normalised))
+
+
+def batchnorm_add(x, skip, gamma, beta, eps=EPS, moving=None):
+    """See layers.batchnorm_add."""
+    if x.shape != skip.shape or not ours(skip) or not _here(x, gamma, beta, moving):
+        return layers.batchnorm_add(x, skip, gamma, beta, eps, moving)
+    cache = BatchNormCache(*_statistics(x, gamma, beta, eps, moving))
+    y = array_module(x).empty(x.shape, x.dtype)
+    vectors = cache.mean, cache.inv_std, cache.gamma, cache.beta
+    blocks = blocks_for(x.size, 4 * THREADS)
+    arguments = cache.x, ready(skip), *vectors, y, x.size, x.shape[-1]
+    launch("batchnorm", "normalise_add", blocks, THREADS, *arguments)
+    return y, cache
+
+
+def batchnorm_add_backward(dy, cache):
+    """See layers.batchnorm_add_backward."""
+    dx, dgamma, dbeta = batchnorm_backward(dy, cache)
+    return dx, dy, dgamma, dbeta
+
+
+def _here(x, gamma, beta, moving):
+    vectors = gamma, beta, *(moving or ())
+    fit = all(v.shape == x.shape[-1:] for v in vectors)
+    enough = moving is not None or x.size >= 2 * x.shape[-1]
+    return x.ndim == 4 and ours(x, gamma, beta) and fit and enough
+
+
+def _statistics(x, gamma, beta, eps, moving):
+    """The fields of a cache."""
+    cupy = array_module(x)
+    x, gamma, beta = ready(x), *map(cupy.ascontiguousarray, (gamma, beta))
+    if moving is not None:
+        mean, var = (cupy.ascontiguousarray(v, dtype=np.float32) for v in moving)
+        inv_std = (var + np.float32(eps)) ** np.float32(-0.5)
+        return x, inv_std, gamma, mean, var, True, beta
+    mean, var, inv_std = (cupy.empty(gamma.shape, np.float32) for _ in range(3))
+    count, c = pixels(x), x.shape[-1]
+    lanes, per, blocks = by_channel(count, c)
+    partial = cupy.empty((blocks[0], c, 2), np.float64)
+    launch("batchnorm", "moments", blocks, THREADS, x, partial, count, c, lanes, per)
+    sizes = count, c, per, blocks[0]
+    launch("batchnorm", "statistics", c, THREADS, partial, mean, var, inv_std, *sizes, eps)
+    return x, inv_std, gamma, mean, var, False, beta
+
+
+def _normalised(cache):
+    """y of batch norm, or of batch norm and ReLU."""
+    x, inv_std, gamma, mean, _, _, beta = cache
+    y = array_module(x).empty(x.shape, x.dtype)
+    arguments = x, mean, inv_std, gamma, beta, cache.floor, y, x.size, x.shape[-1]
+    launch("batchnorm", "normalise", blocks_for(x.size, 4 * THREADS), THREADS, *arguments)
+    return y
+
+
+def _backward(name, dy, cache):
+    """dx, dgamma, dbeta; dy counts where y is above the cache's floor."""
+    x, inv_std, gamma, mean, _, fixed, beta = cache
+    cupy = array_module(x)
+    dy = gradient(name, dy, x.shape)
+    dx = cupy.empty(x.shape, x.dtype)
+    dgamma, dbeta, shift, slope = (cupy.empty(gamma.shape, np.float32) for _ in range(4))
+    count, c = pixels(x), x.shape[-1]
+    lanes, per, blocks = by_channel(count, c)
+    partial = cupy.empty((blocks[0], c, 2), np.float64)
+    seen = dy, x, mean, inv_std, gamma, beta, cache.floor
+    launch("batchnorm", "products", blocks, THREADS, *seen, partial, count, c, lanes, per)
+    vectors = partial, inv_std, gamma, dgamma, dbeta, shift, slope
+    sizes = count, c, blocks[0], int(not fixed)
+    launch("batchnorm", "gradients", c, THREADS, *vectors, *sizes)
+    elements = *seen, shift, slope, dx, x.size, c
+    blocks = blocks_for(x.size, 4 * THREADS)
+    launch("batchnorm", "normalise_backward", blocks, THREADS, *elements)
+    return dx, dgamma, dbeta

@@ -1,0 +1,138 @@
+"""A training step on the GPU that never waits for it: loss and Adam stay there.
+
+What training.step_once does, with the same page. The loss, NaN if it or a gradient is not finite,
+is left on the device; `reading` brings it when it is asked for, one step later.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+from ... import network, optim
+from ..._array import Array, array_module
+from ...optim import AdamState
+from .arrays import THREADS, flat, ready
+from .launch import blocks_for, launch
+
+UNIT = 4  # floats: where a tensor begins in the buffer, for float4
+
+
+class Flat(dict):
+    """Tensors by name: views of one flat buffer, each at 16 bytes and padded to such."""
+
+    def __init__(self, buffer: Array, places: dict[str, "Place"]):
+        super().__init__(
+            (name, buffer[at.first : at.first + at.size].reshape(at.shape))
+            for name, at in places.items()
+        )
+        self.buffer, self.places = buffer, places
+
+
+class Place(NamedTuple):
+    first: int  # element of the buffer
+    size: int
+    shape: tuple[int, ...]
+
+    @property
+    def end(self) -> int:
+        return self.first + -(-self.size // UNIT) * UNIT
+
+
+def flattened(tensors: dict[str, Array], names: Iterable[str]) -> Flat:
+    """The same tensors, in the order of `names`, in one buffer; as they are if they have one."""
+    if isinstance(tensors, Flat):
+        return tensors
+    places, end = {}, 0
+    for name in names:
+        places[name] = Place(end, tensors[name].size, tensors[name].shape)
+        end = places[name].end
+    cupy = array_module(next(iter(tensors.values())))
+    found = Flat(cupy.zeros(end, np.float32), places)
+    for name, view in found.items():
+        view[...] = tensors[name]
+    return found
+
+
+def step(p, adam, x, target, config, ops, lr, l2, moving=None, clip=None):
+    """See training.step_once, but for the loss: on the device, NaN where that would raise."""
+    y, tape = network.forward(p, x, config, ops, moving)
+    loss, dy = mse(y, target)
+    _, g = network.backward(dy, tape, config, ops, wrt_x=False)
+    p, adam = update(p, g, adam, lr, l2, clip, loss)
+    return p, adam, loss, tape
+
+
+def reading(value: Array) -> Callable[[], float]:
+    """Starts to bring a number from the device; what is returned waits for it, and for no more."""
+    cupy = array_module(value)
+    host = np.frombuffer(cupy.cuda.alloc_pinned_memory(8), np.float64, 1).reshape(())
+    value.get(out=host, blocking=False)
+    arrived = cupy.cuda.Event(disable_timing=True)
+    arrived.record()
+
+    def read():
+        arrived.synchronize()
+        return float(host)
+
+    return read
+
+
+def mse(y: Array, target: Array) -> tuple[Array, Array]:
+    """See loss.mse; the loss is an array () of float64 on the device. kernels/mse.cu."""
+    if y.shape != target.shape:
+        raise ValueError(f"mse: shapes must be equal, got {y.shape} and {target.shape}")
+    cupy = array_module(y)
+    per, blocks = flat(y.size)
+    dy, partial = cupy.empty(y.shape, y.dtype), cupy.empty(blocks, np.float64)
+    loss = cupy.empty((), np.float64)
+    arguments = ready(y), ready(target), dy, partial, y.size, per, 2 / y.size
+    launch("mse", "squared_errors", blocks, THREADS, *arguments)
+    launch("mse", "mean_squared_error", 1, THREADS, partial, loss, blocks, y.size)
+    return loss, dy
+
+
+def update(
+    p: dict[str, Array],
+    g: dict[str, Array],
+    state: AdamState,
+    lr: float,
+    l2: float = 0.0,
+    clip: float | None = None,
+    loss: Array | None = None,
+    beta1: float = optim.BETA1,
+    beta2: float = optim.BETA2,
+    eps: float = optim.EPS,
+) -> tuple[Flat, AdamState]:
+    """optim.adam of the gradient with that of loss.l2, by optim.clipped. kernels/adam.cu.
+
+    loss : array () of float64, made NaN if a gradient is not finite; nothing else is changed.
+    The result's tensors are views of one buffer each.
+    """
+    if p.keys() != g.keys():
+        raise ValueError(
+            f"adam: p and g need the same keys, differ in {sorted(p.keys() ^ g.keys())}"
+        )
+    p, m, v = (flattened(group, p) for group in (p, state.m, state.v))
+    cupy, size = array_module(p.buffer), p.buffer.size
+    slope = cupy.empty(size, np.float32)
+    for name, at in p.places.items():
+        decay = 2 * l2 if name.endswith("/w") else 0.0  # see loss.l2
+        places = at.end - at.first
+        arguments = ready(g[name]), p[name], decay, slope[at.first : at.end], at.size, places
+        launch("adam", "gather", blocks_for(places, THREADS), THREADS, *arguments)
+
+    per, blocks = flat(size)
+    partial, factor = cupy.empty(blocks, np.float64), cupy.empty((), np.float32)
+    loss = cupy.zeros((), np.float64) if loss is None else loss
+    launch("adam", "squares", blocks, THREADS, slope, partial, size, per)
+    launch("adam", "clip_factor", 1, THREADS, partial, loss, factor, blocks, clip or 0.0)
+
+    t = state.step + 1
+    rate = lr * (1 - beta2**t) ** 0.5 / (1 - beta1**t)
+    new = [cupy.empty(size, np.float32) for _ in range(3)]
+    numbers = size, rate, beta1, 1 - beta1, beta2, 1 - beta2, eps
+    arguments = p.buffer, slope, m.buffer, v.buffer, factor, *new, *numbers
+    launch("adam", "adam", blocks_for(size, 4 * THREADS), THREADS, *arguments)
+    p, m, v = (Flat(buffer, p.places) for buffer in new)
+    return p, AdamState(t, m, v)

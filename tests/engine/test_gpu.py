@@ -1,0 +1,354 @@
+"""Whole steps and whole predictions by the GPU's engine, on the stand-in for CuPy.
+
+Every kernel runs, in the emulator, as its launcher launches it. Not on a GPU.
+"""
+
+import sys
+from contextlib import contextmanager
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from cudaproof import device, emulator
+from test_predict import trained
+from trained import CPU, OPTIONS, assert_same_bits, pairs, state, train
+
+from enhance_np import loss, network, optim, params, training
+from enhance_np.config import NetworkConfig
+from enhance_np.engine import Engine, cuda, predict
+from enhance_np.engine.cuda import folded, launch
+from enhance_np.engine.cuda import training as on_gpu
+
+if (reason := emulator.missing()) is not None:
+    pytest.skip(reason, allow_module_level=True)
+
+GPU = Engine("gpu", cuda, device.asarray, device.asnumpy, on_gpu.step, on_gpu.reading)
+U = 2.0**-24
+LR, L2 = 1e-3, 1e-2
+B1, B2 = optim.BETA1, optim.BETA2
+# network, images
+STEPS = {
+    "32 filters": (NetworkConfig(1, 32), (2, 8, 9)),
+    "64 filters": (NetworkConfig(1, 64), (1, 11, 8)),
+    "odd": (NetworkConfig(1, 20, refine_filters=12), (3, 13, 20)),
+}
+KERNELS = set(
+    "moments statistics normalise normalise_add products gradients normalise_backward relu add "
+    "relu_backward head head_backward head_gradient squared_errors mean_squared_error gather "
+    "squares clip_factor adam".split()
+)
+
+
+@pytest.fixture(autouse=True)
+def card(monkeypatch):
+    """The stand-in; compiled for an earlier CuPy is nothing."""
+    forget()
+    monkeypatch.setitem(sys.modules, "cupy", device)
+    with device.running("fast", "shuffled"):
+        yield
+    forget()
+
+
+def forget():
+    launch._kernel.cache_clear()
+    launch._module.cache_clear()
+
+
+@contextmanager
+def no_copies():
+    """Nothing comes from the device or goes there, and nobody waits for it."""
+
+    def refused(*_, **__):
+        raise AssertionError("a copy between host and device")
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("get", "set", "item", "__bool__", "__int__", "__float__", "__index__"):
+            patch.setattr(device.ndarray, name, refused)
+        patch.setattr(device, "array", refused)
+        yield
+
+
+def test_copies_are_noticed():
+    x = device.zeros(3, device.float32)
+    for copy in (
+        lambda: x.get(),
+        lambda: float(x.sum()),
+        lambda: x.sum().item(),
+        lambda: device.asarray(np.zeros(3)),
+    ):
+        with no_copies(), pytest.raises(AssertionError, match="a copy"):
+            copy()
+
+
+def each(convert, tensors):
+    return {name: convert(a) for name, a in tensors.items()}
+
+
+def narrowed(tensors):
+    return each(lambda a: device.asarray(a.astype(np.float32)), tensors)
+
+
+def start(config, size, rng):
+    """params of which none is 0 or 1, x, target; in float64, of float32 numbers."""
+    p, _ = params.initial(config, 3)
+    p = {name: a + 0.02 * rng.standard_normal(a.shape) for name, a in p.items()}
+    n, h, w = size
+    x, target = rng.standard_normal((n, h, w, 1)), rng.standard_normal((n, 2 * h, 2 * w, 1))
+    p = each(lambda a: a.astype("f4").astype("f8"), p)
+    return p, *(a.astype("f4").astype("f8") for a in (x, target))
+
+
+@pytest.mark.parametrize("clip", [None, 0.1])
+@pytest.mark.parametrize("name", STEPS)
+def test_a_step_is_the_reference_s(name, clip, rng):
+    """Loss, gradients, moments and params, and the kernels made them, on the device alone.
+
+    Bars of the gradients as for the CPU's engine (test_vocabulary.test_the_page): 1e-4 of a
+    tensor's largest, and 1e-6 of the largest of all for those that are zero by theory. What that
+    may change in m, v and p is worked out, and their rounding is that of kernels/adam.cu.
+    """
+    config, size = STEPS[name]
+    p, x, target = start(config, size, rng)
+    y, tape = network.forward(p, x, config)
+    value, dy = loss.mse(y, target)
+    _, g = network.backward(dy, tape, config)
+    _, decay = loss.l2(p, L2)
+    g = {name: a + decay.get(name, 0) for name, a in g.items()}
+    largest = max(abs(a).max() for a in g.values())
+    m = {name: 0.5 * rng.standard_normal(a.shape) * (abs(a).max() + 1e-3) for name, a in g.items()}
+    v = {name: a**2 + (abs(g[name]).max() + 1e-3) ** 2 for name, a in m.items()}
+    m, v = (each(lambda a: a.astype("f4").astype("f8"), d) for d in (m, v))
+    passed = g if clip is None else optim.clipped(g, clip)
+    share = np.linalg.norm(passed["head/w"]) / np.linalg.norm(g["head/w"])
+    assert (share < 1) == (clip is not None)
+    want, after = optim.adam(p, passed, optim.AdamState(5, m, v), LR)
+
+    before = optim.AdamState(5, narrowed(m), narrowed(v))
+    seen = narrowed({"x": x, "target": target}).values()
+    arguments = narrowed(p), before, *seen, config, cuda, LR, L2, None, clip
+    with device.running("fast", "shuffled") as launched, no_copies():
+        got, reached, found, _ = on_gpu.step(*arguments)
+    assert {one.kernel for one in launched} >= KERNELS
+    assert sum(one.kernel == "adam" for one in launched) == 1
+    assert abs(on_gpu.reading(found)() - value) <= 1e-5 * value
+    assert reached.step == 6
+    rate = LR * (1 - B2**6) ** 0.5 / (1 - B1**6)
+    for key, slope in passed.items():
+        dg = share * (1e-4 * abs(g[key]).max() + 1e-6 * largest) + 1e-4 * abs(slope)
+        dm = (1 - B1) * dg + 3 * U * (B1 * abs(m[key]) + (1 - B1) * abs(slope))
+        dv = (1 - B2) * dg * (2 * abs(slope) + dg)
+        dv += 5 * U * (B2 * v[key] + (1 - B2) * slope**2)
+        root = np.sqrt(after.v[key])
+        change = rate * abs(after.m[key]) / root
+        dp = 1.01 * (rate * dm / root + change * dv / (2 * after.v[key]))
+        dp += 9 * U * change + U * abs(want[key])
+        for a, exact, bound in (
+            (reached.m, after.m, dm),
+            (reached.v, after.v, 1.01 * dv),
+            (got, want, dp),
+        ):
+            assert (abs(a[key].get() - exact[key]) <= bound).all(), key
+
+
+def test_a_step_has_the_same_bits_again_and_changes_nothing(rng):
+    config, size = STEPS["odd"]
+    p, x, target = start(config, size, rng)
+    p, (x, target) = narrowed(p), narrowed({"x": x, "target": target}).values()
+    adam = optim.adam_start(p)
+    kept = each(lambda a: a.get(), p)
+    results = []
+    for schedule in ("forward", "reverse"):
+        with device.running("fast", schedule):
+            new, after, *_ = on_gpu.step(p, adam, x, target, config, cuda, LR, L2)
+            new, after, *_ = on_gpu.step(new, after, x, target, config, cuda, LR, L2)
+            results.append([a.get() for d in (new, after.m, after.v) for a in d.values()])
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_array_equal(one, other)
+    for name, a in kept.items():
+        np.testing.assert_array_equal(p[name].get(), a)
+        assert not adam.m[name].get().any()
+
+
+class Stopped(Exception):
+    pass
+
+
+def test_the_loop_reports_every_step_one_later(files):
+    """In order, with the losses that the CPU has at first; then the same bits when continued."""
+    cpu, gpu = [], []
+    train(files, replace(OPTIONS, epochs=1), CPU, report=cpu.append)
+    train(files, replace(OPTIONS, epochs=1), GPU, report=gpu.append, overwrite=True)
+    steps = [(row["epoch"], row.get("step")) for row in gpu]
+    assert steps == [(row["epoch"], row.get("step")) for row in cpu]
+    assert abs(gpu[0]["loss"] - cpu[0]["loss"]) <= 1e-5 * cpu[0]["loss"]
+    means = [row["loss"] for row in gpu[:-1]]
+    assert gpu[-1]["loss"] == pytest.approx(sum(means) / len(means), rel=1e-12)
+    assert all(isinstance(row["loss"], float) for row in gpu)
+
+
+def test_a_batch_goes_to_the_device_once(files, monkeypatch):
+    """Its images and its targets: two arrays a step; and losses come without waiting."""
+    uploads, before, waited = [], device.array, []
+    monkeypatch.setattr(device, "array", lambda *a, **k: uploads.append(1) or before(*a, **k))
+    get = device.ndarray.get
+
+    def watched(self, *arguments, blocking=True, **named):
+        if blocking:
+            waited.append(self.size)
+        return get(self, *arguments, blocking=blocking, **named)
+
+    monkeypatch.setattr(device.ndarray, "get", watched)
+    counts, reads = [], []
+
+    def report(row):
+        counts.append(len(uploads))
+        reads.append(len(waited))
+
+    train(files, replace(OPTIONS, epochs=1), GPU, report=report)
+    assert len(counts) == 7  # six steps and the epoch
+    # each row but the last of the steps is reported when the next step's data are there
+    assert np.diff(counts[:5]).tolist() == [2, 2, 2, 2]
+    assert counts[5] == counts[4]
+    assert reads[5] == 0  # and then the validation and the checkpoint begin
+
+
+def test_an_interrupted_run_goes_on_with_the_same_bits(files):
+    options = replace(OPTIONS, epochs=1)
+    train(files, options, GPU)
+    whole = state(files)
+
+    def interrupt(row):
+        if row.get("step") == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(files, options, GPU, report=interrupt, overwrite=True)
+    assert state(files).step == 3  # the loss of step 2 is read while step 3 is under way
+    train(files, options, GPU, resume=True)
+    assert_same_bits(state(files), whole)
+
+
+def test_what_is_not_finite_is_named_and_no_file_is_changed(files, tmp_path):
+    spoilt = pairs(tmp_path / "spoilt.h5", 0, spoil="huge"), *files[1:]
+    reports, words = [], r"the gradient of [\w/]+ at epoch 0, step 0: try a smaller"
+    with np.errstate(all="ignore"), pytest.raises(FloatingPointError, match=words):
+        train(spoilt, OPTIONS, GPU, report=reports.append)
+    assert not files[2].exists()
+    assert not files[2].with_suffix(".checkpoint.h5").exists()
+    assert all(np.isfinite(row["loss"]) for row in reports)
+
+
+def test_a_gradient_that_overflows_is_named(rng):
+    """The loss is finite, but NaN on the device; the careful step says why."""
+    config, size = STEPS["odd"]
+    p, x, target = start(config, size, rng)
+    p, (x, target) = narrowed(p), narrowed({"x": x, "target": target}).values()
+    p["stem/conv/w"][...] = np.float32(1e38)  # 2 l2 w is infinite for this l2
+    arguments = p, optim.adam_start(p), x, target, config, cuda, LR, 1e3
+    with np.errstate(all="ignore"):
+        *_, value, _ = on_gpu.step(*arguments)
+        assert np.isnan(on_gpu.reading(value)())
+        with pytest.raises(FloatingPointError):
+            training.step_once(*arguments)
+
+
+PREDICTED = {
+    "32 filters": (NetworkConfig(1, 32), (12, 9)),
+    "64 filters": (NetworkConfig(1, 64), (8, 20)),
+    "odd, elu": (NetworkConfig(1, 20, "elu", refine_filters=12), (13, 11)),
+}
+
+
+def page(weights, x):
+    p, moving = (each(lambda a: a.astype("f8"), d) for d in (weights.params, weights.moving))
+    image = x[None, :, :, None].astype("f8")
+    return network.forward(p, image, weights.config, moving=moving)[0][0, :, :, 0]
+
+
+@pytest.mark.parametrize("tile", [None, 1, 4, 7, 100])
+@pytest.mark.parametrize("name", PREDICTED)
+def test_a_prediction_is_the_page_s(name, tile, rng):
+    """By the bar of the CPU's engine (test_predict), 1e-5 of the range."""
+    config, size = PREDICTED[name]
+    if tile == 1:
+        size = 5, 4
+    weights = trained(config)
+    x = rng.standard_normal(size).astype(np.float32)
+    want = page(weights, x)
+    with device.running("fast", "shuffled") as launched:
+        y = predict.run(x, weights, GPU, tile)
+    assert y.dtype == np.float32
+    assert abs(y - want).max() <= 1e-5 * np.ptp(want)
+    if config.activation == "relu":
+        assert {one.kernel for one in launched} >= {"head", "relu"}
+
+
+@pytest.mark.parametrize("tile", [1, 3, 5, 100])
+@pytest.mark.parametrize("filters", [32, 20])
+def test_a_prediction_of_integers_is_exact_at_every_tile(filters, tile, rng):
+    """All sums stay below 2^24; batch norm is the identity once folded."""
+    config = NetworkConfig(1, filters)
+    weights = trained(config)
+    for name, a in weights.params.items():
+        draw = rng.choice([-1, 0, 1], a.shape, p=[0.04, 0.92, 0.04])
+        a[...] = 1 if name.endswith("gamma") else draw
+    for name, a in weights.moving.items():
+        a[...] = 1 - 1e-3 if name.endswith("var") else rng.integers(-2, 3, a.shape)
+    x = rng.integers(-3, 4, (7, 6) if tile == 1 else (11, 14)).astype(np.float32)
+    want = page(weights, x)
+    exact = np.round(want)
+    assert abs(want - exact).max() < 1e-3  # var + eps is 1 but for float32
+    assert np.ptp(exact) > 10
+    np.testing.assert_array_equal(predict.run(x, weights, GPU, tile), exact)
+
+
+def test_one_copy_to_the_device_and_back_for_a_tile(rng, monkeypatch):
+    weights = trained(NetworkConfig(1, 32))
+    x = rng.standard_normal((9, 12)).astype(np.float32)
+    forward = folded.Folded(predict.fold(weights), weights.config)
+    copies = []
+    for name in ("array", "asnumpy"):
+        before = getattr(device, name)
+        monkeypatch.setattr(
+            device, name, lambda *a, n=name, b=before, **k: copies.append(n) or b(*a, **k)
+        )
+    forward(x)
+    assert copies == ["array", "asnumpy"]
+
+
+def test_tiles_without_a_valid_pixel_are_skipped(rng, monkeypatch):
+    weights = trained(NetworkConfig(1, 12))
+    x = rng.standard_normal((20, 16)).astype(np.float32)
+    valid = np.zeros(x.shape, bool)
+    valid[8:12, 9:11] = True  # two of the tiles
+    seen, before = [], folded.Folded.__call__
+    monkeypatch.setattr(
+        folded.Folded, "__call__", lambda self, x: seen.append(1) or before(self, x)
+    )
+    predict.run(x, weights, GPU, tile=9, valid=valid)
+    assert len(seen) == 2
+
+
+def test_tiles_follow_the_free_memory_and_halve_when_the_card_is_full(rng, monkeypatch):
+    weights = trained(NetworkConfig(1, 12))
+    x = rng.standard_normal((40, 33)).astype(np.float32)
+    whole = predict.run(x, weights, GPU)
+    forward = folded.Folded(predict.fold(weights), weights.config)
+    sides = []
+    for nbytes in (2 << 20, 8 << 20, 32 << 20):
+        with device.limited(nbytes):
+            sides.append(forward.tile())
+    assert 1 < sides[0] < sides[1] < sides[2] <= folded.LARGEST
+    # the estimate: SHARE of it for 4 float32 activations of 12 channels, or the upsampled
+    assert (sides[0] + 2 * 5) ** 2 * 4 * (12 + 4 * 13) <= folded.SHARE * (2 << 20)
+
+    sizes, before = [], predict._tiled
+    monkeypatch.setattr(
+        predict, "_tiled", lambda f, x, size, *rest: sizes.append(size) or before(f, x, size, *rest)
+    )
+    with device.limited(1 << 20):
+        y = predict.run(x, weights, GPU, tile=64)
+    assert sizes[:2] == [40, 20]
+    assert abs(y - whole).max() <= 1e-5 * np.ptp(whole)
+    with device.limited(1000), pytest.raises(device.OutOfMemoryError):
+        predict.run(x, weights, GPU, tile=2)
