@@ -54,18 +54,25 @@ __device__ __forceinline__ float finish(float sum, float b, float skip, int relu
     return relu && y < 0 ? 0 : y;  // NaN stays NaN
 }
 
+// Floats of shared memory: two buffers of x and two of w
+__host__ __device__ constexpr int shared_size(int K, int couts)
+{
+    return 2 * CK * (256 / couts + K - 1) * STRIDE + 2 * K * K * CK * couts;
+}
+
 // H, W and Ho, Wo are the sizes of one phase where x or y has four
 template <int K, int COUTS, Phases PHASES>
 __device__ __forceinline__ void convolve(
     const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ b,
     const float* __restrict__ skip, float* __restrict__ y, int H, int W, int Cin, int Ho, int Wo,
-    int Cout, int before, int edge, int relu, int add)
+    int Cout, int before, int edge, int relu, int add, float* shared)
 {
     const int ROWS = 256 / COUTS, R = ROWS + K - 1, C = COLS + K - 1, QUADS = COUTS / 4;
     const int X_LOADS = (R * C + THREADS - 1) / THREADS;
     const int W_QUADS = K * K * CK * QUADS, W_LOADS = (W_QUADS + THREADS - 1) / THREADS;
-    __shared__ __align__(16) float sx[2][CK][R][STRIDE];
-    __shared__ __align__(16) float sw[2][K * K * CK][COUTS];
+    float(*sx)[CK][R][STRIDE] = reinterpret_cast<float(*)[CK][R][STRIDE]>(shared);
+    float(*sw)[K * K * CK][COUTS] =
+        reinterpret_cast<float(*)[K * K * CK][COUTS]>(shared + 2 * CK * R * STRIDE);
 
     // the block's channels and pixels
     const int groups = Cout / COUTS, across = (Wo + COLS - 1) / COLS, down = (Ho + ROWS - 1) / ROWS;
@@ -205,7 +212,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 3) conv3x3_64(
     const float* __restrict__ skip, float* __restrict__ y, int H, int W, int Cin, int Ho, int Wo,
     int Cout, int before, int edge, int relu, int add)
 {
-    convolve<3, 64, NONE>(x, w, b, skip, y, H, W, Cin, Ho, Wo, Cout, before, edge, relu, add);
+    __shared__ __align__(16) float shared[shared_size(3, 64)];
+    convolve<3, 64, NONE>(x, w, b, skip, y, H, W, Cin, Ho, Wo, Cout, before, edge, relu, add, shared);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 3) conv3x3_32(
@@ -213,21 +221,24 @@ extern "C" __global__ void __launch_bounds__(THREADS, 3) conv3x3_32(
     const float* __restrict__ skip, float* __restrict__ y, int H, int W, int Cin, int Ho, int Wo,
     int Cout, int before, int edge, int relu, int add)
 {
-    convolve<3, 32, NONE>(x, w, b, skip, y, H, W, Cin, Ho, Wo, Cout, before, edge, relu, add);
+    __shared__ __align__(16) float shared[shared_size(3, 32)];
+    convolve<3, 32, NONE>(x, w, b, skip, y, H, W, Cin, Ho, Wo, Cout, before, edge, relu, add, shared);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 3) upsample_conv_64(
     const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ b,
     float* __restrict__ y, int H, int W, int Cin, int Cout, int relu)
 {
-    convolve<2, 64, OF_Y>(x, w, b, b, y, H, W, Cin, H, W, Cout, 0, 2, relu, 0);
+    __shared__ __align__(16) float shared[shared_size(2, 64)];
+    convolve<2, 64, OF_Y>(x, w, b, b, y, H, W, Cin, H, W, Cout, 0, 2, relu, 0, shared);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 3) upsample_conv_32(
     const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ b,
     float* __restrict__ y, int H, int W, int Cin, int Cout, int relu)
 {
-    convolve<2, 32, OF_Y>(x, w, b, b, y, H, W, Cin, H, W, Cout, 0, 2, relu, 0);
+    __shared__ __align__(16) float shared[shared_size(2, 32)];
+    convolve<2, 32, OF_Y>(x, w, b, b, y, H, W, Cin, H, W, Cout, 0, 2, relu, 0, shared);
 }
 
 // b is zero: a gradient has no bias
@@ -235,12 +246,14 @@ extern "C" __global__ void __launch_bounds__(THREADS, 3) upsample_conv_dx_64(
     const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ b,
     float* __restrict__ y, int H, int W, int Cin, int Cout)
 {
-    convolve<2, 64, OF_X>(x, w, b, b, y, H, W, Cin, H + 2, W + 2, Cout, 0, 0, 0, 0);
+    __shared__ __align__(16) float shared[shared_size(2, 64)];
+    convolve<2, 64, OF_X>(x, w, b, b, y, H, W, Cin, H + 2, W + 2, Cout, 0, 0, 0, 0, shared);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 3) upsample_conv_dx_32(
     const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ b,
     float* __restrict__ y, int H, int W, int Cin, int Cout)
 {
-    convolve<2, 32, OF_X>(x, w, b, b, y, H, W, Cin, H + 2, W + 2, Cout, 0, 0, 0, 0);
+    __shared__ __align__(16) float shared[shared_size(2, 32)];
+    convolve<2, 32, OF_X>(x, w, b, b, y, H, W, Cin, H + 2, W + 2, Cout, 0, 0, 0, 0, shared);
 }

@@ -38,18 +38,26 @@ __device__ __forceinline__ int line_of(int i, int n, int edge)
     return 0 <= i && i < n ? i : -1;
 }
 
+// Floats of shared memory: two buffers of x and two of dy
+__host__ __device__ constexpr int shared_size(int K, int ci, int couts)
+{
+    return 2 * K * (PIXELS + K - 1) * (4 * THREADS / couts * ci) + 2 * PIXELS * couts;
+}
+
 // A thread has CI channels of x, a block THREADS / (COUTS / 4) times as many.
 // Ho, Wo are the sizes of one phase where dy has four
 template <int K, int CI, int COUTS, bool PHASES>
 __device__ __forceinline__ void gradient(
     const float* __restrict__ x, const float* __restrict__ dy, float* __restrict__ part, int N,
-    int H, int W, int Cin, int Ho, int Wo, int Cout, int before, int edge, int per)
+    int H, int W, int Cin, int Ho, int Wo, int Cout, int before, int edge, int per,
+    float* shared)
 {
     const int QUADS = COUTS / 4, CINS = THREADS / QUADS * CI, C = PIXELS + K - 1;
     const int X_QUADS = K * C * CINS / 4, X_LOADS = (X_QUADS + THREADS - 1) / THREADS;
     const int DY_LOADS = PIXELS * QUADS / THREADS;
-    __shared__ __align__(16) float sx[2][K][C][CINS];
-    __shared__ __align__(16) float sdy[2][PIXELS][COUTS];
+    float(*sx)[K][C][CINS] = reinterpret_cast<float(*)[K][C][CINS]>(shared);
+    float(*sdy)[PIXELS][COUTS] =
+        reinterpret_cast<float(*)[PIXELS][COUTS]>(shared + 2 * K * C * CINS);
 
     int t = blockIdx.x;
     const int outs = Cout / COUTS, ins = Cin / CINS;
@@ -163,14 +171,16 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) conv3x3_dw_64(
     const float* __restrict__ x, const float* __restrict__ dy, float* __restrict__ part, int N,
     int H, int W, int Cin, int Ho, int Wo, int Cout, int before, int edge, int per)
 {
-    gradient<3, 2, 64, false>(x, dy, part, N, H, W, Cin, Ho, Wo, Cout, before, edge, per);
+    __shared__ __align__(16) float shared[shared_size(3, 2, 64)];
+    gradient<3, 2, 64, false>(x, dy, part, N, H, W, Cin, Ho, Wo, Cout, before, edge, per, shared);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 2) conv3x3_dw_32(
     const float* __restrict__ x, const float* __restrict__ dy, float* __restrict__ part, int N,
     int H, int W, int Cin, int Ho, int Wo, int Cout, int before, int edge, int per)
 {
-    gradient<3, 2, 32, false>(x, dy, part, N, H, W, Cin, Ho, Wo, Cout, before, edge, per);
+    __shared__ __align__(16) float shared[shared_size(3, 2, 32)];
+    gradient<3, 2, 32, false>(x, dy, part, N, H, W, Cin, Ho, Wo, Cout, before, edge, per, shared);
 }
 
 // blocks of 32 and 64 channels, and of 32 and 32
@@ -178,12 +188,14 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) upsample_conv_dw_64(
     const float* __restrict__ x, const float* __restrict__ dy, float* __restrict__ part, int N,
     int H, int W, int Cin, int Cout, int per)
 {
-    gradient<2, 4, 64, true>(x, dy, part, N, H, W, Cin, H, W, Cout, 0, 2, per);
+    __shared__ __align__(16) float shared[shared_size(2, 4, 64)];
+    gradient<2, 4, 64, true>(x, dy, part, N, H, W, Cin, H, W, Cout, 0, 2, per, shared);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 2) upsample_conv_dw_32(
     const float* __restrict__ x, const float* __restrict__ dy, float* __restrict__ part, int N,
     int H, int W, int Cin, int Cout, int per)
 {
-    gradient<2, 2, 32, true>(x, dy, part, N, H, W, Cin, H, W, Cout, 0, 2, per);
+    __shared__ __align__(16) float shared[shared_size(2, 2, 32)];
+    gradient<2, 2, 32, true>(x, dy, part, N, H, W, Cin, H, W, Cout, 0, 2, per, shared);
 }
