@@ -15,7 +15,7 @@
 //               element of a result written once. Outside x: edge 0 zero, 1 mirrored, 2 repeated
 //   launch      conv: a thread for each y, 256 per block. conv_stem: a thread for 4 pixels of a row
 //               x 4 channels. conv_gradient: 128 threads, a thread for each of w and run (axis 1).
-//               channel_sums: 256 threads, blocks (runs, channels / 256). sum_parts: one per element
+//               channel_sums: 256 threads, blocks (runs, channels / 256). sum_parts: one each
 //   method      from the definition. conv_stem reads a weight for 4 pixels, a pixel for 4 channels.
 //               Sums have a fixed order and no atomics: two runs give the same bits
 //   cost        conv: one load of x and one of w per multiply-add, from the cache: for shapes with

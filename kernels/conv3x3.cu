@@ -3,7 +3,7 @@
 //   conv3x3            y[n,i,j,o] = act(b[o] + skip[n,i,j,o] +
 //                                       sum over r,s,c of x[n,i+r-before,j+s-before,c] w[r,s,c,o])
 //   upsample_conv      conv3x3 of x upsampled by 2: phase (p,q) of y, the pixels (2i+p, 2j+q), is
-//                      the 2x2 convolution of x with w[p,q], from (i+p-1, j+q-1) on: 4/9 of the work
+//                      the 2x2 convolution of x with w[p,q], from (i+p-1, j+q-1) on: 4/9 the work
 //   upsample_conv_dx   its gradient on x framed by one pixel: the sum over the phases of dy of 2x2
 //                      convolutions, from (i-p-1, j-q-1) on, with kernels turned by the caller
 //
@@ -11,8 +11,8 @@
 //               w turned by 180 degrees, its channels exchanged), enhance_np.layers.upsample
 //   checked by  tests/kernels/cases/conv3x3.py: exact on integers, error bound and adjoints on
 //               floats. Compiled by NVRTC and emulated; not run on a GPU
-//   arrays      x (N, H, W, Cin), w (3, 3, Cin, Cout) or (4, 2, 2, Cin, Cout), b (Cout,), skip and y
-//               (N, Ho, Wo, Cout), every y written once; float32, C order, 16-byte aligned;
+//   arrays      x (N, H, W, Cin), w (3, 3, Cin, Cout) or (4, 2, 2, Cin, Cout), b (Cout,), skip and
+//               y (N, Ho, Wo, Cout), every y written once; float32, C order, 16-byte aligned;
 //               Cin a multiple of 4, Cout of the 64 or 32 in the kernel's name; < 2^31 elements.
 //               upsample_conv: y (N, 2H, 2W, Cout);  upsample_conv_dx: x is dy (N, 2H, 2W, Cin),
 //               y (N, H+2, W+2, Cout).  What is outside x: edge 0 zero, 1 mirrored, 2 repeated
@@ -193,8 +193,9 @@ __device__ __forceinline__ void convolve(
         for (int k = 0; k < 8; k++) {
             const int j = j0 + col + k;
             if (j >= Wo) continue;
-            const int pixel = PHASES == OF_Y ? ((n * Ho + i) * 2 + phase / 2) * 2 * Wo + 2 * j + phase % 2
-                                             : (n * Ho + i) * Wo + j;
+            const int pixel =
+                PHASES == OF_Y ? ((n * Ho + i) * 2 + phase / 2) * 2 * Wo + 2 * j + phase % 2
+                               : (n * Ho + i) * Wo + j;
             const int at = pixel * Cout + o;
             const float* of = sum[k] + half * 4;
             float4 more = make_float4(0, 0, 0, 0);
@@ -213,7 +214,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 3) conv3x3_64(
     int Cout, int before, int edge, int relu, int add)
 {
     __shared__ __align__(16) float shared[shared_size(3, 64)];
-    convolve<3, 64, NONE>(x, w, b, skip, y, H, W, Cin, Ho, Wo, Cout, before, edge, relu, add, shared);
+    convolve<3, 64, NONE>(x, w, b, skip, y, H, W, Cin, Ho, Wo, Cout, before, edge, relu, add,
+                          shared);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 3) conv3x3_32(
@@ -222,7 +224,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 3) conv3x3_32(
     int Cout, int before, int edge, int relu, int add)
 {
     __shared__ __align__(16) float shared[shared_size(3, 32)];
-    convolve<3, 32, NONE>(x, w, b, skip, y, H, W, Cin, Ho, Wo, Cout, before, edge, relu, add, shared);
+    convolve<3, 32, NONE>(x, w, b, skip, y, H, W, Cin, Ho, Wo, Cout, before, edge, relu, add,
+                          shared);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 3) upsample_conv_64(

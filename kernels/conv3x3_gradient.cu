@@ -14,16 +14,17 @@
 //               Outside x: edge 0 zero, 1 mirrored, 2 repeated
 //   launch      128 threads; one block for each run, group of channels in x and in dy (and phase);
 //               run l has strips l * per to (l + 1) * per, by line and then along it
-//   method      the product X^T dY over pixels, split over runs. A thread has all K x K taps of 2 (or
-//               4) channels of x and 4 of dy in registers: for a pixel it reads one column of the
-//               window, K values a channel, keeps the others, and does 72 (64) multiply-adds. While
-//               a strip is used the next is fetched into registers, then stored in the other of two
-//               buffers: one barrier per strip. No atomics: two runs give the same bits
+//   method      the product X^T dY over pixels, split over runs. A thread has all K x K taps of 2
+//               (or 4) channels of x and 4 of dy in registers: for a pixel it reads one column of
+//               the window, K values a channel, keeps the others, and does 72 (64, 32) multiply-
+//               adds. While a strip is used the next is fetched into registers, then stored in the
+//               other of two buffers: one barrier per strip. No atomics: two runs give the same
+//               bits. Of the loop 75 to 86 % are multiply-adds: the rest finds pixels across lines
 //   shared      up to 34,304 bytes. Loads are free of bank conflicts: the threads of a warp read
 //               side by side, or the same
-//   registers   168 at most, no spills
-//   cost        2 K K Cin Cout FLOP a pixel. A strip of a block reads 4 (3*34*16 + 32*64) bytes from
-//               L2 for 2*9*16*64*32 FLOP: 40 FLOP per byte. Not measured
+//   registers   255 at most (2 blocks on an SM), no spills
+//   cost        2 K K Cin Cout FLOP a pixel. A strip of a block reads 4 (3*34*16 + 32*64) bytes
+//               from L2 for 2*9*16*64*32 FLOP: 40 FLOP per byte. Not measured
 //   error       32 per products are added one after another, then the parts in double:
 //               |dw - exact| <= (32 per + 2) u sum|x||dy|, u = 2^-24
 

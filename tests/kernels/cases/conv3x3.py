@@ -6,10 +6,14 @@ from enhance_np import layers
 from enhance_np.engine import cuda
 from enhance_np.engine.cuda import convolution
 
-KINDS = "conv3x3", "upsample_conv", "upsample_conv_dx"
-REGISTERS = {f"{kind}_{block}": 168 for kind in KINDS for block in (64, 32)}
-# the gradient's loop looks up where a phase's pixels are
-SASS = {name: {"FFMA": 0.85 if "dx" not in name else 0.8, "vector": True} for name in REGISTERS}
+# 2x2 kernels do less with what they load; the gradient's loop looks up where a phase's pixels are
+FLOORS = {"conv3x3": 0.85, "upsample_conv": 0.84, "upsample_conv_dx": 0.8}
+REGISTERS = {f"{kind}_{block}": 168 for kind in FLOORS for block in (64, 32)}
+SASS = {
+    f"{kind}_{block}": {"FFMA": floor, "vector": True}
+    for kind, floor in FLOORS.items()
+    for block in (64, 32)
+}
 CONFLICT_FREE = set(REGISTERS)
 U = 2.0**-24
 
