@@ -157,7 +157,7 @@ class _Entry:
         method = getattr(self, f"_{words[0]}", None)
         try:
             done = (method or self._arithmetic)(words, operands)
-        except (KeyError, IndexError, AttributeError) as error:
+        except (KeyError, IndexError, AttributeError, ValueError) as error:
             raise Unsupported(f"{self.name}: {text} ({error!r})") from error
         if done is None:
             raise Unsupported(f"{self.name}: {text}")
@@ -310,6 +310,15 @@ class _Entry:
         target, a, b, choice = operands
         a, b = (self.read(o, words[-1]) for o in (a, b))
         return self.write(target, words[-1], f"{self.read(choice, 'pred')} ? {a} : {b}")
+
+    def _bfi(self, words, operands):
+        """The low bits of the first put into the second: how many, and from which bit on."""
+        target, value, into, first, count = operands
+        first, count = int(first), int(count)  # as the compiler writes them; registers fail
+        mask = ((1 << count) - 1) << first
+        value, into = (self.read(o, words[-1]) for o in (value, into))
+        bits = f"({value} << {first} & {mask}ull) | ({into} & ~{mask}ull)"
+        return self.write(target, words[-1], bits)
 
     def _shfl(self, words, operands):
         target, *rest = operands

@@ -176,24 +176,6 @@ def test_float64_and_no_padding_go_to_the_reference(dtype, p, rng):
     np.testing.assert_array_equal(dx, layers.reflection_pad_backward(dy, p))
 
 
-@pytest.mark.parametrize("k", [1, 3])
-def test_pad_conv_backward_calls_the_launcher(k, monkeypatch, rng):
-    called = []
-
-    def launcher(dy, p):
-        called.append(p)
-        return layers.reflection_pad_backward(dy, p)
-
-    monkeypatch.setattr(cuda, "reflection_pad_backward", launcher)
-    x, w = check.integers(rng, (2, 4, 5, 3)), check.integers(rng, (k, k, 3, 2))
-    y, cache = cuda.pad_conv(x, w, check.integers(rng, (2,)))
-    for got, want in zip(
-        cuda.pad_conv_backward(y, cache), layers.pad_conv_backward(y, cache), strict=True
-    ):
-        np.testing.assert_array_equal(got, want)
-    assert called == [k // 2]
-
-
 @pytest.mark.gpu
 @pytest.mark.parametrize("size", SIZES)
 def test_on_the_gpu(size, rng):

@@ -1,0 +1,286 @@
+"""Convolutions on the GPU: 3x3 by kernels/conv3x3.cu and conv3x3_gradient.cu, others by conv.cu.
+
+float32 CuPy arrays. The padding is done by the kernels' loads: what a cache keeps is x without a
+frame. NumPy arrays, float64, empty batches and what does not fit are handed to the reference,
+which computes them or says what is wrong.
+"""
+
+from math import prod
+
+import numpy as np
+
+from ... import layers
+from ..._array import array_module
+from ...layers.conv import ConvCache, check_channels
+from .arrays import gradient, ours, pixels, ready
+from .launch import blocks_for, launch
+from .pad import reflection_pad_backward
+
+ZERO, MIRRORED, REPEATED = 0, 1, 2  # what the kernels see outside an image: their `edge`
+THREADS = 256  # per block of conv.cu and upsample_conv.cu
+TILE_THREADS = 128  # of the others
+COLUMNS = 32  # pixels of a row of conv3x3.cu's blocks, and of a strip of conv3x3_gradient.cu's
+# Runs that a gradient is split into, by the shapes alone, and so are the bits of sums: so many
+# blocks at most, enough for any card, and so many strips (or lines) at least
+BLOCKS, STRIPS, LINES = 1024, 16, 4
+
+
+def conv2d(x, w, b):
+    """See layers.conv2d."""
+    if not _ours(x, w, b):
+        return layers.conv2d(x, w, b)
+    layers.conv.check("conv2d", x, w, b)
+    x = ready(x)
+    return _correlate(x, w, b, (0, 0), ZERO, *_valid(x, w)), ConvCache(x, w)
+
+
+def conv2d_backward(dy, cache):
+    """See layers.conv2d_backward.
+
+    dX is a convolution too: of dY, framed with zeros, with the kernel turned by 180 degrees and
+    its channels exchanged.
+    """
+    x, w = cache
+    if not _ours(x, w):
+        return layers.conv2d_backward(dy, cache)
+    dy = gradient("conv2d_backward", dy, (len(x), *_valid(x, w), w.shape[3]))
+    return _framed_dx(dy, w), *_kernel_gradient(x, dy, w.shape, (0, 0), ZERO)
+
+
+def pad_conv(x, w, b):
+    """See layers.pad_conv. The cache keeps x without its frame."""
+    if not _fits(x, w, b):
+        return layers.pad_conv(x, w, b)
+    x = ready(x)
+    return _padded(x, w, b), ConvCache(x, w)
+
+
+def pad_conv_backward(dy, cache):
+    """See layers.pad_conv_backward."""
+    x, w = cache
+    if not _ours(x, w):
+        return layers.pad_conv_backward(dy, cache)
+    dw, db = pad_conv_gradient(dy, cache)
+    p = len(w) // 2
+    dx = _framed_dx(gradient("pad_conv_backward", dy, (*x.shape[:3], w.shape[3])), w)
+    return (reflection_pad_backward(dx, p) if p else dx), dw, db
+
+
+def pad_conv_gradient(dy, cache):
+    """See layers.pad_conv_gradient. dX is left out."""
+    x, w = cache
+    if not _ours(x, w):
+        return layers.pad_conv_gradient(dy, cache)
+    dy = gradient("pad_conv_gradient", dy, (*x.shape[:3], w.shape[3]))
+    p = len(w) // 2
+    return _kernel_gradient(x, dy, w.shape, (p, p), MIRRORED)
+
+
+def conv(x, w, b, relu=False, skip=None):
+    """pad_conv's y, + skip, then ReLU: what a folded network is made of, in one kernel.
+
+    skip : (N, H, W, Cout), float32 on the GPU like x.  Raises ValueError if it is not.
+    """
+    shape = (*x.shape[:3], w.shape[-1])
+    if skip is not None and skip.shape != shape:
+        raise ValueError(f"conv: skip must be {shape}, got skip.shape={skip.shape}")
+    if not _fits(x, w, b) or (skip is not None and not ours(skip)):
+        y, _ = layers.pad_conv(x, w, b)
+        y = y if skip is None else layers.add(y, skip)
+        return layers.relu(y)[0] if relu else y
+    return _padded(ready(x), w, b, relu, skip)
+
+
+def upsample_conv(x, w, b):
+    """See layers.upsample_conv. The large image is not made; the cache keeps x itself."""
+    if not _folds(x, w) or not ours(b):
+        y, cache = pad_conv(layers.upsample(x), w, b)
+        return y, cache
+    check_channels("upsample_conv", x, w, b)
+    x = ready(x)
+    return upsampled(x, w, b), ConvCache(x, w)
+
+
+def upsampled(x, w, b, relu=False):
+    """upsample_conv's y, behind ReLU if asked for: as `conv`, for prediction."""
+    if not _folds(x, w) or not ours(b):
+        return conv(layers.upsample(x), w, b, relu)
+    check_channels("upsample_conv", x, w, b)
+    n, h, wd, cin = x.shape
+    cout, y = w.shape[3], array_module(x).empty((n, 2 * h, 2 * wd, w.shape[3]), np.float32)
+    block = _block(cout)
+    blocks = 4 * _tiles(n, h, wd, block) * (cout // block)
+    name = f"upsample_conv_{block}"
+    sizes = h, wd, cin, cout, int(relu)
+    launch("conv3x3", name, blocks, TILE_THREADS, ready(x), _phases(w), ready(b), y, *sizes)
+    return y
+
+
+def upsample_conv_backward(dy, cache):
+    """See layers.upsample_conv_backward."""
+    x, w = cache
+    if not _folds(x, w):
+        dx, dw, db = pad_conv_backward(dy, cache)
+        return layers.upsample_backward(dx), dw, db
+    cupy = array_module(x)
+    n, h, wd, cin = x.shape
+    cout = w.shape[3]
+    dy = gradient("upsample_conv_backward", dy, (n, 2 * h, 2 * wd, cout))
+
+    # dX of x framed by one pixel, and the frame added to the edge that it repeats
+    turned = ready(_phases(w)[:, ::-1, ::-1].transpose(0, 1, 2, 4, 3))
+    framed = cupy.empty((n, h + 2, wd + 2, cin), np.float32)
+    block = _block(cin)
+    blocks = _tiles(n, h + 2, wd + 2, block) * (cin // block)
+    none = cupy.zeros(cin, np.float32)
+    name = f"upsample_conv_dx_{block}"
+    launch("conv3x3", name, blocks, TILE_THREADS, dy, turned, none, framed, h, wd, cout, cin)
+    dx = cupy.empty(x.shape, np.float32)
+    blocks = blocks_for(dx.size, THREADS)
+    launch("upsample_conv", "fold_repeated", blocks, THREADS, framed, dx, n, h, wd, cin)
+
+    block, tiles = _gradient_blocks(32, cin, cout)
+    runs, per = _runs(n * h * -(-wd // COLUMNS), STRIPS, 4 * tiles)
+    part = cupy.empty((runs, 4, 2, 2, cin, cout), np.float32)
+    sizes = n, h, wd, cin, cout, per
+    name = f"upsample_conv_dw_{block}"
+    launch("conv3x3_gradient", name, runs * 4 * tiles, TILE_THREADS, x, dy, part, *sizes)
+    dk, dw = _sum_parts(part), cupy.empty(w.shape, np.float32)
+    blocks = blocks_for(dw.size, THREADS)
+    launch("upsample_conv", "phase_kernels_backward", blocks, THREADS, dk, dw, cin * cout)
+    return dx, dw, _channel_sums(dy)
+
+
+def _ours(x, w, *b):
+    """Whether a convolution is done here."""
+    return ours(x, w, *b) and x.ndim == w.ndim == 4 and w.shape[2] == x.shape[3]
+
+
+def _fits(x, w, *b):
+    """Whether pad_conv is done here: with an odd square kernel on an image that it can mirror."""
+    if not _ours(x, w, *b) or w.shape[0] != w.shape[1] or len(w) % 2 == 0:
+        return False
+    return len(w) // 2 < min(x.shape[1:3]) and all(v.shape == w.shape[3:] for v in b)
+
+
+def _folds(x, w):
+    """Whether upsampling is folded into the convolution: whole blocks of channels, 3x3."""
+    return _ours(x, w) and w.shape[:2] == (3, 3) and not any(c % 32 for c in w.shape[2:])
+
+
+def _valid(x, w):
+    """Height and width of the convolution without padding."""
+    return x.shape[1] - w.shape[0] + 1, x.shape[2] - w.shape[1] + 1
+
+
+def _padded(x, w, b, relu=False, skip=None):
+    p = len(w) // 2
+    return _correlate(x, w, b, (p, p), MIRRORED, *x.shape[1:3], relu, skip)
+
+
+def _correlate(x, w, b, before, edge, ho, wo, relu=False, skip=None):
+    """y (N, ho, wo, Cout): output (0, 0) sees x from `before` lines and columns outside it on."""
+    n, h, wd, cin = x.shape
+    kh, kw, _, cout = w.shape
+    y = array_module(x).empty((n, ho, wo, cout), np.float32)
+    w, b = ready(w), ready(b)
+    if (kh, kw) == (3, 3) and cin % 4 == cout % 32 == 0:
+        block = _block(cout)
+        blocks = _tiles(n, ho, wo, block) * (cout // block)
+        arrays = x, w, b, b if skip is None else ready(skip), y
+        sizes = h, wd, cin, ho, wo, cout, before[0], edge, int(relu), int(skip is not None)
+        launch("conv3x3", f"conv3x3_{block}", blocks, TILE_THREADS, *arrays, *sizes)
+    elif cin == 1 and cout % 4 == 0 and skip is None:
+        sizes = n, h, wd, ho, wo, cout, kh, kw, *before, edge, int(relu)
+        blocks = blocks_for(n * ho * -(-wo // 4) * (cout // 4), THREADS)
+        launch("conv", "conv_stem", blocks, THREADS, x, w, b, y, *sizes)
+    else:
+        arrays = x, w, b, b if skip is None else ready(skip), y
+        sizes = n, h, wd, cin, ho, wo, cout, kh, kw, *before, edge
+        flags = int(relu), int(skip is not None)
+        launch("conv", "conv", blocks_for(y.size, THREADS), THREADS, *arrays, *sizes, *flags)
+    return y
+
+
+def _framed_dx(dy, w):
+    """conv2d's dX: of pad_conv's x with its frame."""
+    cupy = array_module(dy)
+    kh, kw, cin, _ = w.shape
+    turned = ready(w[::-1, ::-1].transpose(0, 1, 3, 2))
+    ho, wo = dy.shape[1] + kh - 1, dy.shape[2] + kw - 1
+    return _correlate(dy, turned, cupy.zeros(cin, np.float32), (kh - 1, kw - 1), ZERO, ho, wo)
+
+
+def _kernel_gradient(x, dy, shape, before, edge):
+    """dw, db."""
+    cupy = array_module(x)
+    kh, kw, cin, cout = shape
+    n, ho, wo, _ = dy.shape
+    if (kh, kw) == (3, 3) and cin % 32 == cout % 32 == 0:
+        block, tiles = _gradient_blocks(16, cin, cout)
+        runs, per = _runs(n * ho * -(-wo // COLUMNS), STRIPS, tiles)
+        part = cupy.empty((runs, *shape), np.float32)
+        sizes = *x.shape, ho, wo, cout, before[0], edge, per
+        name = f"conv3x3_dw_{block}"
+        launch("conv3x3_gradient", name, runs * tiles, TILE_THREADS, x, dy, part, *sizes)
+    else:
+        blocks = blocks_for(prod(shape), TILE_THREADS)
+        runs, per = _runs(n * ho, LINES, blocks)
+        part = cupy.empty((runs, *shape), np.float32)
+        sizes = *x.shape, ho, wo, cout, kh, kw, *before, edge, per
+        launch("conv", "conv_gradient", (blocks, runs), TILE_THREADS, x, dy, part, *sizes)
+    return _sum_parts(part), _channel_sums(dy)
+
+
+def _channel_sums(dy):
+    """db: the sum of dy over its pixels."""
+    count, channels = pixels(dy), dy.shape[-1]
+    lanes = min(channels, THREADS)
+    runs, per = _runs(count, 8 * (THREADS // lanes), 1)
+    part = array_module(dy).empty((runs, channels), np.float32)
+    blocks = runs, -(-channels // lanes)
+    launch("conv", "channel_sums", blocks, THREADS, dy, part, count, channels, lanes, per)
+    return _sum_parts(part)
+
+
+def _sum_parts(part):
+    """The sum over the first axis, in its order."""
+    total = array_module(part).empty(part.shape[1:], np.float32)
+    blocks = blocks_for(total.size, THREADS)
+    launch("conv", "sum_parts", blocks, THREADS, part, total, len(part), total.size)
+    return total
+
+
+def _phases(w):
+    """(4, 2, 2, Cin, Cout): see kernels/upsample_conv.cu."""
+    _, _, cin, cout = w.shape
+    k = array_module(w).empty((4, 2, 2, cin, cout), np.float32)
+    blocks = blocks_for(k.size, THREADS)
+    launch("upsample_conv", "phase_kernels", blocks, THREADS, ready(w), k, cin * cout)
+    return k
+
+
+def _block(cout):
+    """Output channels of a block of conv3x3.cu."""
+    return 32 if cout % 64 else 64
+
+
+def _tiles(n, h, w, block):
+    """Blocks of conv3x3.cu that cover n images of h x w pixels."""
+    return n * -(-h // (256 // block)) * -(-w // COLUMNS)
+
+
+def _gradient_blocks(ins, cin, cout):
+    """Output channels of a block of conv3x3_gradient.cu, and how many blocks a run has.
+
+    ins : input channels of a block with 64 output channels; with 32 they are 32.
+    """
+    if cout % 64:
+        return 32, cin // 32 * (cout // 32)
+    return 64, cin // ins * (cout // 64)
+
+
+def _runs(count, least, tiles):
+    """(runs, each of how many): `count` cut in runs of `least` or more, each of `tiles` blocks."""
+    per = max(least, -(-count // max(1, BLOCKS // tiles)))
+    return -(-count // per), per

@@ -1,0 +1,202 @@
+// conv3x3_gradient.cu -- gradient of the kernel of a 3x3 convolution, and of upsampling's 2x2 ones
+//
+//   conv3x3_dw          part[l,r,s,c,o] = sum of x[n,i+r-before,j+s-before,c] dy[n,i,j,o] over the
+//                       l-th run of strips of 32 pixels; conv.cu's sum_parts adds the parts
+//   upsample_conv_dw    part[l,p,q,u,v,c,o] = sum of x[n,i+p-1+u,j+q-1+v,c] dy[n,2i+p,2j+q,o]
+//
+//   reference   enhance_np.layers.conv.conv2d_backward's and pad_conv_backward's dw,
+//               enhance_np.layers.upsample_conv_backward's
+//   checked by  tests/kernels/cases/conv3x3_gradient.py: exact on integers, error bound on floats.
+//               Compiled by NVRTC and emulated; not run on a GPU
+//   arrays      x (N, H, W, Cin), dy (N, Ho, Wo, Cout), or (N, 2H, 2W, Cout) for upsample_conv_dw;
+//               part (runs, [4,] K, K, Cin, Cout) written once; float32, C order, 16-byte aligned,
+//               < 2^31 elements. Cin and Cout multiples of the block's, in the kernels below.
+//               Outside x: edge 0 zero, 1 mirrored, 2 repeated
+//   launch      128 threads; one block for each run, group of channels in x and in dy (and phase);
+//               run l has strips l * per to (l + 1) * per, by line and then along it
+//   method      the product X^T dY over pixels, split over runs. A thread has all K x K taps of 2
+//               (or 4) channels of x and 4 of dy in registers: for a pixel it reads one column of
+//               the window, K values a channel, keeps the others, and does 72 (64, 32) multiply-
+//               adds. While a strip is used the next is fetched into registers, then stored in the
+//               other of two buffers: one barrier per strip. No atomics: two runs give the same
+//               bits. Of the loop 75 to 86 % are multiply-adds: the rest finds pixels across lines
+//   shared      up to 34,304 bytes. Loads are free of bank conflicts: the threads of a warp read
+//               side by side, or the same
+//   registers   255 at most (2 blocks on an SM), no spills
+//   cost        2 K K Cin Cout FLOP a pixel. A strip of a block reads 4 (3*34*16 + 32*64) bytes
+//               from L2 for 2*9*16*64*32 FLOP: 40 FLOP per byte. Not measured
+//   error       32 per products are added one after another, then the parts in double:
+//               |dw - exact| <= (32 per + 2) u sum|x||dy|, u = 2^-24
+
+#define THREADS 128
+#define PIXELS 32  // of a strip
+
+__device__ __forceinline__ int line_of(int i, int n, int edge)
+{
+    // Where line i, which may be outside, is found among n lines; -1 for zeros
+    if (edge == 1) i = i < 0 ? -i : i >= n ? 2 * (n - 1) - i : i;
+    if (edge == 2) i = min(max(i, 0), n - 1);
+    return 0 <= i && i < n ? i : -1;
+}
+
+// Floats of shared memory: two buffers of x and two of dy
+__host__ __device__ constexpr int shared_size(int K, int ci, int couts)
+{
+    return 2 * K * (PIXELS + K - 1) * (4 * THREADS / couts * ci) + 2 * PIXELS * couts;
+}
+
+// A thread has CI channels of x, a block THREADS / (COUTS / 4) times as many.
+// Ho, Wo are the sizes of one phase where dy has four
+template <int K, int CI, int COUTS, bool PHASES>
+__device__ __forceinline__ void gradient(
+    const float* __restrict__ x, const float* __restrict__ dy, float* __restrict__ part, int N,
+    int H, int W, int Cin, int Ho, int Wo, int Cout, int before, int edge, int per,
+    float* shared)
+{
+    const int QUADS = COUTS / 4, CINS = THREADS / QUADS * CI, C = PIXELS + K - 1;
+    const int X_QUADS = K * C * CINS / 4, X_LOADS = (X_QUADS + THREADS - 1) / THREADS;
+    const int DY_LOADS = PIXELS * QUADS / THREADS;
+    float(*sx)[K][C][CINS] = reinterpret_cast<float(*)[K][C][CINS]>(shared);
+    float(*sdy)[PIXELS][COUTS] =
+        reinterpret_cast<float(*)[PIXELS][COUTS]>(shared + 2 * K * C * CINS);
+
+    int t = blockIdx.x;
+    const int outs = Cout / COUTS, ins = Cin / CINS;
+    const int o0 = t % outs * COUTS, c0 = t / outs % ins * CINS;
+    t /= outs * ins;
+    const int phase = PHASES ? t % 4 : 0, p = phase / 2, q = phase % 2;
+    if (PHASES) t /= 4;
+    const int across = (Wo + PIXELS - 1) / PIXELS, strips = min(per, N * Ho * across - t * per);
+    const int up = PHASES ? 1 - p : before, left = PHASES ? 1 - q : before;
+    const int step = PHASES ? 2 : 1;
+
+    // the next strip to fetch: pixels from (n, i, j0) on
+    int j0 = t * per % across * PIXELS, i = t * per / across % Ho, n = t * per / across / Ho;
+    float4 x_next[X_LOADS], dy_next[DY_LOADS];
+    auto fetch = [&]() {
+#pragma unroll
+        for (int k = 0; k < X_LOADS; k++) {
+            const int e = threadIdx.x + k * THREADS, c = e % (CINS / 4) * 4;
+            const int h = line_of(i + e / (CINS / 4) / C - up, H, edge);
+            const int v = line_of(j0 + e / (CINS / 4) % C - left, W, edge);
+            x_next[k] = make_float4(0, 0, 0, 0);
+            if (e < X_QUADS && h >= 0 && v >= 0)
+                x_next[k] =
+                    *reinterpret_cast<const float4*>(x + ((n * H + h) * W + v) * Cin + c0 + c);
+        }
+#pragma unroll
+        for (int k = 0; k < DY_LOADS; k++) {
+            const int e = threadIdx.x + k * THREADS, j = j0 + e / QUADS;
+            const int pixel = ((n * Ho + i) * step + p) * step * Wo + step * j + q;
+            dy_next[k] = make_float4(0, 0, 0, 0);
+            if (j < Wo)
+                dy_next[k] =
+                    *reinterpret_cast<const float4*>(dy + pixel * Cout + o0 + e % QUADS * 4);
+        }
+        j0 += PIXELS;
+        if (j0 < Wo) return;
+        j0 = 0;
+        if (++i < Ho) return;
+        i = 0;
+        n++;
+    };
+    auto store = [&](int buffer) {
+#pragma unroll
+        for (int k = 0; k < X_LOADS; k++)
+            if (threadIdx.x + k * THREADS < X_QUADS)
+                reinterpret_cast<float4*>(sx[buffer])[threadIdx.x + k * THREADS] = x_next[k];
+#pragma unroll
+        for (int k = 0; k < DY_LOADS; k++)
+            reinterpret_cast<float4*>(sdy[buffer])[threadIdx.x + k * THREADS] = dy_next[k];
+    };
+
+    const int o = threadIdx.x % QUADS * 4, c = threadIdx.x / QUADS * CI;
+    float sum[K * K][CI][4] = {};
+    fetch();
+    store(0);
+    __syncthreads();
+    for (int strip = 0; strip < strips; strip++) {
+        const int now = strip % 2;
+        if (strip + 1 < strips) fetch();
+        float seen[K][K][CI];  // the window; column j of the strip stands in seen[j % K]
+        auto see = [&](int j) {
+#pragma unroll
+            for (int r = 0; r < K; r++)
+                if (CI == 4) {
+                    *reinterpret_cast<float4*>(seen[j % K][r]) =
+                        *reinterpret_cast<const float4*>(&sx[now][r][j][c]);
+                } else {
+                    *reinterpret_cast<float2*>(seen[j % K][r]) =
+                        *reinterpret_cast<const float2*>(&sx[now][r][j][c]);
+                }
+        };
+#pragma unroll
+        for (int j = 0; j < K - 1; j++) see(j);
+#pragma unroll
+        for (int j = 0; j < PIXELS; j++) {
+            see(j + K - 1);
+            const float4 d = *reinterpret_cast<const float4*>(&sdy[now][j][o]);
+#pragma unroll
+            for (int r = 0; r < K; r++)
+#pragma unroll
+                for (int s = 0; s < K; s++)
+#pragma unroll
+                    for (int k = 0; k < CI; k++) {
+                        const float value = seen[(j + s) % K][r][k];
+                        float* to = sum[r * K + s][k];
+                        to[0] = fmaf(value, d.x, to[0]);
+                        to[1] = fmaf(value, d.y, to[1]);
+                        to[2] = fmaf(value, d.z, to[2]);
+                        to[3] = fmaf(value, d.w, to[3]);
+                    }
+        }
+        if (strip + 1 < strips) {
+            store(1 - now);  // all have left this buffer: they are past the last barrier
+            __syncthreads();
+        }
+    }
+
+    const int parts = PHASES ? t * 4 + phase : t;
+#pragma unroll
+    for (int tap = 0; tap < K * K; tap++)
+#pragma unroll
+        for (int k = 0; k < CI; k++) {
+            const int at = ((parts * K * K + tap) * Cin + c0 + c + k) * Cout + o0 + o;
+            const float* of = sum[tap][k];
+            *reinterpret_cast<float4*>(part + at) = make_float4(of[0], of[1], of[2], of[3]);
+        }
+}
+
+// blocks of 16 channels of x and 64 of dy, and of 32 and 32
+extern "C" __global__ void __launch_bounds__(THREADS, 2) conv3x3_dw_64(
+    const float* __restrict__ x, const float* __restrict__ dy, float* __restrict__ part, int N,
+    int H, int W, int Cin, int Ho, int Wo, int Cout, int before, int edge, int per)
+{
+    __shared__ __align__(16) float shared[shared_size(3, 2, 64)];
+    gradient<3, 2, 64, false>(x, dy, part, N, H, W, Cin, Ho, Wo, Cout, before, edge, per, shared);
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS, 2) conv3x3_dw_32(
+    const float* __restrict__ x, const float* __restrict__ dy, float* __restrict__ part, int N,
+    int H, int W, int Cin, int Ho, int Wo, int Cout, int before, int edge, int per)
+{
+    __shared__ __align__(16) float shared[shared_size(3, 2, 32)];
+    gradient<3, 2, 32, false>(x, dy, part, N, H, W, Cin, Ho, Wo, Cout, before, edge, per, shared);
+}
+
+// blocks of 32 and 64 channels, and of 32 and 32
+extern "C" __global__ void __launch_bounds__(THREADS, 2) upsample_conv_dw_64(
+    const float* __restrict__ x, const float* __restrict__ dy, float* __restrict__ part, int N,
+    int H, int W, int Cin, int Cout, int per)
+{
+    __shared__ __align__(16) float shared[shared_size(2, 4, 64)];
+    gradient<2, 4, 64, true>(x, dy, part, N, H, W, Cin, H, W, Cout, 0, 2, per, shared);
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS, 2) upsample_conv_dw_32(
+    const float* __restrict__ x, const float* __restrict__ dy, float* __restrict__ part, int N,
+    int H, int W, int Cin, int Cout, int per)
+{
+    __shared__ __align__(16) float shared[shared_size(2, 2, 32)];
+    gradient<2, 2, 32, true>(x, dy, part, N, H, W, Cin, H, W, Cout, 0, 2, per, shared);
+}

@@ -1,0 +1,68 @@
+"""kernels/conv3x3_gradient.cu by its launchers, against float64; see ../test_proofs.py."""
+
+import numpy as np
+
+from enhance_np import layers
+from enhance_np.engine import cuda
+from enhance_np.engine.cuda import convolution
+
+KINDS = "conv3x3_dw", "upsample_conv_dw"
+REGISTERS = {f"{kind}_{block}": 255 for kind in KINDS for block in (64, 32)}
+# the rest of the loop finds pixels of x across lines
+SASS = {name: {"FFMA": 0.75 if "32" in name else 0.8, "LDG": 128, "LDS": 64} for name in REGISTERS}
+CONFLICT_FREE = set(REGISTERS)
+U = 2.0**-24
+
+
+def case_of(name, size, cin, cout):
+    """dw and db of layers' `name`: exact on integers, within the bound on floats."""
+
+    def case(cupy, rng):
+        found = []
+        for integers in (True, False):
+            draw = (lambda s: rng.integers(-4, 5, s)) if integers else rng.standard_normal
+            data = [np.asarray(draw(s), np.float32) for s in ((*size, cin), (3, 3, cin, cout))]
+            exact = [a.astype("f8") for a in data]
+            y, want_cache = getattr(layers, name)(*exact, np.zeros(cout))
+            _, sizes_cache = getattr(layers, name)(*map(abs, exact), np.zeros(cout))
+            dy = np.asarray(draw(y.shape), np.float32)
+            cache = layers.conv.ConvCache(*map(cupy.asarray, data))
+            got = getattr(cuda, f"{name}_backward")(cupy.asarray(dy), cache)
+            backward = getattr(layers, f"{name}_backward")
+            want, sizes = backward(dy.astype("f8"), want_cache), backward(abs(dy), sizes_cache)
+            # all products at most, were they one after another; the phases add 4 sums
+            terms = 0 if integers else y.size // cout + 6
+            for k, part in ((1, terms), (2, 4 * bool(terms))):
+                bound = part * U * sizes[k]
+                assert (abs(cupy.asnumpy(got[k]) - want[k]) <= bound).all()
+            found += got[1:]
+        return tuple(found)
+
+    return case
+
+
+def several_runs(name):
+    """As above, cut in runs of one strip: one of them is shorter, parts are added."""
+    one = case_of(name, (2, 3, 35), 32, 64)
+
+    def case(cupy, rng):
+        before, convolution.STRIPS = convolution.STRIPS, 5
+        try:
+            return one(cupy, rng)
+        finally:
+            convolution.STRIPS = before
+
+    return case
+
+
+QUICK = "64 channels", "32 channels", "upsampled", "upsampled to 32"  # each kernel
+CASES = {
+    "64 channels": case_of("pad_conv", (1, 3, 5), 32, 64),
+    "upsampled": case_of("upsample_conv", (2, 3, 5), 32, 64),
+    "32 channels": case_of("pad_conv", (3, 2, 2), 64, 32),
+    "upsampled to 32": case_of("upsample_conv", (1, 2, 33), 64, 32),
+    "unpadded": case_of("conv2d", (1, 5, 36), 32, 32),
+    "runs": several_runs("pad_conv"),
+    "runs of phases": several_runs("upsample_conv"),
+    "256 channels": case_of("pad_conv", (1, 2, 3), 32, 256),
+}
