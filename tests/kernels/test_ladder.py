@@ -1,0 +1,60 @@
+"""kernels/ladder/conv3x3: every rung computes the same, compiled by NVRTC and emulated."""
+
+import numpy as np
+import pytest
+from cudaproof import emulator, nvrtc
+
+from enhance_np import layers
+from enhance_np._kernels import source
+
+# of each rung: threads, and the pixels (high, wide) and channels of a block
+RUNGS = {
+    "1_naive": (256, None),
+    "2_shared": (256, (1, 8, 32)),
+    "3_registers": (128, (4, 8, 64)),
+    "4_vectors": (128, (4, 32, 64)),
+}
+# N, H, W, Cin, Cout; the last two are not for rung 4
+SIZES = [
+    (1, 2, 2, 4, 64),
+    (3, 3, 2, 8, 64),
+    (2, 5, 33, 4, 128),
+    (1, 9, 11, 20, 64),
+    (2, 5, 9, 3, 5),
+    (1, 3, 17, 17, 33),
+]
+CASES = [(rung, size) for rung in RUNGS for size in SIZES[: 4 if rung == "4_vectors" else None]]
+
+
+@pytest.mark.skipif(emulator.missing() is not None, reason=str(emulator.missing()))
+@pytest.mark.parametrize(("rung", "size"), CASES)
+@pytest.mark.parametrize("mode", ["fast", "trace"])
+def test_equals_the_reference(rung, size, mode, rng):
+    """Exactly on integers; on floats within (9 Cin + 1) u of the sum of absolute values."""
+    n, h, w, cin, cout = size
+    threads, tile = RUNGS[rung]
+    blocks = -(-n * h * w * cout // threads)
+    if tile is not None:
+        blocks = n * np.prod([-(-a // b) for a, b in zip((h, w, cout), tile, strict=True)])
+    kernel = emulator.load(source(f"ladder/conv3x3/{rung}"), mode)["conv3x3"]
+    shapes = (n, h, w, cin), (3, 3, cin, cout), (cout,)
+    for terms, draw in (
+        (0, lambda shape: rng.integers(-4, 5, shape)),
+        (9 * cin + 1, rng.standard_normal),
+    ):
+        data = [np.asarray(draw(shape), np.float32) for shape in shapes]
+        y = np.full((n, h, w, cout), np.nan, np.float32)
+        kernel((int(blocks),), (threads,), *data, y, *map(np.int32, size), schedule="shuffled")
+        want, _ = layers.pad_conv(*(a.astype("f8") for a in data))
+        sizes, _ = layers.pad_conv(*(abs(a.astype("f8")) for a in data))
+        assert (abs(y - want) <= terms * 2.0**-24 * sizes).all()
+
+
+@pytest.mark.skipif(nvrtc.missing() is not None, reason=str(nvrtc.missing()))
+@pytest.mark.parametrize("rung", RUNGS)
+def test_compiles_without_spills(rung):
+    text = source(f"ladder/conv3x3/{rung}")
+    assert "#include" not in text
+    used = nvrtc.compile(text, 80).resources["conv3x3"]
+    assert (used.spilled, used.stack) == (0, 0)
+    assert used.shared <= 48 << 10
