@@ -170,7 +170,7 @@ def ways(engine: Engine, config: NetworkConfig, batch: int, patch: int, image: i
         for side in (patch, 2 * patch)
     )
     _, tape = network.forward(on_device, x, config, engine.ops)
-    adam, step = optim.adam_start(on_device), getattr(engine, "step", None) or training.step_once
+    adam, step = optim.adam_start(on_device), engine.step or training.step_once
     picture = rng.standard_normal((image, image)).astype(np.float32)
     weights, per_pixel = Weights(config, p, moving), work(config)
     pixels = batch * patch**2
