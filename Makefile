@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: demo test lint bench gallery retrain clean
+.PHONY: demo test verify-cuda lint bench gallery retrain clean
 
 # the Sun sharpens: demo/enhanced.fits, demo/demo.png and a line of figures
 demo: $(INSTALLED)
@@ -11,6 +11,11 @@ demo: $(INSTALLED)
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest
+
+# every kernel in every case, order of threads and card that is compiled for; needs no GPU
+verify-cuda: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --editable ".[plot,test,verify-cuda]"
+	VERIFY_CUDA=1 $(BIN)/python -m pytest tests/kernels tests/cudaproof
 
 lint: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --editable ".[dev]"

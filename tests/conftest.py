@@ -1,6 +1,11 @@
+import sys
+
 import numpy as np
 import pytest
+from cudaproof import device, emulator
 from trained import pairs
+
+from enhance_np.engine.cuda import launch
 
 
 @pytest.fixture
@@ -12,3 +17,14 @@ def rng():
 def files(tmp_path):
     """Of a tiny training: (training data, validation data, weights file)."""
     return pairs(tmp_path / "a.h5", 0), pairs(tmp_path / "b.h5", 1), tmp_path / "w.h5"
+
+
+@pytest.fixture
+def stand_in(monkeypatch):
+    """enhance_np.engine.cuda runs on the stand-in for CuPy, which this is."""
+    if (reason := emulator.missing()) is not None:
+        pytest.skip(reason)
+    launch.forget()
+    monkeypatch.setitem(sys.modules, "cupy", device)
+    yield device
+    launch.forget()

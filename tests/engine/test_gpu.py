@@ -3,7 +3,6 @@
 Every kernel runs, in the emulator, as its launcher launches it. Not on a GPU.
 """
 
-import sys
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -16,7 +15,7 @@ from trained import CPU, OPTIONS, assert_same_bits, pairs, state, train
 from enhance_np import loss, network, optim, params, training
 from enhance_np.config import NetworkConfig
 from enhance_np.engine import Engine, cuda, predict
-from enhance_np.engine.cuda import folded, launch
+from enhance_np.engine.cuda import folded
 from enhance_np.engine.cuda import training as on_gpu
 
 if (reason := emulator.missing()) is not None:
@@ -53,18 +52,9 @@ def convolutions(filters):
 
 
 @pytest.fixture(autouse=True)
-def card(monkeypatch):
-    """The stand-in; compiled for an earlier CuPy is nothing."""
-    forget()
-    monkeypatch.setitem(sys.modules, "cupy", device)
-    with device.running("fast", "shuffled"):
+def card(stand_in):
+    with stand_in.running("fast", "shuffled"):
         yield
-    forget()
-
-
-def forget():
-    launch._kernel.cache_clear()
-    launch._module.cache_clear()
 
 
 @contextmanager

@@ -5,7 +5,6 @@ come back.
 """
 
 import functools
-import sys
 
 import numpy as np
 import pytest
@@ -15,7 +14,6 @@ from cudaproof import device, emulator
 from enhance_np import layers
 from enhance_np.config import NetworkConfig
 from enhance_np.engine import cuda
-from enhance_np.engine.cuda import launch
 
 if (reason := emulator.missing()) is not None:
     pytest.skip(reason, allow_module_level=True)
@@ -65,14 +63,9 @@ class OnDevice:
 
 
 @pytest.fixture
-def ops(monkeypatch):
-    launch._kernel.cache_clear()
-    launch._module.cache_clear()
-    monkeypatch.setitem(sys.modules, "cupy", device)
-    with device.running("fast", "shuffled"):
+def ops(stand_in):
+    with stand_in.running("fast", "shuffled"):
         yield OnDevice()
-    launch._kernel.cache_clear()
-    launch._module.cache_clear()
 
 
 each_call = pytest.mark.parametrize("name", vocabulary.CALLS)

@@ -57,6 +57,12 @@ def signature(stem: str, name: str) -> tuple[tuple[str, str, bool], ...]:
     return tuple(parameters)
 
 
+def forget() -> None:
+    """Compile anew what is launched next: for another CuPy, as the tests have it."""
+    _kernel.cache_clear()
+    _module.cache_clear()
+
+
 def _checked(name, value, parameter):
     """value as CuPy is to have it."""
     argument, type, pointer = parameter

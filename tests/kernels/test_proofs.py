@@ -1,0 +1,207 @@
+"""Every kernel of kernels/, proven as far as it goes without a card.
+
+Each kernels/<stem>.cu has its cases in cases/<stem>.py, which says
+
+    REGISTERS = {"kernel": 40}    most registers per thread on any card, for each of its kernels
+    CASES = {"odd": case}         case(cupy, rng) runs launchers on CuPy arrays, asserts that they
+                                  give what enhance_np.layers does, within a bound that is derived,
+                                  and returns the arrays that they gave. Together the cases launch
+                                  each kernel; the sizes are odd, and small: each runs many times
+and if it is so
+    QUICK = ("odd",)              the cases of `make test`; without it the first two
+    SASS = {"kernel": {"FFMA": 0.85, "LDS": 128}}   least shares of the hottest loop, and least
+                                  widths of its accesses in bits
+    CONFLICT_FREE = {"kernel"}    its loads of shared memory have no bank conflicts
+    INEXACT = {"kernel": "exp"}   what keeps its PTX from giving the source's bits
+
+Here they run on the stand-in for CuPy (cudaproof.device), the text itself and the PTX that NVRTC
+makes of it. `make verify-cuda` runs all of it; `make test` runs the bounded form: fewer cases,
+cards and schedules. Nothing here says that a kernel runs on a GPU, or how fast.
+"""
+
+import importlib
+import os
+import re
+import sys
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cudaproof import device, emulator, nvrtc, sass
+
+from enhance_np._kernels import source
+from enhance_np.engine.cuda import launch
+
+WHOLE = os.environ.get("VERIFY_CUDA") == "1"
+STEMS = sorted(path.stem for path in (Path(__file__).parents[2] / "kernels").glob("*.cu"))
+ARCHS = nvrtc.ARCHS if WHOLE else (80, 90)
+PTX_ARCHS = nvrtc.ARCHS if WHOLE else (90,)
+SCHEDULES = emulator.SCHEDULES if WHOLE else ("shuffled",)  # of trace, sanitizers and PTX
+OPTIONS = ("--std=c++17",)  # as enhance_np.engine.cuda.launch
+
+emulated = pytest.mark.skipif(emulator.missing() is not None, reason=str(emulator.missing()))
+compiled = pytest.mark.skipif(nvrtc.missing() is not None, reason=str(nvrtc.missing()))
+disassembled = pytest.mark.skipif(
+    (nvrtc.missing() or sass.missing()) is not None,
+    reason=str(nvrtc.missing() or sass.missing()),
+)
+
+
+@cache
+def described(stem):
+    """cases/<stem>.py."""
+    return importlib.import_module(f"cases.{stem}")
+
+
+def names(stem):
+    """The cases that are run."""
+    if not (Path(__file__).parent / "cases" / f"{stem}.py").exists():
+        return []  # test_has_cases says so
+    every = described(stem).CASES
+    return list(every) if WHOLE else list(getattr(described(stem), "QUICK", list(every)[:2]))
+
+
+@cache
+def ran(stem, name, mode="fast", schedule="forward", arch=80, contract=False):
+    """(bits of the arrays that the case gives, its launches), and its own assertions hold."""
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        device.running(mode, schedule, arch, contract) as launches,
+    ):
+        launch.forget()
+        patch.setitem(sys.modules, "cupy", device)
+        try:
+            given = described(stem).CASES[name](device, np.random.default_rng(20100604))
+        finally:
+            launch.forget()
+    return tuple(device.asnumpy(a).tobytes() for a in given), tuple(launches)
+
+
+each_file = pytest.mark.parametrize("stem", STEMS)
+each_case = pytest.mark.parametrize(
+    ("stem", "name"), [(stem, name) for stem in STEMS for name in names(stem)]
+)
+
+
+# ------------------------------------------------------------------------------------- the text
+@each_file
+def test_has_cases(stem):
+    """Of each kernel of the file; the table of registers has no other."""
+    assert names(stem), f"kernels/{stem}.cu needs cases/{stem}.py"
+    assert set(described(stem).REGISTERS) == set(emulator.kernel_names(source(stem)))
+
+
+@emulated
+@each_file
+def test_cases_launch_each_kernel(stem):
+    launched = {one.kernel for name in described(stem).CASES for one in ran(stem, name)[1]}
+    assert launched >= set(described(stem).REGISTERS)
+
+
+@each_file
+def test_needs_no_header(stem):
+    """NVRTC alone must do."""
+    assert "#include" not in source(stem)
+
+
+@compiled
+@each_file
+@pytest.mark.parametrize("arch", ARCHS)
+def test_compiles(stem, arch):
+    """Without a warning, within its registers, nothing in local memory, no sum in any order."""
+    result = nvrtc.compile(source(stem), arch, OPTIONS)
+    assert "warning" not in result.log
+    for kernel, most in described(stem).REGISTERS.items():
+        used = result.resources[kernel]
+        assert used.registers <= most, f"{kernel}: {used}"
+        assert (used.spilled, used.stack) == (0, 0), f"{kernel}: {used}"
+    assert not re.search(r"\b(atom|red)\.[\w.:]*\.[bf](16|32|64)", result.ptx)
+    assert ".local" not in result.ptx
+
+
+@disassembled
+@each_file
+@pytest.mark.parametrize("arch", [arch for arch in ARCHS if arch >= sass.OLDEST])
+def test_machine_code(stem, arch):
+    kernels = sass.disassemble(nvrtc.compile(source(stem), arch, OPTIONS).cubin)
+    for kernel in described(stem).REGISTERS:
+        assert sass.local_memory(kernels[kernel]) == 0, kernel
+    for kernel, floors in getattr(described(stem), "SASS", {}).items():
+        loop = sass.hottest_loop(kernels[kernel])
+        for what, least in floors.items():
+            if least > 1:  # bits of the accesses
+                found = min(sass.widths(loop, what), default=0)
+            else:
+                found = sass.shares(loop).get(what, 0)
+            assert found >= least, f"{kernel} on sm_{arch}: {what} {found}"
+
+
+# --------------------------------------------------------------------------------- in the emulator
+@emulated
+@each_case
+def test_schedules(stem, name):
+    """The same bits in whatever order threads and blocks run, and right (the case asserts it)."""
+    bits = [ran(stem, name, "fast", schedule)[0] for schedule in emulator.SCHEDULES]
+    assert bits[0] == bits[1] == bits[2]
+
+
+@emulated
+@each_case
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_trace(stem, name, schedule):
+    """No access out of bounds, misaligned, uninitialised, to const, or in a race."""
+    assert ran(stem, name, "trace", schedule)[0] == ran(stem, name)[0]
+
+
+@emulated
+@each_case
+@pytest.mark.parametrize("mode", ["ubsan", "asan"])
+def test_sanitizers(stem, name, mode):
+    assert ran(stem, name, mode)[0] == ran(stem, name)[0]
+
+
+@emulated
+@compiled
+@each_case
+@pytest.mark.parametrize("arch", PTX_ARCHS)
+def test_ptx_gives_the_bits_of_the_source(stem, name, arch):
+    """Both without contraction, which is the compiler's choice; INEXACT kernels are right too."""
+    bits, launches = ran(stem, name, "ptx", "forward", arch)
+    if not {one.kernel for one in launches} & set(getattr(described(stem), "INEXACT", {})):
+        assert bits == ran(stem, name)[0]
+
+
+@emulated
+@compiled
+@each_case
+@pytest.mark.parametrize("arch", PTX_ARCHS)
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_ptx_as_it_is_launched(stem, name, arch, schedule):
+    """Contracted as CuPy compiles it: within the case's bounds, and every access is clean."""
+    traced = ran(stem, name, "ptx-trace", schedule, arch, True)[0]
+    assert traced == ran(stem, name, "ptx-trace", "forward", arch, True)[0]
+
+
+@emulated
+@each_file
+def test_bank_conflicts(stem, monkeypatch):
+    """Those that say so load shared memory without, by the widths of the source's accesses."""
+    free = getattr(described(stem), "CONFLICT_FREE", set())
+    seen = {}
+    call = emulator.Kernel.__call__
+
+    def recorded(kernel, *arguments, **how):
+        call(kernel, *arguments, **how, traffic=2)
+        if kernel.name in free:
+            seen.setdefault(kernel.name, []).extend(
+                line for line in kernel.lines() if line.shared and not line.write
+            )
+
+    monkeypatch.setattr(emulator.Kernel, "__call__", recorded)
+    for name in names(stem) if free else ():
+        ran.__wrapped__(stem, name, "trace", "forward")
+    assert set(seen) == set(free)
+    for kernel, lines in seen.items():
+        assert lines, f"{kernel} loads no shared memory"
+        assert all(line.wavefronts == line.least for line in lines), f"{kernel}: {lines}"
