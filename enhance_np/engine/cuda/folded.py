@@ -7,7 +7,8 @@ import numpy as np
 from ...config import NetworkConfig
 from .. import tiles
 from ..fold import Conv
-from . import add, elu, elu_conv, pad_conv, relu, relu_conv, upsample_conv
+from . import elu, elu_conv, relu_conv, upsample_conv
+from .convolution import conv
 
 SHARE = 0.5  # of the free memory: the rest is for workspaces, and for what the estimate leaves out
 LARGEST = 2048  # pixels a side: the halo is then 3 % of the work, more gains nothing
@@ -34,18 +35,15 @@ class Folded:
         return self.cupy.asnumpy(self._head(h))[0, :, :, 0]
 
     def _conv(self, h, name, act=False, skip=None):
-        h, _ = pad_conv(h, *self.convs[name])
-        if skip is not None:
-            h = add(h, skip)
-        return self._activation(h) if act else h
+        """act(conv(h) + skip): by one kernel where act is ReLU."""
+        if act and self.config.activation != "relu":
+            return elu(conv(h, *self.convs[name], skip=skip))[0]
+        return conv(h, *self.convs[name], relu=act, skip=skip)
 
     def _head(self, h):
         h, _ = upsample_conv(h, *self.convs["refine/conv"])
         act_conv = relu_conv if self.config.activation == "relu" else elu_conv
         return act_conv(h, *self.convs["head"])[0]
-
-    def _activation(self, h):
-        return (relu if self.config.activation == "relu" else elu)(h)[0]
 
     def tile(self) -> int:
         """Side of the tiles for which the free memory is enough: SHARE of it, and 32-bit indices.
