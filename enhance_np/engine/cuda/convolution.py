@@ -220,7 +220,7 @@ def _kernel_gradient(x, dy, shape, before, edge):
         block, tiles = _gradient_blocks(16, cin, cout)
         runs, per = _runs(n * ho * -(-wo // COLUMNS), STRIPS, tiles)
         part = cupy.empty((runs, *shape), np.float32)
-        sizes = *x.shape, ho, wo, cout, before[0], edge, per
+        sizes = *x.shape, ho, wo, cout, before[0], per  # mirrored, or nothing is outside
         name = f"conv3x3_dw_{block}"
         launch("conv3x3_gradient", name, runs * tiles, TILE_THREADS, x, dy, part, *sizes)
     else:
