@@ -16,6 +16,7 @@ test: $(INSTALLED)
 verify-cuda: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --editable ".[plot,test,verify-cuda]"
 	VERIFY_CUDA=1 $(BIN)/python -m pytest tests/kernels tests/cudaproof
+	$(BIN)/python tests/kernels/mutants.py
 
 lint: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --editable ".[dev]"

@@ -1,0 +1,187 @@
+"""Who watches the watchmen: faults planted in the kernels, and which check of the proofs sees them.
+
+    python tests/kernels/mutants.py [--write] [WORD ...]
+
+Each mutant is one change of a kernel's text. Its cases (cases/<stem>.py) run on the mutated text on
+the stand-in for CuPy, each check in a process of its own, for some faults end it. --write puts the
+table into docs/cuda-mutants.md; words choose the mutants whose name has them all. Exit status 1 if
+one is seen by no check.
+"""
+
+import argparse
+import importlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.parent)]
+
+from cudaproof import device  # noqa: E402
+
+from enhance_np._kernels import source  # noqa: E402
+from enhance_np.engine.cuda import launch  # noqa: E402
+
+PAGE = HERE.parents[1] / "docs" / "cuda-mutants.md"
+SYNC = "__syncthreads();"
+LOOP = "past the last barrier\n            " + SYNC
+
+# name -> (stem, (before, after), ...); a `before` stands for its first place in the text
+MUTANTS = {
+    "first barrier removed": ("conv3x3", ("store(0);\n    " + SYNC, "store(0);")),
+    "barrier of the loop removed": ("conv3x3", (LOOP, "past the last barrier")),
+    "one buffer instead of two": (
+        "conv3x3",
+        ("now = stage % 2;", "now = 0;"),
+        ("store(1 - now);", "store(now);"),
+    ),
+    "no guard for rows": ("conv3x3", ("if (i >= Ho) return;", "")),
+    "no guard for columns": ("conv3x3", ("if (j >= Wo) continue;", "")),
+    "weights of the first stage used for all": (
+        "conv3x3",
+        (
+            "if (threadIdx.x + k * THREADS < W_QUADS)\n                w_next",
+            "if (stage == 0 && threadIdx.x + k * THREADS < W_QUADS)\n                w_next",
+        ),
+    ),
+    "mirrored one pixel off": ("conv3x3", ("2 * (n - 1) - i", "2 * n - 1 - i")),
+    "rows of shared memory overlap": ("conv3x3", ("#define STRIDE 36", "#define STRIDE 32")),
+    "rows of shared memory misaligned": ("conv3x3", ("#define STRIDE 36", "#define STRIDE 37")),
+    "sum scaled by 1.0001": ("conv3x3", ("= sum + b + skip", "= 1.0001f * sum + b + skip")),
+    "phases overwrite each other": ("conv3x3", ("2 * j + phase % 2", "2 * j")),
+    "return before a barrier": (
+        "conv3x3",
+        ("float sum[8][8] = {};", "if (i0 + row >= Ho) return;\n    float sum[8][8] = {};"),
+    ),
+    "ReLU forgotten": ("conv3x3", ("return relu && y < 0", "return relu > 1 && y < 0")),
+    "gradient: barrier of the loop removed": (
+        "conv3x3_gradient",
+        (LOOP, "past the last barrier"),
+    ),
+    "gradient: last run as long as the others": (
+        "conv3x3_gradient",
+        ("min(per, N * Ho * across - t * per)", "per"),
+    ),
+    "gradient: window turned by one": (
+        "conv3x3_gradient",
+        ("seen[(j + s) % K]", "seen[(j + s + 1) % K]"),
+    ),
+    "no guard for threads": ("conv", ("if (at >= (unsigned)(N * Ho * Wo * Cout)) return;", "")),
+    "index beyond 32 bits": (
+        "conv",
+        ("((n * H + h) * W + v) * Cin", "((n * H + h) * 1000000000 / 1000000000 * W + v) * Cin"),
+    ),
+    "arguments swapped": ("conv", ("int N, int H, int W, int Cin", "int N, int W, int H, int Cin")),
+    "sums: barrier removed": ("conv", ("= sum;\n    " + SYNC, "= sum;")),
+    "sums: first part left out": ("conv", ("(int l = 0; l < parts", "(int l = 1; l < parts")),
+    "blocks overwrite each other": ("conv", ("part[blockIdx.y * size + at]", "part[at]")),
+    "batch norm: barrier removed": ("batchnorm", (SYNC, "")),
+    "batch norm: divided by P - 1": ("batchnorm", ("found.squares / P", "found.squares / (P - 1)")),
+    "writes its input": (
+        "elementwise",
+        ("    write(y, at, left, v);", "    write((float*)x, at, left, v), write(y, at, left, v);"),
+    ),
+    "tail of three elements left out": (
+        "elementwise",
+        ("if (left > 2) y[at + 2] = v.all.z;", ""),
+    ),
+    "half of a warp's sum": ("head", ("apart = 16", "apart = 8")),
+    "gradient where ReLU is 0": ("head", ("value[k] > 0", "value[k] >= 0")),
+    "float4 over the end": ("mse", ("last - at >= 4", "last - at >= 3")),
+    "epsilon within the root": (
+        "adam",
+        ("(sqrtf(second.at[k]) + eps)", "sqrtf(second.at[k] + eps)"),
+    ),
+    "gradient of a repeated edge": ("upsample_conv", ("if (h == H - 1) sum", "if (h == H) sum")),
+    "frame folded one line short": ("reflect_pad", ("1 <= h && h <= p", "1 <= h && h < p")),
+}  # fmt: skip
+# check -> (mode of the emulator, order of threads and blocks)
+CHECKS = {
+    "values": ("fast", "forward"),
+    "another order": ("fast", "shuffled"),
+    "trace": ("trace", "forward"),
+    "UBSan": ("ubsan", "forward"),
+    "ASan": ("asan", "forward"),
+}
+SEEN, NOT = 3, 0  # exit status of a check
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--write", action="store_true", help=f"write {PAGE.name}")
+    parser.add_argument("--check", help=argparse.SUPPRESS)
+    parser.add_argument("words", nargs="*")
+    options = parser.parse_args()
+    chosen = [name for name in MUTANTS if all(word in name for word in options.words)]
+    if options.check:
+        checked(" ".join(options.words), options.check)
+        return
+    rows = []
+    for name in chosen:
+        rows.append([name, MUTANTS[name][0], *(seen(name, check) for check in CHECKS)])
+        print(" | ".join(rows[-1]), flush=True)
+    if options.write:
+        PAGE.write_text(text(rows), encoding="utf-8")
+    sys.exit(int(any(not any(row[2:]) for row in rows)))
+
+
+def mutated(name):
+    """(stem, text) of a mutant. Raises ValueError if what it changes is not there."""
+    stem, *changes = MUTANTS[name]
+    found = source(stem)
+    for before, after in changes:
+        if before not in found:
+            raise ValueError(f"mutant {name!r}: kernels/{stem}.cu must hold {before!r}")
+        found = found.replace(before, after, 1)
+    return stem, found
+
+
+def checked(name, check):
+    """Ends the process: SEEN if a case of the mutant fails in this mode."""
+    stem, found = mutated(name)
+    original = launch.source
+    launch.source = lambda other: found if other == stem else original(other)
+    sys.modules["cupy"] = device
+    mode, schedule = CHECKS[check]
+    try:
+        with device.running(mode, schedule):
+            for case in importlib.import_module(f"cases.{stem}").CASES.values():
+                case(device, np.random.default_rng(20100604))
+    except Exception as fault:
+        print(type(fault).__name__, str(fault).strip().splitlines()[:1])
+        sys.exit(SEEN)
+
+
+def seen(name, check):
+    """How a check sees a mutant: "yes", "ends" (the process does), or "" if it does not."""
+    mutated(name)
+    command = [sys.executable, __file__, "--check", check, name]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ)
+    if done.returncode == NOT:
+        return ""
+    return "yes" if done.returncode == SEEN else "ends"
+
+
+def text(rows):
+    lines = [
+        "| fault | kernels/ | " + " | ".join(CHECKS) + " |",
+        "| --- " * (2 + len(CHECKS)) + "|",
+    ]
+    lines += ["| " + " | ".join(row) + " |" for row in rows]
+    return (
+        "# Faults planted in the kernels, and who sees them\n\n"
+        "Written by `python tests/kernels/mutants.py --write`. Each row is one change of a\n"
+        "kernel's text, run in the emulator on all cases of `tests/kernels/cases/`: against the\n"
+        "reference in one order of threads and blocks, and in another; with every access traced;\n"
+        "with the compiler's sanitizers. *yes*: a case failed; *ends*: the process did. Shared\n"
+        "memory holds NaN at first, so values see many a missing barrier. Not run on a GPU.\n\n"
+        + "\n".join(lines)
+        + "\n"
+    )
+
+
+if __name__ == "__main__":
+    main()
