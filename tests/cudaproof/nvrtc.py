@@ -53,7 +53,6 @@ def compile(text: str, arch: int = 80, options: tuple[str, ...] = ("--std=c++17"
     _call("nvrtcCreateProgram", ctypes.byref(program), text.encode(), b"kernel.cu", 0, None, None)
     try:
         flags = [*options, *CUPY, f"-arch=sm_{arch}", "--ptxas-options=-v"]
-        flags += ["-Wno-deprecated-gpu-targets"]  # 12.9 warns of what is older than 7.5
         table = (ctypes.c_char_p * len(flags))(*(f.encode() for f in flags))
         failed = nvrtc.nvrtcCompileProgram(program, len(flags), table)
         log = _output(program, "ProgramLog").decode().rstrip("\0")

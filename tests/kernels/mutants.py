@@ -119,6 +119,10 @@ def main():
     if options.check:
         checked(" ".join(options.words), options.check)
         return
+    for stem in sorted({MUTANTS[name][0] for name in chosen}):
+        for check in CHECKS:
+            if seen(stem, check):
+                sys.exit(f"mutants: {stem}.cu as it is must pass the check {check!r}, but fails it")
     rows = []
     for name in chosen:
         rows.append([name, MUTANTS[name][0], *(seen(name, check) for check in CHECKS)])
@@ -129,8 +133,11 @@ def main():
 
 
 def mutated(name):
-    """(stem, text) of a mutant. Raises ValueError if what it changes is not there."""
-    stem, *changes = MUTANTS[name]
+    """(stem, text) of a mutant, or of the kernels of a stem as they are.
+
+    Raises ValueError if what it changes is not there.
+    """
+    stem, *changes = MUTANTS.get(name, (name,))
     found = source(stem)
     for before, after in changes:
         if before not in found:
