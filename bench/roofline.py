@@ -76,7 +76,7 @@ def operations(config=DEFAULT, shape=SHAPE) -> list[Operation]:
         moves(2 * values + weights, conv, convs, "its dW"),
         moves(values + folded_weights + outputs, folded, 1, "upsampling + 3x3, folded"),
         moves(values + folded_weights + outputs, folded, 1, "its dX, folded"),
-        moves(values + 9 * c * r + outputs, of_definition, 1, "its dW, by definition"),
+        moves(values + folded_weights + outputs, folded, 1, "its dW, folded"),
         moves(outputs + 4 * pixels, 2 * outputs, 1, "ReLU + 1x1, 64 to 1"),
         moves(2 * outputs + 4 * pixels, 4 * outputs, 1, "its dX and dW"),
         moves(values, 3 * values, convs, "batch norm: mean and variance"),
