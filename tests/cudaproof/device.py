@@ -381,7 +381,6 @@ def _kernel(code, name, options, how):
 # ------------------------------------------------------------------------------------ cupy.cuda
 class Stream:
     null = None
-    ptr = 0
 
     def __init__(self, null=False, non_blocking=False):
         pass

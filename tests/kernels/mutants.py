@@ -20,7 +20,7 @@ import numpy as np
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
-from cudaproof import device  # noqa: E402
+from cudaproof import device, emulator  # noqa: E402
 
 from enhance_np._kernels import source  # noqa: E402
 from enhance_np.engine.cuda import launch  # noqa: E402
@@ -106,7 +106,7 @@ CHECKS = {
     "UBSan": ("ubsan", "forward"),
     "ASan": ("asan", "forward"),
 }
-SEEN, NOT = 3, 0  # exit status of a check
+WORDS = {0: "", 3: "value", 4: "fault"}  # of a check's exit status
 
 
 def main():
@@ -147,7 +147,7 @@ def mutated(name):
 
 
 def checked(name, check):
-    """Ends the process: SEEN if a case of the mutant fails in this mode."""
+    """Ends the process if a case of the mutant fails in this mode, with a status of WORDS."""
     stem, found = mutated(name)
     original = launch.source
     launch.source = lambda other: found if other == stem else original(other)
@@ -159,17 +159,15 @@ def checked(name, check):
                 case(device, np.random.default_rng(20100604))
     except Exception as fault:
         print(type(fault).__name__, str(fault).strip().splitlines()[:1])
-        sys.exit(SEEN)
+        sys.exit(4 if isinstance(fault, emulator.Fault) else 3)
 
 
 def seen(name, check):
-    """How a check sees a mutant: "yes", "ends" (the process does), or "" if it does not."""
+    """One of WORDS, or "ends" if the process does."""
     mutated(name)
     command = [sys.executable, __file__, "--check", check, name]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ)
-    if done.returncode == NOT:
-        return ""
-    return "yes" if done.returncode == SEEN else "ends"
+    return WORDS.get(done.returncode, "ends")
 
 
 def text(rows):
@@ -183,8 +181,9 @@ def text(rows):
         "Written by `python tests/kernels/mutants.py --write`. Each row is one change of a\n"
         "kernel's text, run in the emulator on all cases of `tests/kernels/cases/`: against the\n"
         "reference in one order of threads and blocks, and in another; with every access traced;\n"
-        "with the compiler's sanitizers. *yes*: a case failed; *ends*: the process did. Shared\n"
-        "memory holds NaN at first, so values see many a missing barrier. Not run on a GPU.\n\n"
+        "with the compiler's sanitizers. *value*: a case found a wrong one; *fault*: emulator or\n"
+        "sanitizer reported an access, a barrier, an overflow; *ends*: the process did. Its\n"
+        "shared memory holds NaN at first, so values see a missing barrier. Not run on a GPU.\n\n"
         + "\n".join(lines)
         + "\n"
     )

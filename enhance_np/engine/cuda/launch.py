@@ -7,6 +7,7 @@ signature, read from its text.
 
 import re
 from functools import cache
+from numbers import Real
 
 import numpy as np
 
@@ -68,9 +69,9 @@ def _checked(name, value, parameter):
     argument, type, pointer = parameter
     dtype = np.dtype(TYPES[type])
     if not pointer:
-        if isinstance(value, bool) or not np.isscalar(value):
+        if isinstance(value, bool) or not isinstance(value, Real):
             raise TypeError(f"{name}: {argument} must be a number, got {value!r}")
-        if type == "int" and not (value == int(value) and -LIMIT <= value < LIMIT):
+        if type == "int" and not (-LIMIT <= value < LIMIT and value == int(value)):
             raise ValueError(f"{name}: {argument} must be a 32-bit integer, got {value}")
         return dtype.type(value)
     if getattr(value, "dtype", None) != dtype or isinstance(value, np.ndarray | np.generic):
