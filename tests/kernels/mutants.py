@@ -182,8 +182,8 @@ def text(rows):
         "kernel's text, run in the emulator on all cases of `tests/kernels/cases/`: against the\n"
         "reference in one order of threads and blocks, and in another; with every access traced;\n"
         "with the compiler's sanitizers. *value*: a case found a wrong one; *fault*: emulator or\n"
-        "sanitizer reported an access, a barrier, an overflow; *ends*: the process did. Its\n"
-        "shared memory holds NaN at first, so values see a missing barrier. Not run on a GPU.\n\n"
+        "sanitizer reported an access, a barrier, an overflow; *ends*: the process did.\n"
+        "Shared memory holds NaN at first, so values see a missing barrier. Not run on a GPU.\n\n"
         + "\n".join(lines)
         + "\n"
     )
