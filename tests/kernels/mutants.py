@@ -80,6 +80,10 @@ MUTANTS = {
     "blocks overwrite each other": ("conv", ("part[blockIdx.y * size + at]", "part[at]")),
     "batch norm: barrier removed": ("batchnorm", (SYNC, "")),
     "batch norm: divided by P - 1": ("batchnorm", ("found.squares / P", "found.squares / (P - 1)")),
+    "batch norm: NaN becomes 0": (
+        "batchnorm",
+        ("v.at[k] < floor ? floor : v.at[k]", "v.at[k] > floor ? v.at[k] : floor"),
+    ),
     "writes its input": (
         "elementwise",
         ("    write(y, at, left, v);", "    write((float*)x, at, left, v), write(y, at, left, v);"),
@@ -89,6 +93,7 @@ MUTANTS = {
         ("if (left > 2) y[at + 2] = v.all.z;", ""),
     ),
     "half of a warp's sum": ("head", ("apart = 16", "apart = 8")),
+    "sums of earlier passes lost": ("head", ("dw += product", "dw = product")),
     "gradient where ReLU is 0": ("head", ("value[k] > 0", "value[k] >= 0")),
     "float4 over the end": ("mse", ("last - at >= 4", "last - at >= 3")),
     "epsilon within the root": (

@@ -1,6 +1,7 @@
 """kernels/adam.cu by its launcher, against float64; see ../test_proofs.py."""
 
 import numpy as np
+from cases.passes import several
 
 from enhance_np import loss, optim
 from enhance_np.engine.cuda import training
@@ -78,6 +79,7 @@ SHAPES = {"stem/w": (3, 3, 1, 5), "stem/b": (5,), "bn/gamma": (7,), "head/w": (1
 CASES = {
     "free": case_of(SHAPES | {"head/b": (1,)}),
     "clipped, several blocks": case_of({"big/w": (3, 3, 16, 16), **SHAPES, "head/b": (1,)}, 0.5),
+    "several passes": several(case_of({"big/w": (3, 3, 16, 32), **SHAPES}, 0.5)),
     "below the bound": case_of(SHAPES, 1e3),
     "hardly a gradient": case_of(SHAPES, l2=0, small=1e-6),
     "one": case_of({"head/b": (1,)}, 0.1),

@@ -1,6 +1,7 @@
 """kernels/batchnorm.cu by its launchers, against float64; see ../test_proofs.py."""
 
 import numpy as np
+from cases.passes import several
 
 from enhance_np import layers
 from enhance_np.engine import cuda
@@ -109,6 +110,20 @@ def given(shape):
     return case
 
 
+def not_a_number(shape):
+    """What is NaN stays it behind a ReLU: a training that diverges must show."""
+
+    def case(cupy, rng):
+        x, _, _, gamma, beta = drawn(rng, shape)
+        moving = tuple(map(cupy.asarray, (np.zeros_like(beta), np.ones_like(beta))))
+        x[0, 1, 2, 3] = np.nan
+        y, _ = cuda.batchnorm_relu(*map(cupy.asarray, (x, gamma, beta)), moving=moving)
+        np.testing.assert_array_equal(np.isnan(cupy.asnumpy(y)), np.isnan(x))
+        return (cupy.asarray(np.nan_to_num(cupy.asnumpy(y))),)
+
+    return case
+
+
 def exactly(shape):
     """Constant channels of any size, and sums of integers, have no rounding at all."""
 
@@ -143,6 +158,9 @@ def exactly(shape):
 
 CASES = {
     "several blocks": whole((2, 9, 7, 64)),  # 126 pixels in blocks of 32
+    "several passes": several(whole((3, 9, 7, 64))),
+    "more blocks than threads": whole((1, 46, 45, 256)),
+    "NaN": not_a_number((2, 3, 5, 7)),
     "one channel, a tail": whole((1, 3, 7, 1)),
     "one channel, two blocks": whole((1, 47, 45, 1)),
     "three channels": whole((3, 5, 7, 3)),

@@ -1,6 +1,7 @@
 """kernels/head.cu by its launchers, against float64; see ../test_proofs.py."""
 
 import numpy as np
+from cases.passes import several
 
 from enhance_np import layers
 from enhance_np.engine import cuda
@@ -41,6 +42,8 @@ def case_of(shape):
 CASES = {
     "several blocks": case_of((2, 9, 7, 64)),
     "odd": case_of((1, 3, 5, 7)),
+    "several passes": several(case_of((3, 9, 7, 64))),
+    "more blocks than threads": case_of((1, 46, 45, 256)),
     "one channel": case_of((1, 2, 3, 1)),
     "one channel, two blocks": case_of((1, 47, 45, 1)),
     "100 channels": case_of((2, 3, 5, 100)),

@@ -1,6 +1,7 @@
 """kernels/mse.cu by its launcher; see ../test_proofs.py."""
 
 import numpy as np
+from cases.passes import several
 
 from enhance_np import loss
 from enhance_np.engine.cuda import training
@@ -31,6 +32,8 @@ def case_of(shape):
 
 CASES = {
     "two blocks, a tail": case_of((1, 33, 35, 1)),
+    "several passes": several(case_of((1, 65, 63, 1))),
+    "more blocks than threads": case_of((1, 520, 519, 1)),
     "three elements": case_of((1, 1, 3, 1)),
     "a multiple of four": case_of((2, 8, 10, 1)),
     "several blocks": case_of((5, 47, 31, 1)),
