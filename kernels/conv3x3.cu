@@ -89,42 +89,48 @@ __device__ __forceinline__ void convolve(
     const int quad = lane / 8 + 4 * (warp / (ROWS / 2));
     const int row = eight / 4, col = eight % 4 * 8;
 
-    // what it fetches: pixels of x, at -1 where there are none, and quads of w
+    // what it fetches: pixels of x, and quads of w. Pixel (i, j) of the next phase of x is a constant
+    // away; what is outside must be known for each
     const int step = PHASES == OF_X ? 2 : 1;
-    x += n * (step * H) * (step * W) * Cin;
+    const int up = PHASES == NONE ? before : PHASES == OF_Y ? 1 - phase / 2 : 1;
+    const int left = PHASES == NONE ? before : PHASES == OF_Y ? 1 - phase % 2 : 1;
     int from[X_LOADS];
-    auto look = [&](int p, int q) {  // where the pixels of this phase stand in x
-        int up = PHASES == NONE ? before : PHASES == OF_Y ? 1 - p : 1 + p;
-        int left = PHASES == NONE ? before : PHASES == OF_Y ? 1 - q : 1 + q;
+    unsigned inside = 0;  // bit 4 k + p: whether pixel k is, in phase p
 #pragma unroll
-        for (int k = 0; k < X_LOADS; k++) {
-            int e = threadIdx.x + k * THREADS;
-            int i = line_of(i0 + e / C - up, H, edge), j = line_of(j0 + e % C - left, W, edge);
-            from[k] = e < R * C && i >= 0 && j >= 0
-                          ? ((step * i + (PHASES == OF_X ? p : 0)) * step * W + step * j +
-                             (PHASES == OF_X ? q : 0)) * Cin
-                          : -1;
-        }
-    };
+    for (int k = 0; k < X_LOADS; k++) {
+        const int e = threadIdx.x + k * THREADS, i = i0 + e / C - up, j = j0 + e % C - left;
+#pragma unroll
+        for (int p = 0; p < step * step; p++)
+            if (e < R * C && line_of(i - p / 2, H, edge) >= 0 && line_of(j - p % 2, W, edge) >= 0)
+                inside |= 1u << 4 * k + p;
+        from[k] = inside >> 4 * k == 0 ? 0
+                  : PHASES == OF_X     ? ((2 * i - 1) * 2 * W + 2 * j - 1) * Cin
+                                       : (line_of(i, H, edge) * W + line_of(j, W, edge)) * Cin;
+    }
+    x += n * (step * H) * (step * W) * Cin + (PHASES == OF_X ? (2 * W + 1) * Cin : 0);
     const int w_row = threadIdx.x / QUADS;  // (tap, channel) of the first
     w += (phase * K * K * Cin + w_row / CK * Cin + w_row % CK) * Cout + first +
          threadIdx.x % QUADS * 4;
     const int w_step = THREADS / QUADS / CK * Cin * Cout;
 
-    const int chunks = Cin / CK, stages = PHASES == OF_X ? 4 * chunks : chunks;
     float4 x_next[X_LOADS], w_next[W_LOADS];
-    auto fetch = [&](int stage) {
-        int p = stage / chunks, c = stage % chunks * CK;
-        if (PHASES == OF_X && c == 0) look(p / 2, p % 2);
+    int c_next = 0, p_next = 0;
+    auto fetch = [&]() {  // a stage; x and w go on to the next one
 #pragma unroll
         for (int k = 0; k < X_LOADS; k++)
-            x_next[k] = from[k] < 0 ? make_float4(0, 0, 0, 0)
-                                    : *reinterpret_cast<const float4*>(x + from[k] + c);
-        const float* w_at = w + (p * K * K * Cin + c) * Cout;
+            x_next[k] = inside >> 4 * k & 1 ? *reinterpret_cast<const float4*>(x + from[k])
+                                            : make_float4(0, 0, 0, 0);
 #pragma unroll
         for (int k = 0; k < W_LOADS; k++)
             if (threadIdx.x + k * THREADS < W_QUADS)
-                w_next[k] = *reinterpret_cast<const float4*>(w_at + k * w_step);
+                w_next[k] = *reinterpret_cast<const float4*>(w + k * w_step);
+        x += CK;
+        w += CK * Cout;
+        if (PHASES != OF_X || (c_next += CK) < Cin) return;
+        c_next = 0;
+        x -= (p_next++ == 1 ? 2 * W : 2) * Cin;
+        w += (K * K - 1) * Cin * Cout;
+        inside >>= 1;
     };
     auto store = [&](int buffer) {
 #pragma unroll
@@ -145,14 +151,14 @@ __device__ __forceinline__ void convolve(
         }
     };
 
+    const int stages = (PHASES == OF_X ? 4 : 1) * Cin / CK;
     float sum[8][8] = {};
-    if (PHASES != OF_X) look(phase / 2, phase % 2);
-    fetch(0);
+    fetch();
     store(0);
     __syncthreads();
     for (int stage = 0; stage < stages; stage++) {
         const int now = stage % 2;
-        if (stage + 1 < stages) fetch(stage + 1);
+        if (stage + 1 < stages) fetch();
 #pragma unroll
         for (int c = 0; c < CK; c++)
 #pragma unroll
@@ -230,18 +236,18 @@ extern "C" __global__ void __launch_bounds__(THREADS, 3) conv3x3_32(
 
 extern "C" __global__ void __launch_bounds__(THREADS, 3) upsample_conv_64(
     const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ b,
-    float* __restrict__ y, int H, int W, int Cin, int Cout, int relu)
+    float* __restrict__ y, int H, int W, int Cin, int Cout)
 {
     __shared__ __align__(16) float shared[shared_size(2, 64)];
-    convolve<2, 64, OF_Y>(x, w, b, b, y, H, W, Cin, H, W, Cout, 0, 2, relu, 0, shared);
+    convolve<2, 64, OF_Y>(x, w, b, b, y, H, W, Cin, H, W, Cout, 0, 2, 0, 0, shared);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 3) upsample_conv_32(
     const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ b,
-    float* __restrict__ y, int H, int W, int Cin, int Cout, int relu)
+    float* __restrict__ y, int H, int W, int Cin, int Cout)
 {
     __shared__ __align__(16) float shared[shared_size(2, 32)];
-    convolve<2, 32, OF_Y>(x, w, b, b, y, H, W, Cin, H, W, Cout, 0, 2, relu, 0, shared);
+    convolve<2, 32, OF_Y>(x, w, b, b, y, H, W, Cin, H, W, Cout, 0, 2, 0, 0, shared);
 }
 
 // b is zero: a gradient has no bias

@@ -12,15 +12,15 @@
 //               part (runs, [4,] K, K, Cin, Cout) written once; float32, C order, 16-byte aligned,
 //               < 2^31 elements. Cin and Cout multiples of the block's, in the kernels below.
 //               Outside x it is mirrored for conv3x3_dw, repeated for upsample_conv_dw
-//   launch      128 threads; one block for each run, group of channels in x and in dy (and phase);
-//               run l has strips l * per to (l + 1) * per, by line and then along it
-//   method      the product X^T dY over pixels, split over runs. A thread has all K x K taps of 2
-//               (or 4) channels of x and 4 of dy in registers: for a pixel it reads one column of
-//               the window, K values a channel, keeps the others, and does 72 (64, 32) multiply-
-//               adds. While a strip is used the next is fetched into registers, then stored in the
-//               other of two buffers: one barrier per strip. No atomics: two runs give the same
-//               bits. Of the loop 85 % or more are multiply-adds, of upsample_conv_dw_32's 78 %
-//   shared      up to 34,304 bytes. Loads are free of bank conflicts: the threads of a warp read
+//   launch      128 threads; one block for each run, group of channels in x and in dy (and line of
+//               phases); run l has strips l * per to (l + 1) * per, by line and then along it
+//   method      the product X^T dY over pixels, split over runs. A thread has all 9 taps of 2
+//               channels of x and 4 of dy in registers, or the 4 taps of both phases of a line: for
+//               a pixel it reads one column of the window, keeps the other two, and does 72 (64)
+//               multiply-adds. While a strip is used the next is fetched into registers, then
+//               stored in the other of two buffers: one barrier per strip. No atomics: two runs
+//               give the same bits. Of the loop 85 % or more are multiply-adds
+//   shared      up to 41,472 bytes. Loads are free of bank conflicts: the threads of a warp read
 //               side by side, or the same
 //   registers   224 at most (2 blocks on an SM), no spills
 //   cost        2 K K Cin Cout FLOP a pixel. A strip of a block reads 4 (3*34*16 + 32*64) bytes
@@ -29,7 +29,9 @@
 //               |dw - exact| <= (32 per + 2) u sum|x||dy|, u = 2^-24
 
 #define THREADS 128
-#define PIXELS 32  // of a strip
+#define PIXELS 32   // of a strip
+#define COLUMNS 34  // of x that they see
+#define CI 2        // channels of x of a thread
 
 // Where line i, which may be outside, is found among n lines: mirrored, or the nearest
 template <bool MIRRORED>
@@ -39,65 +41,77 @@ __device__ __forceinline__ int line_of(int i, int n)
     return min(max(i, 0), n - 1);  // of pixels that meet no dy
 }
 
-// Floats of shared memory: two buffers of x and two of dy
-__host__ __device__ constexpr int shared_size(int K, int ci, int couts)
+__device__ __forceinline__ void add(float* sum, float value, float4 d)
 {
-    return 2 * K * (PIXELS + K - 1) * (4 * THREADS / couts * ci) + 2 * PIXELS * couts;
+    sum[0] = fmaf(value, d.x, sum[0]);
+    sum[1] = fmaf(value, d.y, sum[1]);
+    sum[2] = fmaf(value, d.z, sum[2]);
+    sum[3] = fmaf(value, d.w, sum[3]);
 }
 
-// A thread has CI channels of x, a block THREADS / (COUTS / 4) times as many.
+// Of upsample_conv a block has two phases, which see the same columns of x
+__host__ __device__ constexpr int rows(bool phases) { return phases ? 2 : 3; }
+__host__ __device__ constexpr int cins(int couts) { return 4 * THREADS / couts * CI; }
+
+// Floats of shared memory: two buffers of x and two of dy
+__host__ __device__ constexpr int shared_size(int couts, bool phases)
+{
+    return 2 * rows(phases) * COLUMNS * cins(couts) + 2 * (phases ? 2 : 1) * PIXELS * couts;
+}
+
 // Ho, Wo are the sizes of one phase where dy has four
-template <int K, int CI, int COUTS, bool PHASES>
+template <int COUTS, bool PHASES>
 __device__ __forceinline__ void gradient(
     const float* __restrict__ x, const float* __restrict__ dy, float* __restrict__ part, int N,
-    int H, int W, int Cin, int Ho, int Wo, int Cout, int before, int per,
-    float* shared)
+    int H, int W, int Cin, int Ho, int Wo, int Cout, int before, int per, float* shared)
 {
-    const int QUADS = COUTS / 4, CINS = THREADS / QUADS * CI, C = PIXELS + K - 1;
-    const int X_QUADS = K * C * CINS / 4, X_LOADS = (X_QUADS + THREADS - 1) / THREADS;
-    const int DY_LOADS = PIXELS * QUADS / THREADS;
-    float(*sx)[K][C][CINS] = reinterpret_cast<float(*)[K][C][CINS]>(shared);
-    float(*sdy)[PIXELS][COUTS] =
-        reinterpret_cast<float(*)[PIXELS][COUTS]>(shared + 2 * K * C * CINS);
+    const int CINS = cins(COUTS), QUADS = COUTS / 4, R = rows(PHASES), Q = PHASES ? 2 : 1;
+    const int K = PHASES ? 2 : 3, TAPS = Q * R * K;
+    const int X_QUADS = R * COLUMNS * CINS / 4, X_LOADS = (X_QUADS + THREADS - 1) / THREADS;
+    const int DY_LOADS = Q * PIXELS * QUADS / THREADS;
+    float(*sx)[R][COLUMNS][CINS] = reinterpret_cast<float(*)[R][COLUMNS][CINS]>(shared);
+    float(*sdy)[PIXELS][Q][COUTS] =
+        reinterpret_cast<float(*)[PIXELS][Q][COUTS]>(shared + 2 * R * COLUMNS * CINS);
 
     int t = blockIdx.x;
     const int outs = Cout / COUTS, ins = Cin / CINS;
     const int o0 = t % outs * COUTS, c0 = t / outs % ins * CINS;
     t /= outs * ins;
-    const int phase = PHASES ? t % 4 : 0, p = phase / 2, q = phase % 2;
-    if (PHASES) t /= 4;
-    const int across = (Wo + PIXELS - 1) / PIXELS, strips = min(per, N * Ho * across - t * per);
-    const int up = PHASES ? 1 - p : before, left = PHASES ? 1 - q : before;
-    const int step = PHASES ? 2 : 1;
+    const int p = t % Q, run = t / Q;
+    const int across = (Wo + PIXELS - 1) / PIXELS;
+    const int strips = min(per, N * Ho * across - run * per);
+    const int up = PHASES ? 1 - p : before, left = PHASES ? 1 : before;
 
-    // the next strip to fetch: pixels from (n, i, j0) on
-    int j0 = t * per % across * PIXELS, i = t * per / across % Ho, n = t * per / across / Ho;
+    // the thread's channels; it also fetches quads o of dy
+    const int o = threadIdx.x % QUADS * 4, c = threadIdx.x / QUADS * CI;
+
+    // the next strip to fetch: in dy's line, pixels from j0 on; in x, about line i of its image
+    int line = run * per / across, j0 = run * per % across * PIXELS, i = line % Ho;
+    x += line / Ho * H * W * Cin + c0;
     float4 x_next[X_LOADS], dy_next[DY_LOADS];
     auto fetch = [&]() {
 #pragma unroll
         for (int k = 0; k < X_LOADS; k++) {
             const int e = threadIdx.x + k * THREADS, c = e % (CINS / 4) * 4;
-            const int h = line_of<!PHASES>(i + e / (CINS / 4) / C - up, H);
-            const int v = line_of<!PHASES>(j0 + e / (CINS / 4) % C - left, W);
+            const int h = line_of<!PHASES>(i + e / (CINS / 4) / COLUMNS - up, H);
+            const int v = line_of<!PHASES>(j0 + e / (CINS / 4) % COLUMNS - left, W);
             if (e < X_QUADS)
-                x_next[k] =
-                    *reinterpret_cast<const float4*>(x + ((n * H + h) * W + v) * Cin + c0 + c);
+                x_next[k] = *reinterpret_cast<const float4*>(x + (h * W + v) * Cin + c);
         }
+        const int j = Q * j0 + threadIdx.x / QUADS;
+        const float* dy_at = dy + ((line * Q + p) * Q * Wo + j) * Cout + o0 + o;
 #pragma unroll
         for (int k = 0; k < DY_LOADS; k++) {
-            const int e = threadIdx.x + k * THREADS, j = j0 + e / QUADS;
-            const int pixel = ((n * Ho + i) * step + p) * step * Wo + step * j + q;
+            const int on = k * (THREADS / QUADS);
             dy_next[k] = make_float4(0, 0, 0, 0);
-            if (j < Wo)
-                dy_next[k] =
-                    *reinterpret_cast<const float4*>(dy + pixel * Cout + o0 + e % QUADS * 4);
+            if (j + on < Q * Wo)
+                dy_next[k] = *reinterpret_cast<const float4*>(dy_at + on * Cout);
         }
         j0 += PIXELS;
         if (j0 < Wo) return;
-        j0 = 0;
+        j0 = 0, line++;
         if (++i < Ho) return;
-        i = 0;
-        n++;
+        i = 0, x += H * W * Cin;
     };
     auto store = [&](int buffer) {
 #pragma unroll
@@ -109,45 +123,35 @@ __device__ __forceinline__ void gradient(
             reinterpret_cast<float4*>(sdy[buffer])[threadIdx.x + k * THREADS] = dy_next[k];
     };
 
-    const int o = threadIdx.x % QUADS * 4, c = threadIdx.x / QUADS * CI;
-    float sum[K * K][CI][4] = {};
+    float sum[Q][R][K][CI][4] = {};
     fetch();
     store(0);
     __syncthreads();
     for (int strip = 0; strip < strips; strip++) {
         const int now = strip % 2;
         if (strip + 1 < strips) fetch();
-        float seen[K][K][CI];  // the window; column j of the strip stands in seen[j % K]
+        float2 seen[3][R];  // the window; column j of the strip stands in seen[j % 3]
         auto see = [&](int j) {
 #pragma unroll
-            for (int r = 0; r < K; r++)
-                if (CI == 4) {
-                    *reinterpret_cast<float4*>(seen[j % K][r]) =
-                        *reinterpret_cast<const float4*>(&sx[now][r][j][c]);
-                } else {
-                    *reinterpret_cast<float2*>(seen[j % K][r]) =
-                        *reinterpret_cast<const float2*>(&sx[now][r][j][c]);
-                }
+            for (int r = 0; r < R; r++)
+                seen[j % 3][r] = *reinterpret_cast<const float2*>(&sx[now][r][j][c]);
         };
-#pragma unroll
-        for (int j = 0; j < K - 1; j++) see(j);
+        see(0);
+        see(1);
 #pragma unroll
         for (int j = 0; j < PIXELS; j++) {
-            see(j + K - 1);
-            const float4 d = *reinterpret_cast<const float4*>(&sdy[now][j][o]);
+            see(j + 2);
 #pragma unroll
-            for (int r = 0; r < K; r++)
+            for (int q = 0; q < Q; q++) {
+                const float4 d = *reinterpret_cast<const float4*>(&sdy[now][j][q][o]);
 #pragma unroll
-                for (int s = 0; s < K; s++)
+                for (int r = 0; r < R; r++)
 #pragma unroll
-                    for (int k = 0; k < CI; k++) {
-                        const float value = seen[(j + s) % K][r][k];
-                        float* to = sum[r * K + s][k];
-                        to[0] = fmaf(value, d.x, to[0]);
-                        to[1] = fmaf(value, d.y, to[1]);
-                        to[2] = fmaf(value, d.z, to[2]);
-                        to[3] = fmaf(value, d.w, to[3]);
+                    for (int s = 0; s < K; s++) {
+                        add(sum[q][r][s][0], seen[(j + q + s) % 3][r].x, d);
+                        add(sum[q][r][s][1], seen[(j + q + s) % 3][r].y, d);
                     }
+            }
         }
         if (strip + 1 < strips) {
             store(1 - now);  // all have left this buffer: they are past the last barrier
@@ -155,13 +159,13 @@ __device__ __forceinline__ void gradient(
         }
     }
 
-    const int parts = PHASES ? t * 4 + phase : t;
+    const float(*found)[CI][4] = &sum[0][0][0];
 #pragma unroll
-    for (int tap = 0; tap < K * K; tap++)
+    for (int tap = 0; tap < TAPS; tap++)
 #pragma unroll
         for (int k = 0; k < CI; k++) {
-            const int at = ((parts * K * K + tap) * Cin + c0 + c + k) * Cout + o0 + o;
-            const float* of = sum[tap][k];
+            const int at = (((run * Q + p) * TAPS + tap) * Cin + c0 + c + k) * Cout + o0 + o;
+            const float* of = found[tap][k];
             *reinterpret_cast<float4*>(part + at) = make_float4(of[0], of[1], of[2], of[3]);
         }
 }
@@ -171,31 +175,30 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) conv3x3_dw_64(
     const float* __restrict__ x, const float* __restrict__ dy, float* __restrict__ part, int N,
     int H, int W, int Cin, int Ho, int Wo, int Cout, int before, int per)
 {
-    __shared__ __align__(16) float shared[shared_size(3, 2, 64)];
-    gradient<3, 2, 64, false>(x, dy, part, N, H, W, Cin, Ho, Wo, Cout, before, per, shared);
+    __shared__ __align__(16) float shared[shared_size(64, false)];
+    gradient<64, false>(x, dy, part, N, H, W, Cin, Ho, Wo, Cout, before, per, shared);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 2) conv3x3_dw_32(
     const float* __restrict__ x, const float* __restrict__ dy, float* __restrict__ part, int N,
     int H, int W, int Cin, int Ho, int Wo, int Cout, int before, int per)
 {
-    __shared__ __align__(16) float shared[shared_size(3, 2, 32)];
-    gradient<3, 2, 32, false>(x, dy, part, N, H, W, Cin, Ho, Wo, Cout, before, per, shared);
+    __shared__ __align__(16) float shared[shared_size(32, false)];
+    gradient<32, false>(x, dy, part, N, H, W, Cin, Ho, Wo, Cout, before, per, shared);
 }
 
-// blocks of 32 and 64 channels, and of 32 and 32
 extern "C" __global__ void __launch_bounds__(THREADS, 2) upsample_conv_dw_64(
     const float* __restrict__ x, const float* __restrict__ dy, float* __restrict__ part, int N,
     int H, int W, int Cin, int Cout, int per)
 {
-    __shared__ __align__(16) float shared[shared_size(2, 4, 64)];
-    gradient<2, 4, 64, true>(x, dy, part, N, H, W, Cin, H, W, Cout, 0, per, shared);
+    __shared__ __align__(16) float shared[shared_size(64, true)];
+    gradient<64, true>(x, dy, part, N, H, W, Cin, H, W, Cout, 0, per, shared);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 2) upsample_conv_dw_32(
     const float* __restrict__ x, const float* __restrict__ dy, float* __restrict__ part, int N,
     int H, int W, int Cin, int Cout, int per)
 {
-    __shared__ __align__(16) float shared[shared_size(2, 2, 32)];
-    gradient<2, 2, 32, true>(x, dy, part, N, H, W, Cin, H, W, Cout, 0, per, shared);
+    __shared__ __align__(16) float shared[shared_size(32, true)];
+    gradient<32, true>(x, dy, part, N, H, W, Cin, H, W, Cout, 0, per, shared);
 }

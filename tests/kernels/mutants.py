@@ -42,10 +42,7 @@ MUTANTS = {
     "no guard for columns": ("conv3x3", ("if (j >= Wo) continue;", "")),
     "weights of the first stage used for all": (
         "conv3x3",
-        (
-            "if (threadIdx.x + k * THREADS < W_QUADS)\n                w_next",
-            "if (stage == 0 && threadIdx.x + k * THREADS < W_QUADS)\n                w_next",
-        ),
+        ("w += CK * Cout;", ""),
     ),
     "mirrored one pixel off": ("conv3x3", ("2 * (n - 1) - i", "2 * n - 1 - i")),
     "rows of shared memory overlap": ("conv3x3", ("#define STRIDE 36", "#define STRIDE 32")),
@@ -63,11 +60,11 @@ MUTANTS = {
     ),
     "gradient: last run as long as the others": (
         "conv3x3_gradient",
-        ("min(per, N * Ho * across - t * per)", "per"),
+        ("min(per, N * Ho * across - run * per)", "per"),
     ),
     "gradient: window turned by one": (
         "conv3x3_gradient",
-        ("seen[(j + s) % K]", "seen[(j + s + 1) % K]"),
+        ("seen[(j + q + s) % 3][r].x", "seen[(j + q + s + 1) % 3][r].x"),
     ),
     "no guard for threads": ("conv", ("if (at >= (unsigned)(N * Ho * Wo * Cout)) return;", "")),
     "index beyond 32 bits": (

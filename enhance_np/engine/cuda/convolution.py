@@ -98,22 +98,13 @@ def upsample_conv(x, w, b):
         return y, cache
     check_channels("upsample_conv", x, w, b)
     x = ready(x)
-    return upsampled(x, w, b), ConvCache(x, w)
-
-
-def upsampled(x, w, b, relu=False):
-    """upsample_conv's y, behind ReLU if asked for: as `conv`, for prediction."""
-    if not _folds(x, w) or not ours(b):
-        return conv(layers.upsample(x), w, b, relu)
-    check_channels("upsample_conv", x, w, b)
     n, h, wd, cin = x.shape
     cout, y = w.shape[3], array_module(x).empty((n, 2 * h, 2 * wd, w.shape[3]), np.float32)
     block = _block(cout)
     blocks = 4 * _tiles(n, h, wd, block) * (cout // block)
-    name = f"upsample_conv_{block}"
-    sizes = h, wd, cin, cout, int(relu)
-    launch("conv3x3", name, blocks, TILE_THREADS, ready(x), _phases(w), ready(b), y, *sizes)
-    return y
+    arrays = x, _phases(w), ready(b), y
+    launch("conv3x3", f"upsample_conv_{block}", blocks, TILE_THREADS, *arrays, h, wd, cin, cout)
+    return y, ConvCache(x, w)
 
 
 def upsample_conv_backward(dy, cache):
@@ -139,12 +130,12 @@ def upsample_conv_backward(dy, cache):
     blocks = blocks_for(dx.size, THREADS)
     launch("upsample_conv", "fold_repeated", blocks, THREADS, framed, dx, n, h, wd, cin)
 
-    block, tiles = _gradient_blocks(32, cin, cout)
-    runs, per = _runs(n * h * -(-wd // COLUMNS), STRIPS, 4 * tiles)
+    block, tiles = _gradient_blocks(cin, cout)
+    runs, per = _runs(n * h * -(-wd // COLUMNS), STRIPS, 2 * tiles)
     part = cupy.empty((runs, 4, 2, 2, cin, cout), np.float32)
     sizes = n, h, wd, cin, cout, per
     name = f"upsample_conv_dw_{block}"
-    launch("conv3x3_gradient", name, runs * 4 * tiles, TILE_THREADS, x, dy, part, *sizes)
+    launch("conv3x3_gradient", name, runs * 2 * tiles, TILE_THREADS, x, dy, part, *sizes)
     dk, dw = _sum_parts(part), cupy.empty(w.shape, np.float32)
     blocks = blocks_for(dw.size, THREADS)
     launch("upsample_conv", "phase_kernels_backward", blocks, THREADS, dk, dw, cin * cout)
@@ -217,7 +208,7 @@ def _kernel_gradient(x, dy, shape, before, edge):
     kh, kw, cin, cout = shape
     n, ho, wo, _ = dy.shape
     if (kh, kw) == (3, 3) and cin % 32 == cout % 32 == 0:
-        block, tiles = _gradient_blocks(16, cin, cout)
+        block, tiles = _gradient_blocks(cin, cout)
         runs, per = _runs(n * ho * -(-wo // COLUMNS), STRIPS, tiles)
         part = cupy.empty((runs, *shape), np.float32)
         sizes = *x.shape, ho, wo, cout, before[0], per  # mirrored, or nothing is outside
@@ -270,14 +261,14 @@ def _tiles(n, h, w, block):
     return n * -(-h // (256 // block)) * -(-w // COLUMNS)
 
 
-def _gradient_blocks(ins, cin, cout):
+def _gradient_blocks(cin, cout):
     """Output channels of a block of conv3x3_gradient.cu, and how many blocks a run has.
 
-    ins : input channels of a block with 64 output channels; with 32 they are 32.
+    A block has 16 input channels with 64 output channels, 32 with 32.
     """
     if cout % 64:
         return 32, cin // 32 * (cout // 32)
-    return 64, cin // ins * (cout // 64)
+    return 64, cin // 16 * (cout // 64)
 
 
 def _runs(count, least, tiles):

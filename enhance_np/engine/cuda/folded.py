@@ -7,8 +7,8 @@ import numpy as np
 from ...config import NetworkConfig
 from .. import tiles
 from ..fold import Conv
-from . import elu, elu_conv, relu_conv
-from .convolution import conv, upsampled
+from . import elu, elu_conv, relu_conv, upsample_conv
+from .convolution import conv
 
 SHARE = 0.5  # of the free memory: the rest is for workspaces, and for what the estimate leaves out
 LARGEST = 2048  # pixels a side: the halo is then 3 % of the work, more gains nothing
@@ -40,7 +40,7 @@ class Folded:
         return elu(h)[0] if act and not relu else h
 
     def _head(self, h):
-        h = upsampled(h, *self.convs["refine/conv"])
+        h, _ = upsample_conv(h, *self.convs["refine/conv"])
         act_conv = relu_conv if self.config.activation == "relu" else elu_conv
         return act_conv(h, *self.convs["head"])[0]
 

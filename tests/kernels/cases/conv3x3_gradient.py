@@ -8,11 +8,7 @@ from enhance_np.engine.cuda import convolution
 
 KINDS = "conv3x3_dw", "upsample_conv_dw"
 REGISTERS = {f"{kind}_{block}": 224 for kind in KINDS for block in (64, 32)}
-# upsample_conv_dw_32 does 32 multiply-adds a pixel, the others 64 or 72
-SASS = {
-    name: {"FFMA": 0.78 if name == "upsample_conv_dw_32" else 0.85, "LDG": 128, "LDS": 64}
-    for name in REGISTERS
-}
+SASS = {name: {"FFMA": 0.85, "LDG": 128, "LDS": 64} for name in REGISTERS}
 CONFLICT_FREE = set(REGISTERS)
 U = 2.0**-24
 
