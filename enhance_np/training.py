@@ -154,9 +154,8 @@ class _Loop:
         self.output, self.saved, self.about_run = output, saved, run
         self.config, self.options, self.engine = config, options, engine
         self.report, self.about_data = report, about
-        self.unread = (
-            None  # step whose loss was not looked at: state before it, steps, arguments, reading
-        )
+        # of the step whose loss was not looked at: the state before it, steps, arguments, reading
+        self.unread = None
 
     def run(self, state: State, pairs: Pairs, val_pairs: Pairs) -> None:
         self.state, self.saved_at = state, time.monotonic()

@@ -1,7 +1,6 @@
 """evaluate and deconvolve: outputs scored, and the classical way beside them."""
 
-from ..config import TYPES
-from .options import advance, hdu, progress_bar, psf
+from .options import advance, hdu, image, kind, progress_bar, psf
 
 
 def add_commands(command) -> None:
@@ -12,7 +11,7 @@ def add_commands(command) -> None:
     add.add_argument(
         "--companion", help="the region's image of the other type, FITS: tells spots from plage"
     )
-    add.add_argument("--type", choices=TYPES, help="what the image is (default: read from it)")
+    kind(add)
     add.add_argument(
         "--norm", default="quiet-sun", help="intensity that counts as 1, as for predict"
     )
@@ -32,9 +31,7 @@ def add_commands(command) -> None:
     add.add_argument("--overwrite", action="store_true", help="replace files that exist")
 
     add = command("deconvolve", _deconvolve, "the classical way: Richardson-Lucy, twice the pixels")
-    add.add_argument("input", help="HMI continuum image or magnetogram, FITS")
-    add.add_argument("output", help="FITS file to write")
-    add.add_argument("--type", choices=TYPES, help="what the image is (default: read from it)")
+    image(add)
     add.add_argument("--iterations", type=int, default=20, help="default 20, as published")
     add.add_argument(
         "--damping",
@@ -45,9 +42,6 @@ def add_commands(command) -> None:
         "--as-target", action="store_true", help="as a 28 cm telescope sees it, like predict"
     )
     psf(add)
-    add.add_argument("--ext", help="HDU to read, by number or name (default: the first image)")
-    add.add_argument("--overwrite", action="store_true", help="replace files that exist")
-    add.add_argument("--plot", metavar="PNG", help="draw input and output side by side")
 
 
 def _box(text: str) -> tuple[int, ...]:

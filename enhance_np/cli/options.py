@@ -3,13 +3,27 @@
 import argparse
 import sys
 
-from ..config import ACTIVATIONS, DEVICES
+from ..config import ACTIVATIONS, DEVICES, TYPES
 
 
 class Parser(argparse.ArgumentParser):
     def error(self, message):
         """One line, as for every other error; argparse would print the usage as well."""
         self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def image(made):
+    """The files of a command that makes a FITS image of one."""
+    made.add_argument("input", help="HMI continuum image or magnetogram, FITS")
+    made.add_argument("output", help="FITS file to write")
+    made.add_argument("--ext", help="HDU to read, by number or name (default: the first image)")
+    made.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    made.add_argument("--plot", metavar="PNG", help="draw input and output side by side")
+    kind(made)
+
+
+def kind(made):
+    made.add_argument("--type", choices=TYPES, help="what the image is (default: read from it)")
 
 
 def sizes(made):

@@ -1,16 +1,14 @@
 """predict and demo: images enhanced."""
 
-from ..config import ACTIVATIONS, MODELS, TYPES
-from .options import advance, device, hdu, progress_bar
+from ..config import ACTIVATIONS, MODELS
+from .options import advance, device, hdu, image, progress_bar
 
 
 def add_commands(command) -> None:
     add = command(
         "predict", _predict, "enhance a FITS image: twice the pixels, the telescope's blur removed"
     )
-    add.add_argument("input", help="HMI continuum image or magnetogram, FITS")
-    add.add_argument("output", help="FITS file to write")
-    add.add_argument("--type", choices=TYPES, help="what the image is (default: read from it)")
+    image(add)
     add.add_argument("--model", choices=MODELS, default="default")
     add.add_argument("--weights", help="weights file, instead of those that ship")
     add.add_argument(
@@ -37,9 +35,6 @@ def add_commands(command) -> None:
         help="the same, with its spread and the re-blurred output minus the input, in HDUs SPREAD "
         "and RESIDUAL",
     )
-    add.add_argument("--ext", help="HDU to read, by number or name (default: the first image)")
-    add.add_argument("--overwrite", action="store_true", help="replace files that exist")
-    add.add_argument("--plot", metavar="PNG", help="draw input and output side by side")
     add.add_argument(
         "--tile", type=int, help="input lines at a time (GPU: N x N pixels); the result is the same"
     )

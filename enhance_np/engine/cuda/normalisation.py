@@ -49,32 +49,22 @@ class BatchNormEluCache(NamedTuple):
 
 def batchnorm(x, gamma, beta, eps=EPS, moving=None):
     """See layers.batchnorm."""
-    if not _here(x, gamma, beta, moving):
-        return layers.batchnorm(x, gamma, beta, eps, moving)
-    cache = BatchNormCache(*_statistics(x, gamma, beta, eps, moving))
-    return _normalised(cache), cache
+    return _forward("batchnorm", BatchNormCache, x, gamma, beta, eps, moving)
 
 
 def batchnorm_backward(dy, cache):
     """See layers.batchnorm_backward."""
-    if not isinstance(cache, BatchNormCache):
-        return layers.batchnorm_backward(dy, cache)
-    return _backward("batchnorm_backward", dy, cache)
+    return _backward("batchnorm_backward", BatchNormCache, dy, cache)
 
 
 def batchnorm_relu(x, gamma, beta, eps=EPS, moving=None):
     """See layers.batchnorm_relu."""
-    if not _here(x, gamma, beta, moving):
-        return layers.batchnorm_relu(x, gamma, beta, eps, moving)
-    cache = BatchNormReluCache(*_statistics(x, gamma, beta, eps, moving))
-    return _normalised(cache), cache
+    return _forward("batchnorm_relu", BatchNormReluCache, x, gamma, beta, eps, moving)
 
 
 def batchnorm_relu_backward(dy, cache):
     """See layers.batchnorm_relu_backward."""
-    if not isinstance(cache, BatchNormReluCache):
-        return layers.batchnorm_relu_backward(dy, cache)
-    return _backward("batchnorm_relu_backward", dy, cache)
+    return _backward("batchnorm_relu_backward", BatchNormReluCache, dy, cache)
 
 
 def batchnorm_elu(x, gamma, beta, eps=EPS, moving=None):
@@ -138,17 +128,22 @@ def _statistics(x, gamma, beta, eps, moving):
     return x, inv_std, gamma, mean, var, False, beta
 
 
-def _normalised(cache):
-    """y of batch norm, or of batch norm and ReLU."""
+def _forward(name, kind, x, gamma, beta, eps, moving):
+    """y, not below the floor of `kind`, and a cache of it."""
+    if not _here(x, gamma, beta, moving):
+        return getattr(layers, name)(x, gamma, beta, eps, moving)
+    cache = kind(*_statistics(x, gamma, beta, eps, moving))
     x, inv_std, gamma, mean, _, _, beta = cache
     y = array_module(x).empty(x.shape, x.dtype)
     arguments = x, mean, inv_std, gamma, beta, cache.floor, y, x.size, x.shape[-1]
     launch("batchnorm", "normalise", blocks_for(x.size, 4 * THREADS), THREADS, *arguments)
-    return y
+    return y, cache
 
 
-def _backward(name, dy, cache):
+def _backward(name, kind, dy, cache):
     """dx, dgamma, dbeta; dy counts where y is above the cache's floor."""
+    if not isinstance(cache, kind):
+        return getattr(layers, name)(dy, cache)
     x, inv_std, gamma, mean, _, fixed, beta = cache
     cupy = array_module(x)
     dy = gradient(name, dy, x.shape)
