@@ -42,7 +42,8 @@ def side_by_side(
     input : (H, W); output, truth : (k H, k W), NaN off the limb.
     units : of all; "" is unknown for an intensity, G for a field.
     type : "intensity" (stretch from percentiles 0.1 to 99.9 of all images) or "blos"
-        (symmetric about zero, 1500 G at most).
+        (symmetric about zero, 1500 G at most). Stretch and zoom look at the input only where the
+        output has a value.
     header : of the input. With its WCS the ticks are in arcsec from disc centre, or in degrees
         of longitude and latitude, true on any projection. Where solar north is down, as in what
         JSOC serves (CROTA2 near 180), the image is turned by 180 degrees; no pixel is
@@ -74,7 +75,9 @@ def side_by_side(
     if turned:
         input, output = input[::-1, ::-1], output[::-1, ::-1]
         truth = None if truth is None else truth[::-1, ::-1]
-    limits = stretch([input, output] if truth is None else [input, output, truth], type)
+    # off the disc a magnetogram holds noise, and at the limb spikes, which the output leaves out
+    measured = np.where(np.isnan(output[::k, ::k]), np.nan, input)
+    limits = stretch([measured, output] if truth is None else [measured, output, truth], type)
     panels = [("input", input, limits), ("enhanced", output, limits)]
     if truth is not None:
         error = output - truth
@@ -92,7 +95,7 @@ def side_by_side(
     units = units or ("G" if type == "blos" else "")
     units = units.replace("$", r"\$")  # else matplotlib reads a formula
     bar = {"label": f"{quantity} [{units}]" if units else quantity, "extend": "both"}
-    box = _richest_box(input)
+    box = _richest_box(measured)
     shown = []
     for (title, image, (low, high)), column in zip(panels, axes.T, strict=True):
         style = {"cmap": "gray", "vmin": low, "vmax": high, "interpolation": "nearest"}

@@ -169,6 +169,21 @@ def test_truth_adds_the_difference(scene, figures):
     assert low == -high
 
 
+def test_what_the_output_leaves_out_chooses_nothing(scene, figures):
+    """As off the limb of a magnetogram: noise and spikes, which would be the richest there is."""
+    image, output, _ = scene
+    image, output = 1000 * (image - 0.9), 1000 * (output - 0.9)
+    output[:, 84:] = np.nan
+    plot.side_by_side(image, output, "blos")
+    image[:, 42:] = 5000 * np.random.default_rng(1).standard_normal((40, 18))
+    plot.side_by_side(image, output, "blos")
+    want, got = (panels(figure) for figure in figures)
+    assert got[0].images[0].get_clim() == want[0].images[0].get_clim()
+    assert got[2].get_xlim() == want[2].get_xlim()
+    assert got[2].get_xlim()[1] <= 42
+    assert got[0].images[0].get_array().max() > 5000  # shown all the same
+
+
 def test_large_and_flat_and_tiny_images(figures):
     rng = np.random.default_rng(0)
     large = rng.standard_normal((700, 610)).astype(np.float32)
