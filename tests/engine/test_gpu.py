@@ -288,6 +288,23 @@ def test_a_prediction_is_the_page_s(name, tile, rng):
         assert not kernels & {"add", "relu"}
 
 
+@pytest.mark.parametrize("filters", [64, 32])
+def test_winograd_is_for_who_asks(filters, rng):
+    """By the bar of every prediction. The last 3x3 convolution, of the upsampled, is folded."""
+    weights = trained(NetworkConfig(1, filters))
+    x = rng.standard_normal((9, 11)).astype(np.float32)
+    want = page(weights, x)
+    with device.running("fast", "shuffled") as launched:
+        y = predict.run(x, weights, GPU._replace(winograd=True))
+    assert abs(y - want).max() <= 1e-5 * np.ptp(want)
+    kernels = [one.kernel for one in launched]
+    assert kernels.count("winograd") == kernels.count("winograd_weights") == 3 * (filters == 64)
+    assert kernels.count(f"conv3x3_{filters}") == 3 * (filters == 32)
+    with device.running("fast") as launched:
+        predict.run(x, weights, GPU)
+    assert not any("winograd" in one.kernel for one in launched)
+
+
 @pytest.mark.parametrize("tile", [1, 3, 5, 100])
 @pytest.mark.parametrize("filters", [32, 20])
 def test_a_prediction_of_integers_is_exact_at_every_tile(filters, tile, rng):

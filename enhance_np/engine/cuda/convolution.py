@@ -82,8 +82,7 @@ def conv(x, w, b, relu=False, skip=None, winograd=False):
     """pad_conv's y, + skip, then ReLU: what a folded network is made of, in one kernel.
 
     skip : (N, H, W, Cout), float32 on the GPU like x.  Raises ValueError if it is not.
-    winograd : by kernels/winograd.cu if that takes such weights; other bits, a larger bound on the
-    error.
+    winograd : by kernels/winograd.cu if that takes such weights; the same but for its rounding.
     """
     shape = (*x.shape[:3], w.shape[-1])
     if skip is not None and skip.shape != shape:

@@ -1,7 +1,7 @@
 """3x3 convolutions by Winograd's F(2x2, 3x3): kernels/winograd.cu. Only where it is asked for.
 
-It does 4/9 of the multiply-adds of conv3x3.cu, and has not been timed on a card, so nothing uses
-it by itself: select("gpu", winograd=True) does, for predictions.
+It does 4/9 of the multiply-adds of conv3x3.cu, but nobody has timed it on a card: predictions use
+it with engine.select("gpu", winograd=True), and nothing else does.
 """
 
 import numpy as np

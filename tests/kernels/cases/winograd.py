@@ -3,8 +3,8 @@
 from itertools import product
 
 import numpy as np
-
 from cases.conv3x3 import drawn, within
+
 from enhance_np import layers
 from enhance_np.engine.cuda import convolution, winograd
 from enhance_np.engine.cuda.accuracy import F2, winograd_pad_conv
