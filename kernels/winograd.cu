@@ -35,8 +35,9 @@
 //               the halves of 16 tiles are exchanged
 //   registers   255 at most (1 block on an SM), no spills
 //   cost        8 Cin FLOP per value of y instead of 18; 32 additions for 4 values of x, 24 for 4
-//               of y. A block reads U of its channels, 4096 Cin bytes, from L2 for 128 pixels:
-//               3.6 times as many bytes per pixel as conv3x3.cu reads of w. Not measured
+//               of y. A block reads U of its channels, 4096 Cin bytes, for 128 pixels, and x,
+//               1056 Cin bytes if L1 keeps them: 13 FLOP per byte of L2, where conv3x3.cu has 47.
+//               Not measured
 //   error       u = 2^-24; U is rounded once; 2 additions on the way to V, Cin products added one
 //               after another, 4 additions on the way to Y, then b and skip:
 //               |y - exact| <= (Cin + 9) u (|A^T| [sum |G||g||G^T| (*) |B^T||d||B|] |A| + |b| +
@@ -50,8 +51,8 @@
 
 __device__ __forceinline__ int mirrored(int i, int n)
 {
-    // A line one outside; a tile that overhangs sees one more, which no y depends on
-    return max(i < 0 ? -i : i >= n ? 2 * (n - 1) - i : i, 0);
+    // Where line i is found among n; of an odd n a tile sees two outside: no y depends on the second
+    return i < 0 ? -i : i >= n ? 2 * (n - 1) - i : i;
 }
 
 __device__ __forceinline__ float finish(float sum, float b, float skip, int relu)

@@ -14,7 +14,7 @@ from trained import CPU, OPTIONS, assert_same_bits, pairs, state, train
 
 from enhance_np import loss, network, optim, params, training
 from enhance_np.config import NetworkConfig
-from enhance_np.engine import Engine, cuda, predict
+from enhance_np.engine import Engine, cuda, gpu, predict, select
 from enhance_np.engine.cuda import folded
 from enhance_np.engine.cuda import training as on_gpu
 
@@ -286,6 +286,13 @@ def test_a_prediction_is_the_page_s(name, tile, rng):
     if config.activation == "relu":  # sums and ReLU within the convolutions
         assert kernels >= {"conv_stem", "head"}
         assert not kernels & {"add", "relu"}
+
+
+def test_winograd_is_off_by_itself(monkeypatch):
+    monkeypatch.setattr(gpu, "probe", lambda: None)
+    assert not select("gpu").winograd
+    assert select("gpu", winograd=True).winograd
+    assert not select("cpu", winograd=True).winograd
 
 
 @pytest.mark.parametrize("filters", [64, 32])

@@ -1,8 +1,9 @@
 """gpu-selftest: is what this card computes right, and how fast is it? For whoever has a card.
 
-Right: every operation of the vocabulary within a derived bound (see accuracy.py), and the page and
-a prediction within the bars that tests/engine hold the CPU to. Fast: seconds between events on the
-device, the median of REPEATS, and what share that is of the card's peak
+Right: every operation of the vocabulary, and the convolution by Winograd, within a derived bound
+(see accuracy.py), and the page and a prediction within the bars that tests/engine hold the CPU to.
+Fast: seconds between events on the device, the median of REPEATS, and what share that is of the
+card's peak
 
     multiprocessors * FP32 cores of each * 2 (a fused multiply-add) * clock
 

@@ -75,7 +75,7 @@ CASES = {
     "3 x 3": fused((1, 3, 3), 16, 64),
     "tiles of two images in a block": fused((2, 5, 7), 24, 64),
     "least": fused((1, 2, 2), 8, 64),
-    "blocks of tiles and channels": fused((1, 7, 18), 8, 128),
+    "blocks of tiles and channels": fused((1, 7, 18), 16, 128),
     "64 to 64 channels": fused((1, 2, 3), 64, 64),
     "weights": weights(24, 128),
     "missing pixels": missing_pixels((1, 6, 7)),
