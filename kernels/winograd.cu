@@ -8,10 +8,10 @@
 //   of channels do what 36 do in conv3x3.cu. At element p of 16 ("plane") the sum over c is a
 //   product of matrices, M[p] (tiles, Cout) = V[p] (tiles, Cin) U[p] (Cin, Cout).
 //
-//         | 1  0 -1  0 |       |  1   0   0  |
-//   B^T = | 0  1  1  0 |   G = | 1/2 1/2 1/2 |   A^T = | 1  1  1  0 |
-//         | 0 -1  1  0 |       | 1/2-1/2 1/2 |         | 0  1 -1 -1 |
-//         | 0  1  0 -1 |       |  0   0   1  |
+//         | 1  0 -1  0 |       |  1    0    0  |
+//   B^T = | 0  1  1  0 |   G = | 1/2  1/2  1/2 |   A^T = | 1  1  1  0 |
+//         | 0 -1  1  0 |       | 1/2 -1/2  1/2 |         | 0  1 -1 -1 |
+//         | 0  1  0 -1 |       |  0    0    1  |
 //
 //   reference   enhance_np.layers.conv.pad_conv; Winograd on the CPU, with tiles of 4 x 4, is
 //               enhance_np.engine.winograd.  Source: Lavin & Gray 2016, arXiv:1509.09308
@@ -71,8 +71,7 @@ __device__ __forceinline__ float2 output(int r, const float2* m)
 extern "C" __global__ void __launch_bounds__(THREADS) winograd_weights(
     const float* __restrict__ w, float* __restrict__ u, int Cin, int Cout)
 {
-    const int at = blockIdx.x * THREADS + threadIdx.x;
-    if (at >= Cin * Cout) return;
+    const int at = blockIdx.x * THREADS + threadIdx.x;  // Cin Cout is a multiple of THREADS
     const int c = at / Cout, o = at % Cout;
     u += ((o / COUTS * (Cin / CK) + c / CK) * PLANES * CK + c % CK) * COUTS + o % COUTS;
     double rows[4][3];  // G g
