@@ -68,10 +68,13 @@ def operations(config=DEFAULT, shape=SHAPE) -> list[Operation]:
     conv = 2 * weights * pixels
     of_definition = 2 * 9 * c * outputs
     folded, folded_weights = of_definition * 4 // 9, 16 * c * r
+    # U is written and read, and costs 42 additions and halves; V 8 additions for a value, Y 6
+    winograd = 16 * 2 * c * c * pixels // 4 + 14 * values + 42 * c * c
     return [
         moves(pixels + 9 * c + values, 18 * values, 1, "first 3x3, 1 to 64"),
         moves(pixels + 9 * c + values, 18 * values, 1, "its dW"),
         moves(2 * values + weights, conv, convs, "3x3, 64 to 64"),
+        moves(2 * values + weights + 32 * c * c, winograd, 0, "the same by Winograd"),
         moves(2 * values + weights, conv, convs, "its dX"),
         moves(2 * values + weights, conv, convs, "its dW"),
         moves(values + folded_weights + outputs, folded, 1, "upsampling + 3x3, folded"),

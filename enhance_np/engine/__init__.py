@@ -22,13 +22,17 @@ class Engine(NamedTuple):
     # starts to read such a number and returns a function that waits for it
     step: Callable | None = None
     reading: Callable | None = None
+    winograd: bool = False  # a GPU's predictions by cuda.winograd where it can
 
 
 REFERENCE = Engine("reference", layers, np.asarray, np.asarray)
 
 
-def select(device: str = "auto") -> Engine:
+def select(device: str = "auto", winograd: bool = False) -> Engine:
     """The engine for "cpu", "gpu", or "auto": the GPU if one can be used, else the CPU.
+
+    winograd : an experiment: if it is the GPU, its predictions convolve 64 channels by
+    kernels/winograd.cu, which nobody has timed on a card (gpu-selftest does). The CPU has its own.
 
     Where there is a driver and "auto" takes the CPU all the same, the reason is logged.
     Raises ValueError for another word, RuntimeError with the reason and the remedy if "gpu"
@@ -47,7 +51,7 @@ def select(device: str = "auto") -> Engine:
             from .cuda import training
 
             move = cupy.asarray, cupy.asnumpy
-            return Engine("gpu", cuda, *move, training.step, training.reading)
+            return Engine("gpu", cuda, *move, training.step, training.reading, winograd)
         if device == "gpu":
             raise RuntimeError(f"device: gpu must be usable, but {missing}")
         # not news to who has no driver: the line about the result names the CPU

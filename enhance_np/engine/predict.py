@@ -145,7 +145,7 @@ def run(
 
         return Fused(fold(weights), weights.config)(x, tile, progress, valid)
     if engine.name == "gpu":
-        return _on_gpu(x, weights, tile, progress, valid)
+        return _on_gpu(x, weights, engine.winograd, tile, progress, valid)
     forward = _page(weights, engine)
     return _tiled(forward, x, size, weights, progress, valid)
 
@@ -163,11 +163,11 @@ def _tiled(forward, x, size, weights, progress, valid):
     return y
 
 
-def _on_gpu(x, weights, tile, progress, valid):
+def _on_gpu(x, weights, winograd, tile, progress, valid):
     """`run` by the folded network, in tiles of half the side as often as the card is full."""
     from .cuda import folded
 
-    forward = folded.Folded(fold(weights), weights.config)
+    forward = folded.Folded(fold(weights), weights.config, winograd)
     size = min(forward.tile() if tile is None else tile, max(x.shape))
     while True:
         try:

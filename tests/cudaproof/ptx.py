@@ -204,6 +204,8 @@ class _Entry:
         return f"goto {operands[0].replace('$', '')};"
 
     def _bar(self, words, operands):
+        if words[1:] == ["warp", "sync"]:
+            return f"emu_syncwarp(0, {self.read(operands[0], 'u32')});"
         return "emu_syncthreads(0);" if operands == ["0"] else None
 
     _barrier = _bar

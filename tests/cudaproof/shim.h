@@ -71,7 +71,7 @@ enum { warpSize = 32 };
 #define __syncthreads_count(p) emu_syncthreads_count(__COUNTER__, p)
 #define __syncthreads_or(p) (emu_syncthreads_count(__COUNTER__, p) > 0)
 #define __syncthreads_and(p) emu_syncthreads_and(__COUNTER__, p)
-#define __syncwarp(...) emu_syncwarp(__COUNTER__, ##__VA_ARGS__)
+#define __syncwarp(...) emu_syncwarp(__COUNTER__ __VA_OPT__(, ) __VA_ARGS__)
 #define __ballot_sync(m, p) emu_ballot_sync(__COUNTER__, m, p)
 #define __any_sync(m, p) (emu_ballot_sync(__COUNTER__, m, p) != 0)
 #define __all_sync(m, p) (emu_ballot_sync(__COUNTER__, m, !(p)) == 0)

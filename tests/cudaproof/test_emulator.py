@@ -46,6 +46,19 @@ extern "C" __global__ void columns(float* y, int stride)
     __syncthreads();
     y[threadIdx.x] = tile[threadIdx.x * stride % 1024];
 }
+
+extern "C" __global__ void neighbours(float* y)
+{
+    __shared__ float part[64];
+    int t = threadIdx.x;
+    part[t] = t;
+    __syncwarp();
+    float sum = part[t ^ 1] + part[t ^ 2];
+    __syncwarp();  // all have read
+    part[t] = sum;
+    __syncwarp();
+    y[t] = part[t ^ 3];
+}
 """
 X = np.arange(200, dtype=np.float32)
 SUMS = [2016, 6112, 10208, 1564]
@@ -83,6 +96,30 @@ def test_warps_and_dynamic_shared_memory(mode):
     y = np.full(2, np.nan, np.float32)
     emulator.load(WARPS, mode)["warps"](2, 64, x, y, shared=256, schedule="shuffled")
     np.testing.assert_array_equal(y, x.reshape(2, 256).sum(axis=1))
+
+
+@pytest.mark.parametrize("mode", emulator.MODES)
+@pytest.mark.parametrize("schedule", emulator.SCHEDULES)
+def test_barriers_of_a_warp(mode, schedule):
+    y, t = np.full(64, np.nan, np.float32), np.arange(64)
+    emulator.load(TEXT, mode)["neighbours"](1, 64, y, schedule=schedule)
+    np.testing.assert_array_equal(y, (t ^ 2) + (t ^ 1))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("__syncwarp();\n    float sum", "float sum"),
+        ("__syncwarp();  // all have read", ""),
+        ("__syncwarp();\n    y[t]", "y[t]"),
+        ("part[t ^ 1] +", "part[t ^ 33] +"),  # of another warp, which is not waited for
+    ],
+)
+def test_a_warp_that_does_not_wait(before, after):
+    assert TEXT.count(before) == 1
+    kernel = emulator.load(TEXT.replace(before, after), "trace")["neighbours"]
+    with pytest.raises(emulator.Fault, match="uninitialised at kernel.cu|race at kernel.cu"):
+        kernel(1, 64, np.full(64, np.nan, np.float32), schedule="shuffled")
 
 
 # what is changed in the text, the modes that must find it, and as what

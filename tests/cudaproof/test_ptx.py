@@ -55,6 +55,7 @@ blocks(const float* __restrict__ x, float* __restrict__ y)
         tile[1 - step % 2][t] = tile[step % 2][(t + 7) % 64] + more[(2 * t + step) % 128];
     }
     float sum = tile[0][t];
+    __syncwarp();
     for (int by = 16; by; by /= 2) sum += __shfl_xor_sync(~0u, sum, by);
     float up = __shfl_up_sync(~0u, sum, 3), down = __shfl_down_sync(~0u, v.y, 2, 8);
     float4 out = {sum, up, down, __shfl_sync(~0u, v.z, t + 1)};

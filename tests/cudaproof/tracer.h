@@ -24,7 +24,7 @@ struct Word {
     uint32_t write_warp_phase, read_warp_phase;
     int32_t writer, reader;
     uint8_t write_bytes, read_bytes;  // masks
-    bool many_readers, atomic;
+    bool many_readers, many_warps, atomic;
 };
 struct Memory {
     char *first, *last;  // one behind
@@ -98,13 +98,16 @@ static void check_word(Memory& memory, long offset, int bytes, bool write, bool 
     Word& word = memory.words[offset / 4];
     const char* name = memory.name.c_str();
     int self = current->linear;
+    // whether all who have read are of this warp, and a barrier of the warp lies between
+    bool warp_waited = word.reader / 32 == self / 32 && !word.many_warps &&
+                       word.read_warp_phase != current->warp_phase;
     if (word.write_phase && word.write_bytes & bytes && !(atomic && word.atomic) &&
         !ordered(word.write_block, word.writer, word.write_phase, word.write_warp_phase))
         fault("race", at, "%s %s+%ld, written by thread %d of block %u with no barrier between",
               write ? "writes" : "reads", name, offset, word.writer, word.write_block - 1);
     if (write && word.read_phase && word.read_bytes & bytes && !(atomic && word.atomic)) {
         bool here = word.read_block == trace_block_number && word.read_phase == phase;
-        if ((here && word.many_readers) ||
+        if ((here && word.many_readers && !warp_waited) ||
             !ordered(word.read_block, word.reader, word.read_phase, word.read_warp_phase))
             fault("race", at, "writes %s+%ld, read by thread %d of block %u with no barrier between",
                   name, offset, word.reader, word.read_block - 1);
@@ -126,7 +129,8 @@ static void check_word(Memory& memory, long offset, int bytes, bool write, bool 
     bool again = word.read_phase == phase && word.read_block == trace_block_number;
     bool other = word.reader != self && !ordered(word.read_block, word.reader, word.read_phase,
                                                  word.read_warp_phase);
-    word.many_readers = again && (word.many_readers || other);
+    word.many_readers = again && ((word.many_readers && !warp_waited) || other);
+    word.many_warps = again && (word.many_warps || word.reader / 32 != self / 32);
     word.read_bytes = again ? word.read_bytes | bytes : bytes;
     word.read_phase = phase, word.reader = self, word.read_block = trace_block_number;
     word.read_warp_phase = current->warp_phase;

@@ -7,7 +7,7 @@ import pytest
 
 from enhance_np import layers
 from enhance_np.engine import REFERENCE, Engine, cpu
-from enhance_np.engine.cuda import accuracy
+from enhance_np.engine.cuda import accuracy, convolution
 
 SMALL = {"sizes": ((1, 2, 2), (2, 3, 13)), "channels": ((1, 64), (64, 64), (7, 5))}
 
@@ -65,6 +65,34 @@ def test_every_result_is_held(name, part, rng):
     """One part in a thousand is seen: four digits of seven are asked for at least."""
     found = failed(engine(**{name: scaled(name, part, 1.001)}), rng)
     assert any(name.removesuffix("_backward") in one for one in found), found
+
+
+def test_the_tiles_of_winograd_are_the_convolution(rng):
+    """And their sums of absolute values are never below its own: (8/3)^2 times those of ones."""
+    for size in ((1, 2, 2), (2, 3, 5), (1, 6, 7)):
+        x, w, b = (rng.standard_normal(s) for s in ((*size, 5), (3, 3, 5, 4), (4,)))
+        want, _ = layers.pad_conv(x, w, b)
+        np.testing.assert_allclose(accuracy.winograd_pad_conv(x, w, b), want, atol=1e-12)
+        sizes, _ = layers.pad_conv(abs(x), abs(w), abs(b))
+        matrices = [abs(a) for a in accuracy.F2]
+        assert (accuracy.winograd_pad_conv(abs(x), abs(w), abs(b), matrices) > sizes).all()
+        ones = np.ones_like(x), np.ones_like(w), np.zeros_like(b)
+        sizes, _ = layers.pad_conv(*ones)
+        of_tiles = accuracy.winograd_pad_conv(*ones, matrices)
+        np.testing.assert_allclose(of_tiles, 64 / 9 * sizes)
+
+
+@pytest.mark.parametrize("factor", [1, 1.001])
+def test_winograd_is_held(factor, rng, monkeypatch):
+    """On an engine of NumPy conv is the reference; one part in a thousand is seen."""
+
+    def conv(x, w, b, relu, skip, winograd):
+        return np.float32(factor) * convolution.conv(x, w, b, relu, skip, winograd)
+
+    monkeypatch.setattr(accuracy, "conv", conv)
+    errors = list(accuracy.check_winograd(REFERENCE, rng, SMALL["sizes"]))
+    assert len(errors) == 2
+    assert {e.passed for e in errors} == {factor == 1}
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

@@ -14,7 +14,7 @@ from trained import CPU, OPTIONS, assert_same_bits, pairs, state, train
 
 from enhance_np import loss, network, optim, params, training
 from enhance_np.config import NetworkConfig
-from enhance_np.engine import Engine, cuda, predict
+from enhance_np.engine import Engine, cuda, gpu, predict, select
 from enhance_np.engine.cuda import folded
 from enhance_np.engine.cuda import training as on_gpu
 
@@ -286,6 +286,30 @@ def test_a_prediction_is_the_page_s(name, tile, rng):
     if config.activation == "relu":  # sums and ReLU within the convolutions
         assert kernels >= {"conv_stem", "head"}
         assert not kernels & {"add", "relu"}
+
+
+def test_winograd_is_off_by_itself(monkeypatch):
+    monkeypatch.setattr(gpu, "probe", lambda: None)
+    assert not select("gpu").winograd
+    assert select("gpu", winograd=True).winograd
+    assert not select("cpu", winograd=True).winograd
+
+
+@pytest.mark.parametrize("filters", [64, 32])
+def test_winograd_is_for_who_asks(filters, rng):
+    """By the bar of every prediction. The last 3x3 convolution, of the upsampled, is folded."""
+    weights = trained(NetworkConfig(1, filters))
+    x = rng.standard_normal((9, 11)).astype(np.float32)
+    want = page(weights, x)
+    with device.running("fast", "shuffled") as launched:
+        y = predict.run(x, weights, GPU._replace(winograd=True))
+    assert abs(y - want).max() <= 1e-5 * np.ptp(want)
+    kernels = [one.kernel for one in launched]
+    assert kernels.count("winograd") == kernels.count("winograd_weights") == 3 * (filters == 64)
+    assert kernels.count(f"conv3x3_{filters}") == 3 * (filters == 32)
+    with device.running("fast") as launched:
+        predict.run(x, weights, GPU)
+    assert not any("winograd" in one.kernel for one in launched)
 
 
 @pytest.mark.parametrize("tile", [1, 3, 5, 100])

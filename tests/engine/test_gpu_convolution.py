@@ -50,6 +50,36 @@ def test_kernel_by_shape(cin, cout, k, kernel, launched, rng):
     assert launched() == [kernel]
 
 
+@pytest.mark.parametrize(
+    ("cin", "cout", "k", "kernels"),
+    [
+        (64, 64, 3, ["winograd_weights", "winograd"]),
+        (8, 128, 3, ["winograd_weights", "winograd"]),
+        (4, 64, 3, ["conv3x3_64"]),
+        (64, 96, 3, ["conv3x3_32"]),
+        (64, 64, 1, ["conv"]),
+    ],
+)
+def test_winograd_where_it_can(cin, cout, k, kernels, launched, rng):
+    x, w, b, _ = map(device.asarray, arrays(rng, cin, cout, k))
+    convolution.conv(x, w, b, winograd=True)
+    assert launched() == kernels
+
+
+def test_winograd_reads_a_slice_as_it_stands(launched, rng):
+    x, w, b, skip = map(device.asarray, arrays(rng, 8, 64))
+    want = device.asnumpy(convolution.conv(x, w, b, skip=skip, winograd=True))
+    moved = []
+    for a in (x, w, b, skip):  # to begin between 16 bytes
+        whole = device.zeros(a.size + 1, "f4")
+        whole[1:] = a.reshape(-1)
+        moved.append(whole[1:].reshape(a.shape))
+    x, w, b, skip = moved
+    got = device.asnumpy(convolution.conv(x, w, b, skip=skip, winograd=True))
+    np.testing.assert_array_equal(got, want)
+    assert set(launched()) == {"winograd_weights", "winograd"}
+
+
 def test_a_stem_with_a_residual_goes_where_it_is_added(launched, rng):
     x, w, b, skip = map(device.asarray, arrays(rng, 1, 8))
     convolution.conv(x, w, b, skip=skip)
@@ -63,11 +93,12 @@ def test_upsampling_is_folded(launched, rng):
 
 
 @pytest.mark.usefixtures("launched")
+@pytest.mark.parametrize("winograd", [False, True])
 @pytest.mark.parametrize("shape", [(1, 4, 5, 32), (1, 5, 5, 64), (4, 5, 64)])
-def test_refuses_another_residual(shape, rng):
+def test_refuses_another_residual(shape, winograd, rng):
     x, w, b, _ = map(device.asarray, arrays(rng, 32, 64))
     with pytest.raises(ValueError, match=r"skip must be \(1, 4, 5, 64\), got skip.shape="):
-        convolution.conv(x, w, b, skip=device.zeros(shape, "f4"))
+        convolution.conv(x, w, b, skip=device.zeros(shape, "f4"), winograd=winograd)
 
 
 @pytest.mark.parametrize("on_device", [False, True])

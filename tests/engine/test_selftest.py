@@ -94,11 +94,14 @@ def test_the_whole(small, tmp_path, capsys):
     results = len(json.loads(report.read_text())["operations"])
     assert lines[1].startswith(f"operations: {results} of {results} results within their bound")
     assert lines[2].startswith("page: ")
-    assert [line.split(",")[0] for line in lines[3:7]] == [
-        "forward",
-        "backward",
-        "training step",
-        "prediction",
+    assert [line.split("  ")[0] for line in lines[3:]] == [
+        "forward, 2 x 6 x 6",
+        "backward, 2 x 6 x 6",
+        "training step, 2 x 6 x 6",
+        "prediction, 20 x 20, from and to NumPy",
+        "prediction, 20 x 20, Winograd",
+        "3x3, 64 to 64, 20 x 20",
+        "3x3, 64 to 64, 20 x 20, Winograd",
     ]
     found = json.loads(report.read_text())
     assert found["passed"] is True
@@ -106,7 +109,7 @@ def test_the_whole(small, tmp_path, capsys):
     assert {"name", "driver", "runtime", "nvrtc", "cupy"} < set(found["device"])
     # the second of 1, 2, 3 ms, then of 4, 5, 6
     medians = [one["median"] for one in found["seconds"].values()]
-    np.testing.assert_allclose(medians, [0.002, 0.005, 0.008, 0.011])
+    np.testing.assert_allclose(medians, [0.002, 0.005, 0.008, 0.011, 0.014, 0.017, 0.020])
     for one in found["seconds"].values():
         share = one["flop"] / one["median"] / found["device"]["peak_flops"]
         np.testing.assert_allclose(one["share_of_peak"], share)

@@ -99,6 +99,42 @@ MUTANTS = {
     ),
     "gradient of a repeated edge": ("upsample_conv", ("if (h == H - 1) sum", "if (h == H) sum")),
     "frame folded one line short": ("reflect_pad", ("1 <= h && h <= p", "1 <= h && h < p")),
+    "Winograd: barrier before the products removed": (
+        "winograd",
+        ("store_u(4);\n        " + SYNC, "store_u(4);"),
+    ),
+    "Winograd: barrier behind the products removed": (
+        "winograd",
+        ("multiply(4);\n        " + SYNC, "multiply(4);"),
+    ),
+    "Winograd: warp does not wait": ("winograd", ("__syncwarp();", "")),
+    "Winograd: last barrier removed": (
+        "winograd",
+        ("            }\n        }\n        " + SYNC, "            }\n        }"),
+    ),
+    "Winograd: half of U in the other's place": (
+        "winograd",
+        ("store_u(0);\n        fetch_u(next, 4);", "store_u(4);\n        fetch_u(next, 4);"),
+    ),
+    "Winograd: halves of V not exchanged": ("winograd", ("tile ^ 16 * half", "tile")),
+    "Winograd: sign in B^T": ("winograd", ("d[2][k] - d[1][k]", "d[1][k] - d[2][k]")),
+    "Winograd: sign in a row of B^T": ("winograd", ("row == 1 ? 1 : -1", "row == 2 ? 1 : -1")),
+    "Winograd: sign in A^T": ("winograd", ("- m[2].x - m[3].x", "- m[2].x + m[3].x")),
+    "Winograd: half forgotten in G": ("winograd", ("(g0 - g1 + g2) / 2", "(g0 - g1 + g2)")),
+    "Winograd: no guard for rows": ("winograd", ("i + r >= H || j + s >= W", "j + s >= W")),
+    "Winograd: no guard for columns": ("winograd", ("i + r >= H || j + s >= W", "i + r >= H")),
+    "Winograd: no guard for tiles": ("winograd", ("if (t < tiles)", "if (t <= tiles)")),
+    "Winograd: tiles read beyond the last": (
+        "winograd",
+        ("min(first + tile, tiles - 1)", "first + tile"),
+    ),
+    "Winograd: stage behind the last fetched": (
+        "winograd",
+        ("min(stage + 1, stages - 1)", "stage + 1"),
+    ),
+    "Winograd: mirrored one pixel off": ("winograd", ("2 * (n - 1) - i", "2 * n - 1 - i")),
+    "Winograd: tiles of one image only": ("winograd", ("(n * H + one) * W", "one * W")),
+    "Winograd: NaN becomes 0": ("winograd", ("relu && y < 0 ? 0 : y", "relu && !(y > 0) ? 0 : y")),
 }  # fmt: skip
 # check -> (mode of the emulator, order of threads and blocks)
 CHECKS = {

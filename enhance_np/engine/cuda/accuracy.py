@@ -6,6 +6,9 @@ u = 2^-24; s counts what else is rounded on the way (EXTRA). The sum of absolute
 reference itself gives for the absolute values of the arguments. For batch norm the error of the
 mean is carried on through every line of its formula, to first order.
 Source: Higham 2002, Accuracy and Stability of Numerical Algorithms, sections 3.1 and 4.2.
+
+By Winograd, what is added up is not x and w but their transforms, whose absolute values are
+larger: the bound is then that of kernels/winograd.cu.
 """
 
 from collections.abc import Iterator
@@ -17,6 +20,7 @@ import numpy as np
 from ... import layers
 from ...layers.batchnorm import EPS
 from .. import Engine
+from .convolution import conv
 
 U = 2.0**-24
 # roundings of a bias, of kernels folded for the upsampling, of the padding's adjoint (9 terms) and
@@ -24,6 +28,12 @@ U = 2.0**-24
 EXTRA = 16
 SIZES = (1, 2, 2), (2, 3, 13), (1, 17, 6), (2, 33, 35)  # N, H, W
 CHANNELS = (1, 64), (64, 64), (64, 1), (32, 32), (7, 48)  # Cin, Cout
+# A^T, G, B^T of F(2x2, 3x3) as kernels/winograd.cu has them
+F2 = (
+    np.array([[1, 1, 1, 0], [0, 1, -1, -1]]),
+    np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]]),
+    np.array([[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, 1, 0, -1]]),
+)
 
 
 class Error(NamedTuple):
@@ -49,6 +59,39 @@ def check(
         for name, given in product(("", "_relu", "_elu", "_add"), (False, True)):
             yield from _batchnorm(engine, rng, f"batchnorm{name}", size, c, given)
         yield from _elementwise(engine, rng, size, c)
+
+
+def check_winograd(engine: Engine, rng: np.random.Generator, sizes=SIZES) -> Iterator[Error]:
+    """The error of the GPU's 3x3 convolution of 64 channels by Winograd, with its epilogue."""
+    for size in sizes:
+        x, w, b = _normal(rng, *size, 64), _normal(rng, 3, 3, 64, 64), _normal(rng, 64)
+        skip = _normal(rng, *x.shape)
+        exact, _ = layers.pad_conv(*(a.astype("f8") for a in (x, w, b)))
+        y = conv(*map(engine.asarray, (x, w, b)), True, engine.asarray(skip), winograd=True)
+        size_of = [abs(a.astype("f8")) for a in (x, w, b)]
+        sizes_of = winograd_pad_conv(*size_of, [abs(a) for a in F2]) + abs(skip)
+        want = np.maximum(exact + skip, 0)
+        label = f"winograd {size} 64 -> 64: y"
+        yield error(label, engine, y, want, (64 + 9) * U * sizes_of)
+
+
+def winograd_pad_conv(x: np.ndarray, w: np.ndarray, b: np.ndarray, matrices=F2) -> np.ndarray:
+    """layers.pad_conv's y of a 3x3 kernel by F(2x2, 3x3), in NumPy.
+
+    matrices : A^T, G, B^T. Their absolute values and those of the arguments give the sum of
+    absolute values that rounding is held against.
+    """
+    a_t, g, b_t = matrices
+    _, height, width, _ = x.shape
+    # tiles overhang by a line that no y depends on
+    framed = np.pad(x, ((0, 0), (1, 1 + height % 2), (1, 1 + width % 2), (0, 0)), "reflect")
+    d = np.lib.stride_tricks.sliding_window_view(framed, (4, 4), (1, 2))[:, ::2, ::2]
+    u = np.einsum("ik,klco,jl->ijco", g, w, g)
+    v = np.einsum("ik,ntackl,jl->ntaijc", b_t, d, b_t, optimize=True)
+    m = np.einsum("ntaijc,ijco->ntijao", v, u, optimize=True)
+    y = np.einsum("ri,ntijao,sj->ntraso", a_t, m, a_t, optimize=True)
+    n, down, _, across, _, cout = y.shape
+    return y.reshape(n, 2 * down, 2 * across, cout)[:, :height, :width] + b
 
 
 def error(name: str, engine: Engine, found, exact: np.ndarray, bound) -> Error:

@@ -15,6 +15,8 @@ from ...layers.conv import ConvCache, check_channels
 from .arrays import gradient, ours, pixels, ready
 from .launch import blocks_for, launch
 from .pad import reflection_pad_backward
+from .winograd import is_winograd
+from .winograd import winograd as by_winograd
 
 ZERO, MIRRORED, REPEATED = 0, 1, 2  # what the kernels see outside an image: their `edge`
 THREADS = 256  # per block of conv.cu and upsample_conv.cu
@@ -76,10 +78,11 @@ def pad_conv_gradient(dy, cache):
     return _kernel_gradient(x, dy, w.shape, (p, p), MIRRORED)
 
 
-def conv(x, w, b, relu=False, skip=None):
+def conv(x, w, b, relu=False, skip=None, winograd=False):
     """pad_conv's y, + skip, then ReLU: what a folded network is made of, in one kernel.
 
     skip : (N, H, W, Cout), float32 on the GPU like x.  Raises ValueError if it is not.
+    winograd : by kernels/winograd.cu if that takes such weights; the same but for its rounding.
     """
     shape = (*x.shape[:3], w.shape[-1])
     if skip is not None and skip.shape != shape:
@@ -88,6 +91,8 @@ def conv(x, w, b, relu=False, skip=None):
         y, _ = layers.pad_conv(x, w, b)
         y = y if skip is None else layers.add(y, skip)
         return layers.relu(y)[0] if relu else y
+    if winograd and is_winograd(w.shape):
+        return by_winograd(x, w, b, relu, skip)
     return _padded(ready(x), w, b, relu, skip)
 
 

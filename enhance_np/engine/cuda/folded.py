@@ -15,12 +15,15 @@ LARGEST = 2048  # pixels a side: the halo is then 3 % of the work, more gains no
 
 
 class Folded:
-    """forward(x): (H, W) float32 -> (2H, 2W) float32, H and W >= 2, both on the host."""
+    """forward(x): (H, W) float32 -> (2H, 2W) float32, H and W >= 2, both on the host.
 
-    def __init__(self, convs: dict[str, Conv], config: NetworkConfig):
+    winograd : see engine.select.
+    """
+
+    def __init__(self, convs: dict[str, Conv], config: NetworkConfig, winograd: bool = False):
         import cupy
 
-        self.cupy, self.config = cupy, config
+        self.cupy, self.config, self.winograd = cupy, config, winograd
         self.convs = {
             name: Conv(cupy.asarray(conv.w), cupy.asarray(conv.b)) for name, conv in convs.items()
         }
@@ -36,7 +39,7 @@ class Folded:
 
     def _conv(self, h, name, act=False, skip=None):
         relu = act and self.config.activation == "relu"
-        h = conv(h, *self.convs[name], relu, skip)
+        h = conv(h, *self.convs[name], relu, skip, self.winograd)
         return elu(h)[0] if act and not relu else h
 
     def _head(self, h):

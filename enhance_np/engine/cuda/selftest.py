@@ -1,8 +1,9 @@
 """gpu-selftest: is what this card computes right, and how fast is it? For whoever has a card.
 
-Right: every operation of the vocabulary within a derived bound (see accuracy.py), and the page and
-a prediction within the bars that tests/engine hold the CPU to. Fast: seconds between events on the
-device, the median of REPEATS, and what share that is of the card's peak
+Right: every operation of the vocabulary, and the convolution by Winograd, within a derived bound
+(see accuracy.py), and the page and a prediction within the bars that tests/engine hold the CPU to.
+Fast: seconds between events on the device, the median of REPEATS, and what share that is of the
+card's peak
 
     multiprocessors * FP32 cores of each * 2 (a fused multiply-add) * clock
 
@@ -28,6 +29,7 @@ from ...weights import Weights
 from .. import Engine, predict, select
 from ..tiles import AFTER_UPSAMPLING
 from . import accuracy
+from .convolution import conv
 
 WARM_UP, REPEATS = 3, 20
 BATCH, PATCH, IMAGE = 32, 50, 1024  # patches of a step and their side, side of a predicted image
@@ -109,7 +111,9 @@ def device() -> dict:
 # ----------------------------------------------------------------------------------- correctness
 def correctness(engine: Engine, config: NetworkConfig, sizes, channels) -> dict:
     """Has "operations", "page", "passed"; sizes, channels : as for accuracy.check."""
-    operations = list(accuracy.check(engine, np.random.default_rng(0), sizes, channels))
+    rng = np.random.default_rng(0)
+    operations = list(accuracy.check(engine, rng, sizes, channels))
+    operations += accuracy.check_winograd(engine, rng, sizes)
     page = list(_page(engine, config))
     return {
         "operations": [error._asdict() for error in operations],
@@ -143,6 +147,8 @@ def _page(engine, config):
     bar = PAGE_Y * np.ptp(want)
     as_is = engine._replace(asnumpy=np.asarray)
     yield accuracy.error("prediction", as_is, found, want[0, :, :, 0], bar)
+    found = predict.run(image, Weights(config, p, moving), engine._replace(winograd=True), tile=32)
+    yield accuracy.error("prediction, Winograd", as_is, found, want[0, :, :, 0], bar)
 
 
 # ------------------------------------------------------------------------------------------ time
@@ -161,7 +167,10 @@ def work(config: NetworkConfig) -> dict[str, int]:
 
 
 def ways(engine: Engine, config: NetworkConfig, batch: int, patch: int, image: int) -> dict:
-    """{what is timed: (function, its FLOP)}; patch, image : sides in pixels."""
+    """{what is timed: (function, its FLOP)}; patch, image : sides in pixels.
+
+    Winograd's convolution, which is not used by itself, stands beside the one that is.
+    """
     rng = np.random.default_rng(2)
     p, moving = params.initial(config, 0)
     on_device = {name: engine.asarray(a) for name, a in p.items()}
@@ -173,6 +182,9 @@ def ways(engine: Engine, config: NetworkConfig, batch: int, patch: int, image: i
     adam, step = optim.adam_start(on_device), engine.step or training.step_once
     picture = rng.standard_normal((image, image)).astype(np.float32)
     weights, per_pixel = Weights(config, p, moving), work(config)
+    h = engine.asarray(rng.standard_normal((1, image, image, 64)).astype(np.float32))
+    w = engine.asarray(rng.standard_normal((3, 3, 64, 64)).astype(np.float32))
+    b, of_conv = engine.asarray(np.zeros(64, np.float32)), 2 * 9 * 64 * 64 * picture.size
     pixels = batch * patch**2
     sides = f"{batch} x {patch} x {patch}"
     forward, backward = per_pixel["forward"] * pixels, per_pixel["backward"] * pixels
@@ -192,6 +204,15 @@ def ways(engine: Engine, config: NetworkConfig, batch: int, patch: int, image: i
         f"prediction, {image} x {image}, from and to NumPy": (
             lambda: predict.run(picture, weights, engine),
             per_pixel["forward"] * picture.size,
+        ),
+        f"prediction, {image} x {image}, Winograd": (
+            lambda: predict.run(picture, weights, engine._replace(winograd=True)),
+            per_pixel["forward"] * picture.size,
+        ),
+        f"3x3, 64 to 64, {image} x {image}": (lambda: conv(h, w, b), of_conv),
+        f"3x3, 64 to 64, {image} x {image}, Winograd": (
+            lambda: conv(h, w, b, winograd=True),
+            of_conv,
         ),
     }
 
