@@ -35,17 +35,19 @@ gallery: $(INSTALLED)
 
 # pairs by the recipes, the four networks that ship, their card and docs/confidence.md;
 # FIELDS: folder of the recipes' fields, else synthetic scenes alone. HMI: folder of the card's real
-# active region, optional. Hours; interrupted, it goes on
+# active region, optional. Hours; interrupted, it goes on. COUNT and EPOCHS: of the patches and of each
+# training, to try the whole of it: `make retrain COUNT=64 EPOCHS=1` takes minutes and spoils the weights
 retrain: $(INSTALLED)
 	mkdir -p runs
 	for type in intensity blos; do \
 	  $(BIN)/enhance-np degrade --recipe $$type --out runs/$$type.h5 --keep --overwrite \
-	    $(if $(FIELDS),--fields $(FIELDS)) || exit 1; \
+	    $(if $(FIELDS),--fields $(FIELDS)) \
+	    $(if $(COUNT),--count $(COUNT) --validation $(COUNT) --test $(COUNT)) || exit 1; \
 	done
-	$(call train,intensity,small,--lr 2e-3 --epochs 10 --depth 1 --filters 32)
-	$(call train,blos,small,--lr 2e-3 --epochs 10 --depth 1 --filters 32)
-	$(call train,intensity,default,--lr 1e-3 --epochs 20)
-	$(call train,blos,default,--lr 1e-3 --epochs 20)
+	$(call train,intensity,small,--lr 2e-3 --epochs $(or $(EPOCHS),10) --depth 1 --filters 32)
+	$(call train,blos,small,--lr 2e-3 --epochs $(or $(EPOCHS),10) --depth 1 --filters 32)
+	$(call train,intensity,default,--lr 1e-3 --epochs $(or $(EPOCHS),20))
+	$(call train,blos,default,--lr 1e-3 --epochs $(or $(EPOCHS),20))
 	$(BIN)/python bench/first_steps.py --pairs runs --write
 	$(BIN)/python bench/model_card.py --pairs runs $(if $(FIELDS),--fields $(FIELDS)) \
 	  $(if $(HMI),--hmi $(HMI))
