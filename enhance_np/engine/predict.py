@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -146,29 +147,42 @@ def run(
         return Fused(fold(weights), weights.config)(x, tile, progress, valid)
     if engine.name == "gpu":
         return _on_gpu(x, weights, tile, progress, valid)
-    forward = _page(weights, engine)
+    forward = partial(map, _page(weights, engine))
     return _tiled(forward, x, size, weights, progress, valid)
 
 
 def _tiled(forward, x, size, weights, progress, valid):
-    """The result of `run` by forward(tile) on tiles of size x size pixels with their halo."""
+    """The result of `run`, in tiles of size x size pixels with their halo.
+
+    forward : iterable of tiles -> iterator of what the network makes of each, in their order; it
+    may take tiles ahead.
+    """
+
+    def cut():
+        return plan(x.shape, size, halo(weights.config))
+
+    def wanted(tile):
+        return valid is None or valid[tile.core].any()
+
+    results = forward(x[tile.seen] for tile in cut() if wanted(tile))
     y = np.empty((2 * x.shape[0], 2 * x.shape[1]), np.float32)
     done = 0
     progress(done, x.size)
-    for core, seen, inner in plan(x.shape, size, halo(weights.config)):
-        if valid is None or valid[core].any():
-            y[_doubled(core)] = forward(np.ascontiguousarray(x[seen]))[_doubled(inner)]
-        done += x[core].size
+    for tile in cut():
+        if wanted(tile):
+            y[_doubled(tile.core)] = next(results)[_doubled(tile.inner)]
+        done += x[tile.core].size
         progress(done, x.size)
     return y
 
 
 def _on_gpu(x, weights, tile, progress, valid):
     """`run` by the folded network, in tiles of half the side as often as the card is full."""
-    from .cuda import folded
+    from .cuda import folded, streams
 
-    forward = folded.Folded(fold(weights), weights.config)
-    size = min(forward.tile() if tile is None else tile, max(x.shape))
+    folded_network = folded.Folded(fold(weights), weights.config)
+    forward = partial(streams.through, folded_network)
+    size = min(folded_network.tile() if tile is None else tile, max(x.shape))
     while True:
         try:
             return _tiled(forward, x, size, weights, progress, valid)
@@ -191,7 +205,7 @@ def _page(weights: Weights, engine: Engine) -> Callable[[np.ndarray], np.ndarray
     )
 
     def forward(x):
-        x = engine.asarray(x[None, :, :, None])
+        x = engine.asarray(np.ascontiguousarray(x)[None, :, :, None])
         y, _ = network.forward(p, x, weights.config, engine.ops, moving)
         return engine.asnumpy(y)[0, :, :, 0]
 

@@ -14,7 +14,7 @@ from trained import CPU, OPTIONS, assert_same_bits, pairs, state, train
 
 from enhance_np import loss, network, optim, params, training
 from enhance_np.config import NetworkConfig
-from enhance_np.engine import Engine, cuda, predict
+from enhance_np.engine import Engine, cuda, predict, tiles
 from enhance_np.engine.cuda import folded
 from enhance_np.engine.cuda import training as on_gpu
 
@@ -310,15 +310,28 @@ def test_a_prediction_of_integers_is_exact_at_every_tile(filters, tile, rng):
 def test_one_copy_to_the_device_and_back_for_a_tile(rng, monkeypatch):
     weights = trained(NetworkConfig(1, 32))
     x = rng.standard_normal((9, 12)).astype(np.float32)
-    forward = folded.Folded(predict.fold(weights), weights.config)
-    copies = []
-    for name in ("array", "asnumpy"):
-        before = getattr(device, name)
-        monkeypatch.setattr(
-            device, name, lambda *a, n=name, b=before, **k: copies.append(n) or b(*a, **k)
-        )
-    forward(x)
-    assert copies == ["array", "asnumpy"]
+    copies, before = [], device.streams.copy
+
+    def watched(target, source, up, stream):
+        copies.append((target.shape, up))
+        before(target, source, up, stream)
+
+    monkeypatch.setattr(device.streams, "copy", watched)
+    predict.run(x, weights, GPU)  # the weights are arrays of the card from their beginning
+    assert copies == [((1, 9, 12, 1), True), ((1, 18, 24, 1), False)]
+
+
+@pytest.mark.parametrize("name", PREDICTED)
+def test_copies_beside_the_computing_change_no_bit(name, rng):
+    config, size = PREDICTED[name]
+    weights = trained(config)
+    x = rng.standard_normal(size).astype(np.float32)
+    forward = folded.Folded(predict.fold(weights), config)
+    want = np.empty((2 * size[0], 2 * size[1]), np.float32)
+    for core, seen, inner in tiles.plan(size, 5, tiles.halo(config)):
+        y = forward(device.asarray(x[seen][None, :, :, None])).get()[0, :, :, 0]
+        want[predict._doubled(core)] = y[predict._doubled(inner)]
+    np.testing.assert_array_equal(predict.run(x, weights, GPU, 5), want)
 
 
 def test_tiles_without_a_valid_pixel_are_skipped(rng, monkeypatch):
