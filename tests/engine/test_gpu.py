@@ -347,6 +347,47 @@ def test_tiles_without_a_valid_pixel_are_skipped(rng, monkeypatch):
     assert len(seen) == 2
 
 
+def images(rng):
+    """(x, valid) of several sizes, one of them nowhere valid."""
+    for k, size in enumerate([(12, 9), (5, 4), (9, 14), (6, 7), (30, 33), (4, 4), (20, 8)]):
+        x = rng.standard_normal(size).astype(np.float32)
+        yield x, np.zeros(size, bool) if k == 3 else None
+
+
+def test_an_archive_gives_what_each_image_gives_alone(rng):
+    weights = trained(NetworkConfig(1, 12))
+    given = list(images(rng))
+    taken, counts = [], []
+    for (x, valid), y in zip(
+        given,
+        predict.run_all((taken.append(1) or image for image in given), weights, GPU, 8),
+        strict=True,
+    ):
+        counts.append(len(taken))
+        assert y.shape == (2 * len(x), 2 * x.shape[1])
+        if valid is None:
+            np.testing.assert_array_equal(y, predict.run(x, weights, GPU, 8))
+    # each comes while later ones are under way, but not before they are all there
+    assert all(k < count <= k + 4 for k, count in enumerate(counts[:-2], 1))
+
+
+def test_an_archive_goes_on_in_smaller_tiles_when_the_card_is_full(rng, monkeypatch):
+    weights = trained(NetworkConfig(1, 12))
+    given = list(images(rng))
+    want = [predict.run(x, weights, GPU, 8) for x, _ in given]
+    sizes, before = [], predict._tiled
+    monkeypatch.setattr(
+        predict, "_tiled", lambda f, x, size, *rest: sizes.append(size) or before(f, x, size, *rest)
+    )
+    with device.limited(300 << 10):
+        found = list(predict.run_all(iter(given), weights, GPU, 64))
+    assert sizes[0] == 64
+    assert sizes[1] <= 16
+    assert len(found) == len(given)
+    for (_, valid), y, exact in zip(given, found, want, strict=True):
+        assert valid is not None or abs(y - exact).max() <= 1e-5 * np.ptp(exact)
+
+
 def test_tiles_follow_the_free_memory_and_halve_when_the_card_is_full(rng, monkeypatch):
     weights = trained(NetworkConfig(1, 12))
     x = rng.standard_normal((40, 33)).astype(np.float32)
@@ -366,7 +407,7 @@ def test_tiles_follow_the_free_memory_and_halve_when_the_card_is_full(rng, monke
     )
     with device.limited(300 << 10):
         y = predict.run(x, weights, GPU, tile=64)
-    assert sizes[:2] == [40, 20]
+    assert sizes[:2] == [64, 20]
     assert abs(y - whole).max() <= 1e-5 * np.ptp(whole)
     with device.limited(1000), pytest.raises(device.OutOfMemoryError):
         predict.run(x, weights, GPU, tile=2)
