@@ -2,6 +2,7 @@
 
 enhance_np.enhance(x)  ->  the array, sunpy Map or dask array x, deconvolved, (2H, 2W)
 enhance_np.predict(image, type="intensity")  ->  the same of an array, in the network's own terms
+enhance_np.predict_all(images, ...)  ->  the same of many, one by one
 enhance_np.load_weights(path)
 enhance_np.train(...)
 """
@@ -9,11 +10,12 @@ enhance_np.train(...)
 from importlib import import_module
 
 __version__ = "0.1.0"
-__all__ = ["enhance", "load_weights", "predict", "train"]
+__all__ = ["enhance", "load_weights", "predict", "predict_all", "train"]
 
 _HOMES = {
     "enhance": ("enhancement", "enhance"),
     "predict": ("engine.predict", "predict"),
+    "predict_all": ("engine.predict", "predict_all"),
     "train": ("training", "train"),
     "load_weights": ("weights", "load"),
 }

@@ -28,3 +28,4 @@ def stand_in(monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", device)
     yield device
     launch.forget()
+    device.streams.check()

@@ -1,7 +1,10 @@
 """Prediction: on CPU cores through the fused network, on a GPU folded, else the page, in tiles."""
 
 import os
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +14,7 @@ from ..weights import Weights, load
 from . import Engine, select
 from .ensemble import mean_and_spread
 from .fold import fold
-from .tiles import check, halo, plan
+from .tiles import Tile, check, halo, plan
 
 TILE = 512  # pixels; an activation of 64 channels then takes 67 MB
 
@@ -43,14 +46,52 @@ def predict(
     Raises ValueError for what does not hold, OSError for weights that cannot be read,
     RuntimeError for a GPU that is not there.
     """
-    if type not in models.TYPES:
-        raise ValueError(f"predict: type must be one of {models.TYPES}, got {type!r}")
-    if not isinstance(weights, Weights):
-        weights = load(models.path(type) if weights is None else weights)
+    weights = _loaded(weights, type)
     image = unmasked(image)
     check_image(image)
     divisor = normalise.norm_value(image, norm, type)
     return apply(image, type, weights, divisor, select(device), tile, ensemble=ensemble).output
+
+
+def predict_all(
+    images: Iterable[np.ndarray],
+    type: str = "intensity",
+    weights: Weights | str | os.PathLike | None = None,
+    norm: str | float = "quiet-sun",
+    device: str = "auto",
+    tile: int | None = None,
+) -> Iterator[np.ndarray]:
+    """`predict` of each of many images, in their order: for an archive of cut-outs.
+
+    images : of any sizes, taken one by one as they are needed: a generator that reads files will
+    do. Each is divided by its own norm.  The rest is as in `predict`.
+
+    The results are those of `predict`. On a GPU they come while it computes the next images, of
+    which two tiles are under way: reading, dividing and writing then take none of its time. So an
+    error that an image raises may come before the results of those just before it.
+    """
+    weights, engine = _loaded(weights, type), select(device)
+    check_weights(weights, type)
+    divided = deque()
+
+    def taken():
+        for image in map(unmasked, images):
+            check_image(image)
+            norm_of_it = normalise.norm_value(image, norm, type)
+            x, mask = normalise.divided(image, norm_of_it)
+            divided.append((mask, norm_of_it))
+            yield x, ~mask if mask.any() else None
+
+    for y in run_all(taken(), weights, engine, tile):
+        yield in_units(y, *divided.popleft())
+
+
+def _loaded(weights: Weights | str | os.PathLike | None, type: str) -> Weights:
+    if type not in models.TYPES:
+        raise ValueError(f"predict: type must be one of {models.TYPES}, got {type!r}")
+    if isinstance(weights, Weights):
+        return weights
+    return load(models.path(type) if weights is None else weights)
 
 
 def unmasked(image: np.ndarray) -> np.ndarray:
@@ -138,41 +179,99 @@ def run(
     valid : (H, W) bool, where the result is wanted, the same as without it; None is everywhere.
     What is far enough from such a pixel is not computed, and undefined.
     """
+    return next(run_all([(x, valid)], weights, engine, tile, progress))
+
+
+def run_all(
+    images: Iterable[tuple[np.ndarray, np.ndarray | None]],
+    weights: Weights,
+    engine: Engine,
+    tile: int | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Iterator[np.ndarray]:
+    """`run` of each (x, valid), in their order; progress : of each.
+
+    On a GPU the next images are taken while one is computed, and while what has come of the last
+    is used: their tiles are one queue.
+    """
     size = TILE if tile is None else tile
     check(size)
     if engine.name == "cpu":
         from .fused import Fused
 
-        return Fused(fold(weights), weights.config)(x, tile, progress, valid)
-    if engine.name == "gpu":
-        return _on_gpu(x, weights, engine.winograd, tile, progress, valid)
-    forward = _page(weights, engine)
-    return _tiled(forward, x, size, weights, progress, valid)
+        forward = Fused(fold(weights), weights.config)
+        for x, valid in images:
+            yield forward(x, tile, progress, valid)
+    elif engine.name == "gpu":
+        yield from _on_gpu(images, weights, engine.winograd, tile, progress)
+    else:
+        forward = partial(map, _page(weights, engine))
+        yield from _tiled(forward, images, size, weights, progress)
 
 
-def _tiled(forward, x, size, weights, progress, valid):
-    """The result of `run` by forward(tile) on tiles of size x size pixels with their halo."""
-    y = np.empty((2 * x.shape[0], 2 * x.shape[1]), np.float32)
+class _Part(NamedTuple):
+    y: np.ndarray  # result of an image
+    tile: Tile | None  # of it; None behind its last
+    wanted: bool  # else there is nothing to compute
+
+
+def _tiled(forward, images, size, weights, progress):
+    """The results of `run_all`, in tiles of size x size pixels with their halo.
+
+    forward : iterable of tiles -> iterator of what the network makes of each, in their order; it
+    may take tiles ahead.
+    """
+    parts = deque()  # of images that were taken, but for those that are done
+
+    def taken():
+        for x, valid in images:
+            progress(0, x.size)
+            y = np.empty((2 * x.shape[0], 2 * x.shape[1]), np.float32)
+            for tile in plan(x.shape, size, halo(weights.config)):
+                wanted = valid is None or bool(valid[tile.core].any())
+                parts.append(_Part(y, tile, wanted))
+                if wanted:
+                    yield x[tile.seen]
+            parts.append(_Part(y, None, False))
+
     done = 0
-    progress(done, x.size)
-    for core, seen, inner in plan(x.shape, size, halo(weights.config)):
-        if valid is None or valid[core].any():
-            y[_doubled(core)] = forward(np.ascontiguousarray(x[seen]))[_doubled(inner)]
-        done += x[core].size
-        progress(done, x.size)
-    return y
+    for result in chain(forward(taken()), [None]):
+        while parts and not (parts[0].wanted and result is None):
+            y, tile, wanted = parts.popleft()
+            if tile is None:
+                done = 0
+                yield y
+                continue
+            if wanted:
+                y[_doubled(tile.core)] = result[_doubled(tile.inner)]
+                result = None
+            rows, columns = tile.core
+            done += (rows.stop - rows.start) * (columns.stop - columns.start)
+            progress(done, y.size // 4)
 
 
-def _on_gpu(x, weights, winograd, tile, progress, valid):
-    """`run` by the folded network, in tiles of half the side as often as the card is full."""
-    from .cuda import folded
+def _on_gpu(images, weights, winograd, tile, progress):
+    """`run_all` by the folded network, in tiles of half the side as often as the card is full."""
+    from .cuda import folded, streams
 
     forward = folded.Folded(fold(weights), weights.config, winograd)
-    size = min(forward.tile() if tile is None else tile, max(x.shape))
+    size = forward.tile() if tile is None else tile
+    images, under_way = iter(images), deque()
+
+    def taken():
+        for image in images:
+            under_way.append(image)
+            yield image
+
     while True:
+        again = chain(tuple(under_way), taken())
         try:
-            return _tiled(forward, x, size, weights, progress, valid)
+            for y in _tiled(partial(streams.through, forward), again, size, weights, progress):
+                under_way.popleft()
+                yield y
+            return
         except folded.out_of_memory():
+            size = min(size, max((max(x.shape) for x, _ in under_way), default=1))
             if size == 1:
                 raise
         size //= 2
@@ -191,7 +290,7 @@ def _page(weights: Weights, engine: Engine) -> Callable[[np.ndarray], np.ndarray
     )
 
     def forward(x):
-        x = engine.asarray(x[None, :, :, None])
+        x = engine.asarray(np.ascontiguousarray(x)[None, :, :, None])
         y, _ = network.forward(p, x, weights.config, engine.ops, moving)
         return engine.asnumpy(y)[0, :, :, 0]
 

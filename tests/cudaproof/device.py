@@ -5,14 +5,15 @@
 Launching code then runs as it is. What CuPy lets pass in silence is refused here: a kernel's
 number and types of arguments, arrays that are not in C order, arrays of which one is written and
 that overlap, what no card can launch. NumPy and device arrays do not mix, `empty` is full of NaN,
-every launch is recorded. Names that CuPy has not are `running`, `limited`,
-`launches`; `OURS` lists those that it has.
+every launch is recorded. Copies beside other work are as late as they may be, and who does not
+wait is told: see `streams`. Names that CuPy has not are `running`, `limited`, `launches`,
+`streams`; `OURS` lists those that it has.
 
     with device.running("ptx", "reverse"):  # how kernels run; `trace`, shuffled at first
         ...
 
 Besides the emulator's modes there are `ptx` and `ptx-trace`: what NVRTC compiled, for `arch`.
-What this cannot show: that CuPy's own launch works, streams that overlap, time.
+What this cannot show: that CuPy's own launch works, that streams do overlap, time.
 """
 
 import re
@@ -24,7 +25,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import emulator, nvrtc
+from . import emulator, nvrtc, streams
+from .streams import Event, Stream
 
 # of all cards from compute capability 7.0 on; 64 KB: T4 has no more
 GRID_MOST = 2**31 - 1, 65535, 65535
@@ -62,6 +64,7 @@ def running(mode: str = "trace", schedule: str = "shuffled", arch: int = 80, con
     made = []
     try:
         yield made
+        streams.check()
     finally:
         _how = before
         made.extend(launches[first:])
@@ -102,6 +105,7 @@ class ndarray:
             _memory.used += host.nbytes
             _memory.most = max(_memory.most, _memory.used)
             weakref.finalize(host, _release, host.nbytes).atexit = False
+            streams.taken(host)
 
     shape = property(lambda self: self._host.shape)
     dtype = property(lambda self: self._host.dtype)
@@ -123,17 +127,21 @@ class ndarray:
 
     def get(self, stream=None, order="C", out=None, blocking=True):
         if out is None:
-            return self._host.copy(order)
-        out[...] = self._host
+            out = np.empty(self.shape, self.dtype, order)
+        elif out.shape != self.shape or out.dtype != self.dtype:
+            raise ValueError("get: needs an array of this shape and dtype")
+        streams.copy(out, self._host, up=False, stream=stream)
+        if blocking:
+            (stream or streams.current()).synchronize()
         return out
 
     def set(self, arr, stream=None):
         if not isinstance(arr, np.ndarray) or arr.shape != self.shape or arr.dtype != self.dtype:
             raise TypeError("set: needs a NumPy array of this shape and dtype")
-        self._host[...] = arr
+        streams.copy(self._host, arr, up=True, stream=stream)
 
     def item(self):
-        return self._host.item()
+        return _host(self).item()
 
     def __array__(self, *_, **__):
         raise TypeError("Implicit conversion to a NumPy array is not allowed: use .get()")
@@ -142,7 +150,8 @@ class ndarray:
         return _given(self._host[_host(index)])
 
     def __setitem__(self, index, value):
-        self._host[_host(index)] = _host(value)
+        value, index = _host(value), _host(index)
+        _host(self)[index] = value
 
     def __iter__(self):
         return (self[i] for i in range(len(self)))
@@ -151,16 +160,16 @@ class ndarray:
         return len(self._host)
 
     def __bool__(self):
-        return bool(self._host)
+        return bool(_host(self))
 
     def __int__(self):
-        return int(self._host)
+        return int(_host(self))
 
     def __float__(self):
-        return float(self._host)
+        return float(_host(self))
 
     def __index__(self):
-        return self._host.__index__()
+        return _host(self).__index__()
 
     def __repr__(self):
         return f"device {self._host!r}"
@@ -169,6 +178,7 @@ class ndarray:
 def _host(value):
     """What NumPy is to compute with. Raises TypeError for NumPy's own arrays, as CuPy does."""
     if isinstance(value, ndarray):
+        streams.operation(value._host)
         return value._host
     if isinstance(value, np.ndarray):
         raise TypeError(f"Unsupported type {type(value)}")
@@ -198,7 +208,10 @@ def _through(function):
 def _method(name):
     def on_device(self, *arguments, **named):
         named = {key: _host(value) for key, value in named.items()}
+        streams.operation()
         result = getattr(self._host, name)(*map(_host, arguments), **named)
+        if result is self._host or not np.may_share_memory(result, self._host):  # else a view of it
+            streams.operation(self._host)
         return self if result is self._host else _given(result)
 
     on_device.__name__ = name
@@ -245,7 +258,7 @@ def empty_like(prototype, dtype=None):
 
 
 def array(object, dtype=None, copy=True, order="K"):
-    host = object._host if isinstance(object, ndarray) else object
+    host = _host(object) if isinstance(object, ndarray) else object
     return ndarray(np.array(host, dtype, order=order))
 
 
@@ -314,7 +327,7 @@ class RawKernel:
         self._check_sizes(grid, block, shared_mem)
         kernel = _kernel(self.code, self.name, self.options, _how)
         self._check_arguments(kernel.parameters, args)
-        host = [a._host if isinstance(a, ndarray) else a for a in args]
+        host = [_host(a) for a in args]
         seen = tuple(a.shape if isinstance(a, ndarray) else a.item() for a in args)
         launches.append(Launch(self.name, grid, block, shared_mem, seen))
         kernel(grid, block, *host, shared=shared_mem, schedule=_how.schedule, seed=len(launches))
@@ -379,42 +392,6 @@ def _kernel(code, name, options, how):
 
 
 # ------------------------------------------------------------------------------------ cupy.cuda
-class Stream:
-    null = None
-
-    def __init__(self, null=False, non_blocking=False):
-        pass
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-    def synchronize(self):
-        pass
-
-    def record(self, event=None):
-        return event or Event()
-
-    def wait_event(self, event):
-        pass
-
-
-Stream.null = Stream(null=True)
-
-
-class Event:
-    def __init__(self, block=False, disable_timing=False):
-        pass
-
-    def record(self, stream=None):
-        pass
-
-    def synchronize(self):
-        pass
-
-
 class Device:
     compute_capability = "80"
 
@@ -426,7 +403,7 @@ class Device:
         return _memory_info()
 
     def synchronize(self):
-        pass
+        streams.synchronize()
 
     def __enter__(self):
         return self
@@ -468,16 +445,16 @@ cuda = SimpleNamespace(
     Event=Event,
     Device=Device,
     MemoryPool=MemoryPool,
-    alloc_pinned_memory=bytearray,
+    alloc_pinned_memory=streams.alloc_pinned_memory,
     is_available=lambda: True,
-    get_current_stream=lambda: Stream.null,
+    get_current_stream=streams.current,
     memory=SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
     driver=SimpleNamespace(CUDADriverError=CUDADriverError),
     runtime=SimpleNamespace(
         CUDARuntimeError=CUDARuntimeError,
         getDeviceCount=lambda: 1,
         memGetInfo=_memory_info,
-        deviceSynchronize=lambda: None,
+        deviceSynchronize=streams.synchronize,
         runtimeGetVersion=lambda: 12090,
         driverGetVersion=lambda: 12090,
     ),

@@ -1,7 +1,10 @@
 """What the stand-in has, CuPy has: by the wheel, without a device."""
 
+import gc
 import inspect
+import weakref
 
+import numpy as np
 import pytest
 
 from cudaproof import device
@@ -54,6 +57,44 @@ def test_has_the_methods(path):
     public = [name for name in vars(ours) if not name.startswith("_")]
     assert public
     assert not [name for name in public if not hasattr(CLASSES[path], name)]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("ndarray.get", ["self, stream=None", "out=None", "blocking=True"]),
+        ("ndarray.set", ["self, arr, stream=None"]),
+    ],
+)
+def test_copies_take_the_same_arguments(name, words):
+    head = found(cupy, name).__doc__.splitlines()[0]
+    assert not [word for word in words if word not in head]
+
+
+def test_streams_and_events_take_the_same_arguments():
+    for name in ("Stream", "Event", "Event.record"):
+        ours, theirs = (found(m.cuda, name) for m in (device, cupy))
+        wanted = inspect.signature(ours).parameters
+        assert list(inspect.signature(theirs).parameters)[: len(wanted)] == list(wanted)
+
+
+def test_pinned_memory_is_a_buffer_that_lives_as_long_as_its_arrays():
+    class Block:
+        def __init__(self):
+            self.host = np.arange(8, dtype=np.float32)
+            self.ptr, self.size = self.host.ctypes.data, self.host.nbytes
+
+    block = Block()
+    alive = weakref.ref(block)
+    floats = np.frombuffer(cupy.cuda.PinnedMemoryPointer(block, 0), np.float32, 6)
+    part = floats[2:].reshape(2, 2)
+    del block, floats
+    gc.collect()
+    part[0, 0] = 9
+    assert alive().host.tolist() == [0, 1, 9, 3, 4, 5, 6, 7]
+    del part
+    gc.collect()
+    assert alive() is None
 
 
 def test_errors_are_of_the_same_kind():

@@ -14,7 +14,7 @@ from trained import CPU, OPTIONS, assert_same_bits, pairs, state, train
 
 from enhance_np import loss, network, optim, params, training
 from enhance_np.config import NetworkConfig
-from enhance_np.engine import Engine, cuda, gpu, predict, select
+from enhance_np.engine import Engine, cuda, gpu, predict, select, tiles
 from enhance_np.engine.cuda import folded
 from enhance_np.engine.cuda import training as on_gpu
 
@@ -334,15 +334,28 @@ def test_a_prediction_of_integers_is_exact_at_every_tile(filters, tile, rng):
 def test_one_copy_to_the_device_and_back_for_a_tile(rng, monkeypatch):
     weights = trained(NetworkConfig(1, 32))
     x = rng.standard_normal((9, 12)).astype(np.float32)
-    forward = folded.Folded(predict.fold(weights), weights.config)
-    copies = []
-    for name in ("array", "asnumpy"):
-        before = getattr(device, name)
-        monkeypatch.setattr(
-            device, name, lambda *a, n=name, b=before, **k: copies.append(n) or b(*a, **k)
-        )
-    forward(x)
-    assert copies == ["array", "asnumpy"]
+    copies, before = [], device.streams.copy
+
+    def watched(target, source, up, stream):
+        copies.append((target.shape, up))
+        before(target, source, up, stream)
+
+    monkeypatch.setattr(device.streams, "copy", watched)
+    predict.run(x, weights, GPU)  # the weights are arrays of the card from their beginning
+    assert copies == [((1, 9, 12, 1), True), ((1, 18, 24, 1), False)]
+
+
+@pytest.mark.parametrize("name", PREDICTED)
+def test_copies_beside_the_computing_change_no_bit(name, rng):
+    config, size = PREDICTED[name]
+    weights = trained(config)
+    x = rng.standard_normal(size).astype(np.float32)
+    forward = folded.Folded(predict.fold(weights), config)
+    want = np.empty((2 * size[0], 2 * size[1]), np.float32)
+    for core, seen, inner in tiles.plan(size, 5, tiles.halo(config)):
+        y = forward(device.asarray(x[seen][None, :, :, None])).get()[0, :, :, 0]
+        want[predict._doubled(core)] = y[predict._doubled(inner)]
+    np.testing.assert_array_equal(predict.run(x, weights, GPU, 5), want)
 
 
 def test_tiles_without_a_valid_pixel_are_skipped(rng, monkeypatch):
@@ -356,6 +369,47 @@ def test_tiles_without_a_valid_pixel_are_skipped(rng, monkeypatch):
     )
     predict.run(x, weights, GPU, tile=9, valid=valid)
     assert len(seen) == 2
+
+
+def images(rng):
+    """(x, valid) of several sizes, one of them nowhere valid."""
+    for k, size in enumerate([(12, 9), (5, 4), (9, 14), (6, 7), (30, 33), (4, 4), (20, 8)]):
+        x = rng.standard_normal(size).astype(np.float32)
+        yield x, np.zeros(size, bool) if k == 3 else None
+
+
+def test_an_archive_gives_what_each_image_gives_alone(rng):
+    weights = trained(NetworkConfig(1, 12))
+    given = list(images(rng))
+    taken, counts = [], []
+    for (x, valid), y in zip(
+        given,
+        predict.run_all((taken.append(1) or image for image in given), weights, GPU, 8),
+        strict=True,
+    ):
+        counts.append(len(taken))
+        assert y.shape == (2 * len(x), 2 * x.shape[1])
+        if valid is None:
+            np.testing.assert_array_equal(y, predict.run(x, weights, GPU, 8))
+    # each comes while later ones are under way, but not before they are all there
+    assert all(k < count <= k + 4 for k, count in enumerate(counts[:-2], 1))
+
+
+def test_an_archive_goes_on_in_smaller_tiles_when_the_card_is_full(rng, monkeypatch):
+    weights = trained(NetworkConfig(1, 12))
+    given = list(images(rng))
+    want = [predict.run(x, weights, GPU, 8) for x, _ in given]
+    sizes, before = [], predict._tiled
+    monkeypatch.setattr(
+        predict, "_tiled", lambda f, x, size, *rest: sizes.append(size) or before(f, x, size, *rest)
+    )
+    with device.limited(300 << 10):
+        found = list(predict.run_all(iter(given), weights, GPU, 64))
+    assert sizes[0] == 64
+    assert sizes[1] <= 16
+    assert len(found) == len(given)
+    for (_, valid), y, exact in zip(given, found, want, strict=True):
+        assert valid is not None or abs(y - exact).max() <= 1e-5 * np.ptp(exact)
 
 
 def test_tiles_follow_the_free_memory_and_halve_when_the_card_is_full(rng, monkeypatch):
@@ -377,7 +431,7 @@ def test_tiles_follow_the_free_memory_and_halve_when_the_card_is_full(rng, monke
     )
     with device.limited(300 << 10):
         y = predict.run(x, weights, GPU, tile=64)
-    assert sizes[:2] == [40, 20]
+    assert sizes[:2] == [64, 20]
     assert abs(y - whole).max() <= 1e-5 * np.ptp(whole)
     with device.limited(1000), pytest.raises(device.OutOfMemoryError):
         predict.run(x, weights, GPU, tile=2)

@@ -128,6 +128,51 @@ def test_refuses_images(image, words):
         predict.predict(image, weights=trained(NetworkConfig(0, 4)))
 
 
+def test_many_images_are_predicted_as_each_alone(rng):
+    weights = trained(NetworkConfig(1, 4))
+    given = [100 + rng.standard_normal(size) for size in [(12, 10), (5, 5), (30, 7)]]
+    given[1][2, 3] = np.nan
+    given[2] = np.ma.masked_greater(given[2], 101.5)
+    found = predict.predict_all(iter(given), weights=weights, device="cpu", tile=8)
+    for image, y in zip(given, found, strict=True):
+        np.testing.assert_array_equal(y, predict.predict(image, weights=weights, device="cpu"))
+    assert list(predict.predict_all([], weights=weights)) == []
+
+
+@pytest.mark.parametrize("engine", [REFERENCE, select("cpu")], ids=lambda engine: engine.name)
+def test_many_images_are_taken_as_they_are_needed(engine, rng):
+    """And each counts its own pixels; one that is nowhere valid has its turn, too."""
+    weights = trained(NetworkConfig(0, 4))
+    given = [rng.standard_normal(size).astype(np.float32) for size in [(7, 5), (4, 4), (3, 9)]]
+    taken, said = [], []
+
+    def images():
+        for k, x in enumerate(given):
+            taken.append(k)
+            yield x, np.zeros(x.shape, bool) if k == 1 else None
+
+    found = predict.run_all(images(), weights, engine, 3, lambda *row: said.append(row))
+    assert not taken
+    for k, (x, y) in enumerate(zip(given, found, strict=True)):
+        assert y.shape == (2 * len(x), 2 * x.shape[1])
+        assert len(taken) <= k + 3
+        if k != 1:
+            np.testing.assert_array_equal(y, predict.run(x, weights, engine, 3))
+    for x in given:
+        assert [row for row in said if row[1] == x.size][-1] == (x.size, x.size)
+
+
+def test_what_many_images_need_is_told(rng):
+    weights, image = trained(NetworkConfig(0, 4)), 100 + rng.standard_normal((6, 6))
+    found = predict.predict_all([image, np.ones((1, 1))], weights=weights, device="cpu")
+    assert next(found).shape == (12, 12)
+    with pytest.raises(ValueError, match="H, W"):
+        next(found)
+    for arguments in ({"type": "dopplergram"}, {"tile": 0}):
+        with pytest.raises(ValueError, match="must be one of|needs 1 pixel"):
+            list(predict.predict_all([image], weights=weights, device="cpu", **arguments))
+
+
 def test_missing_pixels_stay_missing_and_nothing_is_changed(rng):
     image = 100 + rng.standard_normal((12, 10))
     image[3, 4] = np.nan

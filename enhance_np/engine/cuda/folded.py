@@ -2,12 +2,10 @@
 
 from math import isqrt
 
-import numpy as np
-
 from ...config import NetworkConfig
 from .. import tiles
 from ..fold import Conv
-from . import elu, elu_conv, relu_conv, upsample_conv
+from . import elu, elu_conv, relu_conv, streams, upsample_conv
 from .convolution import conv
 
 SHARE = 0.5  # of the free memory: the rest is for workspaces, and for what the estimate leaves out
@@ -15,7 +13,7 @@ LARGEST = 2048  # pixels a side: the halo is then 3 % of the work, more gains no
 
 
 class Folded:
-    """forward(x): (H, W) float32 -> (2H, 2W) float32, H and W >= 2, both on the host.
+    """forward(x): (1, H, W, 1) -> (1, 2H, 2W, 1), float32 on the card, H and W >= 2.
 
     winograd : see engine.select.
     """
@@ -28,14 +26,13 @@ class Folded:
             name: Conv(cupy.asarray(conv.w), cupy.asarray(conv.b)) for name, conv in convs.items()
         }
 
-    def __call__(self, x: np.ndarray) -> np.ndarray:
-        """A tile's pixels go to the device once, and its result comes back once."""
-        x0 = h = self._conv(self.cupy.asarray(x[None, :, :, None]), "stem/conv", act=True)
+    def __call__(self, x):
+        x0 = h = self._conv(x, "stem/conv", act=True)
         for k in range(self.config.depth):
             h = self._conv(self._conv(h, f"block{k}/conv1", act=True), f"block{k}/conv2", skip=h)
         h = self._conv(h, "tail/conv", skip=x0)
         del x0
-        return self.cupy.asnumpy(self._head(h))[0, :, :, 0]
+        return self._head(h)
 
     def _conv(self, h, name, act=False, skip=None):
         relu = act and self.config.activation == "relu"
@@ -51,10 +48,11 @@ class Folded:
         """Side of the tiles for which the free memory is enough: SHARE of it, and 32-bit indices.
 
         Alive at once are at most four activations, or the last one and that of the upsampled
-        image with its result.
+        image with its result; and what is copied meanwhile.
         """
         filters, refine = self.config.filters, self.config.refine
-        floats = max(4 * filters, filters + 4 * (refine + 1))  # of an input pixel
+        # of an input pixel
+        floats = max(4 * filters, filters + 4 * (refine + 1)) + streams.FLOATS
         free = self.cupy.cuda.Device().mem_info[0] + _pooled(self.cupy)
         pixels = min(SHARE * free / (4 * floats), (2**31 - 1) // (4 * max(filters, refine)))
         side = isqrt(int(pixels)) - 2 * tiles.halo(self.config)
