@@ -117,9 +117,11 @@ class _Entry:
             if not size:
                 self.symbols[symbol] = "DYNAMIC"
                 continue
-            self.size = -(-self.size // int(align)) * int(align)
-            self.symbols[symbol] = f"{self.size}u"
-            self.size += int(size)
+            # at a multiple of its alignment and of no more: wider accesses are misaligned
+            at, twice = int(align), 2 * int(align)
+            at -= (at - self.size) // twice * twice
+            self.symbols[symbol] = f"{at}u"
+            self.size = at + int(size)
         self.registers = re.findall(r"\.reg \.(\w+)\s+%(\w+?)(?:<(\d+)>)?;", body)
         self.local = re.findall(r"\.local \.align (\d+) \.b8\s+(\w+)\[(\d+)\];", body)
         self.statements = _statements(body)

@@ -133,6 +133,25 @@ def test_trace_sees_what_the_compiler_wrote():
         ptx.load(TEXT, "trace")["blocks"](2, 64, x, np.zeros(512, np.float32), shared=512)
 
 
+@pytest.mark.parametrize("align", ["", "__align__(16) "])
+def test_shared_memory_has_the_alignment_that_it_asks_for(align):
+    """And no more: what a float4 needs and a float has not."""
+    text = f"""extern "C" __global__ void f(const float* x, float* y)
+    {{
+        __shared__ {align}float all[256];
+        reinterpret_cast<float4*>(all)[threadIdx.x] = ((const float4*)x)[threadIdx.x];
+        __syncthreads();
+        y[threadIdx.x] = all[255 - threadIdx.x];
+    }}"""
+    x, y = np.arange(256, dtype=np.float32), np.full(64, np.nan, np.float32)
+    if align:
+        ptx.load(text, "trace")["f"](1, 64, x, y)
+        np.testing.assert_array_equal(y, x[:191:-1])
+    else:
+        with pytest.raises(emulator.Fault, match="misaligned.*16 bytes"):
+            ptx.load(text, "trace")["f"](1, 64, x, y)
+
+
 def test_unknown_instructions_are_an_error():
     text = """extern "C" __global__ void f(int* x) { asm("brev.b32 %0, %0;" : "+r"(x[0])); }"""
     compiled = nvrtc.compile(text)

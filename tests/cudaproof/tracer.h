@@ -3,7 +3,9 @@
 // In trace mode the kernel's text is compiled by `g++ -fsanitize=thread`, which calls a function
 // before each access; here are those functions, in place of the library's. Per 4 bytes of shared
 // memory and of each array we keep who wrote and who read last, and at which barrier. Checked are
-//   oob             outside every array of the launch, before it happens; the launch then stops
+//   oob             outside every array of the launch, before it happens; the launch then stops.
+//                   The shared memory of all kernels of a text is one piece here: an access beyond
+//                   one kernel's end may fall into another's, which AddressSanitizer sees
 //   misaligned      address no multiple of the width: CUDA's vector accesses need that
 //   const-write     to an array that the kernel's signature gives as const
 //   uninitialised   shared memory, or an array that came filled with NaN of all ones, read unwritten
