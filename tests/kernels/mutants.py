@@ -54,6 +54,7 @@ MUTANTS = {
         ("float sum[8][8] = {};", "if (i0 + row >= Ho) return;\n    float sum[8][8] = {};"),
     ),
     "ReLU forgotten": ("conv3x3", ("return relu && y < 0", "return relu > 1 && y < 0")),
+    "convolution: NaN becomes 0": ("conv3x3", ("y < 0 ? 0 : y", "!(y > 0) ? 0 : y")),
     "gradient: barrier of the loop removed": (
         "conv3x3_gradient",
         (LOOP, "past the last barrier"),
@@ -66,12 +67,18 @@ MUTANTS = {
         "conv3x3_gradient",
         ("seen[(j + q + s) % 3][r].x", "seen[(j + q + s + 1) % 3][r].x"),
     ),
+    "gradient: next image as large as dy's": (
+        "conv3x3_gradient",
+        ("x += H * W * Cin", "x += Ho * Wo * Cin"),
+    ),
+    "gradient: run begins by x's lines": ("conv3x3_gradient", ("line % Ho;", "line % H;")),
     "no guard for threads": ("conv", ("if (at >= (unsigned)(N * Ho * Wo * Cout)) return;", "")),
     "index beyond 32 bits": (
         "conv",
         ("((n * H + h) * W + v) * Cin", "((n * H + h) * 1000000000 / 1000000000 * W + v) * Cin"),
     ),
     "arguments swapped": ("conv", ("int N, int H, int W, int Cin", "int N, int W, int H, int Cin")),
+    "any channels: NaN becomes 0": ("conv", ("y < 0 ? 0 : y", "!(y > 0) ? 0 : y")),
     "sums: barrier removed": ("conv", ("= sum;\n    " + SYNC, "= sum;")),
     "sums: first part left out": ("conv", ("(int l = 0; l < parts", "(int l = 1; l < parts")),
     "blocks overwrite each other": ("conv", ("part[blockIdx.y * size + at]", "part[at]")),
@@ -92,12 +99,14 @@ MUTANTS = {
     "half of a warp's sum": ("head", ("apart = 16", "apart = 8")),
     "sums of earlier passes lost": ("head", ("dw += product", "dw = product")),
     "gradient where ReLU is 0": ("head", ("value[k] > 0", "value[k] >= 0")),
+    "head: NaN becomes 0": ("head", ("x < 0 ? 0 : x", "x > 0 ? x : 0")),
     "float4 over the end": ("mse", ("last - at >= 4", "last - at >= 3")),
     "epsilon within the root": (
         "adam",
         ("(sqrtf(second.at[k]) + eps)", "sqrtf(second.at[k] + eps)"),
     ),
     "gradient of a repeated edge": ("upsample_conv", ("if (h == H - 1) sum", "if (h == H) sum")),
+    "frame of the first image only": ("upsample_conv", ("n * (H + 2) * stride", "n * H * stride")),
     "frame folded one line short": ("reflect_pad", ("1 <= h && h <= p", "1 <= h && h < p")),
     "Winograd: barrier before the products removed": (
         "winograd",

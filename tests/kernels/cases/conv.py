@@ -6,7 +6,7 @@ from enhance_np import layers
 from enhance_np.engine import cuda
 from enhance_np.engine.cuda import convolution
 
-from .conv3x3 import drawn, fused, within
+from .conv3x3 import drawn, fused, missing_pixels, within
 
 REGISTERS = dict.fromkeys("conv conv_stem conv_gradient channel_sums sum_parts".split(), 64)
 
@@ -61,4 +61,5 @@ CASES = {
     "epilogue": fused((1, 3, 5), 3, 5),
     "epilogue of a stem": fused((2, 3, 2), 1, 12),
     "runs": several_runs,
+    "missing pixels": missing_pixels((1, 6, 7), 3, 5),
 }

@@ -94,6 +94,21 @@ def upsampled(size, cin, cout):
     return case
 
 
+def missing_pixels(size, cin, cout, winograd=False):
+    """NaN reaches the 3x3 pixels that see it, and ReLU lets it through."""
+
+    def case(cupy, rng):
+        x, w, b = drawn(rng, True, (*size, cin), (3, 3, cin, cout), (cout,))
+        x[0, 2, 3, -1] = np.nan
+        want = np.isnan(layers.pad_conv(x, w, b)[0])
+        assert 0 < want.sum() < want.size
+        got = convolution.conv(*map(cupy.asarray, (x, w, b)), relu=True, winograd=winograd)
+        assert (np.isnan(cupy.asnumpy(got)) == want).all()
+        return ()
+
+    return case
+
+
 QUICK = "64 channels", "32 channels", "upsampled", "upsampled from 64"  # each kernel
 CASES = {
     "64 channels": fused((1, 5, 3), 32, 64),
@@ -106,4 +121,5 @@ CASES = {
     "unpadded to 64": unpadded((1, 7, 4), 64, 32),
     "upsampled to 32": upsampled((1, 9, 33), 32, 32),
     "upsampled from 64": upsampled((2, 2, 2), 64, 32),
+    "missing pixels": missing_pixels((1, 6, 7), 8, 64),
 }

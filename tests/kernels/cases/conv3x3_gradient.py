@@ -40,9 +40,9 @@ def case_of(name, size, cin, cout):
     return case
 
 
-def several_runs(name):
-    """As above, cut in runs of one strip: one of them is shorter, parts are added."""
-    one = case_of(name, (2, 3, 35), 32, 64)
+def several_runs(name, size):
+    """As above, cut in runs of 5 strips: the last is shorter, parts are added."""
+    one = case_of(name, size, 32, 64)
 
     def case(cupy, rng):
         before, convolution.STRIPS = convolution.STRIPS, 5
@@ -61,7 +61,9 @@ CASES = {
     "32 channels": case_of("pad_conv", (3, 2, 2), 64, 32),
     "upsampled to 32": case_of("upsample_conv", (1, 2, 33), 64, 32),
     "unpadded": case_of("conv2d", (1, 5, 36), 32, 32),
-    "runs": several_runs("pad_conv"),
-    "runs of phases": several_runs("upsample_conv"),
+    "runs": several_runs("pad_conv", (2, 3, 35)),
+    "runs of phases": several_runs("upsample_conv", (2, 3, 35)),
+    # dy's images are smaller than x's, and runs begin in others than the first
+    "runs, unpadded": several_runs("conv2d", (3, 4, 35)),
     "256 channels": case_of("pad_conv", (1, 2, 3), 32, 256),
 }

@@ -39,6 +39,24 @@ def case_of(shape):
     return case
 
 
+def not_a_number(shape):
+    """What is NaN goes through ReLU, to y and to the gradient of its weight, and no further."""
+
+    def case(cupy, rng):
+        shapes = shape, (1, 1, shape[-1], 1), (1,), (*shape[:3], 1)
+        x, w, b, dy = (rng.integers(-4, 5, s).astype(np.float32) for s in shapes)
+        x[0, 1, 2, 3] = np.nan
+        want, want_cache = layers.relu_conv(x, w, b)
+        wanted = layers.relu_conv_backward(dy, want_cache)
+        y, cache = cuda.relu_conv(*map(cupy.asarray, (x, w, b)))
+        got = cuda.relu_conv_backward(cupy.asarray(dy), cache)
+        for a, right in zip((y, *got), (want, *wanted), strict=True):
+            np.testing.assert_array_equal(cupy.asnumpy(a), right)
+        return ()
+
+    return case
+
+
 CASES = {
     "several blocks": case_of((2, 9, 7, 64)),
     "odd": case_of((1, 3, 5, 7)),
@@ -48,4 +66,5 @@ CASES = {
     "one channel, two blocks": case_of((1, 47, 45, 1)),
     "100 channels": case_of((2, 3, 5, 100)),
     "more channels than threads": case_of((1, 2, 3, 259)),
+    "NaN": not_a_number((2, 3, 5, 7)),
 }
