@@ -12,7 +12,7 @@
 //               by NVRTC and emulated; not run on a GPU
 //   arrays      x (N, H, W, Cin), w (kh, kw, Cin, Cout), b (Cout,), skip, y, dy (N, Ho, Wo, Cout);
 //               float32, C order, < 2^31 elements, w and y of conv_stem 16-byte aligned; every
-//               element of a result written once. Outside x: edge 0 zero, 1 mirrored, 2 repeated
+//               element of a result written once. Outside x: edge 0 zero, 1 mirrored
 //   launch      conv: a thread for each y, 256 per block. conv_stem: a thread for 4 pixels of a row
 //               x 4 channels. conv_gradient: 128 threads, a thread for each of w and run (axis 1).
 //               channel_sums: 256 threads, blocks (runs, channels / 256). sum_parts: one each
@@ -30,7 +30,6 @@ __device__ __forceinline__ int line_of(int i, int n, int edge)
 {
     // Where line i, which may be outside, is found among n lines; -1 for zeros
     if (edge == 1) i = i < 0 ? -i : i >= n ? 2 * (n - 1) - i : i;
-    if (edge == 2) i = min(max(i, 0), n - 1);
     return 0 <= i && i < n ? i : -1;
 }
 
@@ -110,7 +109,7 @@ extern "C" __global__ void __launch_bounds__(128) conv_gradient(
     const int o = at % Cout, c = at / Cout % Cin;
     const int s = at / Cout / Cin % kw, r = at / Cout / Cin / kw;
     double total = 0;
-    const int first = blockIdx.y * per, last = min(first + per, N * Ho);
+    const int first = blockIdx.y * per, last = first + min(per, N * Ho - first);
     for (int line = first; line < last; line++) {
         const int n = line / Ho, h = line_of(line % Ho + r - up, H, edge);
         if (h < 0) continue;
@@ -133,10 +132,10 @@ extern "C" __global__ void __launch_bounds__(THREADS) channel_sums(
     __shared__ double sums[THREADS];
     const int rows = THREADS / lanes, row = threadIdx.x / lanes;
     const int c = blockIdx.y * lanes + threadIdx.x % lanes;
-    const int first = blockIdx.x * per, last = min(first + per, P);
+    const unsigned first = blockIdx.x * per, last = first + min(per, int(P - first));
     double sum = 0;
     if (row < rows && c < C)
-        for (int p = first + row; p < last; p += rows) sum += dy[p * C + c];
+        for (unsigned p = first + row; p < last; p += rows) sum += dy[p * C + c];
     sums[threadIdx.x] = sum;
     __syncthreads();
     if (row > 0 || c >= C) return;

@@ -18,7 +18,7 @@ from .pad import reflection_pad_backward
 from .winograd import is_winograd
 from .winograd import winograd as by_winograd
 
-ZERO, MIRRORED, REPEATED = 0, 1, 2  # what the kernels see outside an image: their `edge`
+ZERO, MIRRORED = 0, 1  # what the kernels see outside an image: their `edge`
 THREADS = 256  # per block of conv.cu and upsample_conv.cu
 TILE_THREADS = 128  # of the others
 COLUMNS = 32  # pixels of a row of conv3x3.cu's blocks, and of a strip of conv3x3_gradient.cu's
