@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import __version__, checkpoint, loss, network, optim, params
+from . import __version__, checkpoint, loss, network, optim, params, zero_level
 from ._array import array_module
 from ._atomic import write_bytes
 from .checkpoint import State
@@ -281,6 +281,8 @@ class _Loop:
             on_host = checkpoint.same_arrays(done, self.engine.asnumpy)
             provenance = _provenance(self.about_run, options, row, self.about_data)
             weights = Weights(self.config, on_host.params, on_host.moving, provenance)
+            if options.type == "blos":
+                weights = zero_level.levelled(weights)
             save(self.output, weights, overwrite=True)
         _write_log(self.output, done.rows)
         self.state = done
