@@ -46,9 +46,9 @@ retrain: $(INSTALLED)
 	    $(if $(COUNT),--count $(COUNT) --validation $(COUNT) --test $(COUNT)) || exit 1; \
 	done
 	$(call train,intensity,small,--lr 2e-3 --epochs $(or $(EPOCHS),10) --depth 1 --filters 32)
-	$(call train,blos,small,--lr 2e-3 --epochs $(or $(EPOCHS),10) --depth 1 --filters 32)
+	$(call train,blos,small,--lr 2e-3 --epochs $(or $(EPOCHS),5) --depth 1 --filters 32)
 	$(call train,intensity,default,--lr 1e-3 --epochs $(or $(EPOCHS),20))
-	$(call train,blos,default,--lr 1e-3 --epochs $(or $(EPOCHS),20))
+	$(call train,blos,default,--lr 1e-3 --epochs $(or $(EPOCHS),10))
 	$(BIN)/python bench/first_steps.py --pairs runs --write
 	$(BIN)/python bench/model_card.py --pairs runs $(if $(FIELDS),--fields $(FIELDS)) \
 	  $(if $(HMI),--hmi $(HMI))
