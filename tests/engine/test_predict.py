@@ -143,7 +143,10 @@ def test_many_images_are_predicted_as_each_alone(rng):
 def test_many_images_are_taken_as_they_are_needed(engine, rng):
     """And each counts its own pixels; one that is nowhere valid has its turn, too."""
     weights = trained(NetworkConfig(0, 4))
-    given = [rng.standard_normal(size).astype(np.float32) for size in [(7, 5), (4, 4), (3, 9)]]
+    sizes = [(7, 5), (4, 4), (3, 9), (5, 8), (6, 7)]
+    given = [rng.standard_normal(size).astype(np.float32) for size in sizes]
+    # the page's tiles are a queue: it has the next one to compute, behind the one nowhere valid
+    ahead = 0 if engine.name == "cpu" else 2
     taken, said = [], []
 
     def images():
@@ -155,7 +158,7 @@ def test_many_images_are_taken_as_they_are_needed(engine, rng):
     assert not taken
     for k, (x, y) in enumerate(zip(given, found, strict=True)):
         assert y.shape == (2 * len(x), 2 * x.shape[1])
-        assert len(taken) <= k + 3
+        assert len(taken) <= k + 1 + ahead
         if k != 1:
             np.testing.assert_array_equal(y, predict.run(x, weights, engine, 3))
     for x in given:
