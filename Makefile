@@ -36,8 +36,9 @@ gallery: $(INSTALLED)
 # pairs by the recipes, the four networks that ship, their card and docs/confidence.md;
 # FIELDS: folder of the recipes' fields, else synthetic scenes alone. HMI: folder of the card's real
 # active region, optional. Hours; interrupted, it goes on. COUNT and EPOCHS: patches, and epochs of each
-# training, to try the whole of it: `make retrain COUNT=800 EPOCHS=1` (200 steps at least) spoils the
-# weights in minutes
+# training, to try the whole of it: `make retrain COUNT=800 EPOCHS=1` takes minutes (first_steps.py needs
+# its 200 steps) and spoils the weights. It replaces the pairs in runs/, and its checkpoints there can
+# only be continued with the same COUNT and EPOCHS: delete runs/ before a real one
 retrain: $(INSTALLED)
 	mkdir -p runs
 	for type in intensity blos; do \
