@@ -256,12 +256,16 @@ def _on_gpu(images, weights, winograd, tile, progress):
 
     forward = folded.Folded(fold(weights), weights.config, winograd)
     size = forward.tile() if tile is None else tile
-    images, under_way = iter(images), deque()
+    images, under_way, ended_by = iter(images), deque(), []
 
     def taken():
-        for image in images:
-            under_way.append(image)
-            yield image
+        try:
+            for image in images:
+                under_way.append(image)
+                yield image
+        except Exception as error:  # a card that is full for `images` themselves, too
+            ended_by.append(error)
+            raise
 
     while True:
         again = chain(tuple(under_way), taken())
@@ -272,7 +276,7 @@ def _on_gpu(images, weights, winograd, tile, progress):
             return
         except folded.out_of_memory():
             size = min(size, max((max(x.shape) for x, _ in under_way), default=1))
-            if size == 1:
+            if size == 1 or ended_by:  # else the rest would be left out unsaid
                 raise
         size //= 2
         folded.release()  # behind the except: the error held the arrays

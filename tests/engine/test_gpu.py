@@ -412,6 +412,17 @@ def test_an_archive_goes_on_in_smaller_tiles_when_the_card_is_full(rng, monkeypa
         assert valid is not None or abs(y - exact).max() <= 1e-5 * np.ptp(exact)
 
 
+def test_an_archive_that_ends_because_the_card_is_full_says_so(rng):
+    """A generator that uses the card itself cannot be asked again: the rest is not left out."""
+
+    def ended():
+        yield rng.standard_normal((9, 14)).astype(np.float32), None
+        raise device.OutOfMemoryError
+
+    with pytest.raises(device.OutOfMemoryError):
+        list(predict.run_all(ended(), trained(NetworkConfig(1, 12)), GPU, 8))
+
+
 def test_tiles_follow_the_free_memory_and_halve_when_the_card_is_full(rng, monkeypatch):
     weights = trained(NetworkConfig(1, 12))
     x = rng.standard_normal((40, 33)).astype(np.float32)
