@@ -55,7 +55,9 @@ def train(
 
     data : HDF5 file with imHMI (n, h, w, 1) and imSST (n, 2h, 2w, 1), in Ic or kG; None makes
     synthetic pairs in the folder of `output`, once, with a bar if `progress`.
-    output : weights file, see the top of this module for what stands beside it.
+    output : weights file, see the top of this module for what stands beside it. Those for
+    magnetograms are saved without their zero level (`zero_level`), which the checkpoint and the
+    log's losses keep.
     validation : such a file too, or the fraction of `data`, at its end, to hold out; None takes
     <data>_val.h5 if there is one, as `degrade` writes, else 0.1. Patches of one scene on both
     sides make a fraction look better than it is.
