@@ -69,9 +69,11 @@ def predict_all(
     The results are those of `predict`. On a GPU they come while it computes the next images, of
     which two tiles are under way: reading, dividing and writing then take none of its time. So an
     error that an image raises may come before the results of those just before it.
+    Raises at once what `predict` raises for anything but an image.
     """
     weights, engine = _loaded(weights, type), select(device)
     check_weights(weights, type)
+    check(TILE if tile is None else tile)
     divided = deque()
 
     def taken():
@@ -82,8 +84,8 @@ def predict_all(
             divided.append((mask, norm_of_it))
             yield x, ~mask if mask.any() else None
 
-    for y in run_all(taken(), weights, engine, tile):
-        yield in_units(y, *divided.popleft())
+    results = run_all(taken(), weights, engine, tile)
+    return (in_units(y, *divided.popleft()) for y in results)
 
 
 def _loaded(weights: Weights | str | os.PathLike | None, type: str) -> Weights:

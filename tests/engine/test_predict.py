@@ -173,7 +173,7 @@ def test_what_many_images_need_is_told(rng):
         next(found)
     for arguments in ({"type": "dopplergram"}, {"tile": 0}):
         with pytest.raises(ValueError, match="must be one of|needs 1 pixel"):
-            list(predict.predict_all([image], weights=weights, device="cpu", **arguments))
+            predict.predict_all([image], weights=weights, device="cpu", **arguments)  # at once
 
 
 def test_missing_pixels_stay_missing_and_nothing_is_changed(rng):
