@@ -1,0 +1,47 @@
+"""What the magnetogram networks add to a quiet Sun, whatever its polarity.
+
+    python bench/zero_level.py DISC.fits ...
+
+Of each full disc two pieces of SIDE x SIDE pixels, near its centre, are enhanced with both signs:
+half the sum of the two outputs is what does not follow the field. Printed is its mean over the
+pixels of less than QUIET, and the net flux that it makes on a disc.
+"""
+
+import argparse
+
+import numpy as np
+import table
+from astropy.io import fits
+
+from enhance_np import models, weights
+from enhance_np.data.sources import KILOGAUSS
+from enhance_np.engine import select
+from enhance_np.engine.predict import run
+
+SIDE, QUIET = 200, 50.0  # pixels, G
+CENTRES = (2048, 2048), (1200, 2300)
+DISC = np.pi * 6.957e10**2  # cm^2
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("discs", nargs="+", help="4096 x 4096 magnetograms, FITS")
+    engine, rows = select("cpu"), []
+    networks = {model: weights.load(models.path("blos", model)) for model in models.MODELS}
+    for path in parser.parse_args().discs:
+        with fits.open(path) as file:
+            disc = next(hdu.data for hdu in file if hdu.data is not None)
+            date = next(hdu.header["DATE-OBS"] for hdu in file if hdu.data is not None)
+        for y, x in CENTRES:
+            box = np.s_[y - SIDE // 2 : y + SIDE // 2, x - SIDE // 2 : x + SIDE // 2]
+            piece = (disc[box] * KILOGAUSS).astype(np.float32)
+            quiet = (abs(piece) < QUIET * KILOGAUSS).repeat(2, axis=0).repeat(2, axis=1)
+            for model, given in networks.items():
+                both = run(piece, given, engine) + run(-piece, given, engine)
+                left = float(both[quiet].mean(dtype=float)) / 2 / KILOGAUSS
+                rows.append([date, f"{y}, {x}", model, f"{left:+.3f}", f"{left * DISC:.1e}"])
+    print(table.markdown(["disc", "pixel", "network", "left, G", "on a disc, Mx"], rows))
+
+
+if __name__ == "__main__":
+    main()
