@@ -14,7 +14,7 @@ from .engine import select
 from .engine.chunked import predict_chunks
 from .engine.predict import apply, check_image, masked_like, unmasked
 from .pipeline import image_norm, output_header
-from .weights import Weights, load
+from .weights import Weights, digest, load
 
 
 def enhance(
@@ -69,15 +69,15 @@ def enhance(
     # of dask's values nothing is said: that would compute them
     unseen = frame._replace(data=np.empty((0, 0), np.float32))
     observation.remark(unseen if is_dask(image) else frame, type)
-    path = None
+    content = None
     if not isinstance(weights, Weights):
         path = models.path(type, model) if weights is None else Path(weights)
-        weights = load(path)
+        weights, content = load(path), digest(path)
     looks = type == "intensity" and norm in ("quiet-sun", "max")
     divisor = image_norm(frame._replace(data=values()) if looks else frame, type, norm)
     header = None
     if is_map(x):
-        header = output_header(frame.header, weights, path, type, divisor, ensemble)
+        header = output_header(frame.header, weights, content, type, divisor, ensemble)
     if is_dask(image):
         output = predict_chunks(image, type, weights, divisor, device, tile, ensemble)
     else:

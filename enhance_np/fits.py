@@ -253,7 +253,7 @@ def check_output(
     folder = os.path.dirname(os.path.realpath(path))
     if not os.path.basename(path):
         raise OSError(f"check_output: needs the name of a file, got path={path!r}")
-    if path.endswith(".fz"):
+    if path.lower().endswith(".fz"):
         raise OSError(
             f"check_output: the output is not tile-compressed, its name must not end in .fz, "
             f"got path={path!r}"

@@ -71,8 +71,7 @@ def norm_value(
     """
     if type not in TYPES:
         raise ValueError(f"norm_value: type must be one of {TYPES}, got type={type!r}")
-    if norm not in ("quiet-sun", "max", "none"):
-        level = _positive(norm, norm)
+    check_norm(norm)
     if type == "blos":
         return Norm(GAUSS_PER_KILOGAUSS, 0.0, mu, mu is not None and _noise_off_disc(data, mu))
     if norm == "quiet-sun":
@@ -82,7 +81,15 @@ def norm_value(
         level = _positive(np.nanmax(data), norm)
     elif norm == "none":
         level = 1.0
+    else:
+        level = float(norm)
     return Norm(level)
+
+
+def check_norm(norm: str | float) -> None:
+    """Raise ValueError unless it is one that `norm_value` knows."""
+    if norm not in ("quiet-sun", "max", "none"):
+        _positive(norm, norm)
 
 
 def _noise_off_disc(data: np.ndarray, mu: Mu) -> bool:

@@ -1,9 +1,9 @@
 """The main job: from a FITS file to an enhanced FITS file."""
 
-import hashlib
 import logging
 import os
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,11 +11,12 @@ import numpy as np
 
 from . import __version__, disc, engine, fits, models, normalise
 from ._atomic import replacing
+from .engine import tiles
 from .engine.ensemble import ORIENTATIONS
 from .engine.predict import apply
 from .observation import gauss, image_type, remark, require_hmi
 from .quiet_sun import usual_level
-from .weights import Weights, load
+from .weights import Weights, digest, load
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +33,26 @@ def enhance_file(
     source: str | os.PathLike,
     target: str | os.PathLike,
     *,
+    overwrite: bool = False,
+    plot: str | os.PathLike | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    **options,
+) -> Result:
+    """Read the FITS image `source`, enhance it, write `target` (float32, units as in).
+
+    plot : PNG to draw beside it.  progress : called with (input pixels done, in all).
+    Each file appears whole or not at all, the plot only with the output, and existing ones only
+    go with `overwrite`.  options : see `enhancer`, which is for more than one file.
+
+    Raises ValueError for what the input does not hold, OSError for files that cannot be read
+    or written, RuntimeError for a device that is not there. Every output is checked before
+    the work begins.
+    """
+    return enhancer(**options)(source, target, overwrite=overwrite, plot=plot, progress=progress)
+
+
+def enhancer(
+    *,
     type: str | None = None,
     model: str = "default",
     weights: str | os.PathLike | None = None,
@@ -40,85 +61,105 @@ def enhance_file(
     norm_from: str | os.PathLike | None = None,
     device: str = "auto",
     ext: int | str | None = None,
-    overwrite: bool = False,
-    plot: str | os.PathLike | None = None,
     tile: int | None = None,
     ensemble: bool = False,
     confidence: bool = False,
-    progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Result:
-    """Read the FITS image `source`, enhance it, write `target` (float32, units as in).
+) -> Callable[..., Result]:
+    """`enhance_file` with these options: they are checked, and files of theirs read, here and once.
 
     type : "intensity" or "blos"; None reads it from the file (`observation.image_type`).
     weights : a file; None takes those that ship for the type and `model` (default, small):
     they are for HMI alone.
     activation : of weights that do not say, see weights.load.
-    norm, norm_from : see `image_norm`.  device, tile : as in engine.predict.predict.
-    ext : HDU to read.
+    norm : see `image_norm`.  norm_from : FITS, see `reference`.
+    device, tile : as in engine.predict.predict.  ext : HDU to read.
     ensemble : write the mean over the eight rotations and reflections of the image, in 8 times
     the time.  confidence : the same, and two more HDUs, in the image's units: SPREAD, the standard
     deviation over the eight, and on the input's pixels RESIDUAL, `reblur.residual_map`.
-    plot : PNG to draw beside it.  progress : called with (input pixels done, in all).
-    Each file appears whole or not at all, the plot only with the output, and existing ones only
-    go with `overwrite`.
-
-    Raises ValueError for what the input does not hold, OSError for files that cannot be read
-    or written, RuntimeError for a device that is not there. Every output is checked before
-    the work begins.
     """
-    check_outputs(target, plot, overwrite, source)
-    frame = fits.read(source, ext)
-    type = image_type(frame, type)
-    if weights is None:
-        require_hmi(frame)
-    remark(frame, type)
-    path = models.path(type, model) if weights is None else Path(weights)
-    loaded = load(path, activation)
     chosen = engine.select(device)
-    divisor = image_norm(frame, type, norm, norm_from)
+    if tile is not None:
+        tiles.check(tile)
+    normalise.check_norm(norm)
+    of_another = None
+    if norm_from is not None:
+        _check_norm_from(norm, type or "intensity")
+        of_another = reference(norm_from)
     ensemble = ensemble or confidence
-    header = output_header(frame.header, loaded, path, type, divisor, ensemble)
-    output, spread = apply(frame.data, type, loaded, divisor, chosen, tile, progress, ensemble)
-    extensions = _confidence(frame, output, spread, header) if confidence else ()
-    write(frame, output, header, target, plot, type, overwrite, extensions)
-    log.info(
-        "%s: %s, %d x %d -> %d x %d, divided by %.6g%s%s%s, on the %s",
-        os.fspath(target),
-        type,
-        *frame.data.shape,
-        *output.shape,
-        divisor.level,
-        f" {frame.unit}" if frame.unit else "",
-        f" and limb darkening (strength {divisor.strength:.3f})" if divisor.strength else "",
-        f", mean of {ORIENTATIONS} orientations" if ensemble else "",
-        chosen.name.upper(),
-    )
-    return Result(frame.data, output, type, divisor.level, divisor.strength)
+
+    @cache
+    def chosen_weights(type):
+        path = models.path(type, model) if weights is None else Path(weights)
+        return load(path, activation), digest(path)
+
+    if weights is not None:
+        chosen_weights(None)
+
+    def enhance(
+        source, target, *, overwrite=False, plot=None, progress=lambda done, total: None
+    ) -> Result:
+        check_outputs(target, plot, overwrite, source)
+        frame = fits.read(source, ext)
+        its_type = image_type(frame, type)
+        if weights is None:
+            require_hmi(frame)
+        remark(frame, its_type)
+        loaded, content = chosen_weights(its_type if weights is None else None)
+        divisor = image_norm(frame, its_type, norm, of_another)
+        header = output_header(frame.header, loaded, content, its_type, divisor, ensemble)
+        output, spread = apply(
+            frame.data, its_type, loaded, divisor, chosen, tile, progress, ensemble
+        )
+        extensions = _confidence(frame, output, spread, header) if confidence else ()
+        write(frame, output, header, target, plot, its_type, overwrite, extensions)
+        log.info(
+            "%s: %s, %d x %d -> %d x %d, divided by %.6g%s%s%s, on the %s",
+            os.fspath(target),
+            its_type,
+            *frame.data.shape,
+            *output.shape,
+            divisor.level,
+            f" {frame.unit}" if frame.unit else "",
+            f" and limb darkening (strength {divisor.strength:.3f})" if divisor.strength else "",
+            f", mean of {ORIENTATIONS} orientations" if ensemble else "",
+            chosen.name.upper(),
+        )
+        return Result(frame.data, output, its_type, divisor.level, divisor.strength)
+
+    return enhance
+
+
+class Reference(NamedTuple):
+    path: str
+    unit: str
+    norm: normalise.Norm
+
+
+def reference(path: str | os.PathLike) -> Reference:
+    """The quiet Sun of another file: of the same series and time as the images that it is for,
+    and better with quiet Sun; a full disk for a cut-out. Raises as fits.read, ValueError for a
+    magnetogram."""
+    frame = fits.read(path)
+    image_type(frame, "intensity")
+    return Reference(frame.path, frame.unit, _norm(frame, "intensity", "quiet-sun"))
 
 
 def image_norm(
     frame: fits.Frame,
     type: str,
     norm: str | float = "quiet-sun",
-    norm_from: str | os.PathLike | None = None,
+    other: Reference | None = None,
 ) -> normalise.Norm:
     """What an image is divided by: its own `normalise.norm_value`, or that of another file.
 
-    norm_from : FITS, of the same series and time and better with quiet Sun: a full disk for a
-        cut-out. The level and the strength of limb darkening are its, the place on the disc is
-        of the pixels of `frame`.
-    Raises ValueError unless norm_from comes with intensities in one unit and norm "quiet-sun".
+    other : the level and the strength of limb darkening are its, the place on the disc is of
+        the pixels of `frame`.
+    Raises ValueError unless `other` comes with intensities in one unit and norm "quiet-sun".
     """
-    if norm_from is None:
+    if other is None:
         return _norm(frame, type, norm)
-    if norm != "quiet-sun" or type != "intensity":
-        raise ValueError(
-            "image_norm: --norm-from is for the quiet-sun level of an intensity, "
-            f"got norm={norm!r}, type={type!r}"
-        )
-    other = fits.read(norm_from)
-    image_type(other, type)
-    found = _norm(other, type, norm)
+    _check_norm_from(norm, type)
+    found = other.norm
     # an umbra at the limb has 0.05 of the level of disc centre, a facula 1.3
     brightest = float(np.nanpercentile(frame.data, 99)) / found.level
     if not 0.03 < brightest < 2 or len({f.unit.lower() for f in (frame, other) if f.unit}) > 1:
@@ -135,6 +176,14 @@ def image_norm(
         )
         return normalise.Norm(found.level)
     return found._replace(mu=mu)
+
+
+def _check_norm_from(norm, type):
+    if norm != "quiet-sun" or type != "intensity":
+        raise ValueError(
+            "image_norm: --norm-from is for the quiet-sun level of an intensity, "
+            f"got norm={norm!r}, type={type!r}"
+        )
 
 
 def _norm(frame, type, norm):
@@ -159,17 +208,17 @@ def _confidence(frame, output, spread, header) -> tuple[fits.Extension, ...]:
 def output_header(
     header,
     loaded: Weights,
-    path: Path | None,
+    content: str | None,
     type: str,
     divisor: normalise.Norm,
     ensemble: bool = False,
 ):
-    """`header` after the network; path : the file of the weights, None if there is none."""
+    """`header` after the network; content : `weights.digest` of their file, None without one."""
     enhanced = fits.enhanced_header(
         header,
         version=__version__,
         model=f"{loaded.config.depth} blocks, {loaded.config.filters} filters",
-        weights=None if path is None else hashlib.sha256(path.read_bytes()).hexdigest(),
+        weights=content,
         type=type,
         norm=divisor.level,
         limb=divisor.strength,
@@ -215,6 +264,8 @@ def write(
     from .plot import side_by_side
 
     png = side_by_side(frame.data, output, type, units=frame.unit, header=frame.header)
-    with replacing(plot) as temporary:
-        temporary.write_bytes(png)
-        fits.write(target, output, header, overwrite, extensions)
+    fits.check_output(target, overwrite)
+    # the picture gets its name first: where the FITS file is, all is done
+    with replacing(target) as image, replacing(plot) as picture:
+        picture.write_bytes(png)
+        fits.write(image, output, header, extensions=extensions)

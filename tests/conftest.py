@@ -5,6 +5,8 @@ import pytest
 from cudaproof import device, emulator
 from trained import pairs
 
+from enhance_np import params, weights
+from enhance_np.config import NetworkConfig
 from enhance_np.engine.cuda import launch
 
 
@@ -17,6 +19,15 @@ def rng():
 def files(tmp_path):
     """Of a tiny training: (training data, validation data, weights file)."""
     return pairs(tmp_path / "a.h5", 0), pairs(tmp_path / "b.h5", 1), tmp_path / "w.h5"
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    """Weights of an untrained network: enough for what is not about the picture."""
+    config = NetworkConfig(1, 4)
+    path = tmp_path / "tiny.h5"
+    weights.save(path, weights.Weights(config, *params.initial(config, 0), {"type": "intensity"}))
+    return path
 
 
 @pytest.fixture

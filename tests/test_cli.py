@@ -9,8 +9,7 @@ import pytest
 from astropy.io import fits
 
 import enhance_np
-from enhance_np import cli, params, weights
-from enhance_np.config import NetworkConfig
+from enhance_np import cli
 
 
 def run(*arguments, check=True):
@@ -32,15 +31,6 @@ def image(tmp_path):
     data = (60_000 * (1 + 0.04 * rng.standard_normal((40, 30)))).astype(np.float32)
     path = tmp_path / "in.fits"
     fits.writeto(path, data, fits.Header({"BUNIT": "DN/s", "CRPIX1": 5.0, "CDELT1": 0.5}))
-    return path
-
-
-@pytest.fixture
-def tiny(tmp_path):
-    """Weights of an untrained network: enough for what is not about the picture."""
-    config = NetworkConfig(1, 4)
-    path = tmp_path / "tiny.h5"
-    weights.save(path, weights.Weights(config, *params.initial(config, 0), {"type": "intensity"}))
     return path
 
 
@@ -239,6 +229,81 @@ def test_gradcheck_passes_and_can_fail(monkeypatch, capsys):
         cli.main(["gradcheck", "--quiet"])
     assert done.value.code == 1
     assert "FAILED" in capsys.readouterr().out
+
+
+INTERRUPTED = """
+import signal, threading, time, weakref
+from concurrent.futures import ThreadPoolExecutor
+from enhance_np import cli
+
+def run(options):
+{what}
+    time.sleep(60)  # what was deferred wakes it
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
+cli.checks._summary = run
+cli.main(["summary"])
+"""
+COMPILING = """
+    from llvmlite.binding import ExecutionEngine
+    called, real = [], ExecutionEngine.set_object_cache
+
+    def set_object_cache(self, **functions):
+        def callback(*arguments):
+            called.append(arguments)
+            if len(called) == 1:
+                signal.raise_signal(signal.SIGINT)
+            return given(*arguments)
+
+        given = functions["CALLBACK"]
+        real(self, **functions | {"CALLBACK": callback})
+
+    ExecutionEngine.set_object_cache = lambda self, n, g: set_object_cache(
+        self, notify_func=n, getbuffer_func=g
+    )
+    from numba import njit
+    assert njit(lambda x: x + 1)(1) == 2 and called
+"""
+STARTING = """
+    start = threading.Thread.start
+
+    def started(thread):
+        start(thread)
+        signal.raise_signal(signal.SIGINT)
+
+    threading.Thread.start = started
+    run.pool = ThreadPoolExecutor(1)  # kept: one that is forgotten ends its threads
+    run.pool.submit(time.sleep, 0)
+"""
+DYING = """
+    class Key:
+        dies = False
+
+        def __hash__(self):
+            if self.dies:
+                signal.raise_signal(signal.SIGINT)
+            return 0
+
+    values, value = weakref.WeakValueDictionary(), threading.Thread()
+    values[Key()] = value
+    Key.dies = True
+    del value
+"""
+UNSAFE = {
+    "compiled": COMPILING.replace("CALLBACK", "notify_func"),
+    "cached": COMPILING.replace("CALLBACK", "getbuffer_func"),
+    "thread": STARTING,
+    "weak reference": DYING,
+}
+
+
+@pytest.mark.parametrize("where", UNSAFE)
+def test_interrupt_where_python_would_lose_it(where):
+    """Or, where a thread starts, would wait for that thread for ever."""
+    code = INTERRUPTED.format(what=UNSAFE[where])
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=50)
+    assert done.stderr == "enhance-np summary: interrupted\n"
+    assert done.returncode == 130
 
 
 def test_no_command_is_one_line():

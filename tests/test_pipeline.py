@@ -1,5 +1,6 @@
 """From file to file: what is checked before the work, and what is left when something fails."""
 
+import hashlib
 import os
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from astropy.io import fits as afits
 from astropy.wcs import WCS
 
-from enhance_np import disc, params, plot, predict, weights
+from enhance_np import disc, models, params, plot, predict, weights
 from enhance_np.config import NetworkConfig
 from enhance_np.engine import select
 from enhance_np.engine.predict import apply
@@ -44,6 +45,14 @@ def test_plot_and_output_appear_together(image, tiny, tmp_path):
     enhance_file(image, out, weights=tiny, device="cpu", plot=png)
     assert png.read_bytes()[:4] == b"\x89PNG"
     assert afits.getdata(out).shape == (40, 48)
+
+
+def test_header_names_the_weights_by_content(image, tiny, tmp_path):
+    for given, used in ((tiny, tiny), (None, models.path("intensity", "small"))):
+        out = tmp_path / f"by_{used.stem}.fits"
+        enhance_file(image, out, weights=given, model="small", device="cpu")
+        found = hashlib.sha256(used.read_bytes()).hexdigest()
+        assert afits.getheader(out)["ENHWGT"] == found[:16]
 
 
 @pytest.mark.parametrize("fails", ["plot", "write"])

@@ -8,8 +8,8 @@ import logging
 import sys
 
 from .. import __version__
-from . import checks, data, evaluate, predict, train
-from .options import Parser
+from . import checks, data, evaluate, interrupt, predict, train
+from .options import Parser, one_line
 
 # what the commands raise, with a message for the user
 EXPECTED = (ValueError, OSError, RuntimeError, ImportError, ArithmeticError, MemoryError)
@@ -47,14 +47,13 @@ def main(arguments: list[str] | None = None) -> None:
             from ..engine.threads import set_threads
 
             set_threads(options.threads)
-        sys.exit(options.run(options))
+        with interrupt.deferred():
+            sys.exit(options.run(options))
     except KeyboardInterrupt:
         print(f"enhance-np {options.command}: interrupted", file=sys.stderr)
         sys.exit(130)
     except EXPECTED as error:
-        message = " ".join(str(error).split()) or type(error).__name__
-        message = message.removeprefix(f"{options.command}: ")
-        sys.exit(f"enhance-np {options.command}: {message}")
+        sys.exit(one_line(options.command, error))
     except Exception as error:
         message = " ".join(f"{type(error).__name__} {error}".split())
         sys.exit(f"enhance-np {options.command}: a fault of the program, please report: {message}")

@@ -1,6 +1,7 @@
 """evaluate and deconvolve: outputs scored, and the classical way beside them."""
 
-from .options import advance, hdu, image, kind, progress_bar, psf
+from .files import for_each
+from .options import hdu, image, kind, psf
 
 
 def add_commands(command) -> None:
@@ -72,21 +73,21 @@ def _evaluate(options) -> None:
     )
 
 
-def _deconvolve(options) -> None:
+def _deconvolve(options) -> int:
+    from functools import partial
+
     from ..data.degrade import Optics
     from ..evaluate.files import deconvolve_file
+    from ..evaluate.richardson_lucy import check_iterations
 
-    with progress_bar(options, "iteration") as bar:
-        deconvolve_file(
-            options.input,
-            options.output,
-            type=options.type,
-            iterations=options.iterations,
-            damping=options.damping,
-            as_target=options.as_target,
-            optics=Optics.named(options.psf, options.psf_scale, support=options.support),
-            ext=hdu(options),
-            overwrite=options.overwrite,
-            plot=options.plot,
-            progress=advance(bar),
-        )
+    check_iterations(options.iterations)
+    deconvolve = partial(
+        deconvolve_file,
+        type=options.type,
+        iterations=options.iterations,
+        damping=options.damping,
+        as_target=options.as_target,
+        optics=Optics.named(options.psf, options.psf_scale, support=options.support),
+        ext=hdu(options),
+    )
+    return for_each(options, deconvolve, "iteration")

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from contextlib import contextmanager, nullcontext
 
 from ..config import ACTIVATIONS, DEVICES, TYPES
 
@@ -13,12 +14,20 @@ class Parser(argparse.ArgumentParser):
 
 
 def image(made):
-    """The files of a command that makes a FITS image of one."""
-    made.add_argument("input", help="HMI continuum image or magnetogram, FITS")
-    made.add_argument("output", help="FITS file to write")
+    """The files of a command that makes a FITS image of one, or of each of many."""
+    made.add_argument(
+        "input",
+        nargs="+",
+        help="HMI continuum image or magnetogram, FITS; or several; or a folder of them",
+    )
+    made.add_argument(
+        "output", help="FITS file to write; for several images a folder (options: before or after)"
+    )
     made.add_argument("--ext", help="HDU to read, by number or name (default: the first image)")
     made.add_argument("--overwrite", action="store_true", help="replace files that exist")
-    made.add_argument("--plot", metavar="PNG", help="draw input and output side by side")
+    made.add_argument(
+        "--plot", metavar="PNG", help="draw input and output side by side; for several a folder"
+    )
     kind(made)
 
 
@@ -29,7 +38,7 @@ def kind(made):
 def sizes(made):
     made.add_argument("--depth", type=int, help="residual blocks (default 5)")
     made.add_argument("--filters", type=int, help="channels (default 64)")
-    made.add_argument("--activation", choices=ACTIVATIONS, default="relu")
+    made.add_argument("--activation", choices=ACTIVATIONS, help="default relu")
     made.add_argument("--refine-filters", type=int, help="channels after the upsampling")
 
 
@@ -50,13 +59,13 @@ def network_config(options, base=None):
     from ..config import DEFAULT
 
     given = {
+        "activation": options.activation,
         "depth": options.depth,
         "filters": options.filters,
         "refine_filters": options.refine_filters,
     }
     return replace(
         base or DEFAULT,
-        activation=options.activation,
         **{name: value for name, value in given.items() if value is not None},
     )
 
@@ -66,20 +75,32 @@ def show_progress(options) -> bool:
     return sys.stderr.isatty() and not options.quiet
 
 
+@contextmanager
 def progress_bar(options, unit, **looks):
+    """A bar on a terminal; what is logged meanwhile goes above it."""
     from tqdm import tqdm
+    from tqdm.contrib.logging import logging_redirect_tqdm
 
-    return tqdm(disable=not show_progress(options), unit=unit, file=sys.stderr, **looks)
+    shown = show_progress(options)
+    with (
+        logging_redirect_tqdm() if shown else nullcontext(),
+        tqdm(disable=not shown, unit=unit, file=sys.stderr, **looks) as bar,
+    ):
+        yield bar
 
 
 def advance(bar):
     def progress(done, total):
         bar.total = total
         bar.update(done - bar.n)
-        if done == total:
-            bar.close()  # the line that follows begins at the margin
 
     return progress
+
+
+def one_line(command: str, error: Exception, named: str = "") -> str:
+    """An error as the user is told it."""
+    message = " ".join(str(error).split()) or type(error).__name__
+    return f"enhance-np {command}: {named}{message.removeprefix(f'{command}: ')}"
 
 
 def hdu(options):

@@ -1,6 +1,7 @@
 """predict and demo: images enhanced."""
 
 from ..config import ACTIVATIONS, MODELS
+from .files import for_each
 from .options import advance, device, hdu, image, progress_bar
 
 
@@ -47,28 +48,23 @@ def add_commands(command) -> None:
     device(add)
 
 
-def _predict(options) -> None:
-    from ..pipeline import enhance_file
+def _predict(options) -> int:
+    from ..pipeline import enhancer
 
-    with progress_bar(options, "px", unit_scale=True) as bar:
-        enhance_file(
-            options.input,
-            options.output,
-            type=options.type,
-            model=options.model,
-            weights=options.weights,
-            activation=options.activation,
-            norm=options.norm,
-            norm_from=options.norm_from,
-            device=options.device,
-            ext=hdu(options),
-            overwrite=options.overwrite,
-            plot=options.plot,
-            tile=options.tile,
-            ensemble=options.ensemble,
-            confidence=options.confidence,
-            progress=advance(bar),
-        )
+    enhance = enhancer(
+        type=options.type,
+        model=options.model,
+        weights=options.weights,
+        activation=options.activation,
+        norm=options.norm,
+        norm_from=options.norm_from,
+        device=options.device,
+        ext=hdu(options),
+        tile=options.tile,
+        ensemble=options.ensemble,
+        confidence=options.confidence,
+    )
+    return for_each(options, enhance, "px", unit_scale=True)
 
 
 def _demo(options) -> None:

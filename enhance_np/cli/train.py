@@ -32,8 +32,9 @@ def add_commands(command) -> None:
     add.add_argument("--schedule", choices=("constant", "cosine"), help="default constant")
     add.add_argument(
         "--start",
-        choices=("he", "contrast"),
-        help="initial kernels: He's (default), or his for contrast",
+        metavar="{he,contrast,default,small,WEIGHTS}",
+        help="initial kernels: He's (default), his for contrast, or those of weights that ship or "
+        "of a file, whose network and batch norm's statistics are kept",
     )
     add.add_argument("--noise", type=float, help="sigma in Ic or kG (default: the paper's)")
     add.add_argument("--l2", type=float, help="weight decay (default: the paper's)")
@@ -55,21 +56,26 @@ def _train(options) -> None:
     from dataclasses import replace
     from pathlib import Path
 
-    from ..config import DEFAULT, SMALL
+    from .. import models
+    from ..config import DEFAULT, MODELS, SMALL
     from ..engine import select
     from ..train_options import QUICK, TrainOptions
     from ..training import train
+    from ..weights import load
 
     output = Path(options.output or f"runs/{options.type}.h5")
     if options.output is None:
         output.parent.mkdir(exist_ok=True)
+    start = options.start
+    if start in MODELS:
+        start = str(models.path(options.type, start))
     given = {
         "epochs": options.epochs,
         "batch_size": options.batchsize,
         "lr": options.lr,
         "lr_multiplier": options.lr_multiplier,
         "schedule": options.schedule,
-        "start": options.start,
+        "start": start,
         "clip": options.clip,
         "warmup": options.warmup,
         "freeze": options.freeze,
@@ -83,11 +89,15 @@ def _train(options) -> None:
         **{name: value for name, value in given.items() if value is not None},
     )
     engine = select(options.device)
+    if settings.from_weights and Path(settings.start).is_file():
+        base = load(settings.start, options.activation).config
+    else:
+        base = DEFAULT if options.data else SMALL
     with progress_bar(options, "step") as bar:
         train(
             options.data,
             output,
-            network_config(options, DEFAULT if options.data else SMALL),
+            network_config(options, base),
             settings,
             engine,
             validation=options.validation,
@@ -112,7 +122,6 @@ def _training_report(bar, epochs):
             bar.update()
         else:
             last.update(row)
-            bar.clear()
             logging.info(
                 "epoch %d: loss %.4e, validation %.4e", row["epoch"], row["loss"], row["val_loss"]
             )

@@ -23,6 +23,12 @@ ITERATIONS = 20  # as published with Enhance
 DAMPING = 10.0  # times the median residual, as published
 
 
+def check_iterations(iterations: int) -> None:
+    """Raise ValueError for fewer than 1."""
+    if iterations < 1:
+        raise ValueError(f"deconvolve: iterations must be 1 or more, got iterations={iterations}")
+
+
 def deconvolve(
     image: np.ndarray,
     type: str,
@@ -49,8 +55,7 @@ def deconvolve(
     Raises ValueError for another type, fewer than 1 iteration, NaN or an unsymmetric PSF.
     Source: Díaz Baso & Asensio Ramos 2018, A&A 614, A5, the comparison of figure 11.
     """
-    if iterations < 1:
-        raise ValueError(f"deconvolve: iterations must be 1 or more, got iterations={iterations}")
+    check_iterations(iterations)
     fine = double(image)
     transfer, target = transfers(fine.shape, optics.hmi_scale / 2, optics)
     parts = _parts(fine, type)

@@ -1,0 +1,52 @@
+"""What `predict` and `deconvolve` do for each of the files that they are given."""
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+
+from .options import advance, one_line, progress_bar
+
+log = logging.getLogger(__name__)
+
+# what may be wrong with one file and right with the next
+OF_A_FILE = (ValueError, OSError, ArithmeticError, MemoryError)
+
+
+def for_each(options, work: Callable, unit: str, **looks) -> int:
+    """work(source, target, overwrite=, plot=, progress=) for every file; returns the exit status.
+
+    Of several files one that fails is told and the others are made. What is there already is left,
+    so that the same command goes on where it was stopped.
+    """
+    from ..archive import into_folder, jobs
+
+    def do(source, target, plot, **its_looks):
+        with progress_bar(options, unit, leave=False, **looks, **its_looks) as bar:
+            work(source, target, overwrite=options.overwrite, plot=plot, progress=advance(bar))
+
+    if not into_folder(options.input, options.output):
+        do(options.input[0], options.output, options.plot)
+        return 0
+    todo = jobs(options.input, options.output, options.plot)
+    left = failed = 0
+    for number, (source, target, plot) in enumerate(todo, 1):
+        if not options.overwrite and all(map(os.path.isfile, filter(None, (target, plot)))):
+            left += 1
+            continue
+        try:
+            do(source, target, plot, desc=f"{number}/{len(todo)}")
+        except OF_A_FILE as error:
+            failed += 1
+            about = "" if repr(source) in str(error) else f"{source!r}: "
+            print(one_line(options.command, error, about), file=sys.stderr, flush=True)
+    log.info(
+        "%s: of %d files %d written, %d there already%s, %d failed",
+        options.output,
+        len(todo),
+        len(todo) - left - failed,
+        left,
+        " (--overwrite makes them anew)" if left else "",
+        failed,
+    )
+    return int(failed > 0)
