@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, replace
 
 NOISE = {"intensity": 1e-3, "blos": 1e-2}  # Ic and kG; the paper, section 3.3
 L2 = {"intensity": 1e-6, "blos": 1e-5}
+STARTS = ("he", "contrast")
 REAL = ("lr", "lr_multiplier", "clip", "noise", "l2")  # options that are no counts
 LATE_EPOCH = 20  # from here on lr_multiplier counts, as in the original's script
 FROZEN_OVER = 64  # batches whose statistics are pooled when batch norm is frozen
@@ -20,7 +21,9 @@ class TrainOptions:
     schedule : "constant", or "cosine": lr falls to 0 at the last step.
     clip : largest norm of a step's gradient, over all tensors; None sets no bound.
     warmup : steps over which the rate rises from 0 to what the schedule says.
-    start : "he" (He et al. 2015), or "contrast", see params.contrasted.
+    start : "he" (He et al. 2015), "contrast", see params.contrasted, or the name of a weights file
+    of this network and type; batch norm then keeps the statistics that they were trained with, and
+    freeze must be None. To continue such a run the file must be there, under the same name.
     freeze : from this epoch on batch norm keeps its statistics, pooled over the epoch's first
     FROZEN_OVER batches; None never.
     noise : sigma, in Ic or kG; None takes that of each patch, where the data say.
@@ -47,8 +50,13 @@ class TrainOptions:
             raise ValueError(f"train: type must be intensity or blos, got {self.type!r}")
         if self.schedule not in ("constant", "cosine"):
             raise ValueError(f"train: schedule must be constant or cosine, got {self.schedule!r}")
-        if self.start not in ("he", "contrast"):
-            raise ValueError(f"train: start must be he or contrast, got {self.start!r}")
+        if not isinstance(self.start, str):
+            raise ValueError(f"train: start must be text, got {self.start!r}")
+        if self.from_weights and self.freeze is not None:
+            raise ValueError(
+                f"train: freeze must not be set with a start from weights, whose statistics are "
+                f"kept, got {self.freeze}"
+            )
         noise = NOISE[self.type] if self.noise is None else self.noise
         l2 = L2[self.type] if self.l2 is None else self.l2
         filled = replace(self, noise=noise, l2=l2)
@@ -69,8 +77,12 @@ class TrainOptions:
         return filled
 
     def of_the_run(self) -> dict:
-        """What a run cannot change on the way: all but a number of epochs that no step sees."""
+        """What a run cannot change on the way: all but a number of epochs that no step sees.
+
+        Its start is missing: start.read tells it by content.
+        """
         found = asdict(self)
+        del found["start"]
         if self.schedule == "constant":
             del found["epochs"]
         for name in ("clip", "freeze"):
@@ -78,12 +90,14 @@ class TrainOptions:
                 del found[name]
         if not self.warmup:
             del found["warmup"]
-        if self.start == "he":
-            del found["start"]
         return found
 
+    @property
+    def from_weights(self) -> bool:
+        return self.start not in STARTS
+
     def frozen(self, epoch: int) -> bool:
-        return self.freeze is not None and epoch >= self.freeze
+        return self.from_weights or (self.freeze is not None and epoch >= self.freeze)
 
     def rate(self, epoch: int, step: int, steps: int) -> float:
         """Learning rate of a step; with a constant schedule it does not depend on `epochs`."""

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import __version__, checkpoint, loss, network, optim, params, zero_level
+from . import __version__, checkpoint, loss, network, optim, params, start, zero_level
 from ._array import array_module
 from ._atomic import write_bytes
 from .checkpoint import State
@@ -27,12 +27,11 @@ from .config import NetworkConfig
 from .data.batches import Pairs, noisy, prefetched, split
 from .data.default import synthetic_pairs
 from .data.streams import stream
-from .engine import REFERENCE, Engine
+from .engine import Engine
 from .fits import check_output
 from .train_options import FROZEN_OVER, TrainOptions
 from .weights import Weights, check_name, save
 
-STARTED_OVER = 256  # patches that the start "contrast" looks at
 SAVE_EVERY = 60.0  # seconds between checkpoints within an epoch
 VALIDATION_BATCH = 32
 log = logging.getLogger(__name__)
@@ -76,6 +75,7 @@ def train(
 
     explicit = options.noise is not None
     options = options.resolved()
+    begun, weights = start.read(config, options)
     output, saved = _outputs(output, resume, overwrite)
     if data is None:
         data, _ = synthetic_pairs(output.parent, options.type, options.seed, progress)
@@ -83,9 +83,10 @@ def train(
         beside = Path(data).with_name(f"{Path(data).stem}_val.h5")
         validation = beside if beside.exists() else 0.1
     held_out = data if isinstance(validation, Real) else validation
-    for path in (data, held_out):
+    read = {data: "data", held_out: "data", options.start: "weights to start from"}
+    for path, what in read.items():
         if os.path.realpath(path) in map(os.path.realpath, _beside(output)):
-            raise OSError(f"train: the output must not be the data, got {os.fspath(path)!r}")
+            raise OSError(f"train: the output must not be the {what}, got {os.fspath(path)!r}")
     with _open(h5py, data) as source, _open(h5py, held_out) as other:
         for path, file in ((data, source), (held_out, other)):
             if (made_for := file.attrs.get("type", options.type)) != options.type:
@@ -108,7 +109,9 @@ def train(
         }
         if pairs.noise is not None:
             run["noise"] = "of each patch"
-        state = _start(output, saved, run, config, options, resume, pairs)
+        if begun != "he":  # which is what checkpoints without this key are of
+            run["start"] = begun
+        state = _start(output, saved, run, config, options, resume, pairs, weights)
         about = source.attrs.get("about", source.attrs.get("sources", Path(data).name))
         loop = _Loop(output, saved, run, config, options, engine, report, str(about))
         loop.run(checkpoint.same_arrays(state, engine.asarray), pairs, val_pairs)
@@ -161,6 +164,8 @@ class _Loop:
 
     def run(self, state: State, pairs: Pairs, val_pairs: Pairs) -> None:
         self.state, self.saved_at = state, time.monotonic()
+        if self.options.from_weights and (state.epoch, state.step) == (0, 0):
+            log.info("validation %.4e before the first step", self.validated(val_pairs))
         try:
             while self.state.epoch < self.options.epochs:
                 self.epoch(pairs, val_pairs)
@@ -261,9 +266,7 @@ class _Loop:
         """Validate, keep the weights if they are the best so far, log, and save."""
         self.save()  # killed from here to the next one, the epoch's end is done again
         state, options = self.state, self.options
-        val_loss = evaluate(
-            state.params, state.moving, val_pairs, self.config, self.engine, options
-        )
+        val_loss = self.validated(val_pairs)
         if not math.isfinite(val_loss):
             raise FloatingPointError(
                 f"train: the validation loss must stay finite, got {val_loss} at epoch "
@@ -290,6 +293,10 @@ class _Loop:
         self.state = done
         self.save()
         self.report(row)
+
+    def validated(self, pairs) -> float:
+        state = self.state
+        return evaluate(state.params, state.moving, pairs, self.config, self.engine, self.options)
 
     def save(self):
         self.read_loss()  # nothing that is not finite
@@ -320,7 +327,7 @@ def _outputs(output, resume, overwrite) -> tuple[Path, Path]:
     return output, saved
 
 
-def _start(output, saved, run, config, options, resume, pairs) -> State:
+def _start(output, saved, run, config, options, resume, pairs, weights) -> State:
     """The state of the checkpoint, or a fresh one."""
     if resume and saved.exists():
         state, before = checkpoint.load(saved)
@@ -332,13 +339,7 @@ def _start(output, saved, run, config, options, resume, pairs) -> State:
         return state
     if resume:
         log.warning("there is no checkpoint %s: starting anew", saved)
-    p, moving = params.initial(config, options.seed)
-    if options.start == "contrast":
-        first = slice(0, STARTED_OVER)
-        x, _ = pairs.read(first)
-        rng = stream(options.seed, "start")
-        p = params.contrasted(p, noisy(x, pairs.sigma(first, options.noise), REFERENCE, rng))
-    return State(p, moving, optim.adam_start(p), 0, 0, None, 0.0, ())
+    return start.first_state(config, options, pairs, weights)
 
 
 def _open(h5py, path):
@@ -354,6 +355,7 @@ def _open(h5py, path):
 
 def _provenance(run, options, row, data):
     return options.of_the_run() | {
+        "start": run.get("start", "he"),
         "noise": run["noise"],
         "normalisation": "quiet Sun" if options.type == "intensity" else "1000 G",
         "data": data,

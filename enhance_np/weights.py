@@ -10,6 +10,7 @@ Keras counts layers per session, so a file may start at `conv2d` (0), `conv2d_1`
 `conv2d_27`, and HDF5 lists `conv2d_10` before `conv2d_2`.
 """
 
+import hashlib
 import io
 import json
 import logging
@@ -52,6 +53,11 @@ class Weights:
     params: dict[str, Array]
     moving: dict[str, Array]
     provenance: dict[str, str | int | float] = field(default_factory=dict)
+
+
+def digest(path: str | os.PathLike) -> str:
+    """sha256 of a file, by which headers and provenance name it."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def load(path: str | os.PathLike, activation: str | None = None) -> Weights:

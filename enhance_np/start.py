@@ -1,0 +1,59 @@
+"""Where a training starts: at fresh kernels, or at those of a file."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from . import optim, params
+from .checkpoint import State
+from .config import NetworkConfig
+from .data.batches import Pairs, noisy
+from .data.streams import stream
+from .engine import REFERENCE
+from .train_options import TrainOptions
+from .weights import Weights, digest, load
+
+STARTED_OVER = 256  # patches that the start "contrast" looks at
+
+
+def read(config: NetworkConfig, options: TrainOptions) -> tuple[str, Weights | None]:
+    """What a run says of its start, and the weights, if it starts from some; those by content.
+
+    Raises FileNotFoundError; OSError if the file cannot be read; ValueError for weights of another
+    network or type.
+    """
+    if not options.from_weights:
+        return options.start, None
+    path = Path(options.start)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"train: start must be he, contrast or a weights file that exists, got {path}"
+        )
+    content = digest(path)
+    weights = load(path, config.activation)
+    wanted, found = (replace(c, refine_filters=c.refine) for c in (config, weights.config))
+    if found != wanted:
+        raise ValueError(f"train: {path} must hold weights of {wanted}, got {found}")
+    if (made_for := weights.provenance.get("type", options.type)) != options.type:
+        raise ValueError(f"train: {path} must hold weights for {options.type}, got {made_for}")
+    return f"{path.name}, sha256 {content}", weights
+
+
+def first_state(
+    config: NetworkConfig, options: TrainOptions, pairs: Pairs, weights: Weights | None
+) -> State:
+    """Params and batch norm's statistics as options.start says, and nothing done yet."""
+    if weights is not None:
+        p, moving = (
+            {name: a.astype(np.float32) for name, a in group.items()}
+            for group in (weights.params, weights.moving)
+        )
+    else:
+        p, moving = params.initial(config, options.seed)
+    if options.start == "contrast":
+        first = slice(0, STARTED_OVER)
+        x, _ = pairs.read(first)
+        rng = stream(options.seed, "start")
+        p = params.contrasted(p, noisy(x, pairs.sigma(first, options.noise), REFERENCE, rng))
+    return State(p, moving, optim.adam_start(p), 0, 0, None, 0.0, ())
