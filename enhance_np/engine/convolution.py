@@ -19,6 +19,7 @@ from .winograd_kernels import BIAS, PLANES
 TILES = 96, 1024  # least and most of a task; 1 ms for 1000, and 0.03 ms to wake a thread
 TASKS = 4  # per thread: the first to finish takes another
 GRADIENT_TILES = 720  # of a task: each ends with a transform of its own dU
+GRADIENT_TASKS = 8  # or more, of so many images: in small batches too no thread may wait
 
 
 def _alive() -> np.ndarray:
@@ -203,7 +204,8 @@ def _backward(dy, x, kernel, before, edge):
             winograd_kernels.kernel_gradient(du, dws[phase], cin, cout)
         return dws, elementwise.channel_sums(dy[slice(*images)].reshape(-1, cout))
 
-    group = max(1, round(GRADIENT_TILES / tiles((1, height, width, 1))))
+    group = min(round(GRADIENT_TILES / tiles((1, height, width, 1))), n // GRADIENT_TASKS)
+    group = max(1, group)
     found = zip(*parallel(task, cut(n, group)), strict=True)
     dws, db = (np.sum(parts, axis=0, dtype="f8").astype("f4") for parts in found)
     return dx, dws.reshape(count, 3, 3, cin, cout), db

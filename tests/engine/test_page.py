@@ -186,6 +186,7 @@ def many_tasks(monkeypatch):
     """Small arrays, cut as large ones are."""
     monkeypatch.setattr(convolution, "TILES", (3, 50))
     monkeypatch.setattr(convolution, "GRADIENT_TILES", 70)
+    monkeypatch.setattr(convolution, "GRADIENT_TASKS", 2)
     monkeypatch.setattr(cpu, "ELEMENTS", 2**11)
     monkeypatch.setattr(fused, "ELEMENTS", 2**11)
     monkeypatch.setattr(direct, "MULTIPLY_ADDS", 10**5)
