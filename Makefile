@@ -9,8 +9,9 @@ INSTALLED := .venv/installed
 demo: $(INSTALLED)
 	$(BIN)/python -m enhance_np demo --output demo
 
+# a file of tests is one worker's, as its tests share what they make
 test: $(INSTALLED)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 # every kernel in every case, order of threads and card that is compiled for; needs no GPU
 verify-cuda: $(INSTALLED)
@@ -46,22 +47,30 @@ retrain: $(INSTALLED)
 	    $(if $(FIELDS),--fields $(FIELDS)) \
 	    $(if $(COUNT),--count $(COUNT) --validation $(COUNT) --test $(COUNT)) || exit 1; \
 	done
-	$(call train,intensity,small,--lr 2e-3 --epochs $(or $(EPOCHS),10) --depth 1 --filters 32)
-	$(call train,blos,small,--lr 2e-3 --epochs $(or $(EPOCHS),5) --depth 1 --filters 32)
-	$(call train,intensity,default,--lr 1e-3 --epochs $(or $(EPOCHS),20))
-	$(call train,blos,default,--lr 1e-3 --epochs $(or $(EPOCHS),10))
+	$(call train,intensity,small,$(FRESH) --lr 2e-3 --epochs $(or $(EPOCHS),10) --depth 1 --filters 32)
+	$(call train,blos,small,$(FRESH) --lr 2e-3 --epochs $(or $(EPOCHS),5) --depth 1 --filters 32)
+	$(call train,intensity,default,$(FRESH) --lr 1e-3 --epochs $(or $(EPOCHS),20))
+	$(call train,blos,default,$(FRESH) --lr 1e-3 --epochs $(or $(EPOCHS),10))
+	$(call train,intensity,small,$(call free,intensity_small) --lr 1e-3 --epochs $(or $(EPOCHS),12),_free)
+	$(call train,blos,small,$(call free,blos_small) --lr 1e-3 --epochs $(or $(EPOCHS),4),_free)
+	$(call train,intensity,default,$(call free,intensity_default) --lr 5e-4 --epochs $(or $(EPOCHS),3),_free)
+	$(call train,blos,default,$(call free,blos_default) --lr 5e-4 --epochs $(or $(EPOCHS),2),_free)
 	$(BIN)/python bench/first_steps.py --pairs runs --write
 	$(BIN)/python bench/model_card.py --pairs runs $(if $(FIELDS),--fields $(FIELDS)) \
 	  $(if $(HMI),--hmi $(HMI))
 	$(BIN)/python bench/reliability.py $(if $(FIELDS),--fields $(FIELDS))
 
-# $(call train,TYPE,MODEL,OPTIONS)
+# from fresh kernels; then from those, free of weight decay
+FRESH := --start contrast --freeze 0 --seed 1
+free = --start runs/$(1).h5 --l2 0 --seed 2
+
+# $(call train,TYPE,MODEL,OPTIONS,end of its files' names): these weights ship
 define train
 	$(BIN)/enhance-np train --type $(1) --data runs/$(1).h5 --validation runs/$(1)_val.h5 \
-	  --output runs/$(1)_$(2).h5 \
-	  --batchsize 4 --schedule cosine --warmup 500 --start contrast --clip 0.1 --freeze 0 --seed 1 --continue $(3)
-	cp runs/$(1)_$(2).h5 enhance_np/models/
-	cp runs/$(1)_$(2).csv runs/$(1)_$(2).png docs/models/
+	  --output runs/$(1)_$(2)$(4).h5 \
+	  --batchsize 4 --schedule cosine --warmup 500 --clip 0.1 --continue $(3)
+	cp runs/$(1)_$(2)$(4).h5 enhance_np/models/$(1)_$(2).h5
+	cp runs/$(1)_$(2)$(4).csv runs/$(1)_$(2)$(4).png docs/models/
 endef
 
 $(INSTALLED): pyproject.toml

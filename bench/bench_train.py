@@ -130,8 +130,8 @@ def same_relus(p, exact_p, x, target, names):
     sides = []
 
     def noted(name, side):
-        def operation(*arguments):
-            y, cache = getattr(ops, name)(*arguments)
+        def operation(*arguments, **keywords):
+            y, cache = getattr(ops, name)(*arguments, **keywords)
             sides.append(side(arguments[0], y) > 0)
             return y, cache
 
@@ -151,8 +151,8 @@ def same_relus(p, exact_p, x, target, names):
         moved += np.count_nonzero((h > 0) != side)
         return h * side, side
 
-    def told_behind(h, *parameters):
-        h, cache = layers.batchnorm(h, *parameters)
+    def told_behind(h, *parameters, **keywords):
+        h, cache = layers.batchnorm(h, *parameters, **keywords)
         y, side = told(h)
         return y, (side, cache)
 

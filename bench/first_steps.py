@@ -1,12 +1,14 @@
 """Do the trainings of the weights that ship begin bit for bit as they did?
 
-    python bench/first_steps.py --pairs DIR [--write]
+    python bench/first_steps.py --pairs DIR [--type TYPE] [--write]
 
-Starts each of the four trainings anew, with what its weights file says of it, on the pairs in DIR
-(`degrade --recipe`), and holds the losses of the first STEPS steps against those in
-docs/models/first_steps.csv; --write puts them there. On one kind of processor, with any
-number of threads, they are the same bits; on others they drift apart by rounding: then
-the largest relative deviation is what to look at. Exit status 1 if a bit differs.
+Starts each training of the weights that ship anew, with what the weights file says of it, on the
+pairs in DIR (`degrade --recipe`), and holds the losses of the first STEPS steps against those in
+docs/models/first_steps.csv; --write puts them there. Weights that a training went on from do not
+ship: they must be in DIR too, where `make retrain` leaves them. On one kind of processor, with any
+number of threads, they are the same bits; on others they drift apart by rounding: then the largest
+relative deviation is what to look at. --type leaves the other type alone. Exit status 1 if a bit
+differs.
 """
 
 import argparse
@@ -14,7 +16,9 @@ import csv
 import io
 import sys
 import tempfile
+from collections.abc import Iterable, Iterator
 from dataclasses import fields
+from itertools import product
 from pathlib import Path
 
 import table
@@ -22,12 +26,12 @@ import table
 from enhance_np import models, weights
 from enhance_np._atomic import write_bytes
 from enhance_np.engine import select
-from enhance_np.train_options import TrainOptions
+from enhance_np.train_options import STARTS, TrainOptions
 from enhance_np.training import train
+from enhance_np.weights import Weights
 
 STEPS = 200
 CURVES = Path(__file__).parents[1] / "docs" / "models" / "first_steps.csv"
-EACH = [(type, model) for type in models.TYPES for model in models.MODELS]
 
 
 class _Enough(Exception):
@@ -38,22 +42,59 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=Path, required=True, help="folder of the training pairs")
     parser.add_argument("--write", action="store_true", help=f"write {CURVES.name}")
+    parser.add_argument("--type", choices=models.TYPES, help="trainings of this type alone")
     options = parser.parse_args()
-    before = None if options.write else _read(CURVES)
-    found = {f"{t}_{m}": losses(options.pairs / f"{t}.h5", models.path(t, m)) for t, m in EACH}
+    types = (options.type,) if options.type else models.TYPES
+    before = _read(CURVES) if CURVES.exists() else {}
+    made = dict(trainings(options.pairs, types))
+    missing = [name for name in made if name not in before]
+    if missing and not options.write:
+        raise SystemExit(f"first_steps: {CURVES.name} must hold {', '.join(missing)}: --write")
+    found = {name: losses(*training) for name, training in made.items()}
     if options.write:
-        write_bytes(CURVES, _text(found).encode())
+        others = {k: v for k, v in before.items() if not k.startswith(types)}
+        write_bytes(CURVES, _text(others | found).encode())
         return
+    before = {name: before[name] for name in found}
     rows = [[name, *compared(found[name], before[name])] for name in found]
     print(table.markdown(["training", f"first {STEPS} losses", "largest deviation"], rows))
     sys.exit(int(found != before))
 
 
-def losses(data: Path, path: Path) -> list[float]:
-    """Of the first STEPS steps of the training that a weights file tells of."""
-    given = weights.load(path)
+def trainings(folder: Path, types: Iterable[str]) -> Iterator[tuple[str, tuple]]:
+    """Name and arguments of `losses` of each; last to first, where one went on from another."""
+    for type, model in product(types, models.MODELS):
+        path, name = models.path(type, model), f"{type}_{model}"
+        while path is not None:
+            given = weights.load(path)
+            before = _begun(given.provenance["start"], folder)
+            if before is not None:
+                name += f" from {before.stem}"
+            yield name, (folder / f"{type}.h5", given, before)
+            path, name = before, before and before.stem
+
+
+def _begun(start: str, folder: Path) -> Path | None:
+    """The file in `folder` of the weights that a training went on from, if it did."""
+    if start in STARTS:
+        return None
+    name, _, sha256 = start.rpartition(", sha256 ")
+    path = folder / name
+    found = weights.digest(path) if path.exists() else "no file"
+    if found != sha256:
+        raise SystemExit(f"first_steps: {path} must have sha256 {sha256}, got {found}")
+    return path
+
+
+def losses(data: Path, given: Weights, before: Path | None) -> list[float]:
+    """Of the first STEPS steps of the training that made these weights.
+
+    before : the weights that it went on from.
+    """
     names = {field.name for field in fields(TrainOptions)}
     told = {name: v for name, v in given.provenance.items() if name in names}
+    if before is not None:
+        told["start"] = str(before)
     if told.get("noise") == "of each patch":
         del told["noise"]
     found = []
@@ -70,7 +111,7 @@ def losses(data: Path, path: Path) -> list[float]:
             train(data, output, given.config, TrainOptions(**told), select("cpu"), report=report)
         except _Enough:
             return found
-    raise SystemExit(f"first_steps: {path.name} must have {STEPS} steps, got {len(found)}")
+    raise SystemExit(f"first_steps: {data.name} must give {STEPS} steps, got {len(found)}")
 
 
 def compared(found: list[float], before: list[float]) -> tuple[str, str]:

@@ -1,6 +1,6 @@
 """The tables and pictures of the model card, enhance_np/models/README.md.
 
-    python bench/model_card.py --pairs DIR [--fields DIR] [--hmi DIR] [--scenes 3]
+    python bench/model_card.py --pairs DIR [--fields DIR] [--hmi DIR] [--scenes 3] [--type TYPE]
 
 --pairs names the folder of intensity.h5 and blos.h5, training pairs as `degrade --recipe` writes
 them: the best linear filter is fitted on them. --fields is the folder of the recipes' fields;
@@ -9,15 +9,19 @@ with each noise of its recipe and given to every network and every baseline, sco
 --hmi names a folder with ar_intensity_200x200.fits and ar_blos_200x200.fits, a real active region:
 there is no truth, only figures that should be plausible.
 
+--type leaves the tables of the other type's errors as they are.
+
 Writes the blocks of the card, and pictures into docs/models/.
 """
 
 import argparse
 import hashlib
+import re
 import tomllib
 from collections import defaultdict
 from pathlib import Path
 
+import known_truth
 import numpy as np
 import scenes
 import table
@@ -44,14 +48,16 @@ def main():
     parser.add_argument("--fields", type=Path, help="folder of high-resolution fields")
     parser.add_argument("--hmi", type=Path, help="folder of real HMI cut-outs")
     parser.add_argument("--scenes", type=int, default=3, help="of each synthetic kind")
+    parser.add_argument("--type", choices=models.TYPES, help="errors of this type alone")
     options = parser.parse_args()
     PICTURES.mkdir(parents=True, exist_ok=True)
     _write("files", files())
     _write("sources", sources())
-    for type in models.TYPES:
+    for type in (options.type,) if options.type else models.TYPES:
         equations = linear.equations(options.pairs / f"{type}.h5")
         best_linear = equations.solve(scenes.mean_square_noise(type))
         _write(type, "\n".join(scored(type, options, best_linear)))
+    _write("known", known_truth.tables(options.scenes))
     if options.hmi:
         _write("real", "\n".join(real(options.hmi)))
 
@@ -65,8 +71,10 @@ def files():
             content, given = path.read_bytes(), weights.load(path)
             p = given.provenance
             said = {k: p[k] for k in ("epochs", "epoch", "batch_size", "lr", "schedule") if k in p}
-            more = ("warmup", "start", "clip", "freeze", "noise", "seed")
+            more = ("warmup", "start", "clip", "freeze", "l2", "noise", "seed")
             said |= {k: p[k] for k in more if k in p}
+            # of a file that it started from the beginning of its sha256
+            said["start"] = re.sub(r"(sha256 \w{16})\w+", r"\1", said.get("start", "he"))
             rows.append(
                 [
                     f"`{path.name}`",
@@ -117,7 +125,7 @@ def scored(type, options, best_linear):
                 apart[name].add((found["small"] - found["default"])[mask])
                 strength[name].add(found["default"][mask])
             if region.name == SHOWN and sigma == min(scenes.noises(type).values()):
-                _picture(f"test_{type}", found, _scene(type, region, seen))
+                _picture(f"test_{type}", found, region.scene(type, seen))
     names = [*methods, *models.MODELS]
     groups = sorted({group for group, _ in errors}, key=_order)
     rows = [
@@ -169,15 +177,9 @@ def _order(group):
     return (not group.startswith("**"), "pixels" not in group, group)
 
 
-def _scene(type, region, seen):
-    unit = {"intensity": 1.0, "blos": 1 / KILOGAUSS}
-    companion = reports.q.averaged(region.companion) * unit[scenes.OTHER[type]]
-    return reports.Scene(type, unit[type] * seen, unit[type] * region.high, companion)
-
-
 def _picture(name, outputs, scene):
     """The default network beside Richardson-Lucy, as figures of the paper."""
-    unit = 1.0 if scene.type == "intensity" else 1 / KILOGAUSS
+    unit = scenes.UNIT[scene.type]
     found = {"default": unit * outputs["default"]}
     found |= {k: unit * v for k, v in outputs.items() if k.startswith("RL") and "28" not in k}
     write_bytes(PICTURES / f"{name}.png", figures.page(found, scene))

@@ -1,6 +1,6 @@
 """The spread over orientations and the re-blur residual, held against the true error.
 
-    python bench/reliability.py [--fields DIR] [--scenes 3]
+    python bench/reliability.py [--fields DIR] [--scenes 3] [--type TYPE]
 
 Each region of the test side, which trained, tuned and chose nothing, is seen with each noise of its
 recipe and given to both networks that ship, in eight orientations. What turns a spread into an
@@ -71,8 +71,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--fields", type=Path, help="folder of high-resolution fields")
     parser.add_argument("--scenes", type=int, default=3, help="of each synthetic kind")
+    parser.add_argument("--type", choices=models.TYPES, help="this type alone (both)")
     options = parser.parse_args()
-    for type in models.TYPES:
+    for type in (options.type,) if options.type else models.TYPES:
         networks = {model: weights.load(models.path(type, model)) for model in models.MODELS}
         bars = {
             model: fitted(pixels)

@@ -13,7 +13,9 @@ from enhance_np.data.sources import KILOGAUSS, SEEDS, Synthetic, region
 from enhance_np.data.streams import stream
 from enhance_np.evaluate.classes import masks
 from enhance_np.evaluate.quantities import averaged
+from enhance_np.evaluate.report import Scene
 
+UNIT = {"intensity": 1.0, "blos": 1 / KILOGAUSS}  # of a report's scenes, Ic and G
 OTHER = {"intensity": "blos", "blos": "intensity"}
 LIMB_MU, LIMB_SHAPE, LIMB_SCALE = 0.4, (448, 448), 0.09  # 66 degrees from disc centre
 
@@ -35,13 +37,17 @@ class Region(NamedTuple):
         """(2h, 2w) masks of `evaluate.classes`, from the truth."""
         if self.limb:
             return {"limb": np.ones(self.high.shape, bool)}
-        unit = {"intensity": 1.0, "blos": 1 / KILOGAUSS}
-        own = unit[type] * averaged(self.high)
+        own = UNIT[type] * averaged(self.high)
         other = None
         if self.companion is not None:
-            other = unit[OTHER[type]] * averaged(self.companion)
+            other = UNIT[OTHER[type]] * averaged(self.companion)
         pair = (own, other) if type == "intensity" else (other, own)
         return {name: m.repeat(2, 0).repeat(2, 1) for name, m in masks(*pair).items()}
+
+    def scene(self, type: str, seen: np.ndarray) -> Scene:
+        """For a report on what was made of `seen`; in Ic or G."""
+        companion = UNIT[OTHER[type]] * averaged(self.companion)
+        return Scene(type, UNIT[type] * seen, UNIT[type] * self.high, companion)
 
 
 def regions(type: str, side: str, fields: Path | None, scenes: int) -> Iterator[Region]:

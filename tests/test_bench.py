@@ -1,5 +1,6 @@
 """What writes tables, refuses and compares: timings are not tested."""
 
+import hashlib
 import subprocess
 import sys
 from importlib import import_module
@@ -10,13 +11,13 @@ import numpy as np
 import pytest
 
 from enhance_np import layers, params
-from enhance_np.config import TYPES, NetworkConfig
+from enhance_np.config import DEFAULT, SMALL, TYPES, NetworkConfig
 from enhance_np.engine import REFERENCE
 from enhance_np.engine.predict import run
-from enhance_np.weights import Weights
+from enhance_np.weights import Weights, save
 
 BENCH = Path(__file__).parents[1] / "bench"
-CARD = ("files", "sources", "intensity", "blos", "real")
+CARD = ("files", "sources", "intensity", "blos", "known", "real")
 PAGE = "Å\n<!-- bench:a -->\nold\n<!-- /bench:a -->\nb <!-- bench:b --><!-- /bench:b -->\n"
 
 
@@ -106,6 +107,46 @@ def test_first_steps_are_compared_bit_for_bit(bench):
     assert first_steps.compared([0.1, np.nextafter(1 / 3, 1)], losses) == ("differ", "1.7e-16")
 
 
+def test_first_steps_of_a_training_that_went_on_from_another(bench, monkeypatch, tmp_path):
+    first_steps = bench("first_steps")
+    p, moving = params.initial(SMALL, 0)
+    first, ships = tmp_path / "intensity_small.h5", tmp_path / "ships.h5"
+    save(first, Weights(SMALL, p, moving, {"start": "contrast"}))
+    start = f"{first.name}, sha256 {hashlib.sha256(first.read_bytes()).hexdigest()}"
+    save(ships, Weights(SMALL, p, moving, {"start": start}))
+    monkeypatch.setattr(first_steps.models, "path", lambda type, model: ships)
+    monkeypatch.setattr(first_steps.models, "MODELS", ("small",))
+    made = dict(first_steps.trainings(tmp_path, ("intensity",)))
+    assert [(name, before) for name, (_, _, before) in made.items()] == [
+        ("intensity_small from intensity_small", first),
+        ("intensity_small", None),
+    ]
+    monkeypatch.setattr(first_steps, "CURVES", tmp_path / "none.csv")
+    monkeypatch.setattr(first_steps, "losses", None)  # it is refused before anything is trained
+    monkeypatch.setattr("sys.argv", ["first_steps", "--pairs", str(tmp_path), "--type", "blos"])
+    with pytest.raises(SystemExit, match=r"none.csv must hold blos_small from intensity_small"):
+        first_steps.main()
+    save(first, Weights(SMALL, p, moving, {"start": "he"}), overwrite=True)
+    with pytest.raises(SystemExit, match=r"intensity_small.h5 must have sha256 \w+, got \w+"):
+        list(first_steps.trainings(tmp_path, ("intensity",)))
+
+
+def test_known_truth_is_a_mean_over_the_regions_that_have_it(bench):
+    known_truth = bench("known_truth")
+    name = "darkest of the umbra over the input's"
+    darkest = {name: known_truth.MEASURES["intensity"][name]}
+    regions = [
+        {name: {"umbra_minimum": value} for name, value in row.items()}
+        for row in (
+            {"input": 0.2, "default": 0.12, "truth": 0.1},
+            {"input": 0.2, "default": 0.14, "truth": 0.1},
+        )
+    ]
+    quiet = {name: {"umbra_minimum": None} for name in regions[0]}
+    assert list(known_truth._cells([*regions, quiet], darkest)) == ["0.65", "0.50"]
+    assert list(known_truth._cells([quiet], darkest)) == ["–", "–"]
+
+
 @pytest.mark.parametrize("question", ["layers", "predict", "scaling", "train"])
 def test_help(question):
     done = script(question, "--help")
@@ -166,6 +207,16 @@ def test_does_not_time_what_is_wrong(bench, errors):
     accepted, errors = bench("bench_predict").accepted, bench("exact").Errors(*errors)
     with pytest.raises(SystemExit, match="new engine must keep rms 1e-05 and largest 5e-05"):
         accepted("new engine", errors)
+
+
+def test_training_steps_are_checked(bench, rng):
+    """Before they are timed, beside float64; also with the same side of 0 at every ReLU."""
+    train = bench("bench_train")
+    p, _ = params.initial(DEFAULT, 0)
+    x, target = (rng.standard_normal((1, n, n, 1), dtype=np.float32) for n in (8, 16))
+    errors = train.checked({"enhance_np": train.ours(p, x, target)}, p, x, target)
+    assert errors["same ReLUs"]["gradient"] <= bench("exact").GRADIENT
+    assert errors["same ReLUs"]["inputs"] == 5 * 64 * 64 + 64 * 64 + 64 * 256
 
 
 def test_pieces_of_the_exact_page(bench, monkeypatch, rng):

@@ -1,0 +1,76 @@
+"""What the figures of the card's real active region are where the truth is known.
+
+Of a real region no truth is known: how much darker an umbra, how much larger the flux of a good
+output is, and how near to its input it comes when it is blurred again, can only be guessed. Here
+the synthetic regions of the recipes' test side are measured in the same way, with the noise of
+720 s, and their truth beside the default network's output: what a perfect output would have.
+"""
+
+import numpy as np
+import scenes
+import table
+
+from enhance_np import models, weights
+from enhance_np.engine import select
+from enhance_np.engine.predict import run
+from enhance_np.evaluate import report as reports
+
+IMAGES = ("default", "truth")
+
+
+def tables(number: int) -> str:
+    """Of both types; means over `number` regions of each kind."""
+    return "\n\n".join(_table(type, number) for type in models.TYPES)
+
+
+def _table(type, number):
+    given, engine = weights.load(models.path(type)), select("cpu")
+    sigma = min(scenes.noises(type).values())
+    found = {}
+    for region in scenes.regions(type, "test", None, number):
+        if region.companion is None:  # the limb: no classes
+            continue
+        seen = region.seen(sigma)
+        outputs = {"default": scenes.UNIT[type] * run(seen, given, engine)}
+        report = reports.report(outputs, region.scene(type, seen))
+        found.setdefault(region.source, []).append(report["images"])
+    rows = [[source, *_cells(found[source], MEASURES[type])] for source in found]
+    header = [type, *(f"{name}: {image}" for name in MEASURES[type] for image in IMAGES)]
+    return table.markdown(header, rows)
+
+
+def _cells(regions, measures):
+    """Means over the regions that have what is measured."""
+    for form, measure in measures.values():
+        for image in IMAGES:
+            values = [measure(images[image], images["input"]) for images in regions]
+            values = [value for value in values if value is not None]
+            yield form.format(np.mean(values)) if values else "–"
+
+
+def _over(above, below):
+    """Their ratio; of an umbra that is not there, None."""
+    return None if above is None else above / below
+
+
+def _residual(image, _):
+    return 100 * image["reblur"]["consistent"]["whole"]
+
+
+MEASURES = {  # how to write it, and what it is of the report on an image and on the input
+    "intensity": {
+        "darkest of the umbra over the input's": (
+            "{:.2f}",
+            lambda image, seen: _over(image["umbra_minimum"], seen["umbra_minimum"]),
+        ),
+        "K * out, %": ("{:.2f}", _residual),
+    },
+    "blos": {
+        "unsigned flux over the input's": (
+            "{:.3f}",
+            lambda image, seen: _over(image["flux"]["unsigned"], seen["flux"]["unsigned"]),
+        ),
+        "at 800-1200 G": ("{:.2f}", lambda image, _: image["ratio"]["all"]["value"]),
+        "K * out, %": ("{:.2f}", _residual),
+    },
+}
