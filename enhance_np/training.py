@@ -219,8 +219,9 @@ class _Loop:
             state.moving if frozen else None,
             options.clip,
         )
-        with self.named(state):
+        with self.named(state), engine.working():
             p, adam, value, tape = (engine.step or step_once)(*arguments)
+            moving = state.moving if frozen else params.update_moving(state.moving, tape)
         self.read_loss()
         reading = engine.reading(value) if engine.reading else lambda: value
         self.unread = state, steps, arguments, reading
@@ -229,7 +230,7 @@ class _Loop:
         return state._replace(
             params=p,
             adam=adam,
-            moving=state.moving if frozen else params.update_moving(state.moving, tape),
+            moving=moving,
             step=state.step + 1,
             random=rng.bit_generator.state,
             loss=state.loss + value,

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..engine.threads import parallel, threads
+from .._threads import parallel, threads
 
 FLOAT = np.float32
 
