@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.util import find_spec
 from numbers import Real
 from pathlib import Path
@@ -28,6 +28,7 @@ from .data.batches import Pairs, noisy, prefetched, split
 from .data.default import synthetic_pairs
 from .data.streams import stream
 from .engine import Engine
+from .engine.fold import live_filters
 from .fits import check_output
 from .train_options import FROZEN_OVER, TrainOptions
 from .weights import Weights, check_name, save
@@ -207,6 +208,7 @@ class _Loop:
     def step(self, x, target, rng, steps) -> State:
         state, options, engine = self.state, self.options, self.engine
         frozen = options.frozen(state.epoch)
+        rate = options.rate(state.epoch, state.step, steps)
         arguments = (
             state.params,
             state.adam,
@@ -214,13 +216,15 @@ class _Loop:
             engine.asarray(target),
             self.config,
             engine.ops,
-            options.rate(state.epoch, state.step, steps),
+            rate,
             options.l2,
             state.moving if frozen else None,
             options.clip,
         )
         with self.named(state), engine.working():
             p, adam, value, tape = (engine.step or step_once)(*arguments)
+            if options.decay:
+                p = optim.decayed(p, state.params, rate * options.decay)
             moving = state.moving if frozen else params.update_moving(state.moving, tape)
         self.read_loss()
         reading = engine.reading(value) if engine.reading else lambda: value
@@ -273,20 +277,22 @@ class _Loop:
                 f"train: the validation loss must stay finite, got {val_loss} at epoch "
                 f"{state.epoch}: try a smaller lr"
             )
+        on_host = checkpoint.same_arrays(state, self.engine.asnumpy)
+        weights = Weights(self.config, on_host.params, on_host.moving)
         row = {
             "epoch": state.epoch,
             "lr": options.rate(state.epoch, steps - 1, steps),
             "loss": float(state.loss) / steps,
             "val_loss": val_loss,
+            "live_filters": sum(live for live, _ in live_filters(weights).values()),
         }
         best = min((r["val_loss"] for r in state.rows), default=math.inf)
         done = state._replace(
             epoch=state.epoch + 1, step=0, random=None, loss=0.0, rows=(*state.rows, row)
         )
         if val_loss < best:
-            on_host = checkpoint.same_arrays(done, self.engine.asnumpy)
             provenance = _provenance(self.about_run, options, row, self.about_data)
-            weights = Weights(self.config, on_host.params, on_host.moving, provenance)
+            weights = replace(weights, provenance=provenance)
             if options.type == "blos":
                 weights = zero_level.levelled(weights)
             save(self.output, weights, overwrite=True)
@@ -368,7 +374,8 @@ def _provenance(run, options, row, data):
 
 def _write_log(output, rows):
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, rows[0].keys())
+    # the columns of today: older rows of a run that is continued may lack one
+    writer = csv.DictWriter(text, rows[-1].keys(), restval="")
     writer.writeheader()
     writer.writerows(rows)
     write_bytes(output.with_suffix(".csv"), text.getvalue().encode())

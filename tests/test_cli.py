@@ -1,5 +1,6 @@
 """The command line as a user meets it: one line for every fault, and nothing half-written."""
 
+import re
 import subprocess
 import sys
 import time
@@ -9,7 +10,8 @@ import pytest
 from astropy.io import fits
 
 import enhance_np
-from enhance_np import cli
+from enhance_np import cli, params, weights
+from enhance_np.config import NetworkConfig
 
 
 def run(*arguments, check=True):
@@ -216,6 +218,21 @@ def test_summary():
     assert_fault(run("summary", "--depth", "-1", check=False), "depth")
 
 
+def test_summary_of_a_file_counts_live_filters(tmp_path):
+    config = NetworkConfig(1, 8)
+    p, moving = params.initial(config, 0)
+    p["block0/conv1/w"][..., 3:] = 0
+    weights.save(tmp_path / "w.h5", weights.Weights(config, p, moving))
+    text = run("summary", "--weights", tmp_path / "w.h5").stdout
+    assert re.search(r"^block0/conv1 .* 3 of 8$", text, re.MULTILINE)
+    assert re.search(r"^tail/conv .* 8 of 8$", text, re.MULTILINE)
+    # in the block 3 channels of 8, twice
+    whole, less = 9 * 8 + 9 * 64 * 3 + 4 * (9 * 64 + 8), 2 * 9 * 8 * 5
+    assert f"multiply-adds per input pixel {whole:,}, of living channels {whole - less:,}" in text
+    done = run("summary", "--weights", tmp_path / "w.h5", "--filters", "16", check=False)
+    assert_fault(done, "filters=8, ")
+
+
 def test_gradcheck_passes_and_can_fail(monkeypatch, capsys):
     with pytest.raises(SystemExit) as done:
         cli.main(["gradcheck"])
@@ -234,7 +251,8 @@ def test_gradcheck_passes_and_can_fail(monkeypatch, capsys):
 INTERRUPTED = """
 import signal, threading, time, weakref
 from concurrent.futures import ThreadPoolExecutor
-from enhance_np import cli
+from enhance_np import cli, params, weights
+from enhance_np.config import NetworkConfig
 
 def run(options):
 {what}

@@ -10,7 +10,7 @@ from .. import params
 from .._array import without_subnormals
 from ..layers.batchnorm import EPS
 from ..weights import Weights
-from .prune import Conv, pruned
+from .prune import Conv, living, pruned
 
 
 def fold(weights: Weights, dtype=np.float32, multiple: int | None = None) -> dict[str, Conv]:
@@ -38,6 +38,14 @@ def fold(weights: Weights, dtype=np.float32, multiple: int | None = None) -> dic
     return {
         name: Conv(*(without_subnormals(a.astype(dtype)) for a in conv))
         for name, conv in folded.items()
+    }
+
+
+def live_filters(weights: Weights) -> dict[str, tuple[int, int]]:
+    """(how many can change the output, of how many) filters of each convolution, by name."""
+    folded = fold(weights, np.float64)
+    return {
+        name: (live, len(folded[name].b)) for name, live in living(folded, weights.config).items()
     }
 
 
