@@ -125,11 +125,30 @@ def step_once(p, adam, x, target, config, ops, lr, l2, moving=None, clip=None):
     moving : batch norm's statistics if they are frozen.  clip : see optim.clipped.
     Raises FloatingPointError with the name of the first tensor that is not finite.
     """
+    value, g, tape = gradients(p, x, target, config, ops, moving)
+    p, adam = update(p, adam, g, lr, l2, clip)
+    return p, adam, value, tape
+
+
+def gradients(p, x, target, config, ops, moving=None):
+    """The data loss of one batch, its gradient in every parameter, tape.
+
+    Means over the batch: of batches of one size on several workers, loss and gradient are the
+    means of theirs. Raises FloatingPointError if the loss is not finite, naming the tensor.
+    """
     y, tape = network.forward(p, x, config, ops, moving)
     value, dy = loss.mse(y, target)
     if not math.isfinite(value):
         raise FloatingPointError(_culprit(p, tape, y))
     _, g = network.backward(dy, tape, config, ops, wrt_x=False)
+    return value, g, tape
+
+
+def update(p, adam, g, lr, l2, clip=None):
+    """New params and Adam state from the data loss's gradient g, L2 added.
+
+    Raises FloatingPointError with the name of a gradient that is not finite.
+    """
     _, decay = loss.l2(p, l2)
     g = {name: g[name] + decay[name] if name in decay else g[name] for name in p}
     for name in g:
@@ -137,8 +156,7 @@ def step_once(p, adam, x, target, config, ops, lr, l2, moving=None, clip=None):
             raise FloatingPointError(f"the gradient of {name}")
     if clip is not None:
         g = optim.clipped(g, clip)
-    p, adam = optim.adam(p, g, adam, lr)
-    return p, adam, value, tape
+    return optim.adam(p, g, adam, lr)
 
 
 def evaluate(p, moving, pairs, config, engine, options) -> float:
