@@ -241,23 +241,32 @@ def _scale_wcs(header, alternate: str, factor: int) -> None:
             header[cd] = _number(header, cd, 0.0) / factor
 
 
+# How the name of an output ends. astropy packs by it, and knows .gz and .bz2 in small letters only
+_NAME = re.compile(r".+\.(?i:fits|fit|fts)(\.gz|\.bz2)?")
+
+
+def check_name(path: str | os.PathLike) -> None:
+    """Raise ValueError unless `path` is the name of a FITS file that `write` can make."""
+    name = os.path.basename(os.fspath(path))
+    if name and not _NAME.fullmatch(name):
+        raise ValueError(
+            "check_name: the output is a FITS file, its name must end in .fits, .fit or .fts, or "
+            f"in one of these and .gz or .bz2, got path={os.fspath(path)!r}"
+        )
+
+
 def check_output(
     path: str | os.PathLike, overwrite: bool = False, input: str | os.PathLike | None = None
 ) -> None:
     """Raise OSError if `path` cannot be written; called before any work is done.
 
     Refused: a file that exists, unless `overwrite`; the input itself, always; a folder or a
-    device; a folder that is missing or not writable; *.fz, as the output is not compressed.
+    device; a folder that is missing or not writable.
     """
     path = os.fspath(path)
     folder = os.path.dirname(os.path.realpath(path))
     if not os.path.basename(path):
         raise OSError(f"check_output: needs the name of a file, got path={path!r}")
-    if path.lower().endswith(".fz"):
-        raise OSError(
-            f"check_output: the output is not tile-compressed, its name must not end in .fz, "
-            f"got path={path!r}"
-        )
     if input is not None and os.path.realpath(path) == os.path.realpath(input):
         raise OSError(f"check_output: the output must not be the input, got path={path!r}")
     if os.path.exists(path) and not os.path.isfile(path):
@@ -279,18 +288,20 @@ def write(
     overwrite: bool = False,
     extensions: Sequence[Extension] = (),
 ) -> None:
-    """Write one image as float32 in a plain primary HDU (gzipped if `path` ends in .gz).
+    """Write one image as float32 in a plain primary HDU (packed if `path` ends in .gz or .bz2).
 
     data : (H, W), in the unit of the header's BUNIT; NaN where there is no measurement.
     extensions : HDUs that follow, likewise.
     Not tile-compressed: NaN in compressed float images has corrupted whole tiles.
-    The file appears whole or not at all. Raises as `check_output`; ValueError if not 2-D.
+    The file appears whole or not at all. Raises as `check_name` and `check_output`; ValueError if
+    not 2-D.
     """
     from astropy.io import fits
 
     for image in (data, *(extension.data for extension in extensions)):
         if np.ndim(image) != 2:
             raise ValueError(f"write: the image must be (H, W), got shape={np.shape(image)}")
+    check_name(path)
     check_output(path, overwrite)
     with warnings.catch_warnings():
         # cards that JSOC wrote against the standard ("CRDER1 = nan") are repaired or kept

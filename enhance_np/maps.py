@@ -70,5 +70,10 @@ def rebuilt(map, data, changed):
     quick = {"norm": None} if isinstance(map, sys.modules["sunpy.map"].sources.HMIMap) else None
     new = type(map)(data, meta, mask=mask, plot_settings=quick)
     new.plot_settings = copy.deepcopy(map.plot_settings)
+    # sunpy 8 gives the norm of a field its limits when it is drawn, by what is drawn: the same grey
+    # would be one field in the input and another in the output
+    norm, field = new.plot_settings.get("norm"), frame(map).data
+    if getattr(norm, "halfrange", 0) is None and isinstance(field, np.ndarray):
+        norm.autoscale(field[np.isfinite(field)])
     new.nickname = map.nickname
     return new

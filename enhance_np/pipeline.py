@@ -234,7 +234,9 @@ def check_outputs(
     overwrite: bool,
     source: str | os.PathLike,
 ) -> None:
-    """Raise what `write` would find too late: OSError, or ImportError without matplotlib."""
+    """Raise what `write` would find too late: ValueError for a name that no FITS file has, OSError,
+    or ImportError without matplotlib."""
+    fits.check_name(target)
     fits.check_output(target, overwrite, source)
     if plot is not None:
         from .plot import require_matplotlib

@@ -190,6 +190,16 @@ def test_output_folder_must_exist(image, tiny, tmp_path):
     assert_fault(done, "folder must exist")
 
 
+@pytest.mark.parametrize("command", ["predict", "deconvolve"])
+def test_an_output_of_another_kind_is_refused_before_any_work(image, command, tmp_path):
+    """That the input is missing is not even noticed."""
+    image.unlink()
+    done = run(command, image, tmp_path / "out.jpg", check=False)
+    assert_fault(done, "must end in .fits, .fit or .fts")
+    assert_fault(done, "out.jpg")
+    assert not (tmp_path / "out.jpg").exists()
+
+
 def test_input_is_never_overwritten(image, tiny):
     before = image.read_bytes()
     done = run("predict", image, image, "--weights", tiny, "--overwrite", check=False)

@@ -8,6 +8,8 @@ from pathlib import Path
 from numba import njit
 from numba.core import event
 
+from .vector import LANES
+
 log = logging.getLogger(__name__)
 
 
@@ -21,10 +23,10 @@ def jit(**options):
             _say_uncached()
             return njit(nogil=True, **options)(function)
         # numba's key is the file of the function alone: a change in an intrinsic or in a
-        # kernel that it calls would go unnoticed
+        # kernel that it calls would go unnoticed, and so would another width of the vectors
         index = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
         if index is not None:
-            index._source_stamp = _stamp()
+            index._source_stamp = f"{_stamp()}, {LANES} lanes"
         return compiled
 
     return decorate

@@ -5,6 +5,8 @@ pixel, and a matrix applied to vectors is unrolled into additions and multiply-a
 transform is a page of them, generated from the matrix itself (engine.winograd.matrices).
 """
 
+import os
+
 import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import types
@@ -16,13 +18,21 @@ INDEX = types.int64
 LINE = 16  # floats of a cache line
 
 
-def _host_lanes() -> int:
-    """Floats in the widest vector register: 16 (AVX-512), 8 (AVX) or 4 (SSE, NEON)."""
+def _lanes() -> int:
+    """Floats of a vector: as many as the widest register of this processor holds.
+
+    Those are 16 (AVX-512), 8 (AVX) or 4 (SSE, NEON). ENHANCE_NP_LANES sets another number, to test
+    here what other processors run: LLVM makes several instructions of a vector that is too wide.
+    """
+    if wanted := os.environ.get("ENHANCE_NP_LANES"):
+        if wanted not in ("4", "8", "16"):
+            raise ValueError(f"ENHANCE_NP_LANES must be 4, 8 or 16, got {wanted!r}")
+        return int(wanted)
     features = llvm.get_host_cpu_features()
     return 16 if features.get("avx512f") else 8 if features.get("avx") else 4
 
 
-LANES = _host_lanes()
+LANES = _lanes()
 VECTOR = ir.VectorType(ir.FloatType(), LANES)
 
 

@@ -188,9 +188,9 @@ def test_backward_is_the_adjoint(rng):
         bound = 1e-6 * np.linalg.norm(y) * np.linalg.norm(dy)
         assert abs(np.vdot(y, dy) - np.vdot(x, dx)) <= bound
         assert abs(np.vdot(y, dy) - np.vdot(w, dw)) <= bound
-        # a sum may be small where its terms are not. 16 are added in float32: a partial sum is
-        # about 4 terms large, and roundings add like noise
-        rounding = 4 * np.finfo("f4").eps * np.linalg.norm(dy.reshape(-1, 2 * LANES), axis=0)
+        # a sum may be small where its terms are not. 16 of them are added in float32, so that each
+        # goes through 15 roundings at most (Higham 2002, section 4.2), and db is rounded once more
+        rounding = 16 * 2.0**-24 * abs(dy).sum(axis=(0, 1, 2), dtype="f8")
         assert (abs(db - dy.sum(axis=(0, 1, 2), dtype="f8")) <= rounding).all()
 
 

@@ -27,16 +27,16 @@ print(y.tolist())
 
 @pytest.fixture
 def started(tmp_path):
-    """started(code) -> what a new process says that has the package for itself."""
+    """started(code, NAME=value) -> what a new process says that has the package for itself."""
     package = Path(enhance_np.__file__).parent
     shutil.copytree(package, tmp_path / "enhance_np", ignore=shutil.ignore_patterns("__pycache__"))
     elsewhere = "NUMBA_CACHE_DIR", "PYTHONPATH"
     environment = {name: value for name, value in os.environ.items() if name not in elsewhere}
 
-    def start(code):
+    def start(code, **variables):
         done = subprocess.run(
             [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True,
-            env=environment,
+            env=environment | variables,
         )  # fmt: skip
         assert done.stdout.strip() == "[[0.0, 2.0]]"
         return done.stderr
@@ -63,3 +63,10 @@ def test_after_a_change_in_any_file_it_compiles_again(started, tmp_path):
         file.write("# changed\n")
     assert "compiling for this processor" in started(CODE)
     assert started(CODE) == ""
+
+
+def test_vectors_of_another_width_are_compiled_anew(started):
+    """Code of one width with the tiles of another would write where it must not."""
+    for lanes in ("4", "8", "4"):
+        assert "compiling for this processor" in started(CODE, ENHANCE_NP_LANES=lanes)
+    assert started(CODE, ENHANCE_NP_LANES="4") == ""

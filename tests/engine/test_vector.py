@@ -138,3 +138,14 @@ def test_relu_keeps_nan_and_the_other_parts_are_as_named(parts):
 def test_lanes_fill_a_register():
     assert LANES in (4, 8, 16)
     assert [one.constant for one in vector.constant(Fraction(1, 3)).constant] == [1 / 3] * LANES
+
+
+def test_lanes_are_those_that_are_asked_for(monkeypatch):
+    monkeypatch.setenv("ENHANCE_NP_LANES", "4")
+    assert vector._lanes() == 4
+    monkeypatch.setenv("ENHANCE_NP_LANES", "")
+    assert vector._lanes() in (4, 8, 16)
+    for wrong in ("5", "sixteen", "04"):
+        monkeypatch.setenv("ENHANCE_NP_LANES", wrong)
+        with pytest.raises(ValueError, match=f"ENHANCE_NP_LANES must be 4, 8 or 16, got '{wrong}'"):
+            vector._lanes()
