@@ -33,9 +33,9 @@ def predict(size, calls, threads, check=False):
     import exact
     import inputs
 
+    from enhance_np._threads import set_threads
     from enhance_np.engine import select
     from enhance_np.engine.predict import run
-    from enhance_np.engine.threads import set_threads
 
     set_threads(threads)
     weights, cpu = inputs.shipped(), select("cpu")
@@ -61,9 +61,9 @@ def train(batch, patch, steps, threads):
     import inputs
 
     from enhance_np import optim, params
+    from enhance_np._threads import set_threads
     from enhance_np.config import DEFAULT
     from enhance_np.engine import select
-    from enhance_np.engine.threads import set_threads
     from enhance_np.train_options import L2, TrainOptions
     from enhance_np.training import step_once
 

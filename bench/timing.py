@@ -16,7 +16,7 @@ from statistics import median
 import table
 from llvmlite.binding import get_host_cpu_name
 
-from enhance_np.engine.threads import set_threads, threads
+from enhance_np._threads import set_threads, threads
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("numpy", "numba", "openvino", "onnxruntime", "torch", "tensorflow", "keras")

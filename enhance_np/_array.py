@@ -14,6 +14,15 @@ def array_module(x: Array):
     return cupy if cupy is not None and isinstance(x, cupy.ndarray) else np
 
 
+def without_subnormals(x: np.ndarray) -> np.ndarray:
+    """x, zero where a float32 would be subnormal: below 1.2e-38, whatever x's own dtype.
+
+    As weights such numbers do nothing and cost much, see engine.subnormal.
+    """
+    tiny = abs(x) < np.finfo(np.float32).tiny
+    return np.where(tiny, x.dtype.type(0), x) if tiny.any() else x
+
+
 def is_dask(x) -> bool:
     """Whether x is a dask array. dask is never imported here: who has one has imported it."""
     return _is(x, "dask.array", "Array")

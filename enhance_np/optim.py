@@ -51,6 +51,23 @@ def adam(
     return new, AdamState(t, m, v)
 
 
+def decayed(p: dict[str, Array], before: dict[str, Array], amount: float) -> dict[str, Array]:
+    """p, less `amount` times what the kernels were before the step: decoupled weight decay.
+
+    p : new parameters, of `adam`; its kernels are changed in place.  before : those of the step.
+    amount : learning rate times the strength of decay.
+
+    L2 in the loss is part of the gradient, which Adam divides by its usual size: a kernel that the
+    data do not need then moves towards zero by the whole learning rate per step, however weak L2
+    is, and dies. This shrinks every kernel by the same factor instead.
+    Source: Loshchilov & Hutter 2019, arXiv:1711.05101, algorithm 2.
+    """
+    for name in p:
+        if name.endswith("/w"):
+            p[name] -= amount * before[name]
+    return p
+
+
 def clipped(g: dict[str, Array], norm: float) -> dict[str, Array]:
     """g, scaled down to `norm` if that of all its tensors together is larger: g norm / |g|.
 

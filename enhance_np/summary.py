@@ -4,22 +4,27 @@ from math import prod
 
 from . import params
 from .config import NetworkConfig
+from .engine.fold import fold, live_filters
 from .engine.tiles import AFTER_UPSAMPLING, halo
+from .weights import Weights
 
 
-def table(config: NetworkConfig) -> str:
+def table(config: NetworkConfig, weights: Weights | None = None) -> str:
     """Layers with output shape, parameters, multiply-adds and receptive field.
 
     Shapes are per input image of H x W pixels; MAC (multiply-adds) per input pixel; the
     receptive field is the side, in input pixels, of the square that an output pixel depends on.
+    weights : of such a network; then also how many filters of each convolution live, that is, can
+    change the output (see engine.prune), and how many multiply-adds prediction does.
     """
-    lines = [("layer", "output", "parameters", "MAC / pixel", "sees")]
-    lines.append(("input", "H, W, 1", "", "", "1"))
+    lines = [["layer", "output", "parameters", "MAC / pixel", "sees"]]
+    lines.append(["input", "H, W, 1", "", "", "1"])
+    alive = live_filters(weights) if weights else {}
     reach, scale, total = 0.0, 1, 0
     shape = "H, W"
     for kind, name, size in params.layers(config):
         if name in AFTER_UPSAMPLING and scale == 1:
-            lines.append(("upsample", f"2H, 2W, {config.filters}", "", "", sees(reach)))
+            lines.append(["upsample", f"2H, 2W, {config.filters}", "", "", sees(reach)])
             scale, shape = 2, "2H, 2W"
         channels = size[-1]
         if kind == "conv":
@@ -29,8 +34,14 @@ def table(config: NetworkConfig) -> str:
             cost = f"{work:,}"
         else:
             count, cost = 4 * channels, ""
-        lines.append((name, f"{shape}, {channels}", f"{count:,}", cost, sees(reach)))
-    widths = [max(len(line[i]) for line in lines) for i in range(5)]
+        lines.append([name, f"{shape}, {channels}", f"{count:,}", cost, sees(reach)])
+        if name in alive:
+            lines[-1].append("{} of {}".format(*alive[name]))
+    columns = 5
+    if weights:
+        columns, lines[0] = 6, [*lines[0], "live filters"]
+    lines = [line + [""] * (columns - len(line)) for line in lines]
+    widths = [max(len(line[i]) for line in lines) for i in range(columns)]
     text = "\n".join(
         "  ".join(
             cell.ljust(width) if i < 2 else cell.rjust(width)
@@ -39,12 +50,23 @@ def table(config: NetworkConfig) -> str:
         for line in lines
     )
     trainable, moving = params.count(config)
+    work = f"multiply-adds per input pixel {total:,}"
+    if weights:
+        work += f", of living channels {_living_work(weights):,}"
     return (
         f"{text}\n\n"
         f"parameters {trainable + moving:,}, trainable {trainable:,}, moving {moving:,}\n"
-        f"multiply-adds per input pixel {total:,}\n"
+        f"{work}\n"
         f"halo {halo(config)} input pixels\n"
         f"activation {config.activation}, each convolution behind a reflection pad"
+    )
+
+
+def _living_work(weights: Weights) -> int:
+    """Multiply-adds per input pixel of what is left when dead channels are taken out."""
+    return sum(
+        conv.w.size * (4 if name in AFTER_UPSAMPLING else 1)
+        for name, conv in fold(weights, multiple=1).items()
     )
 
 

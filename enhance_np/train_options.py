@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 NOISE = {"intensity": 1e-3, "blos": 1e-2}  # Ic and kG; the paper, section 3.3
 L2 = {"intensity": 1e-6, "blos": 1e-5}
 STARTS = ("he", "contrast")
-REAL = ("lr", "lr_multiplier", "clip", "noise", "l2")  # options that are no counts
+REAL = ("lr", "lr_multiplier", "clip", "noise", "l2", "decay")  # options that are no counts
 LATE_EPOCH = 20  # from here on lr_multiplier counts, as in the original's script
 FROZEN_OVER = 64  # batches whose statistics are pooled when batch norm is frozen
 
@@ -27,7 +27,8 @@ class TrainOptions:
     freeze : from this epoch on batch norm keeps its statistics, pooled over the epoch's first
     FROZEN_OVER batches; None never.
     noise : sigma, in Ic or kG; None takes that of each patch, where the data say.
-    l2 : of the kernels.
+    l2 : strength of L2 on the kernels, part of the loss.
+    decay : strength of decoupled weight decay of the kernels, see optim.decayed; with 0 none.
     """
 
     type: str = "intensity"
@@ -42,6 +43,7 @@ class TrainOptions:
     freeze: int | None = None
     noise: float | None = None
     l2: float | None = None
+    decay: float = 0.0
     seed: int = 0
 
     def resolved(self) -> "TrainOptions":
@@ -69,7 +71,7 @@ class TrainOptions:
         for name, value in numbers.items():
             if name not in REAL and not isinstance(value, int):
                 raise ValueError(f"train: {name} must be an integer, got {value!r}")
-            none_too = name in ("noise", "l2", "seed", "freeze", "warmup")
+            none_too = name in ("noise", "l2", "decay", "seed", "freeze", "warmup")
             least = 0 if none_too else math.nextafter(0, 1)
             if not least <= value < math.inf:  # NaN fails
                 bound = ">= 0" if least == 0 else "> 0"
@@ -88,8 +90,9 @@ class TrainOptions:
         for name in ("clip", "freeze"):
             if found[name] is None:
                 del found[name]
-        if not self.warmup:
-            del found["warmup"]
+        for name in ("warmup", "decay"):
+            if not found[name]:
+                del found[name]
         return found
 
     @property

@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.util import find_spec
 from numbers import Real
 from pathlib import Path
@@ -28,6 +28,7 @@ from .data.batches import Pairs, noisy, prefetched, split
 from .data.default import synthetic_pairs
 from .data.streams import stream
 from .engine import Engine
+from .engine.fold import live_filters
 from .fits import check_output
 from .train_options import FROZEN_OVER, TrainOptions
 from .weights import Weights, check_name, save
@@ -124,11 +125,30 @@ def step_once(p, adam, x, target, config, ops, lr, l2, moving=None, clip=None):
     moving : batch norm's statistics if they are frozen.  clip : see optim.clipped.
     Raises FloatingPointError with the name of the first tensor that is not finite.
     """
+    value, g, tape = gradients(p, x, target, config, ops, moving)
+    p, adam = update(p, adam, g, lr, l2, clip)
+    return p, adam, value, tape
+
+
+def gradients(p, x, target, config, ops, moving=None):
+    """The data loss of one batch, its gradient in every parameter, tape.
+
+    Means over the batch: of batches of one size on several workers, loss and gradient are the
+    means of theirs. Raises FloatingPointError if the loss is not finite, naming the tensor.
+    """
     y, tape = network.forward(p, x, config, ops, moving)
     value, dy = loss.mse(y, target)
     if not math.isfinite(value):
         raise FloatingPointError(_culprit(p, tape, y))
     _, g = network.backward(dy, tape, config, ops, wrt_x=False)
+    return value, g, tape
+
+
+def update(p, adam, g, lr, l2, clip=None):
+    """New params and Adam state from the data loss's gradient g, L2 added.
+
+    Raises FloatingPointError with the name of a gradient that is not finite.
+    """
     _, decay = loss.l2(p, l2)
     g = {name: g[name] + decay[name] if name in decay else g[name] for name in p}
     for name in g:
@@ -136,8 +156,7 @@ def step_once(p, adam, x, target, config, ops, lr, l2, moving=None, clip=None):
             raise FloatingPointError(f"the gradient of {name}")
     if clip is not None:
         g = optim.clipped(g, clip)
-    p, adam = optim.adam(p, g, adam, lr)
-    return p, adam, value, tape
+    return optim.adam(p, g, adam, lr)
 
 
 def evaluate(p, moving, pairs, config, engine, options) -> float:
@@ -207,6 +226,7 @@ class _Loop:
     def step(self, x, target, rng, steps) -> State:
         state, options, engine = self.state, self.options, self.engine
         frozen = options.frozen(state.epoch)
+        rate = options.rate(state.epoch, state.step, steps)
         arguments = (
             state.params,
             state.adam,
@@ -214,13 +234,16 @@ class _Loop:
             engine.asarray(target),
             self.config,
             engine.ops,
-            options.rate(state.epoch, state.step, steps),
+            rate,
             options.l2,
             state.moving if frozen else None,
             options.clip,
         )
-        with self.named(state):
+        with self.named(state), engine.working():
             p, adam, value, tape = (engine.step or step_once)(*arguments)
+            if options.decay:
+                p = optim.decayed(p, state.params, rate * options.decay)
+            moving = state.moving if frozen else params.update_moving(state.moving, tape)
         self.read_loss()
         reading = engine.reading(value) if engine.reading else lambda: value
         self.unread = state, steps, arguments, reading
@@ -229,7 +252,7 @@ class _Loop:
         return state._replace(
             params=p,
             adam=adam,
-            moving=state.moving if frozen else params.update_moving(state.moving, tape),
+            moving=moving,
             step=state.step + 1,
             random=rng.bit_generator.state,
             loss=state.loss + value,
@@ -272,20 +295,22 @@ class _Loop:
                 f"train: the validation loss must stay finite, got {val_loss} at epoch "
                 f"{state.epoch}: try a smaller lr"
             )
+        on_host = checkpoint.same_arrays(state, self.engine.asnumpy)
+        weights = Weights(self.config, on_host.params, on_host.moving)
         row = {
             "epoch": state.epoch,
             "lr": options.rate(state.epoch, steps - 1, steps),
             "loss": float(state.loss) / steps,
             "val_loss": val_loss,
+            "live_filters": sum(live for live, _ in live_filters(weights).values()),
         }
         best = min((r["val_loss"] for r in state.rows), default=math.inf)
         done = state._replace(
             epoch=state.epoch + 1, step=0, random=None, loss=0.0, rows=(*state.rows, row)
         )
         if val_loss < best:
-            on_host = checkpoint.same_arrays(done, self.engine.asnumpy)
             provenance = _provenance(self.about_run, options, row, self.about_data)
-            weights = Weights(self.config, on_host.params, on_host.moving, provenance)
+            weights = replace(weights, provenance=provenance)
             if options.type == "blos":
                 weights = zero_level.levelled(weights)
             save(self.output, weights, overwrite=True)
@@ -367,7 +392,8 @@ def _provenance(run, options, row, data):
 
 def _write_log(output, rows):
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, rows[0].keys())
+    # the columns of today: older rows of a run that is continued may lack one
+    writer = csv.DictWriter(text, rows[-1].keys(), restval="")
     writer.writeheader()
     writer.writerows(rows)
     write_bytes(output.with_suffix(".csv"), text.getvalue().encode())

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ._array import Array
+from ._array import Array, without_subnormals
 from ._atomic import write_bytes
 from .config import NetworkConfig
 from .layers.batchnorm import EPS
@@ -269,7 +269,7 @@ def _activation_and_provenance(file) -> tuple[str | None, dict]:
 
 
 def _checked(name: str, data, shape: tuple[int, ...]) -> Array:
-    """`data`, an array or an HDF5 dataset, as an array in native byte order."""
+    """`data`, an array or an HDF5 dataset, in native byte order and without subnormal numbers."""
     if data.shape != shape:  # before reading: a foreign file may be large
         raise ValueError(f"{name}: expected shape {shape}, found {data.shape}")
     if data.dtype.newbyteorder("=") not in (np.float32, np.float64):
@@ -277,7 +277,7 @@ def _checked(name: str, data, shape: tuple[int, ...]) -> Array:
     values = data[()].astype(data.dtype.newbyteorder("="), copy=False)
     if bad := np.count_nonzero(~np.isfinite(values)):
         raise ValueError(f"{name}: NaN or infinite in {bad} of {values.size} values")
-    return values
+    return without_subnormals(values)
 
 
 def _names(group, attribute: str) -> list[str] | None:

@@ -1,10 +1,11 @@
 from pathlib import Path
+from types import SimpleNamespace
 
 import check
 import numpy as np
 import pytest
 
-from enhance_np import gradcheck, loss, network, optim, params
+from enhance_np import gradcheck, layers, loss, network, optim, params
 from enhance_np.config import NetworkConfig
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -129,3 +130,64 @@ def assert_equal(config, case):
         np.testing.assert_allclose(p[name], a, rtol=1e-7, atol=1e-9, err_msg=name)
     for name, a in group("moving_after").items():
         np.testing.assert_allclose(moving[name], a, rtol=1e-9, atol=1e-10, err_msg=name)
+
+
+@pytest.mark.parametrize("activation", ["relu", "elu"])
+@pytest.mark.parametrize("depth", [0, 2])
+def test_observers_see_every_value_and_its_gradient(depth, activation, rng):
+    """By one name, in reverse order. Each gradient is what a change of that very value does to
+    the loss: a central difference along a random direction, added behind the operation."""
+    config = NetworkConfig(depth, 3, activation)
+    p, _ = params.initial(config, 0, np.float64)
+    p = {name: a + 0.1 * rng.standard_normal(a.shape) for name, a in p.items()}
+    x = rng.standard_normal((2, 4, 5, 1))
+    values, gradients = {}, {}
+    y, tape = network.forward(p, x, config, observe=lambda name, h: values.update({name: h}))
+    dy = rng.standard_normal(y.shape)
+    dx, _ = network.backward(
+        dy, tape, config, observe=lambda name, dh: gradients.update({name: dh})
+    )
+    assert list(gradients) == [*reversed(values), "x"]
+    assert values["head"] is y
+    assert gradients["head"] is dy
+    assert gradients["x"] is dx
+    for place, name in enumerate(values):
+        assert gradients[name].shape == values[name].shape
+        v = rng.standard_normal(values[name].shape)
+
+        def loss_with(amount, place=place, v=v):
+            ops = SimpleNamespace(
+                **{n: changed(getattr(layers, n), place, amount * v) for n in OPS}
+            )
+            done.clear()
+            return np.vdot(network.forward(p, x, config, ops)[0], dy)
+
+        measured = (loss_with(gradcheck.STEP) - loss_with(-gradcheck.STEP)) / (2 * gradcheck.STEP)
+        assert measured == pytest.approx(np.vdot(gradients[name], v), rel=1e-6, abs=1e-7), name
+
+
+OPS = [
+    "pad_conv", "upsample_conv", "batchnorm_add",
+    *(name for act in ("relu", "elu") for name in (act, f"batchnorm_{act}", f"{act}_conv")),
+]  # fmt: skip
+done = []
+
+
+def changed(operation, place, change):
+    """The operation, which adds `change` to its result if it is the place-th that is called."""
+
+    def called(*arguments, **keywords):
+        y, cache = operation(*arguments, **keywords)
+        done.append(operation)
+        return (y + change if len(done) == place + 1 else y), cache
+
+    return called
+
+
+def test_training_is_observed_up_to_the_stem(rng):
+    config = NetworkConfig(1, 3)
+    p, _ = params.initial(config, 0, np.float64)
+    y, tape = network.forward(p, rng.standard_normal((1, 4, 4, 1)), config)
+    seen = []
+    network.backward(y, tape, config, wrt_x=False, observe=lambda name, dh: seen.append(name))
+    assert seen == list(reversed(tape))

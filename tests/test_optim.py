@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from enhance_np import optim
+from enhance_np import loss, optim
 
 
 def test_first_step_is_the_learning_rate():
@@ -40,3 +40,15 @@ def test_clipped_to_a_norm_of_all_tensors_together():
     assert {name: a.dtype for name, a in found.items()} == dict.fromkeys(g, np.dtype("f4"))
     np.testing.assert_array_equal(found["a"], [1.5, 0.0])
     np.testing.assert_array_equal(found["b"], [[2.0]])
+
+
+def test_decay_shrinks_kernels_whatever_their_gradient():
+    """By one factor. L2 in the loss moves a kernel without a gradient by the rate itself."""
+    before = {"a/w": np.array([2.0, -1e-3]), "a/b": np.ones(1)}
+    p = optim.decayed({name: x.copy() for name, x in before.items()}, before, 0.1)
+    np.testing.assert_allclose(p["a/w"], 0.9 * before["a/w"], rtol=1e-15)
+    assert p["a/b"] == 1
+    w = {"a/w": before["a/w"]}
+    _, pull = loss.l2(w, 1.0)
+    p, _ = optim.adam(w, pull, optim.adam_start(w), lr=0.1)
+    np.testing.assert_allclose(w["a/w"] - p["a/w"], [0.1, -0.1], rtol=0.01)

@@ -1,14 +1,16 @@
 import csv
+from dataclasses import replace
 
 import h5py
 import numpy as np
 import pytest
 from trained import CONFIG, CPU, OPTIONS, assert_same_bits, pairs, state, train
 
-from enhance_np import layers, loss, network, optim, params, training
+from enhance_np import checkpoint, layers, loss, network, optim, params, training
 from enhance_np.data.streams import stream
 from enhance_np.engine import REFERENCE
 from enhance_np.train_options import TrainOptions
+from enhance_np.training import step_once
 from enhance_np.weights import load
 
 
@@ -278,6 +280,7 @@ def test_divergence_names_the_tensor(name):
         {"freeze": 0.5},
         {"warmup": -1},
         {"clip": 0.0},
+        {"decay": -0.1},
     ],
 )
 def test_refuses_options(change):
@@ -337,3 +340,41 @@ def test_l2_pulls_on_kernels():
     held, *_ = training.step_once(p, optim.adam_start(p), x, target, CONFIG, CPU.ops, 1e-3, 1e3)
     assert abs(held["tail/conv/w"]).sum() < abs(free["tail/conv/w"]).sum()
     np.testing.assert_array_equal(held["head/b"], free["head/b"])
+
+
+def test_decay_is_decoupled_from_the_gradient(files):
+    """A run with it ends where one ends that shrinks the kernels after each step of Adam."""
+    options = replace(OPTIONS, epochs=1, l2=0.0, decay=0.5, schedule="constant", warmup=2)
+    train(files, options)
+    got, rates = state(files).params, []
+
+    def step(old, *arguments):
+        p, adam, value, tape = step_once(old, *arguments)
+        rates.append(lr := arguments[5])
+        shrunk = {n: p[n] - lr * 0.5 * old[n] for n in p if n.endswith("/w")}
+        return p | shrunk, adam, value, tape
+
+    train(files, replace(options, decay=0.0), CPU._replace(step=step), overwrite=True)
+    assert len(set(rates)) > 1
+    for name, want in state(files).params.items():
+        np.testing.assert_array_equal(got[name], want, err_msg=name)
+
+
+def test_the_log_counts_live_filters(files):
+    train(files)
+    assert [row["live_filters"] for row in state(files).rows] == [5 * 16 + 1] * 3
+    with open(files[2].with_suffix(".csv")) as log:
+        assert log.readline().strip() == "epoch,lr,loss,val_loss,live_filters"
+
+
+def test_a_run_of_an_older_version_goes_on(files):
+    """Whose log had a column less."""
+    train(files, replace(OPTIONS, schedule="constant", epochs=1))
+    saved = files[2].with_suffix(".checkpoint.h5")
+    before, run = checkpoint.load(saved)
+    rows = tuple({k: v for k, v in row.items() if k != "live_filters"} for row in before.rows)
+    checkpoint.save(saved, before._replace(rows=rows), run)
+    train(files, replace(OPTIONS, schedule="constant", epochs=2), resume=True)
+    with open(files[2].with_suffix(".csv")) as log:
+        rows = list(csv.DictReader(log))
+    assert [row["live_filters"] for row in rows] == ["", "81"]

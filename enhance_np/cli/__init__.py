@@ -44,7 +44,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     try:
         if getattr(options, "threads", None) is not None:
-            from ..engine.threads import set_threads
+            from .._threads import set_threads
 
             set_threads(options.threads)
         with interrupt.deferred():

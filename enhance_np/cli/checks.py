@@ -8,6 +8,7 @@ def add_commands(command) -> None:
         "summary", _summary, "print the network's layers, parameters, work and receptive field"
     )
     sizes(add)
+    add.add_argument("--weights", metavar="FILE", help="of this file; how many filters live, too")
 
     add = command("gradcheck", _gradcheck, "hold every backward pass against finite differences")
     add.add_argument("--seed", type=int, default=0)
@@ -19,8 +20,13 @@ def add_commands(command) -> None:
 
 def _summary(options) -> None:
     from ..summary import table
+    from ..weights import load
 
-    print(table(network_config(options)))
+    weights = load(options.weights, options.activation) if options.weights else None
+    config = network_config(options, weights and weights.config)
+    if weights is not None and config != weights.config:
+        raise ValueError(f"summary: {options.weights} is a {weights.config}, got {config}")
+    print(table(config, weights))
 
 
 def _gradcheck(options) -> int:

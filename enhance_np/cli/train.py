@@ -37,7 +37,10 @@ def add_commands(command) -> None:
         "of a file, whose network and batch norm's statistics are kept",
     )
     add.add_argument("--noise", type=float, help="sigma in Ic or kG (default: the paper's)")
-    add.add_argument("--l2", type=float, help="weight decay (default: the paper's)")
+    add.add_argument("--l2", type=float, help="L2 in the loss (default: the paper's)")
+    add.add_argument(
+        "--decay", type=float, help="decoupled weight decay, as in AdamW (default: none)"
+    )
     add.add_argument("--seed", type=int, default=0)
     add.add_argument("--continue", dest="resume", action="store_true", help="from the checkpoint")
     add.add_argument("--overwrite", action="store_true", help="replace an earlier run")
@@ -81,6 +84,7 @@ def _train(options) -> None:
         "freeze": options.freeze,
         "noise": options.noise,
         "l2": options.l2,
+        "decay": options.decay,
     }
     settings = replace(
         TrainOptions() if options.data else QUICK,
@@ -123,7 +127,11 @@ def _training_report(bar, epochs):
         else:
             last.update(row)
             logging.info(
-                "epoch %d: loss %.4e, validation %.4e", row["epoch"], row["loss"], row["val_loss"]
+                "epoch %d: loss %.4e, validation %.4e, %d live filters",
+                row["epoch"],
+                row["loss"],
+                row["val_loss"],
+                row["live_filters"],
             )
 
     return report

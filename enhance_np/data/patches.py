@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..engine.threads import cut, parallel
+from .._threads import cut, parallel
 from ..fits import check_output
 from . import pairs
 from .degrade import HMI, Optics, convolve, degrade

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from types import ModuleType
 from typing import NamedTuple
 
@@ -23,6 +24,8 @@ class Engine(NamedTuple):
     step: Callable | None = None
     reading: Callable | None = None
     winograd: bool = False  # a GPU's predictions by cuda.winograd where it can
+    # entered around what NumPy does between the operations, such as Adam's step
+    working: Callable[[], AbstractContextManager] = nullcontext
 
 
 REFERENCE = Engine("reference", layers, np.asarray, np.asarray)
@@ -56,6 +59,6 @@ def select(device: str = "auto", winograd: bool = False) -> Engine:
             raise RuntimeError(f"device: gpu must be usable, but {missing}")
         # not news to who has no driver: the line about the result names the CPU
         log.log(logging.INFO if has_driver() else logging.DEBUG, "on the CPU: %s", missing)
-    from . import cpu
+    from . import cpu, subnormal
 
-    return Engine("cpu", cpu, np.asarray, np.asarray)
+    return Engine("cpu", cpu, np.asarray, np.asarray, working=subnormal.flushed)

@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .._threads import cut, threads
 from . import elementwise, memory, microkernel, winograd_kernels
 from .direct import flat, strides
 from .fold import phases, phases_backward
-from .threads import cut, parallel, threads
+from .subnormal import parallel
 from .vector import LANES
 from .winograd import M, N
 from .winograd_kernels import BIAS, PLANES

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import layers
+from .._threads import cut
 
 # "as" marks what the reference gives as it is
 from ..layers import elu as elu
@@ -18,7 +19,7 @@ from ..layers.batchnorm import EPS
 from ..layers.conv import ConvCache
 from ..layers.joined import ActConvCache
 from . import convolution, direct, elementwise, memory
-from .threads import cut, parallel
+from .subnormal import parallel
 
 # Floats of an elementwise task: 1 MB, in L2 on today's cores. It depends on the arrays alone,
 # and so do the bits of sums.

@@ -5,8 +5,9 @@ Float32. Register tiles of microkernel; work is cut by the arrays' sizes alone.
 
 import numpy as np
 
+from .._threads import cut
 from . import elementwise, memory, microkernel
-from .threads import cut, parallel
+from .subnormal import parallel
 
 MULTIPLY_ADDS = 10**8  # of a task: long beside the 0.03 ms that waking a thread costs
 

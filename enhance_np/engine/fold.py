@@ -4,24 +4,22 @@ Prediction needs neither the batch norms nor the upsampled image. Both foldings 
 real arithmetic; they are computed in float64 and rounded once.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 
 from .. import params
+from .._array import without_subnormals
 from ..layers.batchnorm import EPS
 from ..weights import Weights
+from .prune import Conv, living, pruned
 
 
-class Conv(NamedTuple):
-    w: np.ndarray  # (kh, kw, Cin, Cout)
-    b: np.ndarray  # (Cout,)
-
-
-def fold(weights: Weights, dtype=np.float32) -> dict[str, Conv]:
+def fold(weights: Weights, dtype=np.float32, multiple: int | None = None) -> dict[str, Conv]:
     """Every convolution by name, the batch norm behind it folded in:
 
     w' = w * gamma / sqrt(var + eps),   b' = (b - mean) * gamma / sqrt(var + eps) + beta.
+
+    multiple : leave out dead channels, see prune.pruned; None keeps them.
+    No number in the result is subnormal.
     """
     folded, conv = {}, None
     for kind, name, _ in params.layers(weights.config):
@@ -35,7 +33,20 @@ def fold(weights: Weights, dtype=np.float32) -> dict[str, Conv]:
         w, b = folded[conv]
         scale = gamma / np.sqrt(var + EPS)
         folded[conv] = Conv(w * scale, (b - mean) * scale + beta)
-    return {name: Conv(w.astype(dtype), b.astype(dtype)) for name, (w, b) in folded.items()}
+    if multiple is not None:
+        folded = pruned(folded, weights.config, multiple)
+    return {
+        name: Conv(*(without_subnormals(a.astype(dtype)) for a in conv))
+        for name, conv in folded.items()
+    }
+
+
+def live_filters(weights: Weights) -> dict[str, tuple[int, int]]:
+    """(how many can change the output, of how many) filters of each convolution, by name."""
+    folded = fold(weights, np.float64)
+    return {
+        name: (live, len(folded[name].b)) for name, live in living(folded, weights.config).items()
+    }
 
 
 # Rows of the kernel of an even and of an odd output line, from those of the original

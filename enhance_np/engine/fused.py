@@ -17,13 +17,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .._threads import cut
 from ..config import NetworkConfig
 from . import direct, memory, tiles
 from .convolution import NO_HEAD, UPSAMPLED, conv_tiles, is_winograd, planes, window
 from .cpu import ELEMENTS
 from .elementwise import elu
 from .fold import Conv, phases
-from .threads import cut, parallel
+from .subnormal import parallel
 from .winograd import M
 from .winograd_kernels import ADD, ELU, RELU
 
@@ -112,9 +113,9 @@ class Fused:
         _, height, width, _ = image.shape
         depth = self.config.depth
 
-        def ring(layers):
+        def ring(layers, of="stem/conv"):
             lines = min(most + M * (layers + 1), -(-height // M) * M)
-            return memory.empty((1, lines, width, self.config.filters))
+            return memory.empty((1, lines, width, len(self.convs[of].b)))
 
         def conv(name, source, targets, epilogue):
             run = self._conv(name, source, targets, epilogue, height, made.get(name))
@@ -124,7 +125,7 @@ class Fused:
         x0, h, steps = ring(2 * depth + 2), ring(2 * depth + 1), []
         conv("stem/conv", image, [x0, h], self.activation)
         for k in range(depth):
-            inner = ring(1)
+            inner = ring(1, f"block{k}/conv1")
             conv(f"block{k}/conv1", h, [inner], self.activation)
             conv(f"block{k}/conv2", inner, [h], ADD)
         conv("tail/conv", h, [x0], ADD)

@@ -17,6 +17,8 @@ from .fold import fold
 from .tiles import Tile, check, halo, plan
 
 TILE = 512  # pixels; an activation of 64 channels then takes 67 MB
+# Channels that are left when dead ones are taken out: whole register tiles, whole blocks
+CPU_CHANNELS, GPU_CHANNELS = 16, 32
 
 
 def predict(
@@ -201,7 +203,7 @@ def run_all(
     if engine.name == "cpu":
         from .fused import Fused
 
-        forward = Fused(fold(weights), weights.config)
+        forward = Fused(fold(weights, multiple=CPU_CHANNELS), weights.config)
         for x, valid in images:
             yield forward(x, tile, progress, valid)
     elif engine.name == "gpu":
@@ -256,7 +258,7 @@ def _on_gpu(images, weights, winograd, tile, progress):
     """`run_all` by the folded network, in tiles of half the side as often as the card is full."""
     from .cuda import folded, streams
 
-    forward = folded.Folded(fold(weights), weights.config, winograd)
+    forward = folded.Folded(fold(weights, multiple=GPU_CHANNELS), weights.config, winograd)
     size = forward.tile() if tile is None else tile
     images, under_way, ended_by = iter(images), deque(), []
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from enhance_np import _threads as threads
 from enhance_np.data.plane import Plane, ramp
-from enhance_np.engine import threads
 
 PLANE = Plane((96, 120), 0.1)
 

@@ -3,9 +3,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from enhance_np import _threads as threads
 from enhance_np.data import synthetic
 from enhance_np.data.synthetic import KINDS, scene
-from enhance_np.engine import threads
 
 SHAPE = (300, 311)
 SCALE = 0.0662

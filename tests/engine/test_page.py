@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
+from enhance_np import _threads as threads
 from enhance_np import layers, loss, network, optim, params
 from enhance_np.config import DEFAULT, NetworkConfig
-from enhance_np.engine import convolution, cpu, direct, fused, memory, predict, select, threads
+from enhance_np.engine import convolution, cpu, direct, fused, memory, predict, select
 from enhance_np.engine.vector import LANES
 from enhance_np.weights import Weights
 

@@ -9,6 +9,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 
 _count: int | None = None
@@ -30,29 +31,36 @@ def threads() -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
-def parallel(task: Callable, pieces: Iterable) -> list:
+def parallel(
+    task: Callable,
+    pieces: Iterable,
+    within: Callable[[], AbstractContextManager] = nullcontext,
+) -> list:
     """[task(piece) for piece in pieces], several at a time; the first exception is raised.
 
     The calling thread works too: with n threads, n - 1 wait to be woken.
+    within : entered by every thread while it works, and left again.
     """
     pieces = list(pieces)
     all_threads = threads()
     count = min(all_threads, len(pieces))
     if count < 2:
-        return [task(piece) for piece in pieces]
+        with within():
+            return [task(piece) for piece in pieces]
     results, left = [None] * len(pieces), deque(enumerate(pieces))
 
     def work():
-        while True:
-            try:
-                i, piece = left.popleft()  # atomic: no two threads get the same piece
-            except IndexError:
-                return
-            try:
-                results[i] = task(piece)
-            except BaseException:
-                left.clear()
-                raise
+        with within():
+            while True:
+                try:
+                    i, piece = left.popleft()  # atomic: no two threads get the same piece
+                except IndexError:
+                    return
+                try:
+                    results[i] = task(piece)
+                except BaseException:
+                    left.clear()
+                    raise
 
     pool = _pool(os.getpid(), all_threads - 1)
     helpers = [pool.submit(work) for _ in range(count - 1)]

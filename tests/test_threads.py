@@ -8,9 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from enhance_np import _threads as threads
 from enhance_np import params
 from enhance_np.config import NetworkConfig
-from enhance_np.engine import predict, select, threads
+from enhance_np.engine import predict, select
 from enhance_np.weights import Weights
 
 
