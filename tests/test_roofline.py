@@ -64,8 +64,11 @@ def test_a_step_has_so_many_of_each(roofline):
 
     class Counted:
         def __getattr__(self, name):
-            calls[name] += 1
-            return getattr(layers, name)
+            def counted(*arguments, **keywords):
+                calls[name] += 1
+                return getattr(layers, name)(*arguments, **keywords)
+
+            return counted
 
     config = NetworkConfig(3, 2)
     p, _ = params.initial(config, 0)
