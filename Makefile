@@ -47,12 +47,10 @@ retrain: $(INSTALLED)
 	    $(if $(FIELDS),--fields $(FIELDS)) \
 	    $(if $(COUNT),--count $(COUNT) --validation $(COUNT) --test $(COUNT)) || exit 1; \
 	done
-	$(call train,intensity,small,$(FRESH) --lr 2e-3 --epochs $(or $(EPOCHS),10) --depth 1 --filters 32)
-	$(call train,blos,small,$(FRESH) --lr 2e-3 --epochs $(or $(EPOCHS),5) --depth 1 --filters 32)
+	$(call train,intensity,small,$(FRESH) $(SMALL) --epochs $(or $(EPOCHS),5))
+	$(call train,blos,small,$(FRESH) $(SMALL) --epochs $(or $(EPOCHS),4))
 	$(call train,intensity,default,$(FRESH) --lr 1e-3 --epochs $(or $(EPOCHS),20))
 	$(call train,blos,default,$(FRESH) --lr 1e-3 --epochs $(or $(EPOCHS),10))
-	$(call train,intensity,small,$(call free,intensity_small) --lr 1e-3 --epochs $(or $(EPOCHS),12),_free)
-	$(call train,blos,small,$(call free,blos_small) --lr 1e-3 --epochs $(or $(EPOCHS),4),_free)
 	$(call train,intensity,default,$(call free,intensity_default) --lr 5e-4 --epochs $(or $(EPOCHS),3),_free)
 	$(call train,blos,default,$(call free,blos_default) --lr 5e-4 --epochs $(or $(EPOCHS),2),_free)
 	$(BIN)/python bench/first_steps.py --pairs runs --write
@@ -60,8 +58,10 @@ retrain: $(INSTALLED)
 	  $(if $(HMI),--hmi $(HMI))
 	$(BIN)/python bench/reliability.py $(if $(FIELDS),--fields $(FIELDS))
 
-# from fresh kernels; then from those, free of weight decay
+# from fresh kernels; the default networks then from those, free of weight decay, the small ones are
+# free of it throughout
 FRESH := --start contrast --freeze 0 --seed 1
+SMALL := --lr 2e-3 --l2 0 --depth 1 --filters 32
 free = --start runs/$(1).h5 --l2 0 --seed 2
 
 # $(call train,TYPE,MODEL,OPTIONS,end of its files' names): these weights ship
