@@ -47,28 +47,29 @@ retrain: $(INSTALLED)
 	    $(if $(FIELDS),--fields $(FIELDS)) \
 	    $(if $(COUNT),--count $(COUNT) --validation $(COUNT) --test $(COUNT)) || exit 1; \
 	done
-	$(call train,intensity,small,$(FRESH) $(SMALL) --epochs $(or $(EPOCHS),5))
-	$(call train,blos,small,$(FRESH) $(SMALL) --epochs $(or $(EPOCHS),4))
-	$(call train,intensity,default,$(FRESH) --lr 1e-3 --epochs $(or $(EPOCHS),20))
-	$(call train,blos,default,$(FRESH) --lr 1e-3 --epochs $(or $(EPOCHS),10))
-	$(call train,intensity,default,$(call free,intensity_default) --lr 5e-4 --epochs $(or $(EPOCHS),3),_free)
-	$(call train,blos,default,$(call free,blos_default) --lr 5e-4 --epochs $(or $(EPOCHS),2),_free)
+	$(call train,intensity,small,$(SMALL) --epochs $(or $(EPOCHS),5))
+	$(call train,blos,small,$(SMALL) --epochs $(or $(EPOCHS),4))
+	$(call train,intensity,default,$(DEFAULT) --epochs $(or $(EPOCHS),4))
+	$(call train,intensity,default,$(call on,intensity_default) --epochs $(or $(EPOCHS),4),_on)
+	$(call train,blos,default,$(DEFAULT) --epochs $(or $(EPOCHS),3))
+	$(call train,blos,default,$(call on,blos_default) --epochs $(or $(EPOCHS),4),_on)
 	$(BIN)/python bench/first_steps.py --pairs runs --write
 	$(BIN)/python bench/model_card.py --pairs runs $(if $(FIELDS),--fields $(FIELDS)) \
 	  $(if $(HMI),--hmi $(HMI))
 	$(BIN)/python bench/reliability.py $(if $(FIELDS),--fields $(FIELDS))
 
-# from fresh kernels; the default networks then from those, free of weight decay, the small ones are
-# free of it throughout
+# from fresh kernels; the default networks then go on from those
 FRESH := --start contrast --freeze 0 --seed 1
-SMALL := --lr 2e-3 --l2 0 --depth 1 --filters 32
-free = --start runs/$(1).h5 --l2 0 --seed 2
+SMALL := $(FRESH) --lr 2e-3 --depth 1 --filters 32
+DEFAULT := $(FRESH) --lr 1.5e-3 --depth 5 --filters 32
+on = --start runs/$(1).h5 --seed 2 --lr 1e-3
 
-# $(call train,TYPE,MODEL,OPTIONS,end of its files' names): these weights ship
+# $(call train,TYPE,MODEL,OPTIONS,end of its files' names): these weights ship. No weight decay: L2
+# kills filters (bench/TRIALS.md)
 define train
 	$(BIN)/enhance-np train --type $(1) --data runs/$(1).h5 --validation runs/$(1)_val.h5 \
 	  --output runs/$(1)_$(2)$(4).h5 \
-	  --batchsize 4 --schedule cosine --warmup 500 --clip 0.1 --continue $(3)
+	  --l2 0 --batchsize 4 --schedule cosine --warmup 500 --clip 0.1 --continue $(3)
 	cp runs/$(1)_$(2)$(4).h5 enhance_np/models/$(1)_$(2).h5
 	cp runs/$(1)_$(2)$(4).csv runs/$(1)_$(2)$(4).png docs/models/
 endef

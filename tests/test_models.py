@@ -6,7 +6,7 @@ import pytest
 from scipy.ndimage import zoom
 
 from enhance_np import models, weights
-from enhance_np.config import DEFAULT, SMALL
+from enhance_np.config import SMALL, NetworkConfig
 from enhance_np.data.patches import regions
 from enhance_np.data.recipe import read
 from enhance_np.engine import select
@@ -22,7 +22,7 @@ def test_file(type, model):
     path = models.path(type, model)
     assert path.stat().st_size < 3e6
     loaded = weights.load(path)
-    assert loaded.config == {"default": DEFAULT, "small": SMALL}[model]
+    assert loaded.config == {"default": NetworkConfig(5, 32), "small": SMALL}[model]
     about = loaded.provenance
     assert about["type"] == type
     assert {"data", "epochs", "lr", "normalisation", "seed", "validation_loss", "version"} <= set(
@@ -46,10 +46,10 @@ def test_no_number_in_a_file_is_subnormal(type, model):
     assert sum(found) == 0
 
 
-@pytest.mark.parametrize("type", models.TYPES)
-def test_filters_of_the_small_networks_live(type):
-    """95 of 100. Those of the default ones are of a training that killed more than half."""
-    counts = live_filters(weights.load(models.path(type, "small"))).values()
+@pytest.mark.parametrize(("type", "model"), EACH)
+def test_filters_live(type, model):
+    """95 of 100."""
+    counts = live_filters(weights.load(models.path(type, model))).values()
     assert sum(live for live, _ in counts) >= 0.95 * sum(all for _, all in counts)
 
 
