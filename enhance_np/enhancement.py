@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import fits, maps, models, observation
+from . import disc, fits, maps, missing, models, observation
 from ._array import is_dask, is_map
 from .config import TYPES
 from .engine import select
@@ -56,14 +56,20 @@ def enhance(
     if type not in (None, *TYPES):
         raise ValueError(f"enhance: type must be one of {TYPES} or None, got type={type!r}")
     frame = _frame(x)
-    image = frame.data
-    check_image(image)
+    check_image(frame.data)
+    frame = frame._replace(data=missing.without_sentinels(frame.data, frame.path))
 
     @cache
-    def values():
-        return unmasked(image.compute()) if is_dask(image) else image
+    def read():
+        return unmasked(frame.data.compute()) if is_dask(frame.data) else frame.data
 
-    type = _type(frame, type, values)
+    type = _type(frame, type, read)
+    # what a dask array holds off the disc is asked where its pixels are looked at anyway
+    looks = type == "intensity" and norm in ("quiet-sun", "max")
+    image = missing.without_fill(
+        frame.data, type, disc.locate(frame.header or None), frame.path, looks or type == "blos"
+    )
+    frame = frame._replace(data=image)
     if weights is None:
         observation.require_hmi(frame)
     # of dask's values nothing is said: that would compute them
@@ -73,8 +79,8 @@ def enhance(
     if not isinstance(weights, Weights):
         path = models.path(type, model) if weights is None else Path(weights)
         weights, content = load(path), digest(path)
-    looks = type == "intensity" and norm in ("quiet-sun", "max")
-    divisor = image_norm(frame._replace(data=values()) if looks else frame, type, norm)
+    values = unmasked(image.compute()) if looks and is_dask(image) else image
+    divisor = image_norm(frame._replace(data=values), type, norm)
     header = None
     if is_map(x):
         header = output_header(frame.header, weights, content, type, divisor, ensemble)

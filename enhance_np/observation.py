@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from . import missing
 from .config import TYPES
 from .fits import Frame, card
 
@@ -106,7 +107,9 @@ def witnesses(frame: Frame) -> dict[str, str]:
 
 def _by_value(data: np.ndarray, scale: float) -> str | None:
     """scale : G per unit of `data`, if it is a field."""
-    values = scale * _sample(data)
+    values = _sample(data)
+    fill = missing.lowest_repeated(values)
+    values = scale * (values if fill is None else values[values > fill])
     if values.size == 0:
         return None
     lit = values[values > 0]

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import __version__, disc, engine, fits, models, normalise
+from . import __version__, disc, engine, fits, missing, models, normalise
 from ._atomic import replacing
 from .engine import tiles
 from .engine.ensemble import ORIENTATIONS
@@ -99,8 +99,7 @@ def enhancer(
         source, target, *, overwrite=False, plot=None, progress=lambda done, total: None
     ) -> Result:
         check_outputs(target, plot, overwrite, source)
-        frame = fits.read(source, ext)
-        its_type = image_type(frame, type)
+        frame, its_type = read(source, ext, type)
         if weights is None:
             require_hmi(frame)
         remark(frame, its_type)
@@ -129,6 +128,23 @@ def enhancer(
     return enhance
 
 
+def read(
+    path: str | os.PathLike, ext: int | str | None = None, type: str | None = None
+) -> tuple[fits.Frame, str]:
+    """The image, NaN where a fill value stood, and its type; raises as fits.read, image_type."""
+    frame = fits.read(path, ext)
+    type = image_type(frame, type)
+    return without_fill(frame, type), type
+
+
+def without_fill(frame: fits.Frame, type: str) -> fits.Frame:
+    """`missing.without_fill` of a frame. Raises ValueError if nothing is left."""
+    data = missing.without_fill(frame.data, type, disc.locate(frame.header), frame.path)
+    if not np.isfinite(data).any():
+        raise ValueError(f"read: needs one valid pixel or more, got fill alone in {frame.path!r}")
+    return frame._replace(data=data)
+
+
 class Reference(NamedTuple):
     path: str
     unit: str
@@ -139,8 +155,7 @@ def reference(path: str | os.PathLike) -> Reference:
     """The quiet Sun of another file: of the same series and time as the images that it is for,
     and better with quiet Sun; a full disk for a cut-out. Raises as fits.read, ValueError for a
     magnetogram."""
-    frame = fits.read(path)
-    image_type(frame, "intensity")
+    frame, _ = read(path, None, "intensity")
     return Reference(frame.path, frame.unit, _norm(frame, "intensity", "quiet-sun"))
 
 

@@ -65,6 +65,10 @@ def evaluate_files(
     filter = None if linear_filter is None else linear.load(linear_filter)
     frames = {name: observation.in_gauss(fits.read(path)) for name, path in given.items()}
     type = _type([frames[name] for name in frames if name != "companion"], type)
+    frames = {
+        name: frame if name == "companion" else pipeline.without_fill(frame, type)
+        for name, frame in frames.items()
+    }
     scene, image = _scene(frames, type, norm, box, optics)
     outputs = {"output": image}
     if with_baselines or filter is not None:
@@ -106,8 +110,7 @@ def deconvolve_file(
     before and missing again after.
     """
     pipeline.check_outputs(target, plot, overwrite, source)
-    frame = fits.read(source, ext)
-    type = observation.image_type(frame, type)
+    frame, type = pipeline.read(source, ext, type)
     observation.remark(frame, type, "the PSF is on")
     model = f"Richardson-Lucy, {iterations} iterations" + (", damped" if damping else "")
     model += f", {optics.target_aperture:g} m aperture" if as_target else ""
