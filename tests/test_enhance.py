@@ -390,6 +390,23 @@ def test_dask_map_is_lazy(tiny, hmi, from_array):
     assert seen.meta["content"] == "MAGNETOGRAM"
 
 
+@pytest.mark.parametrize("lines", [["one"], ["one", "two"]])
+@pytest.mark.parametrize("key", ["HISTORY", "COMMENT"])
+def test_map_of_a_fits_header_with_text(tiny, sunpy_map, tmp_path, key, lines):
+    """As of the same header in a file; the Map that is given keeps its own."""
+    header = afits.Header(cards("blos"))
+    for line in lines:
+        header[key] = line
+    seen = sunpy_map.Map(pixels("blos"), header)
+    y = enhance_np.enhance(seen, weights=tiny)
+    y.save(tmp_path / "a.fits")
+    assert list(afits.getheader(tmp_path / "a.fits")[key])[: len(lines)] == lines
+    assert "\n".join(map(str, seen.meta[key.lower()])) == "\n".join(lines)
+    assert "enhance_np " in y.meta["history"]
+    again = sunpy_map.Map(y.data, y.fits_header)
+    assert enhance_np.enhance(again, weights=tiny).data.shape == (160, 240)
+
+
 def test_dask_map_of_noise_off_the_limb(tiny, hmi, from_array, rng):
     """It is missing as in the whole, which is looked at for that."""
     place = {"RSUN_OBS": 12.0, "CRVAL1": 0.0, "CRVAL2": 0.0, "CRPIX1": 30.0, "CRPIX2": 30.0}
