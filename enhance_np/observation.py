@@ -31,6 +31,8 @@ _NONE = {"", "none", "1", "unitless", "dimensionless", "n/a"}
 
 SMALLEST_NOISE = 3.0  # G; HMI's is 6 in 720 s and 10 in 45 s
 LARGEST_FIELD = 6000.0  # G; HMI's algorithm saturates below it
+BEYOND_FIELD = 10_000.0  # G; the strongest field measured in a spot is 8,200 G
+BEYOND_LIGHT = 5.0  # times the 99th percentile; a white-light flare doubles the light
 ASKED_VALUES = 1_000_000  # of an image, evenly spread: what they look like does not need more
 
 # QUALITY of the line-of-sight observables: images that exist all the same. Source: JSOC,
@@ -268,6 +270,13 @@ def remarks(frame: Frame, type: str, made_for: str) -> Iterator[tuple[int, str]]
                 f"names no unit of field and is taken to be in G, but its spread of {spread:.2g} "
                 "is below HMI's noise: if it is in kG, write BUNIT = 'kG' into the header",
             )
+    absurd = _absurd(frame, type)
+    if absurd is not None:
+        yield (
+            logging.WARNING,
+            f"has {absurd} (cosmic ray, overflow?): the network spreads them over their "
+            "neighbours; make them NaN",
+        )
     if _integer(frame.header, "QLOOK") == 1:
         yield logging.INFO, "is near-real-time (QLOOK=1): JSOC will replace it"
     if str(card(frame.header, "CTYPE1") or "").startswith(("CRLN", "HGLN")):
@@ -275,6 +284,27 @@ def remarks(frame: Frame, type: str, made_for: str) -> Iterator[tuple[int, str]]
             logging.INFO,
             "is a map: off disc centre its pixels are remapped, and the blur is not HMI's",
         )
+
+
+def _absurd(frame: Frame, type: str) -> str | None:
+    """Pixels that are not of the Sun, in words; every pixel is looked at."""
+    data = frame.data
+    if type == "blos":
+        limits = -BEYOND_FIELD / gauss(frame.unit), BEYOND_FIELD / gauss(frame.unit)
+        what = "a field beyond any of the Sun"
+    else:
+        lit = _sample(data)
+        bright = float(np.percentile(lit, 99)) if lit.size else 0.0
+        limits, what = (-0.1 * bright, BEYOND_LIGHT * bright), "an intensity that the Sun has not"
+        if bright <= 0:
+            return None
+    gone = (data < limits[0]) | (data > limits[1])
+    count = np.count_nonzero(gone)
+    if count == 0:
+        return None
+    values = data[gone]
+    largest = values[np.argmax(np.abs(values))]
+    return f"{count} pixels of {what}, such as {largest:.3g} {frame.unit}".rstrip()
 
 
 def remark(frame: Frame, type: str, made_for: str = "the network was trained on") -> None:

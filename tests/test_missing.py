@@ -138,3 +138,18 @@ def test_nothing_but_fill_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"^read: needs one valid pixel or more, got fill alone"):
         enhance_file(path, tmp_path / "b.fits", model="small")
     assert [p.name for p in tmp_path.iterdir()] == ["a.fits"]
+
+
+def test_one_absurd_pixel(tmp_path, caplog):
+    """1e30 and infinity are no measurement; what a cosmic ray leaves is said and stays."""
+    data = sun("blos")
+    data[30:33, 20] = 1e30, np.inf, -np.inf
+    data[40, 40] = 3e5
+    made = enhance_file(
+        written(tmp_path / "a.fits", "blos", data), tmp_path / "b.fits", model="small"
+    )
+    gone = np.argwhere(np.isnan(made.output))
+    np.testing.assert_array_equal(gone, np.argwhere(np.isnan(np.kron(made.input, np.ones((2, 2))))))
+    assert len(gone) == 12
+    assert "missing pixels: 1 of -inf, 1 of 1e+30, 1 of inf" in caplog.text
+    assert "has 1 pixels of a field beyond any of the Sun, such as 3e+05 Gauss" in caplog.text

@@ -244,6 +244,25 @@ def test_remark(caplog, data, cards, heard):
         assert text in message
 
 
+@pytest.mark.parametrize(
+    ("type", "data", "cards", "limit"),
+    [
+        ("blos", FIELD, {}, 10_000),
+        ("blos", FIELD / 1e3, {"BUNIT": "kG"}, 10),
+        ("intensity", 5e4 * QUIET, {}, 2.8e5),
+        ("intensity", QUIET, {}, 5.6),
+        ("intensity", QUIET, {"BUNIT": "DN/s"}, -0.12),
+    ],
+)
+def test_pixels_that_are_not_of_the_sun(caplog, type, data, cards, limit):
+    for factor, said in ((0.9, False), (1.1, True)):
+        data = data.copy()
+        data[3, 5:7] = factor * limit
+        remark(frame(data, **cards), type)
+        assert ("made.fits has 2 pixels of a" in caplog.text) == said
+    assert f"such as {1.1 * limit:.3g}" in caplog.text
+
+
 def test_mentioned(caplog):
     caplog.set_level(logging.INFO)
     remark(frame(QLOOK=1, CTYPE1="CRLN-CEA"), "blos")
