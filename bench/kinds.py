@@ -133,7 +133,7 @@ def made() -> Iterator[Kind]:
     unsaid = partial(plain, data=field / 1e3, header=silent)
     says = "names no unit of field"
     yield kind("in kG, unsaid, `--type blos`", "unsaid.fits", unsaid, "warned", says, type="blos")
-    says = "image_type: the file must tell its type without contradiction"
+    says = "image_type: cannot tell intensity from magnetogram; pass --type"
     umbra = partial(plain, data=1800 + np.nan_to_num(field) / 10, header=silent)
     yield kind("neither, one polarity", "umbra.fits", umbra, "refused", says)
     yield kind("the same, `--type blos`", "umbra2.fits", umbra, type="blos")
@@ -144,6 +144,7 @@ def made() -> Iterator[Kind]:
     wrong = partial(plain, data=light, header=header(CONTENT=None))
     yield kind("BUNIT against the values", "values.fits", wrong, "refused", says)
     other = {"CONTENT": "DOPPLERGRAM", "BUNIT": "m/s"}
+    says = "image_type: needs a continuum image or a line-of-sight magnetogram"
     yield magnetogram("Dopplergram", "hmi.V_720s.fits", "refused", says, **other)
     says = "image_type: the type given must be what the file holds"
     make = partial(plain, data=field, header=m)

@@ -107,14 +107,15 @@ def _frame(x) -> fits.Frame:
 
 
 def _type(frame: fits.Frame, asked: str | None, values: Callable[[], np.ndarray]) -> str:
-    """As of a file; nobody contradicts who names the type of a bare array.
+    """As of a file; who names the type of a bare array is warned at most, if the values differ.
 
     values : of frame.data, called if that is dask and nothing else tells.
     """
-    if asked is not None and not frame.header:
+    if asked is not None and not frame.header and is_dask(frame.data):
         return asked
     if is_dask(frame.data):
-        header = frame._replace(data=np.zeros((2, 2), np.float32))  # such values tell nothing
+        # values that tell nothing
+        header = frame._replace(data=np.broadcast_to(np.float32(np.nan), frame.data.shape))
         silent = asked is None and observation.detect_type(header) is None
         frame = frame._replace(data=values()) if silent else header
     return observation.image_type(frame, asked)

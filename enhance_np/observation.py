@@ -29,7 +29,35 @@ _GAUSS = {
 _OTHER = {"m/s", "cm/s", "km/s", "ms^-1", "cms^-1", "deg", "degree", "degrees"}
 _NONE = {"", "none", "1", "unitless", "dimensionless", "n/a"}
 
+# What is neither a continuum image nor a line-of-sight field, in words of JSOC and of sunpy
+_OTHER_WORDS = re.compile(
+    r"DOPPLER|WIDTH|DEPTH|STRENGTH|VELOCITY|SYNOPTIC|INCLINATION|AZIMUTH|DISAMBIG|BITMAP|STOKES|VECTOR"
+    r"|\bERR(ORS?)?\b|\bB_?[RPT]\b",
+    re.IGNORECASE,
+)
+# Names of JSOC's series and segments. Sources: jsoc.stanford.edu, JsocSeries; Hoeksema et al. 2014,
+# Solar Phys. 289, 3483 (vector fields); Bobra et al. 2014, Solar Phys. 289, 3549, table A (SHARPs).
+_OTHER_NAMES = re.compile(
+    r"(?<![a-z])hmi[._](v|ld|lw|b|me|s)_\d+s"
+    r"|(?<![a-z])(doppler(gram)?|line_?width|line_?depth|inclination|azimuth|disambig|bitmap)(?![a-z])"
+    r"|(?<![a-z])(m[lr]?_?)?synop|(?<![a-z])vlos"
+    r"|_err(or)?$|\bsharp.*\.field$"
+    r"|(^|\.)(b[rpt]|[iquv][0-5]|alpha_mag|chisq|con[vf]_\w+|confid_map|eta_0|dop_width|damping"
+    r"|src_\w+|info_map)$"
+)
+_NAMES = {
+    "other": _OTHER_NAMES,
+    "blos": re.compile(r"(?<![a-z])hmi[._]m_\d+s|(?<![a-z])magnetogram$"),
+    "intensity": re.compile(r"(?<![a-z])hmi[._]ic_|(?<![a-z])continuum$"),
+}
+_ENDS = re.compile(r"\.(fits|fit|fts)(\.(gz|bz2|fz))?$")
+
+CLASSES = 16  # whole numbers, at most, of a map of classes
+FEW = 256  # pixels: among fewer there are few values
+WIDEST = 180.0  # degrees of longitude: the Sun shows no more at once
+UNEQUAL = 5.0  # ratio of the steps of a map whose second is not in degrees
 SMALLEST_NOISE = 3.0  # G; HMI's is 6 in 720 s and 10 in 45 s
+LARGEST_NOISE = 100.0  # G, of quiet Sun with its network, in 45 s
 LARGEST_FIELD = 6000.0  # G; HMI's algorithm saturates below it
 BEYOND_FIELD = 10_000.0  # G; the strongest field measured in a spot is 8,200 G
 BEYOND_LIGHT = 5.0  # times the 99th percentile; a white-light flare doubles the light
@@ -76,35 +104,84 @@ def in_gauss(frame: Frame) -> Frame:
 def witnesses(frame: Frame) -> dict[str, str]:
     """Who says what the image is: {"CONTENT='MAGNETOGRAM'": "blos", "BUNIT='Gauss'": "blos"}.
 
-    CONTENT, BUNIT and the values are asked; who does not tell is left out. They say
-    "intensity" (continuum), "blos" (line-of-sight field, in any unit of field) or "other"
-    (velocity, line width, an angle, a synoptic chart). A SHARP calls everything "HMI
-    observable", a JSOC cut-out "Tracked Extracted Patches": neither tells.
+    CONTENT, BUNIT, the file's name, DRMS_ID, the coordinates and the values are asked; who does not
+    tell is left out. They say "intensity" (continuum), "blos" (line-of-sight field, in any
+    unit of field) or "other" (velocity, line width, an angle, a component of the vector, an
+    error, classes, a picture, a synoptic chart). A SHARP calls everything "HMI observable", a
+    JSOC cut-out "Tracked Extracted Patches": neither tells.
 
     By value, an intensity has no negative pixel, a spread well below its mean, and lies about
     1 (Ic) or above what a field in G can reach (DN/s); a magnetogram has both signs and a
     mean well inside its spread, which is noise at least. Values in a unit that nobody here
-    knows are not asked: a Dopplergram has both signs too.
+    knows are not asked: a Dopplergram has both signs too. Whole numbers that are few are
+    classes, and those from 0 to 255 a picture: no field, and no light unless that is said.
     """
     said = {}
     content = str(card(frame.header, "CONTENT") or "")
-    for type, words in (
-        ("other", ("DOPPLER", "WIDTH", "DEPTH", "VELOCITY", "SYNOPTIC")),
-        ("blos", ("MAGNETOGRAM",)),
-        ("intensity", ("INTENSITY",)),
-    ):
-        if any(word in content.upper() for word in words):
-            said[f"CONTENT={content!r}"] = type
-            break
+    if _OTHER_WORDS.search(content):
+        said[f"CONTENT={content!r}"] = "other"
+    else:
+        for type, word in (("blos", "MAGNETOGRAM"), ("intensity", "INTENSITY")):
+            if word in content.upper():
+                said[f"CONTENT={content!r}"] = type
+                break
     unit = _plain(frame.unit)
     for type, units in (("intensity", _INTENSITY), ("blos", _GAUSS), ("other", _OTHER)):
         if unit in units:
             said[f"BUNIT={frame.unit!r}"] = type
+    name = os.path.basename(frame.path)
+    record = str(card(frame.header, "DRMS_ID") or "")
+    if (type := _by_name(name)) is not None:
+        said["its name"] = type
+    # series:record:segment; the series alone is that of the whole vector, too
+    if (type := _by_name(re.sub(r":\d*:?", ".", record).rstrip("."))) is not None:
+        said[f"DRMS_ID={record!r}"] = type
+    if (chart := _chart(frame)) is not None:
+        said[chart] = "other"
     if unit in _NONE or unit in _INTENSITY or unit in _GAUSS:
-        type = _by_value(frame.data, gauss(frame.unit))
-        if type is not None:
+        whole = _whole_numbers(frame.data)
+        if whole is not None and not ("picture" in whole and "intensity" in said.values()):
+            said[f"the values, {whole}"] = "other"
+        elif (type := _by_value(frame.data, gauss(frame.unit))) is not None:
             said["the values"] = type
     return said
+
+
+def _by_name(name: str) -> str | None:
+    """What the name of a file of JSOC's, or of a record, says."""
+    name = _ENDS.sub("", name.lower())
+    return next((type for type, words in _NAMES.items() if words.search(name)), None)
+
+
+def _chart(frame: Frame) -> str | None:
+    """What tells that a map is put together from days of images, as a synoptic chart is."""
+    kind = str(card(frame.header, "CTYPE1") or "")
+    steps = [card(frame.header, f"CDELT{i}") for i in (1, 2)]
+    if not kind.startswith(("CRLN", "HGLN")) or not all(isinstance(s, int | float) for s in steps):
+        return None
+    first, second = map(abs, steps)
+    unit = str(card(frame.header, "CUNIT2") or "")
+    if "sin" in unit.lower():
+        return f"CUNIT2={unit!r}"
+    if first * frame.data.shape[1] > WIDEST:
+        return f"its width of {first * frame.data.shape[1]:.0f} degrees"
+    if second and not 1 / UNEQUAL < first / second < UNEQUAL:
+        return f"its steps of {first:.3g} and {second:.3g}"
+    return None
+
+
+def _whole_numbers(data: np.ndarray) -> str | None:
+    """What an image of whole numbers is, 0 or more, that are few or those of 8 bits."""
+    values = _sample(data)
+    if values.size < FEW or values.min() < 0 or values.max() > 2**31:
+        return None
+    if (values != np.rint(values)).any():
+        return None
+    different = len(np.unique(values))
+    if 1 < different <= CLASSES:
+        return f"{different} whole numbers as of classes"
+    picture = different > CLASSES and values.max() < 256
+    return "whole numbers up to 255 as of a picture" if picture else None
 
 
 def _by_value(data: np.ndarray, scale: float) -> str | None:
@@ -141,30 +218,53 @@ def detect_type(frame: Frame) -> str | None:
 def image_type(frame: Frame, asked: str | None) -> str:
     """The type to enhance the image as.
 
-    asked : by the user. Decides where the file is silent or contradicts itself; the values
-        alone may look otherwise, and a warning says so.
-    Raises ValueError if the file does not tell and nobody asked, or if CONTENT or BUNIT say
-    another type than was asked and nothing in the file speaks for that.
+    asked : by the user. Decides where the file is silent or contradicts itself; the values or the
+        name alone may look otherwise, or like neither type, and a warning says so.
+    Raises ValueError if the file does not tell, or says that it is neither, and nobody asked, or
+    if CONTENT or BUNIT say another type than was asked and nothing in the file speaks for that.
     """
     said = witnesses(frame)
+    types = set(said.values())
     found = ", ".join(f"{who} ({type})" for who, type in said.items()) or "nothing that tells"
+    if asked is None and "other" in types:
+        raise ValueError(
+            "image_type: needs a continuum image or a line-of-sight magnetogram (or pass --type "
+            f"to take it for one), got {found} in {frame.path!r}"
+        )
+    if asked is None and len(types) != 1:
+        raise ValueError(
+            "image_type: cannot tell intensity from magnetogram; pass --type, "
+            f"got {found} in {frame.path!r}"
+        )
     if asked is None:
-        types = set(said.values())
-        if len(types) != 1 or not types <= set(TYPES):
-            raise ValueError(
-                f"image_type: the file must tell its type without contradiction, or the type "
-                f"intensity or blos be given, got {found} in {frame.path!r}"
-            )
-        return types.pop()
-    if asked in said.values() or not said:
+        (type,) = types
+        if said.keys() == {"the values"}:
+            _say_guess(frame, type)
+        return type
+    if "other" not in types and (asked in types or not said):
         return asked
-    if set(TYPES) & {type for who, type in said.items() if who != "the values"}:
+    words = {type for who, type in said.items() if not who.startswith(("the values", "its name"))}
+    if asked not in types and words & set(TYPES):
         raise ValueError(
             f"image_type: the type given must be what the file holds, got {asked} "
             f"for {frame.path!r}, which says {found}"
         )
     log.warning("%s: taken for %s as told, though it says %s", frame.path, asked, found)
     return asked
+
+
+def _say_guess(frame: Frame, type: str) -> None:
+    """A magnetogram is noise but for its strong fields; a velocity is large everywhere."""
+    values = np.abs(_sample(frame.data)) * gauss(frame.unit)
+    spread = np.sqrt(np.mean(values**2))
+    restless = type == "blos" and spread > LARGEST_NOISE and np.median(values) > 0.5 * spread
+    log.log(
+        logging.WARNING if restless else logging.INFO,
+        "%s: type guessed from the values alone: %s%s; --type says it",
+        frame.path,
+        type,
+        ", though hardly any of it is quiet, as in a Dopplergram" if restless else "",
+    )
 
 
 def foreign_instrument(header) -> str | None:

@@ -130,7 +130,7 @@ def test_masked_array(tiny):
 
 def test_asks_for_a_type_that_nothing_tells(tiny):
     umbra = 2000 + 200 * np.random.default_rng(0).standard_normal(SHAPE)
-    with pytest.raises(ValueError, match="tell its type"):
+    with pytest.raises(ValueError, match="cannot tell intensity"):
         enhance_np.enhance(umbra, weights=tiny)
     y = enhance_np.enhance(umbra, "blos", weights=tiny)
     np.testing.assert_array_equal(y, predict(umbra, "blos", tiny))
@@ -139,6 +139,16 @@ def test_asks_for_a_type_that_nothing_tells(tiny):
     np.testing.assert_array_equal(
         enhance_np.enhance(flat, "blos", weights=tiny), predict(flat, "blos", tiny)
     )
+
+
+def test_values_against_the_type_that_is_given(tiny, caplog):
+    enhance_np.enhance(pixels("blos"), "intensity", weights=tiny, norm=1000.0)
+    told = "the array: taken for intensity as told, though it says the values (blos)"
+    assert caplog.messages[0] == told
+    caplog.clear()
+    for type in LEVEL:
+        enhance_np.enhance(pixels(type), type, weights=tiny)
+    assert not caplog.messages
 
 
 def test_small_model():
@@ -321,7 +331,7 @@ def test_map_type_is_that_of_a_file(tiny, hmi):
     with pytest.raises(ValueError, match="got blos for 'HMIMap', which says CONTENT="):
         enhance_np.enhance(hmi(), "blos", weights=tiny)
     both = hmi("intensity", BUNIT="Gauss")
-    with pytest.raises(ValueError, match="without contradiction"):
+    with pytest.raises(ValueError, match="cannot tell intensity"):
         enhance_np.enhance(both, weights=tiny)
     assert enhance_np.enhance(both, "intensity", weights=tiny).meta["enhtype"] == "intensity"
 
