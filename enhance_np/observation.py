@@ -7,11 +7,14 @@ import logging
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
 from . import missing
 from .config import TYPES
+from .data.degrade import HMI_SCALE, Optics
+from .disc import SUN_RADIUS
 from .fits import Frame, card
 
 log = logging.getLogger(__name__)
@@ -52,6 +55,8 @@ _NAMES = {
 }
 _ENDS = re.compile(r"\.(fits|fit|fts)(\.(gz|bz2|fz))?$")
 
+SAME_SCALE = 1.11  # ratio of pixels' sides up to which a network trained on one serves the other
+SAME_PIXELS = 0.01  # by which headers of one telescope differ, HMI's CEA maps too
 CLASSES = 16  # whole numbers, at most, of a map of classes
 FEW = 256  # pixels: among fewer there are few values
 WIDEST = 180.0  # degrees of longitude: the Sun shows no more at once
@@ -295,18 +300,59 @@ def require_hmi(frame: Frame) -> None:
         )
 
 
-def pixel_scale(header) -> float | None:
-    """Side of a pixel in arcsec along the first axis; None if it is not helioprojective."""
-    unit = str(card(header, "CUNIT1") or "").strip().lower()
-    scale = {"arcsec": 1.0, "arcsecond": 1.0, "deg": 3600.0, "degree": 3600.0}.get(unit)
-    if scale is None or not str(card(header, "CTYPE1") or "HPLN").startswith(("HPLN", "SOLAR")):
-        return None
-    column = [card(header, key) for key in ("CD1_1", "CD2_1")]
-    if column == [None, None]:
-        column = [card(header, "CDELT1")]
-    if not all(isinstance(value, int | float) for value in column if value is not None):
-        return None
-    return scale * float(np.hypot.reduce([value or 0.0 for value in column])) or None
+def pixel_scales(header) -> tuple[float, ...]:
+    """Sides of a pixel in arcsec, along rows and columns, of those axes that the header tells.
+
+    Of helioprojective images, and of cylindrical equal-area maps in degrees: these as at disc
+    centre, which is how long the sides are on the Sun. Their area is the same everywhere.
+    """
+    kind = str(card(header, "CTYPE1") or "HPLN")
+    units = {"arcsec": 1.0, "arcsecond": 1.0, "deg": 3600.0, "degree": 3600.0}
+    if kind.startswith(("CRLN-CEA", "HGLN-CEA")):
+        radius = card(header, "RSUN_OBS")
+        radius = radius if isinstance(radius, int | float) and radius > 0 else SUN_RADIUS
+        units = dict.fromkeys(("deg", "degree"), radius * np.pi / 180)
+    elif not kind.startswith(("HPLN", "SOLAR")):
+        return ()
+    found = []
+    for j in (1, 2):
+        column = [card(header, f"CD{i}_{j}") for i in (1, 2)]
+        if column == [None, None]:
+            column = [card(header, f"CDELT{j}")]
+            turn = [card(header, f"PC{i}_{j}") for i in (1, 2)]
+            if turn != [None, None]:
+                steps = [card(header, f"CDELT{i}") for i in (1, 2)]
+                turn = [
+                    float(i == j) if t is None else t for i, t in zip((1, 2), turn, strict=True)
+                ]
+                column = [s and t and _product(s, t) for s, t in zip(steps, turn, strict=True)]
+        unit = units.get(str(card(header, f"CUNIT{j}") or "").strip().lower())
+        numbers = [value for value in column if value is not None]
+        if unit is None or not all(isinstance(value, int | float) for value in numbers):
+            continue
+        if (side := unit * float(np.hypot.reduce(numbers or [0.0]))) and np.isfinite(side):
+            found.append(side)
+    return tuple(found)
+
+
+def on_pixels(optics: Optics, header, factor: int = 1) -> Optics:
+    """The optics, on the pixels that the header of an image tells, if it does.
+
+    factor : pixels of that image along a pixel of the telescope's, 2 for an output.
+    Within SAME_PIXELS of those of the optics they are the same, however long they are rounded.
+    """
+    scales = pixel_scales(header)
+    if not scales:
+        return optics
+    scale = factor * float(np.prod(scales) ** (1 / len(scales)))
+    if abs(scale / optics.hmi_scale - 1) < SAME_PIXELS:
+        return optics
+    return replace(optics, hmi_scale=scale)
+
+
+def _product(a, b):
+    numbers = isinstance(a, int | float) and isinstance(b, int | float)
+    return a * b if numbers else "no number"
 
 
 def deconvolved(frame: Frame) -> str | None:
@@ -344,16 +390,24 @@ def quality(header) -> str | None:
     return f"{text}: {'; '.join(names)}"
 
 
-def remarks(frame: Frame, type: str, made_for: str) -> Iterator[tuple[int, str]]:
+def remarks(
+    frame: Frame, type: str, made_for: str, expected: float | None = None
+) -> Iterator[tuple[int, str]]:
     """(level of logging, text) of what a user should know before trusting the result.
 
-    made_for : what knows HMI's pixels alone: "the network was trained on", "the PSF is on".
+    made_for : what knows pixels of one size alone: "the network was trained on", "the PSF is on".
+    expected : that size in arcsec; None is HMI's.
     """
-    scale = pixel_scale(frame.header)
-    if scale is not None and foreign_instrument(frame.header) is None and not 0.45 < scale < 0.56:
+    scales = pixel_scales(frame.header)
+    wanted = HMI_SCALE if expected is None else expected
+    if not all(1 / SAME_SCALE < s / wanted < SAME_SCALE for s in scales):
+        # one number for pixels that are square
+        sides = scales[:1] if len(scales) < 2 or np.isclose(*scales, rtol=1e-3) else scales
+        name = "HMI's " if np.isclose(wanted, HMI_SCALE, rtol=1e-3) else ""
         yield (
             logging.WARNING,
-            f"has pixels of {scale:.3g} arcsec, {made_for} HMI's 0.504: do not trust the result",
+            f"has pixels of {' x '.join(f'{s:.3g}' for s in sides)} arcsec, "
+            f"{made_for} {name}{wanted:.3g}: do not trust the result",
         )
     before = deconvolved(frame)
     if before is not None:
@@ -381,9 +435,21 @@ def remarks(frame: Frame, type: str, made_for: str) -> Iterator[tuple[int, str]]
         yield logging.INFO, "is near-real-time (QLOOK=1): JSOC will replace it"
     if str(card(frame.header, "CTYPE1") or "").startswith(("CRLN", "HGLN")):
         yield (
-            logging.INFO,
-            "is a map: off disc centre its pixels are remapped, and the blur is not HMI's",
+            logging.WARNING,
+            "is a map: off disc centre its pixels are remapped, and the blur is not HMI's; better "
+            f"enhance {_unmapped(frame)}",
         )
+
+
+def _unmapped(frame: Frame) -> str:
+    """The series that holds the same on the pixels of the telescope."""
+    texts = (os.path.basename(frame.path), str(card(frame.header, "DRMS_ID") or ""))
+    for text in texts:
+        if found := re.search(r"hmi\.sharp_cea_(\w+)", text):
+            return f"hmi.sharp_{found[1]}, the same patch on HMI's own pixels"
+    if "HARPNUM" in frame.header:
+        return "hmi.sharp_720s, the same patch on HMI's own pixels"
+    return "a cut-out of hmi.M_720s or hmi.Ic_720s, on HMI's own pixels"
 
 
 def _absurd(frame: Frame, type: str) -> str | None:
@@ -407,9 +473,14 @@ def _absurd(frame: Frame, type: str) -> str | None:
     return f"{count} pixels of {what}, such as {largest:.3g} {frame.unit}".rstrip()
 
 
-def remark(frame: Frame, type: str, made_for: str = "the network was trained on") -> None:
+def remark(
+    frame: Frame,
+    type: str,
+    made_for: str = "the network was trained on",
+    expected: float | None = None,
+) -> None:
     """Log the remarks."""
-    for level, text in remarks(frame, type, made_for):
+    for level, text in remarks(frame, type, made_for, expected):
         log.log(level, "%s %s", frame.path, text)
 
 

@@ -1,11 +1,13 @@
 """What a file says of its image, and what is warned of, on headers as JSOC writes them."""
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from astropy.io.fits import Header
 
+from enhance_np.data.degrade import HMI
 from enhance_np.fits import Frame
 from enhance_np.observation import (
     deconvolved,
@@ -14,7 +16,8 @@ from enhance_np.observation import (
     gauss,
     image_type,
     in_gauss,
-    pixel_scale,
+    on_pixels,
+    pixel_scales,
     quality,
     remark,
     require_hmi,
@@ -249,20 +252,37 @@ def test_gauss():
     assert in_gauss(same) is same
 
 
+SQUARE = {"CUNIT1": "arcsec", "CUNIT2": "arcsec", "CDELT1": -0.504, "CDELT2": 0.504}
+TURNED = {"PC1_1": 0.8, "PC1_2": -0.6, "PC2_1": 0.6, "PC2_2": 0.8}
+CEA = {"CTYPE1": "CRLN-CEA", "CUNIT1": "degree", "CUNIT2": "degree", "RSUN_OBS": 944.0}
+
+
 @pytest.mark.parametrize(
-    ("scale", "cards"),
+    ("scales", "cards"),
     [
-        (0.504, {"CDELT1": -0.504, "CUNIT1": "arcsec"}),
-        (0.504, {"CDELT1": 0.504 / 3600, "CUNIT1": "deg", "CTYPE1": "HPLN-TAN"}),
-        (0.5, {"CD1_1": -0.4, "CD2_1": 0.3, "CDELT1": 1.0, "CUNIT1": "arcsec"}),
-        (None, {"CDELT1": 0.03, "CUNIT1": "degree", "CTYPE1": "CRLN-CEA"}),
-        (None, {"CDELT1": 0.504}),
-        (None, {"CUNIT1": "arcsec"}),
-        (None, {"CDELT1": "wide", "CUNIT1": "arcsec"}),
+        ([0.504, 0.504], SQUARE),
+        ([0.504], {"CDELT1": -0.504, "CUNIT1": "arcsec"}),
+        ([0.504], {"CDELT1": 0.504 / 3600, "CUNIT1": "deg", "CTYPE1": "HPLN-TAN"}),
+        ([0.5], {"CD1_1": -0.4, "CD2_1": 0.3, "CDELT1": 1.0, "CUNIT1": "arcsec"}),
+        ([0.504, 1.008], SQUARE | {"CDELT2": 1.008}),
+        ([0.504, 1.008], SQUARE | {"CDELT2": 1.008, "CROTA2": 90.0}),
+        ([0.504, 0.504], SQUARE | TURNED),
+        (
+            [1.008, 0.504],
+            SQUARE | {"CDELT2": 1.008, "PC1_1": 0, "PC1_2": 1, "PC2_1": 1, "PC2_2": 0},
+        ),
+        ([0.504, 1.008], SQUARE | {"PC2_2": 2.0}),
+        ([944 * np.radians(0.03)] * 2, CEA | {"CDELT1": 0.03, "CDELT2": 0.03}),
+        ([960 * np.radians(0.03)], {"CDELT1": 0.03, "CUNIT1": "degree", "CTYPE1": "CRLN-CEA"}),
+        ([], {"CDELT1": 0.03, "CUNIT1": "degree", "CTYPE1": "CRLN-CAR"}),
+        ([], {"CDELT1": 0.504}),
+        ([], {"CUNIT1": "arcsec"}),
+        ([], {"CDELT1": "wide", "CUNIT1": "arcsec"}),
+        ([0.504], SQUARE | {"CDELT2": "high"}),
     ],
 )
-def test_pixel_scale(scale, cards):
-    assert pixel_scale(Header(cards)) == (scale and pytest.approx(scale))
+def test_pixel_scales(scales, cards):
+    assert pixel_scales(Header(cards)) == pytest.approx(scales)
 
 
 # --- instrument
@@ -355,7 +375,19 @@ def test_quality(cards, text):
     [
         (FIELD, {"QUALITY": 0, "QLOOK": 0, "CDELT1": 0.5043, "CUNIT1": "arcsec"}, []),
         (FIELD, {"CDELT1": 1.01, "CUNIT1": "arcsec"}, ["pixels of 1.01 arcsec, the PSF is on HMI"]),
-        (FIELD, {"CDELT1": 1.98, "CUNIT1": "arcsec", "INSTRUME": "MDI"}, []),
+        (FIELD, {"CDELT1": 1.98, "CUNIT1": "arcsec", "INSTRUME": "MDI"}, ["pixels of 1.98 arcsec"]),
+        (FIELD, SQUARE | {"CDELT2": 1.008}, ["pixels of 0.504 x 1.01 arcsec, the PSF is on HMI"]),
+        (FIELD, CEA | {"CDELT1": 0.03, "CDELT2": 0.03, "HARPNUM": 377}, ["hmi.sharp_720s, the"]),
+        (
+            FIELD,
+            CEA
+            | {"CDELT1": 0.06, "CDELT2": 0.06, "DRMS_ID": "hmi.sharp_cea_720s_nrt:1:magnetogram"},
+            [
+                "has pixels of 0.989 arcsec, the PSF is on HMI's 0.504",
+                "hmi.sharp_720s_nrt, the same",
+            ],
+        ),
+        (FIELD, CEA | {"CDELT1": 0.03, "CDELT2": 0.03}, ["enhance a cut-out of hmi.M_720s or"]),
         (FIELD, {"ENHMODEL": "m", "QUALITY": 64}, ["deconvolved before", "QUALITY=0x00000040"]),
         (FIELD / 1e3, {}, ["below HMI's noise: if it is in kG, write BUNIT = 'kG'"]),
         (FIELD / 1e3, {"BUNIT": "kG"}, []),
@@ -388,10 +420,26 @@ def test_pixels_that_are_not_of_the_sun(caplog, type, data, cards, limit):
     assert f"such as {1.1 * limit:.3g}" in caplog.text
 
 
+def test_pixels_that_the_weights_were_trained_on(caplog):
+    """Of another telescope, told by its weights."""
+    other = frame(CDELT1=0.28, CUNIT1="arcsec", INSTRUME="SP")
+    remark(other, "blos", expected=0.28)
+    assert not caplog.messages
+    remark(frame(**SQUARE), "blos", expected=0.28)
+    assert "pixels of 0.504 arcsec, the network was trained on 0.28: do not" in caplog.text
+
+
+def test_optics_on_the_pixels_of_a_header():
+    assert on_pixels(HMI, Header(SQUARE)) is HMI  # 0.504 for 0.504302
+    assert on_pixels(HMI, Header({})) is HMI
+    assert on_pixels(HMI, Header(SQUARE), factor=2).hmi_scale == pytest.approx(1.008)
+    finer = on_pixels(HMI, Header(SQUARE | {"CDELT1": 0.28, "CDELT2": 0.28}))
+    assert finer.hmi_scale == pytest.approx(0.28)
+    assert replace(finer, hmi_scale=HMI.hmi_scale) == HMI
+
+
 def test_mentioned(caplog):
     caplog.set_level(logging.INFO)
-    remark(frame(QLOOK=1, CTYPE1="CRLN-CEA"), "blos")
-    near_real_time, remapped = caplog.messages
-    assert "near-real-time (QLOOK=1)" in near_real_time
-    assert "is a map" in remapped
-    assert {record.levelname for record in caplog.records} == {"INFO"}
+    remark(frame(QLOOK=1), "blos")
+    assert [record.levelname for record in caplog.records] == ["INFO"]
+    assert "near-real-time (QLOOK=1)" in caplog.text
