@@ -72,13 +72,14 @@ def enhance(
     frame = frame._replace(data=image)
     if weights is None:
         observation.require_hmi(frame)
-    # of dask's values nothing is said: that would compute them
-    unseen = frame._replace(data=np.empty((0, 0), np.float32))
-    observation.remark(unseen if is_dask(image) else frame, type)
     content = None
     if not isinstance(weights, Weights):
         path = models.path(type, model) if weights is None else Path(weights)
         weights, content = load(path), digest(path)
+    # of dask's values nothing is said: that would compute them
+    unseen = frame._replace(data=np.empty((0, 0), np.float32))
+    seen = unseen if is_dask(image) else frame
+    observation.remark(seen, type, expected=weights.provenance.get("hmi_scale_arcsec"))
     values = unmasked(image.compute()) if looks and is_dask(image) else image
     divisor = image_norm(frame._replace(data=values), type, norm)
     header = None
