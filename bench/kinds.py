@@ -183,8 +183,8 @@ def made() -> Iterator[Kind]:
     yield magnetogram("SOHO/MDI", "mdi.fd_M_96m_lev182.fits", "refused", says, **mdi)
     make = partial(plain, data=field, header=header(**mdi))
     own = models.path("blos", "small")
-    says = "has pixels of 1.98"
-    yield kind("SOHO/MDI, `--weights` given", "mdi.fits", make, "warned", says, weights=own)
+    unfit = "has pixels of 1.98"
+    yield kind("SOHO/MDI, `--weights` given", "mdi.fits", make, "warned", unfit, weights=own)
     gong = {"TELESCOP": "NSO-GONG", "INSTRUME": None, "CAMERA": None, "DRMS_ID": None}
     yield magnetogram("GONG", "gong.fits", "refused", says, **gong)
 
