@@ -32,10 +32,10 @@ def made() -> Iterator[Kind]:
     def kind(what, name, make, outcome="enhanced", says="", **options):
         return Kind(what, name, make, options, outcome, says)
 
-    def archive(what, series, data, scaling=None, **cards):
+    def archive(what, series, data, scaling=None, outcome="enhanced", says="", **cards):
         segment = "magnetogram" if data is field else "continuum"
         make = partial(rice, data=data, header=header(series, segment, **cards), **(scaling or {}))
-        return kind(what, f"{series}.20160707_010000_TAI.{segment}.fits", make)
+        return kind(what, f"{series}.20160707_010000_TAI.{segment}.fits", make, outcome, says)
 
     def magnetogram(what, name, outcome="enhanced", says="", **cards):
         return kind(what, name, partial(plain, data=field, header=header(**cards)), outcome, says)
@@ -73,7 +73,8 @@ def made() -> Iterator[Kind]:
     )
     yield archive("SHARP, magnetogram", "hmi.sharp_720s", field)
     yield archive("SHARP, continuum", "hmi.sharp_720s", light, counts)
-    yield archive("SHARP on a CEA map, magnetogram", "hmi.sharp_cea_720s", field)
+    remapped = {"outcome": "warned", "says": "is a map: .*hmi.sharp_720s"}
+    yield archive("SHARP on a CEA map, magnetogram", "hmi.sharp_cea_720s", field, **remapped)
     yield archive(
         "SHARP on a CEA map, continuum, _BUNIT",
         "hmi.sharp_cea_720s",
@@ -81,6 +82,7 @@ def made() -> Iterator[Kind]:
         counts,
         BUNIT=None,
         _BUNIT="DN/s",
+        **remapped,
     )
 
     # --- storage
@@ -118,22 +120,26 @@ def made() -> Iterator[Kind]:
     degrees = {f"CDELT{i}": jsoc.SCALE / 3600 for i in (1, 2)} | {"CUNIT1": "deg", "CUNIT2": "deg"}
     yield magnetogram("WCS in degrees", "degrees.fits", **degrees)
     bare = fits.Header()
-    yield kind("bare, a field", "bare_field.fits", partial(plain, data=field, header=bare))
+    # of strong fields alone, as a Dopplergram looks
+    guess = {"outcome": "warned", "says": "type guessed from the values alone: blos"}
+    make = partial(plain, data=field, header=bare)
+    yield kind("bare, a field", "bare_field.fits", make, **guess)
     yield kind("bare, an intensity", "bare.fits", partial(plain, data=flat, header=bare))
 
     # --- type and unit
 
-    silent = header(CONTENT=None, BUNIT=None)
+    silent = header(CONTENT=None, BUNIT=None, DRMS_ID=None)
     yield magnetogram("no BUNIT", "no_bunit.fits", BUNIT=None)
     yield magnetogram("no CONTENT", "no_content.fits", CONTENT=None)
-    yield kind("neither: by its values", "neither.fits", partial(plain, data=field, header=silent))
+    make = partial(plain, data=field, header=silent)
+    yield kind("neither: by its values", "neither.fits", make, **guess)
     for unit, in_gauss in (("kG", 1e3), ("T", 1e4)):
         make = partial(plain, data=field / in_gauss, header=header(BUNIT=unit))
         yield kind(f"a field in {unit}", f"{unit}.fits", make)
     unsaid = partial(plain, data=field / 1e3, header=silent)
     says = "names no unit of field"
     yield kind("in kG, unsaid, `--type blos`", "unsaid.fits", unsaid, "warned", says, type="blos")
-    says = "image_type: the file must tell its type without contradiction"
+    says = "image_type: cannot tell intensity from magnetogram; pass --type"
     umbra = partial(plain, data=1800 + np.nan_to_num(field) / 10, header=silent)
     yield kind("neither, one polarity", "umbra.fits", umbra, "refused", says)
     yield kind("the same, `--type blos`", "umbra2.fits", umbra, type="blos")
@@ -144,6 +150,7 @@ def made() -> Iterator[Kind]:
     wrong = partial(plain, data=light, header=header(CONTENT=None))
     yield kind("BUNIT against the values", "values.fits", wrong, "refused", says)
     other = {"CONTENT": "DOPPLERGRAM", "BUNIT": "m/s"}
+    says = "image_type: needs a continuum image or a line-of-sight magnetogram"
     yield magnetogram("Dopplergram", "hmi.V_720s.fits", "refused", says, **other)
     says = "image_type: the type given must be what the file holds"
     make = partial(plain, data=field, header=m)
@@ -167,13 +174,17 @@ def made() -> Iterator[Kind]:
     yield magnetogram("an output of enhance_np", "enhanced.fits", "warned", says, **again)
     binned = {f"CDELT{i}": 2 * jsoc.SCALE for i in (1, 2)}
     yield magnetogram("binned 2 x 2", "binned.fits", "warned", "has pixels of 1.01", **binned)
+    high = {"CDELT2": 2 * jsoc.SCALE}
+    says = "has pixels of 0.504 x 1.01"
+    yield magnetogram("binned along one axis", "aniso.fits", "warned", says, **high)
     mdi = {"TELESCOP": "SOHO", "INSTRUME": "MDI", "CAMERA": "MDI", "DRMS_ID": None}
     mdi |= {"CDELT1": 1.98, "CDELT2": 1.98}
     says = "require_hmi: the weights that ship are for HMI"
     yield magnetogram("SOHO/MDI", "mdi.fd_M_96m_lev182.fits", "refused", says, **mdi)
     make = partial(plain, data=field, header=header(**mdi))
     own = models.path("blos", "small")
-    yield kind("SOHO/MDI, `--weights` given", "mdi.fits", make, weights=own)
+    unfit = "has pixels of 1.98"
+    yield kind("SOHO/MDI, `--weights` given", "mdi.fits", make, "warned", unfit, weights=own)
     gong = {"TELESCOP": "NSO-GONG", "INSTRUME": None, "CAMERA": None, "DRMS_ID": None}
     yield magnetogram("GONG", "gong.fits", "refused", says, **gong)
 
@@ -192,7 +203,7 @@ def made() -> Iterator[Kind]:
 # real headers among sunpy's test data: how they are treated
 SHIPPED = {
     "hmi_sharp_magnetogram": ("enhanced", ""),
-    "hmi_cea_sharp_magnetogram": ("enhanced", ""),
+    "hmi_cea_sharp_magnetogram": ("warned", "is a map: "),
     "hmi_bharp_vlos_mag": ("refused", "image_type: "),
     "hmi_synoptic": ("refused", "image_type: "),
     "mdi.fd_Ic.20101015_230100_TAI.data": ("refused", "require_hmi: "),

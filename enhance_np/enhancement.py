@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import fits, maps, models, observation
+from . import disc, fits, maps, missing, models, observation
 from ._array import is_dask, is_map
 from .config import TYPES
 from .engine import select
@@ -56,25 +56,32 @@ def enhance(
     if type not in (None, *TYPES):
         raise ValueError(f"enhance: type must be one of {TYPES} or None, got type={type!r}")
     frame = _frame(x)
-    image = frame.data
-    check_image(image)
+    check_image(frame.data)
+    frame = frame._replace(data=missing.without_sentinels(frame.data, frame.path))
 
     @cache
-    def values():
-        return unmasked(image.compute()) if is_dask(image) else image
+    def read():
+        return unmasked(frame.data.compute()) if is_dask(frame.data) else frame.data
 
-    type = _type(frame, type, values)
+    type = _type(frame, type, read)
+    # what a dask array holds off the disc is asked where its pixels are looked at anyway
+    looks = type == "intensity" and norm in ("quiet-sun", "max")
+    image = missing.without_fill(
+        frame.data, type, disc.locate(frame.header or None), frame.path, looks or type == "blos"
+    )
+    frame = frame._replace(data=image)
     if weights is None:
         observation.require_hmi(frame)
-    # of dask's values nothing is said: that would compute them
-    unseen = frame._replace(data=np.empty((0, 0), np.float32))
-    observation.remark(unseen if is_dask(image) else frame, type)
     content = None
     if not isinstance(weights, Weights):
         path = models.path(type, model) if weights is None else Path(weights)
         weights, content = load(path), digest(path)
-    looks = type == "intensity" and norm in ("quiet-sun", "max")
-    divisor = image_norm(frame._replace(data=values()) if looks else frame, type, norm)
+    # of dask's values nothing is said: that would compute them
+    unseen = frame._replace(data=np.empty((0, 0), np.float32))
+    seen = unseen if is_dask(image) else frame
+    observation.remark(seen, type, expected=weights.provenance.get("hmi_scale_arcsec"))
+    values = unmasked(image.compute()) if looks and is_dask(image) else image
+    divisor = image_norm(frame._replace(data=values), type, norm)
     header = None
     if is_map(x):
         header = output_header(frame.header, weights, content, type, divisor, ensemble)
@@ -101,14 +108,15 @@ def _frame(x) -> fits.Frame:
 
 
 def _type(frame: fits.Frame, asked: str | None, values: Callable[[], np.ndarray]) -> str:
-    """As of a file; nobody contradicts who names the type of a bare array.
+    """As of a file; who names the type of a bare array is warned at most, if the values differ.
 
     values : of frame.data, called if that is dask and nothing else tells.
     """
-    if asked is not None and not frame.header:
+    if asked is not None and not frame.header and is_dask(frame.data):
         return asked
     if is_dask(frame.data):
-        header = frame._replace(data=np.zeros((2, 2), np.float32))  # such values tell nothing
+        # values that tell nothing
+        header = frame._replace(data=np.broadcast_to(np.float32(np.nan), frame.data.shape))
         silent = asked is None and observation.detect_type(header) is None
         frame = frame._replace(data=values()) if silent else header
     return observation.image_type(frame, asked)

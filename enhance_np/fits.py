@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ._atomic import replacing
+from .missing import without_sentinels
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,8 @@ def read(path: str | os.PathLike, ext: int | str | None = None) -> Frame:
     """The first HDU of `path` that holds a 2-D image, or the HDU `ext` (index or EXTNAME).
 
     Plain, gzipped and tile-compressed (Rice, .fz) files are read alike. BSCALE, BZERO and
-    BLANK are applied, once; BLANK, NaN and infinite pixels become NaN. A cube is refused even
+    BLANK are applied, once; BLANK, NaN, infinite pixels and what `missing.without_sentinels`
+    knows become NaN. A cube is refused even
     if it is one plane deep: its header describes an axis that the output would not have. Cards
     against the standard ("CRDER1 = nan") are repaired as astropy does, and logged.
 
@@ -73,6 +75,7 @@ def read(path: str | os.PathLike, ext: int | str | None = None) -> Frame:
             warnings.simplefilter("always")
             with fits.open(path, memmap=False) as hdus:
                 hdu = _image_hdu(hdus, ext, path)
+                lowest = _lowest(hdu.header)
                 data = np.array(hdu.data, np.float32)  # before the header: this scales both
                 header = hdu.header.copy()
                 # a card that cannot be written again is better found before the work
@@ -89,10 +92,21 @@ def read(path: str | os.PathLike, ext: int | str | None = None) -> Frame:
             f"read: an image needs 2 x 2 pixels or more, got shape={data.shape} in {path!r}"
         )
     _log_repairs(path, said)
+    data = without_sentinels(data, path, lowest)
     data[~np.isfinite(data)] = np.nan
     if np.isnan(data).all():
         raise ValueError(f"read: needs one valid pixel or more, got only NaN in {path!r}")
     return Frame(data, header, path)
+
+
+def _lowest(header) -> float | None:
+    """What the lowest integer stands for, of signed ones of which none is BLANK."""
+    bits = header["BITPIX"]
+    if bits not in (16, 32) or "BLANK" in header or "ZBLANK" in header:
+        return None
+    scale, zero = float(header.get("BSCALE", 1.0)), float(header.get("BZERO", 0.0))
+    offset = scale * 2.0 ** (bits - 1)
+    return None if zero == offset else zero - offset  # with that BZERO they are not signed
 
 
 def _log_repairs(path: str, said) -> None:
@@ -102,7 +116,12 @@ def _log_repairs(path: str, said) -> None:
     if repaired:
         names = list(dict.fromkeys(repaired))
         shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-        log.info("%s: %d cards against the standard repaired: %s", path, len(names), shown)
+        log.info(
+            "%s: %d header cards that break the FITS standard were repaired: %s",
+            path,
+            len(names),
+            shown,
+        )
     for message in dict.fromkeys(messages):
         log.debug("%s: %s", path, message)
 

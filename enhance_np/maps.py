@@ -57,6 +57,9 @@ def rebuilt(map, data, changed):
         if key != "HISTORY" and (key not in before or before[key] != changed[key]):
             meta[key] = changed[key]
             comments[key] = changed.comments[key] or comments.get(key, "")
+    for key in ("comment", "history"):
+        if key in meta:
+            meta[key] = _text(meta[key])
     meta["history"] = "\n".join([*filter(None, [meta.get("history")]), *changed["HISTORY"]])
     height, width = data.shape
     for key, value in {"bitpix": -32, "naxis1": width, "naxis2": height}.items():
@@ -77,3 +80,8 @@ def rebuilt(map, data, changed):
         norm.autoscale(field[np.isfinite(field)])
     new.nickname = map.nickname
     return new
+
+
+def _text(lines) -> str:
+    """sunpy reads text from a file; a Map made with a FITS header has astropy's cards there."""
+    return lines if isinstance(lines, str) else "\n".join(map(str, lines))

@@ -7,10 +7,14 @@ import logging
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
+from . import missing
 from .config import TYPES
+from .data.degrade import HMI_SCALE, Optics
+from .disc import SUN_RADIUS
 from .fits import Frame, card
 
 log = logging.getLogger(__name__)
@@ -28,8 +32,40 @@ _GAUSS = {
 _OTHER = {"m/s", "cm/s", "km/s", "ms^-1", "cms^-1", "deg", "degree", "degrees"}
 _NONE = {"", "none", "1", "unitless", "dimensionless", "n/a"}
 
+# What is neither a continuum image nor a line-of-sight field, in words of JSOC and of sunpy
+_OTHER_WORDS = re.compile(
+    r"DOPPLER|WIDTH|DEPTH|STRENGTH|VELOCITY|SYNOPTIC|INCLINATION|AZIMUTH|DISAMBIG|BITMAP|STOKES|VECTOR"
+    r"|\bERR(ORS?)?\b|\bB_?[RPT]\b",
+    re.IGNORECASE,
+)
+# Names of JSOC's series and segments. Sources: jsoc.stanford.edu, JsocSeries; Hoeksema et al. 2014,
+# Solar Phys. 289, 3483 (vector fields); Bobra et al. 2014, Solar Phys. 289, 3549, table A (SHARPs).
+_OTHER_NAMES = re.compile(
+    r"(?<![a-z])hmi[._](v|ld|lw|b|me|s)_\d+s"
+    r"|(?<![a-z])(doppler(gram)?|line_?width|line_?depth|inclination|azimuth|disambig|bitmap)(?![a-z])"
+    r"|(?<![a-z])(m[lr]?_?)?synop|(?<![a-z])vlos"
+    r"|_err(or)?$|\bsharp.*\.field$"
+    r"|(^|\.)(b[rpt]|[iquv][0-5]|alpha_mag|chisq|con[vf]_\w+|confid_map|eta_0|dop_width|damping"
+    r"|src_\w+|info_map)$"
+)
+_NAMES = {
+    "other": _OTHER_NAMES,
+    "blos": re.compile(r"(?<![a-z])hmi[._]m_\d+s|(?<![a-z])magnetogram$"),
+    "intensity": re.compile(r"(?<![a-z])hmi[._]ic_|(?<![a-z])continuum$"),
+}
+_ENDS = re.compile(r"\.(fits|fit|fts)(\.(gz|bz2|fz))?$")
+
+SAME_SCALE = 1.11  # ratio of pixels' sides up to which a network trained on one serves the other
+SAME_PIXELS = 0.01  # by which headers of one telescope differ, HMI's CEA maps too
+CLASSES = 16  # whole numbers, at most, of a map of classes
+FEW = 256  # pixels: among fewer there are few values
+WIDEST = 180.0  # degrees of longitude: the Sun shows no more at once
+UNEQUAL = 5.0  # ratio of the steps of a map whose second is not in degrees
 SMALLEST_NOISE = 3.0  # G; HMI's is 6 in 720 s and 10 in 45 s
+LARGEST_NOISE = 100.0  # G, of quiet Sun with its network, in 45 s
 LARGEST_FIELD = 6000.0  # G; HMI's algorithm saturates below it
+BEYOND_FIELD = 10_000.0  # G; the strongest field measured in a spot is 8,200 G
+BEYOND_LIGHT = 5.0  # times the 99th percentile; a white-light flare doubles the light
 ASKED_VALUES = 1_000_000  # of an image, evenly spread: what they look like does not need more
 
 # QUALITY of the line-of-sight observables: images that exist all the same. Source: JSOC,
@@ -73,40 +109,91 @@ def in_gauss(frame: Frame) -> Frame:
 def witnesses(frame: Frame) -> dict[str, str]:
     """Who says what the image is: {"CONTENT='MAGNETOGRAM'": "blos", "BUNIT='Gauss'": "blos"}.
 
-    CONTENT, BUNIT and the values are asked; who does not tell is left out. They say
-    "intensity" (continuum), "blos" (line-of-sight field, in any unit of field) or "other"
-    (velocity, line width, an angle, a synoptic chart). A SHARP calls everything "HMI
-    observable", a JSOC cut-out "Tracked Extracted Patches": neither tells.
+    CONTENT, BUNIT, the file's name, DRMS_ID, the coordinates and the values are asked; who does not
+    tell is left out. They say "intensity" (continuum), "blos" (line-of-sight field, in any
+    unit of field) or "other" (velocity, line width, an angle, a component of the vector, an
+    error, classes, a picture, a synoptic chart). A SHARP calls everything "HMI observable", a
+    JSOC cut-out "Tracked Extracted Patches": neither tells.
 
     By value, an intensity has no negative pixel, a spread well below its mean, and lies about
     1 (Ic) or above what a field in G can reach (DN/s); a magnetogram has both signs and a
     mean well inside its spread, which is noise at least. Values in a unit that nobody here
-    knows are not asked: a Dopplergram has both signs too.
+    knows are not asked: a Dopplergram has both signs too. Whole numbers that are few are
+    classes, and those from 0 to 255 a picture: no field, and no light unless that is said.
     """
     said = {}
     content = str(card(frame.header, "CONTENT") or "")
-    for type, words in (
-        ("other", ("DOPPLER", "WIDTH", "DEPTH", "VELOCITY", "SYNOPTIC")),
-        ("blos", ("MAGNETOGRAM",)),
-        ("intensity", ("INTENSITY",)),
-    ):
-        if any(word in content.upper() for word in words):
-            said[f"CONTENT={content!r}"] = type
-            break
+    if _OTHER_WORDS.search(content):
+        said[f"CONTENT={content!r}"] = "other"
+    else:
+        for type, word in (("blos", "MAGNETOGRAM"), ("intensity", "INTENSITY")):
+            if word in content.upper():
+                said[f"CONTENT={content!r}"] = type
+                break
     unit = _plain(frame.unit)
     for type, units in (("intensity", _INTENSITY), ("blos", _GAUSS), ("other", _OTHER)):
         if unit in units:
             said[f"BUNIT={frame.unit!r}"] = type
+    name = os.path.basename(frame.path)
+    record = str(card(frame.header, "DRMS_ID") or "")
+    if (type := _by_name(name)) is not None:
+        said["its name"] = type
+    # series:record:segment; the series alone is that of the whole vector, too
+    if (type := _by_name(re.sub(r":\d*:?", ".", record).rstrip("."))) is not None:
+        said[f"DRMS_ID={record!r}"] = type
+    if (chart := _chart(frame)) is not None:
+        said[chart] = "other"
     if unit in _NONE or unit in _INTENSITY or unit in _GAUSS:
-        type = _by_value(frame.data, gauss(frame.unit))
-        if type is not None:
+        whole = _whole_numbers(frame.data)
+        if whole is not None and not ("picture" in whole and "intensity" in said.values()):
+            said[f"the values, {whole}"] = "other"
+        elif (type := _by_value(frame.data, gauss(frame.unit))) is not None:
             said["the values"] = type
     return said
 
 
+def _by_name(name: str) -> str | None:
+    """What the name of a file of JSOC's, or of a record, says."""
+    name = _ENDS.sub("", name.lower())
+    return next((type for type, words in _NAMES.items() if words.search(name)), None)
+
+
+def _chart(frame: Frame) -> str | None:
+    """What tells that a map is put together from days of images, as a synoptic chart is."""
+    kind = str(card(frame.header, "CTYPE1") or "")
+    steps = [card(frame.header, f"CDELT{i}") for i in (1, 2)]
+    if not kind.startswith(("CRLN", "HGLN")) or not all(isinstance(s, int | float) for s in steps):
+        return None
+    first, second = map(abs, steps)
+    unit = str(card(frame.header, "CUNIT2") or "")
+    if "sin" in unit.lower():
+        return f"CUNIT2={unit!r}"
+    if first * frame.data.shape[1] > WIDEST:
+        return f"its width of {first * frame.data.shape[1]:.0f} degrees"
+    if second and not 1 / UNEQUAL < first / second < UNEQUAL:
+        return f"its steps of {first:.3g} and {second:.3g}"
+    return None
+
+
+def _whole_numbers(data: np.ndarray) -> str | None:
+    """What an image of whole numbers is, 0 or more, that are few or those of 8 bits."""
+    values = _sample(data)
+    if values.size < FEW or values.min() < 0 or values.max() > 2**31:
+        return None
+    if (values != np.rint(values)).any():
+        return None
+    different = len(np.unique(values))
+    if 1 < different <= CLASSES:
+        return f"{different} whole numbers as of classes"
+    picture = different > CLASSES and values.max() < 256
+    return "whole numbers up to 255 as of a picture" if picture else None
+
+
 def _by_value(data: np.ndarray, scale: float) -> str | None:
     """scale : G per unit of `data`, if it is a field."""
-    values = scale * _sample(data)
+    values = _sample(data)
+    fill = missing.lowest_repeated(values)
+    values = scale * (values if fill is None else values[values > fill])
     if values.size == 0:
         return None
     lit = values[values > 0]
@@ -136,30 +223,53 @@ def detect_type(frame: Frame) -> str | None:
 def image_type(frame: Frame, asked: str | None) -> str:
     """The type to enhance the image as.
 
-    asked : by the user. Decides where the file is silent or contradicts itself; the values
-        alone may look otherwise, and a warning says so.
-    Raises ValueError if the file does not tell and nobody asked, or if CONTENT or BUNIT say
-    another type than was asked and nothing in the file speaks for that.
+    asked : by the user. Decides where the file is silent or contradicts itself; the values or the
+        name alone may look otherwise, or like neither type, and a warning says so.
+    Raises ValueError if the file does not tell, or says that it is neither, and nobody asked, or
+    if CONTENT or BUNIT say another type than was asked and nothing in the file speaks for that.
     """
     said = witnesses(frame)
+    types = set(said.values())
     found = ", ".join(f"{who} ({type})" for who, type in said.items()) or "nothing that tells"
+    if asked is None and "other" in types:
+        raise ValueError(
+            "image_type: needs a continuum image or a line-of-sight magnetogram (or pass --type "
+            f"to take it for one), got {found} in {frame.path!r}"
+        )
+    if asked is None and len(types) != 1:
+        raise ValueError(
+            "image_type: cannot tell intensity from magnetogram; pass --type, "
+            f"got {found} in {frame.path!r}"
+        )
     if asked is None:
-        types = set(said.values())
-        if len(types) != 1 or not types <= set(TYPES):
-            raise ValueError(
-                f"image_type: the file must tell its type without contradiction, or the type "
-                f"intensity or blos be given, got {found} in {frame.path!r}"
-            )
-        return types.pop()
-    if asked in said.values() or not said:
+        (type,) = types
+        if said.keys() == {"the values"}:
+            _say_guess(frame, type)
+        return type
+    if "other" not in types and (asked in types or not said):
         return asked
-    if set(TYPES) & {type for who, type in said.items() if who != "the values"}:
+    words = {type for who, type in said.items() if not who.startswith(("the values", "its name"))}
+    if asked not in types and words & set(TYPES):
         raise ValueError(
             f"image_type: the type given must be what the file holds, got {asked} "
             f"for {frame.path!r}, which says {found}"
         )
     log.warning("%s: taken for %s as told, though it says %s", frame.path, asked, found)
     return asked
+
+
+def _say_guess(frame: Frame, type: str) -> None:
+    """A magnetogram is noise but for its strong fields; a velocity is large everywhere."""
+    values = np.abs(_sample(frame.data)) * gauss(frame.unit)
+    spread = np.sqrt(np.mean(values**2))
+    restless = type == "blos" and spread > LARGEST_NOISE and np.median(values) > 0.5 * spread
+    log.log(
+        logging.WARNING if restless else logging.INFO,
+        "%s: type guessed from the values alone: %s%s; --type says it",
+        frame.path,
+        type,
+        ", though hardly any of it is quiet, as in a Dopplergram" if restless else "",
+    )
 
 
 def foreign_instrument(header) -> str | None:
@@ -190,18 +300,59 @@ def require_hmi(frame: Frame) -> None:
         )
 
 
-def pixel_scale(header) -> float | None:
-    """Side of a pixel in arcsec along the first axis; None if it is not helioprojective."""
-    unit = str(card(header, "CUNIT1") or "").strip().lower()
-    scale = {"arcsec": 1.0, "arcsecond": 1.0, "deg": 3600.0, "degree": 3600.0}.get(unit)
-    if scale is None or not str(card(header, "CTYPE1") or "HPLN").startswith(("HPLN", "SOLAR")):
-        return None
-    column = [card(header, key) for key in ("CD1_1", "CD2_1")]
-    if column == [None, None]:
-        column = [card(header, "CDELT1")]
-    if not all(isinstance(value, int | float) for value in column if value is not None):
-        return None
-    return scale * float(np.hypot.reduce([value or 0.0 for value in column])) or None
+def pixel_scales(header) -> tuple[float, ...]:
+    """Sides of a pixel in arcsec, along rows and columns, of those axes that the header tells.
+
+    Of helioprojective images, and of cylindrical equal-area maps in degrees: these as at disc
+    centre, which is how long the sides are on the Sun. Their area is the same everywhere.
+    """
+    kind = str(card(header, "CTYPE1") or "HPLN")
+    units = {"arcsec": 1.0, "arcsecond": 1.0, "deg": 3600.0, "degree": 3600.0}
+    if kind.startswith(("CRLN-CEA", "HGLN-CEA")):
+        radius = card(header, "RSUN_OBS")
+        radius = radius if isinstance(radius, int | float) and radius > 0 else SUN_RADIUS
+        units = dict.fromkeys(("deg", "degree"), radius * np.pi / 180)
+    elif not kind.startswith(("HPLN", "SOLAR")):
+        return ()
+    found = []
+    for j in (1, 2):
+        column = [card(header, f"CD{i}_{j}") for i in (1, 2)]
+        if column == [None, None]:
+            column = [card(header, f"CDELT{j}")]
+            turn = [card(header, f"PC{i}_{j}") for i in (1, 2)]
+            if turn != [None, None]:
+                steps = [card(header, f"CDELT{i}") for i in (1, 2)]
+                turn = [
+                    float(i == j) if t is None else t for i, t in zip((1, 2), turn, strict=True)
+                ]
+                column = [s and t and _product(s, t) for s, t in zip(steps, turn, strict=True)]
+        unit = units.get(str(card(header, f"CUNIT{j}") or "").strip().lower())
+        numbers = [value for value in column if value is not None]
+        if unit is None or not all(isinstance(value, int | float) for value in numbers):
+            continue
+        if (side := unit * float(np.hypot.reduce(numbers or [0.0]))) and np.isfinite(side):
+            found.append(side)
+    return tuple(found)
+
+
+def on_pixels(optics: Optics, header, factor: int = 1) -> Optics:
+    """The optics, on the pixels that the header of an image tells, if it does.
+
+    factor : pixels of that image along a pixel of the telescope's, 2 for an output.
+    Within SAME_PIXELS of those of the optics they are the same, however long they are rounded.
+    """
+    scales = pixel_scales(header)
+    if not scales:
+        return optics
+    scale = factor * float(np.prod(scales) ** (1 / len(scales)))
+    if abs(scale / optics.hmi_scale - 1) < SAME_PIXELS:
+        return optics
+    return replace(optics, hmi_scale=scale)
+
+
+def _product(a, b):
+    numbers = isinstance(a, int | float) and isinstance(b, int | float)
+    return a * b if numbers else "no number"
 
 
 def deconvolved(frame: Frame) -> str | None:
@@ -239,16 +390,24 @@ def quality(header) -> str | None:
     return f"{text}: {'; '.join(names)}"
 
 
-def remarks(frame: Frame, type: str, made_for: str) -> Iterator[tuple[int, str]]:
+def remarks(
+    frame: Frame, type: str, made_for: str, expected: float | None = None
+) -> Iterator[tuple[int, str]]:
     """(level of logging, text) of what a user should know before trusting the result.
 
-    made_for : what knows HMI's pixels alone: "the network was trained on", "the PSF is on".
+    made_for : what knows pixels of one size alone: "the network was trained on", "the PSF is on".
+    expected : that size in arcsec; None is HMI's.
     """
-    scale = pixel_scale(frame.header)
-    if scale is not None and foreign_instrument(frame.header) is None and not 0.45 < scale < 0.56:
+    scales = pixel_scales(frame.header)
+    wanted = HMI_SCALE if expected is None else expected
+    if not all(1 / SAME_SCALE < s / wanted < SAME_SCALE for s in scales):
+        # one number for pixels that are square
+        sides = scales[:1] if len(scales) < 2 or np.isclose(*scales, rtol=1e-3) else scales
+        name = "HMI's " if np.isclose(wanted, HMI_SCALE, rtol=1e-3) else ""
         yield (
             logging.WARNING,
-            f"has pixels of {scale:.3g} arcsec, {made_for} HMI's 0.504: do not trust the result",
+            f"has pixels of {' x '.join(f'{s:.3g}' for s in sides)} arcsec, "
+            f"{made_for} {name}{wanted:.3g}: do not trust the result",
         )
     before = deconvolved(frame)
     if before is not None:
@@ -265,18 +424,63 @@ def remarks(frame: Frame, type: str, made_for: str) -> Iterator[tuple[int, str]]
                 f"names no unit of field and is taken to be in G, but its spread of {spread:.2g} "
                 "is below HMI's noise: if it is in kG, write BUNIT = 'kG' into the header",
             )
+    absurd = _absurd(frame, type)
+    if absurd is not None:
+        yield (
+            logging.WARNING,
+            f"has {absurd} (cosmic ray, overflow?): the network spreads them over their "
+            "neighbours; make them NaN",
+        )
     if _integer(frame.header, "QLOOK") == 1:
         yield logging.INFO, "is near-real-time (QLOOK=1): JSOC will replace it"
     if str(card(frame.header, "CTYPE1") or "").startswith(("CRLN", "HGLN")):
         yield (
-            logging.INFO,
-            "is a map: off disc centre its pixels are remapped, and the blur is not HMI's",
+            logging.WARNING,
+            "is a map: off disc centre its pixels are remapped, and the blur is not HMI's; better "
+            f"enhance {_unmapped(frame)}",
         )
 
 
-def remark(frame: Frame, type: str, made_for: str = "the network was trained on") -> None:
+def _unmapped(frame: Frame) -> str:
+    """The series that holds the same on the pixels of the telescope."""
+    texts = (os.path.basename(frame.path), str(card(frame.header, "DRMS_ID") or ""))
+    for text in texts:
+        if found := re.search(r"hmi\.sharp_cea_(\w+)", text):
+            return f"hmi.sharp_{found[1]}, the same patch on HMI's own pixels"
+    if "HARPNUM" in frame.header:
+        return "hmi.sharp_720s, the same patch on HMI's own pixels"
+    return "a cut-out of hmi.M_720s or hmi.Ic_720s, on HMI's own pixels"
+
+
+def _absurd(frame: Frame, type: str) -> str | None:
+    """Pixels that are not of the Sun, in words; every pixel is looked at."""
+    data = frame.data
+    if type == "blos":
+        limits = -BEYOND_FIELD / gauss(frame.unit), BEYOND_FIELD / gauss(frame.unit)
+        what = "a field beyond any of the Sun"
+    else:
+        lit = _sample(data)
+        bright = float(np.percentile(lit, 99)) if lit.size else 0.0
+        limits, what = (-0.1 * bright, BEYOND_LIGHT * bright), "an intensity that the Sun has not"
+        if bright <= 0:
+            return None
+    gone = (data < limits[0]) | (data > limits[1])
+    count = np.count_nonzero(gone)
+    if count == 0:
+        return None
+    values = data[gone]
+    largest = values[np.argmax(np.abs(values))]
+    return f"{count} pixels of {what}, such as {largest:.3g} {frame.unit}".rstrip()
+
+
+def remark(
+    frame: Frame,
+    type: str,
+    made_for: str = "the network was trained on",
+    expected: float | None = None,
+) -> None:
     """Log the remarks."""
-    for level, text in remarks(frame, type, made_for):
+    for level, text in remarks(frame, type, made_for, expected):
         log.log(level, "%s %s", frame.path, text)
 
 

@@ -9,16 +9,27 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import __version__, disc, engine, fits, models, normalise
+from . import __version__, disc, engine, fits, missing, models, normalise
 from ._atomic import replacing
+from .data.degrade import HMI, STORED, Optics
 from .engine import tiles
 from .engine.ensemble import ORIENTATIONS
 from .engine.predict import apply
-from .observation import gauss, image_type, remark, require_hmi
+from .observation import gauss, image_type, on_pixels, remark, require_hmi
 from .quiet_sun import usual_level
 from .weights import Weights, digest, load
 
 log = logging.getLogger(__name__)
+
+# Where the header of an output keeps the optics of the weights, for who blurs it again
+OPTICS_CARDS = {
+    "psf": ("ENHPSF", "PSF that the weights undo"),
+    "support_arcsec": ("ENHSUPP", "[arcsec] half-width of its kernel"),
+    "hmi_diameter_m": ("ENHAPER", "[m] aperture of the telescope"),
+    "target_diameter_m": ("ENHTAPER", "[m] aperture of the target"),
+    "wavelength_m": ("ENHWAVE", "[m] wavelength"),
+    "hmi_scale_arcsec": ("ENHPIXEL", "[arcsec] pixel of the telescope"),
+}
 
 
 class Result(NamedTuple):
@@ -99,18 +110,18 @@ def enhancer(
         source, target, *, overwrite=False, plot=None, progress=lambda done, total: None
     ) -> Result:
         check_outputs(target, plot, overwrite, source)
-        frame = fits.read(source, ext)
-        its_type = image_type(frame, type)
+        frame, its_type = read(source, ext, type)
         if weights is None:
             require_hmi(frame)
-        remark(frame, its_type)
         loaded, content = chosen_weights(its_type if weights is None else None)
+        remark(frame, its_type, expected=loaded.provenance.get("hmi_scale_arcsec"))
+        its_optics = on_pixels(optics(loaded), frame.header) if confidence else HMI
         divisor = image_norm(frame, its_type, norm, of_another)
         header = output_header(frame.header, loaded, content, its_type, divisor, ensemble)
         output, spread = apply(
             frame.data, its_type, loaded, divisor, chosen, tile, progress, ensemble
         )
-        extensions = _confidence(frame, output, spread, header) if confidence else ()
+        extensions = _confidence(frame, output, spread, header, its_optics) if confidence else ()
         write(frame, output, header, target, plot, its_type, overwrite, extensions)
         log.info(
             "%s: %s, %d x %d -> %d x %d, divided by %.6g%s%s%s, on the %s",
@@ -129,6 +140,23 @@ def enhancer(
     return enhance
 
 
+def read(
+    path: str | os.PathLike, ext: int | str | None = None, type: str | None = None
+) -> tuple[fits.Frame, str]:
+    """The image, NaN where a fill value stood, and its type; raises as fits.read, image_type."""
+    frame = fits.read(path, ext)
+    type = image_type(frame, type)
+    return without_fill(frame, type), type
+
+
+def without_fill(frame: fits.Frame, type: str) -> fits.Frame:
+    """`missing.without_fill` of a frame. Raises ValueError if nothing is left."""
+    data = missing.without_fill(frame.data, type, disc.locate(frame.header), frame.path)
+    if not np.isfinite(data).any():
+        raise ValueError(f"read: needs one valid pixel or more, got fill alone in {frame.path!r}")
+    return frame._replace(data=data)
+
+
 class Reference(NamedTuple):
     path: str
     unit: str
@@ -139,8 +167,7 @@ def reference(path: str | os.PathLike) -> Reference:
     """The quiet Sun of another file: of the same series and time as the images that it is for,
     and better with quiet Sun; a full disk for a cut-out. Raises as fits.read, ValueError for a
     magnetogram."""
-    frame = fits.read(path)
-    image_type(frame, "intensity")
+    frame, _ = read(path, None, "intensity")
     return Reference(frame.path, frame.unit, _norm(frame, "intensity", "quiet-sun"))
 
 
@@ -192,7 +219,15 @@ def _norm(frame, type, norm):
     return found._replace(level=found.level / (gauss(frame.unit) if type == "blos" else 1))
 
 
-def _confidence(frame, output, spread, header) -> tuple[fits.Extension, ...]:
+def optics(loaded: Weights) -> Optics:
+    """Those of the data that the weights were trained on, HMI's if they do not say.
+
+    Raises ValueError if their PSF was a file's.
+    """
+    return Optics.stored(loaded.provenance) or HMI
+
+
+def _confidence(frame, output, spread, header, optics) -> tuple[fits.Extension, ...]:
     """SPREAD, on the grid of the output, whose header is given, and RESIDUAL on the input's."""
     from .evaluate.reblur import residual_map
 
@@ -201,7 +236,7 @@ def _confidence(frame, output, spread, header) -> tuple[fits.Extension, ...]:
     of_residual["CONTENT"] = "RESIDUAL OF THE RE-BLURRED OUTPUT"
     return (
         fits.Extension("SPREAD", spread, of_spread),
-        fits.Extension("RESIDUAL", residual_map(output, frame.data), of_residual),
+        fits.Extension("RESIDUAL", residual_map(output, frame.data, optics), of_residual),
     )
 
 
@@ -214,6 +249,7 @@ def output_header(
     ensemble: bool = False,
 ):
     """`header` after the network; content : `weights.digest` of their file, None without one."""
+    own = {name: loaded.provenance[name] for name in STORED if name in loaded.provenance}
     enhanced = fits.enhanced_header(
         header,
         version=__version__,
@@ -223,6 +259,12 @@ def output_header(
         norm=divisor.level,
         limb=divisor.strength,
     )
+    # of HMI's optics nothing is said: they are what is assumed
+    foreign = own not in ({}, HMI.attributes())
+    for name, (key, comment) in OPTICS_CARDS.items():
+        enhanced.remove(key, ignore_missing=True)
+        if foreign and name in own:
+            enhanced[key] = (own[name], comment)
     if ensemble:
         enhanced["ENHMEAN"] = (ORIENTATIONS, "orientations of the input, averaged over")
     return enhanced

@@ -26,6 +26,7 @@ from .checkpoint import State
 from .config import NetworkConfig
 from .data.batches import Pairs, noisy, prefetched, split
 from .data.default import synthetic_pairs
+from .data.degrade import STORED
 from .data.streams import stream
 from .engine import Engine
 from .engine.fold import live_filters
@@ -115,6 +116,7 @@ def train(
         state = _start(output, saved, run, config, options, resume, pairs, weights)
         about = source.attrs.get("about", source.attrs.get("sources", Path(data).name))
         loop = _Loop(output, saved, run, config, options, engine, report, str(about))
+        loop.optics = _optics(source.attrs)
         loop.run(checkpoint.same_arrays(state, engine.asarray), pairs, val_pairs)
     return output
 
@@ -178,6 +180,7 @@ class _Loop:
         self.output, self.saved, self.about_run = output, saved, run
         self.config, self.options, self.engine = config, options, engine
         self.report, self.about_data = report, about
+        self.optics = {}  # of the data, for the provenance
         # of the step whose loss was not looked at: the state before it, steps, arguments, reading
         self.unread = None
 
@@ -309,7 +312,7 @@ class _Loop:
             epoch=state.epoch + 1, step=0, random=None, loss=0.0, rows=(*state.rows, row)
         )
         if val_loss < best:
-            provenance = _provenance(self.about_run, options, row, self.about_data)
+            provenance = _provenance(self.about_run, options, row, self.about_data) | self.optics
             weights = replace(weights, provenance=provenance)
             if options.type == "blos":
                 weights = zero_level.levelled(weights)
@@ -388,6 +391,15 @@ def _provenance(run, options, row, data):
         "epoch": row["epoch"],
         "validation_loss": row["val_loss"],
     }
+
+
+def _optics(attributes) -> dict[str, str | float]:
+    """The optics that the data were made with, as `degrade` wrote them; {} if it did not."""
+    if not all(name in attributes for name in STORED):
+        return {}
+    names = [*STORED, *(name for name in ("psf_scale_arcsec",) if name in attributes)]
+    found = {name: attributes[name] for name in names}
+    return {name: str(v) if name == "psf" else float(v) for name, v in found.items()}
 
 
 def _write_log(output, rows):

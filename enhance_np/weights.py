@@ -45,8 +45,9 @@ class Weights:
 
     config : sizes; params, moving : float32 or float64 arrays named and shaped as params.shapes.
     provenance : flat, {} for files of Keras. Keys in use: type ("intensity" or "blos"),
-        normalisation, data (a description), seed, version, validation_loss, and each option
-        of the training under its own name.
+        normalisation, data (a description), seed, version, validation_loss, each option of the
+        training under its own name, and the optics of its data (`Optics.attributes`): without
+        them they are taken for HMI's.
     """
 
     config: NetworkConfig

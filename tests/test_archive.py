@@ -81,7 +81,7 @@ def test_a_bad_file_is_told_and_the_others_are_made(command, folder, tmp_path):
 def test_error_that_does_not_name_the_file_gets_its_name(command, folder, tmp_path):
     """Be it the first, or one that stands alone beside those that are there."""
     header = fits.Header({"CONTENT": "CONTINUUM INTENSITY"})
-    fits.writeto(folder / "a a.fits", np.full((5, 5), -1, np.float32), header)
+    fits.writeto(folder / "a a.fits", np.arange(-30, -5, dtype=np.float32).reshape(5, 5), header)
     for _ in range(2):
         status, said = command("predict", folder, tmp_path / "out", "--quiet")
         assert status == 1

@@ -130,7 +130,7 @@ def test_masked_array(tiny):
 
 def test_asks_for_a_type_that_nothing_tells(tiny):
     umbra = 2000 + 200 * np.random.default_rng(0).standard_normal(SHAPE)
-    with pytest.raises(ValueError, match="tell its type"):
+    with pytest.raises(ValueError, match="cannot tell intensity"):
         enhance_np.enhance(umbra, weights=tiny)
     y = enhance_np.enhance(umbra, "blos", weights=tiny)
     np.testing.assert_array_equal(y, predict(umbra, "blos", tiny))
@@ -139,6 +139,16 @@ def test_asks_for_a_type_that_nothing_tells(tiny):
     np.testing.assert_array_equal(
         enhance_np.enhance(flat, "blos", weights=tiny), predict(flat, "blos", tiny)
     )
+
+
+def test_values_against_the_type_that_is_given(tiny, caplog):
+    enhance_np.enhance(pixels("blos"), "intensity", weights=tiny, norm=1000.0)
+    told = "the array: taken for intensity as told, though it says the values (blos)"
+    assert caplog.messages[0] == told
+    caplog.clear()
+    for type in LEVEL:
+        enhance_np.enhance(pixels(type), type, weights=tiny)
+    assert not caplog.messages
 
 
 def test_small_model():
@@ -321,7 +331,7 @@ def test_map_type_is_that_of_a_file(tiny, hmi):
     with pytest.raises(ValueError, match="got blos for 'HMIMap', which says CONTENT="):
         enhance_np.enhance(hmi(), "blos", weights=tiny)
     both = hmi("intensity", BUNIT="Gauss")
-    with pytest.raises(ValueError, match="without contradiction"):
+    with pytest.raises(ValueError, match="cannot tell intensity"):
         enhance_np.enhance(both, weights=tiny)
     assert enhance_np.enhance(both, "intensity", weights=tiny).meta["enhtype"] == "intensity"
 
@@ -388,6 +398,23 @@ def test_dask_map_is_lazy(tiny, hmi, from_array):
     seen._data = lazy.map_blocks(never, meta=np.empty((0, 0), "f4"))
     enhance_np.enhance(seen, weights=tiny)
     assert seen.meta["content"] == "MAGNETOGRAM"
+
+
+@pytest.mark.parametrize("lines", [["one"], ["one", "two"]])
+@pytest.mark.parametrize("key", ["HISTORY", "COMMENT"])
+def test_map_of_a_fits_header_with_text(tiny, sunpy_map, tmp_path, key, lines):
+    """As of the same header in a file; the Map that is given keeps its own."""
+    header = afits.Header(cards("blos"))
+    for line in lines:
+        header[key] = line
+    seen = sunpy_map.Map(pixels("blos"), header)
+    y = enhance_np.enhance(seen, weights=tiny)
+    y.save(tmp_path / "a.fits")
+    assert list(afits.getheader(tmp_path / "a.fits")[key])[: len(lines)] == lines
+    assert "\n".join(map(str, seen.meta[key.lower()])) == "\n".join(lines)
+    assert "enhance_np " in y.meta["history"]
+    again = sunpy_map.Map(y.data, y.fits_header)
+    assert enhance_np.enhance(again, weights=tiny).data.shape == (160, 240)
 
 
 def test_dask_map_of_noise_off_the_limb(tiny, hmi, from_array, rng):

@@ -1,11 +1,13 @@
 """What a file says of its image, and what is warned of, on headers as JSOC writes them."""
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from astropy.io.fits import Header
 
+from enhance_np.data.degrade import HMI
 from enhance_np.fits import Frame
 from enhance_np.observation import (
     deconvolved,
@@ -14,7 +16,8 @@ from enhance_np.observation import (
     gauss,
     image_type,
     in_gauss,
-    pixel_scale,
+    on_pixels,
+    pixel_scales,
     quality,
     remark,
     require_hmi,
@@ -94,7 +97,10 @@ def test_asked_type():
     assert image_type(bare, "blos") == "blos"
     conflict = frame(QUIET, CONTENT="CONTINUUM INTENSITY", BUNIT="Gauss")
     got = r"got CONTENT='CONTINUUM INTENSITY' \(intensity\), BUNIT='Gauss' \(blos\), the values"
-    with pytest.raises(ValueError, match=rf"^image_type: .*without contradiction, .*{got}"):
+    with pytest.raises(
+        ValueError,
+        match=rf"^image_type: .*cannot tell intensity from magnetogram; pass --type, {got}",
+    ):
         image_type(conflict, None)
     assert image_type(conflict, "intensity") == "intensity"
     assert image_type(conflict, "blos") == "blos"
@@ -111,6 +117,128 @@ def test_asked_type_against_the_values_alone(caplog):
     ]
 
 
+OTHER_NAMES = (
+    "hmi.v_45s.20110215_020000_TAI.2.Dopplergram.fits hmi.V_720s.20110215.fits "
+    "asis_dopplergram.fits Dopplergram.fits hmi_v_45s_2011_02_15_dopplergram.fits.gz "
+    "hmi.Lw_45s.x.linewidth.fits hmi.ld_45s.x.linedepth.fits hmi.B_720s.x.field.fits "
+    "hmi.b_720s.x.inclination.fits azimuth.fits hmi.ME_720s_fd10.x.vlos_mag.fits "
+    "hmi.ME_720s_fd10.x.inclination_err.fits hmi.S_720s.x.3.I0.fits "
+    "hmi.sharp_cea_720s.377.x.Br.fits hmi.sharp_cea_720s.377.x.Bp.fits Bt.fits "
+    "hmi.sharp_cea_720s.377.x.Br_err.fits hmi.sharp_720s.377.x.bitmap.fits "
+    "hmi.sharp_720s.377.x.conf_disambig.fits hmi.sharp_720s.377.x.field.fits "
+    "hmi.Synoptic_Mr_720s.2180.synopMr.fits synoptic_chart.fits "
+    "hmi.mrsynop_small_720s.2097.fits "
+).split()
+
+
+@pytest.mark.parametrize("name", OTHER_NAMES)
+def test_names_of_what_is_neither(caplog, name):
+    """With the unit and the values of a field; the folder's name does not count."""
+    seen = frame(FIELD, path=f"hmi.m_45s/{name}", BUNIT="Gauss")
+    assert witnesses(seen)["its name"] == "other"
+    with pytest.raises(ValueError, match=r"^image_type: needs .*its name \(other\)"):
+        image_type(seen, None)
+    assert image_type(seen, "blos") == "blos"
+    assert "taken for blos as told, though it says" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("type", "name"),
+    [
+        ("blos", "hmi.m_45s.20110215_020000_TAI.2.magnetogram.fits"),
+        ("blos", "hmi_m_720s_2011_magnetogram.fits.fz"),
+        ("blos", "magnetogram.fits"),
+        ("intensity", "hmi.sharp_cea_720s_nrt.377.x.continuum.fits"),
+        ("intensity", "hmi.Ic_noLimbDark_720s.20160707_010000_TAI.fits"),
+        (None, "br_region.fits"),
+        (None, "velociraptor.fits"),
+        (None, "field.fits"),
+        (None, "hmi.sharp_720s.377.fits"),
+        (None, "the array"),
+        (None, "HMIMap"),
+        (None, "v.fits"),
+        (None, "error_free.fits"),
+        (None, "synoptics/a.fits"),
+    ],
+)
+def test_names_that_tell_a_type_or_nothing(type, name):
+    assert witnesses(frame(UMBRA, path=name)).get("its name") == type
+
+
+@pytest.mark.parametrize(
+    "cards",
+    [
+        {"DRMS_ID": "hmi.V_45s:17:Dopplergram"},
+        {"DRMS_ID": "hmi.sharp_cea_720s:17:Br"},
+        {"CONTENT": "INCLINATION"},
+        {"CONTENT": "Br"},
+        {"CONTENT": "MAGNETOGRAM ERROR"},
+        {"CTYPE1": "CRLN-CEA", "CDELT1": -0.1, "CDELT2": 0.001389, "CUNIT2": "Sine Latitude"},
+        {"CTYPE1": "CRLN-CEA", "CDELT1": -0.1, "CDELT2": 0.001389, "CUNIT2": "Degree"},
+        {"CTYPE1": "CRLN-CAR", "CDELT1": 12.0, "CDELT2": 6.0},
+    ],
+)
+def test_headers_of_what_is_neither(cards):
+    with pytest.raises(ValueError, match=r"^image_type: needs a continuum image"):
+        image_type(frame(FIELD, BUNIT="Mx/cm^2", **cards), None)
+
+
+@pytest.mark.parametrize(
+    "cards",
+    [
+        {"DRMS_ID": "hmi.sharp_cea_720s:17:magnetogram", "CTYPE1": "CRLN-CEA", "CDELT1": 0.03},
+        {"CTYPE1": "CRLN-CEA", "CDELT1": 0.06, "CDELT2": 0.06, "CONTENT": "HMI observable"},
+        {"DRMS_ID": "hmi.M_720s:495257:magnetogram", "CONTENT": "MAGNETOGRAM"},
+    ],
+)
+def test_headers_of_fields(cards):
+    assert image_type(frame(FIELD, BUNIT="Mx/cm^2", **cards), None) == "blos"
+
+
+def test_pictures_and_classes(caplog):
+    grey = np.clip(np.rint(127 + FIELD / 10), 25, 229)
+    words = {"CONTENT": "MAGNETOGRAM", "BUNIT": "Gauss"}
+    with pytest.raises(ValueError, match=r"whole numbers up to 255 as of a picture \(other\)"):
+        image_type(frame(grey, **words), None)
+    assert image_type(frame(grey, **words), "blos") == "blos"
+    assert "as of a picture" in caplog.text
+    # of light a picture is one still
+    assert image_type(frame(grey, CONTENT="CONTINUUM INTENSITY"), None) == "intensity"
+    bitmap = np.select([FIELD > 300, FIELD > 0], [34, 2], 1)
+    for cards in ({}, {"BUNIT": "none"}, words):
+        with pytest.raises(
+            ValueError, match=r"the values, 3 whole numbers as of classes \(other\)"
+        ):
+            image_type(frame(bitmap, **cards), None)
+    # fields in whole gauss, and light in whole DN/s
+    assert image_type(frame(np.rint(FIELD), **words), None) == "blos"
+    assert image_type(frame(np.rint(FIELD / 60), **words), None) == "blos"
+    assert image_type(frame(np.rint(5e4 * QUIET)), None) == "intensity"
+
+
+def test_a_guess_is_said(caplog):
+    caplog.set_level(logging.INFO)
+    network = 10 * RNG.standard_normal((40, 40))
+    network[:6, :6] = 800
+    network[:6, 6:12] = -800
+    for data, type, level in ((QUIET, "intensity", "INFO"), (network, "blos", "INFO")):
+        caplog.clear()
+        assert image_type(frame(data), None) == type
+        (record,) = caplog.records
+        assert record.getMessage().startswith(
+            f"made.fits: type guessed from the values alone: {type};"
+        )
+        assert record.levelname == level
+    caplog.clear()
+    assert image_type(frame(9 * FIELD), None) == "blos"
+    assert [r.levelname for r in caplog.records] == ["WARNING"]
+    assert "as in a Dopplergram; --type says it" in caplog.text
+    caplog.clear()
+    assert image_type(frame(9 * FIELD, BUNIT="Gauss"), None) == "blos"
+    assert image_type(frame(9 * FIELD), "blos") == "blos"
+    assert not caplog.messages
+
+
 # --- unit
 
 
@@ -124,20 +252,37 @@ def test_gauss():
     assert in_gauss(same) is same
 
 
+SQUARE = {"CUNIT1": "arcsec", "CUNIT2": "arcsec", "CDELT1": -0.504, "CDELT2": 0.504}
+TURNED = {"PC1_1": 0.8, "PC1_2": -0.6, "PC2_1": 0.6, "PC2_2": 0.8}
+CEA = {"CTYPE1": "CRLN-CEA", "CUNIT1": "degree", "CUNIT2": "degree", "RSUN_OBS": 944.0}
+
+
 @pytest.mark.parametrize(
-    ("scale", "cards"),
+    ("scales", "cards"),
     [
-        (0.504, {"CDELT1": -0.504, "CUNIT1": "arcsec"}),
-        (0.504, {"CDELT1": 0.504 / 3600, "CUNIT1": "deg", "CTYPE1": "HPLN-TAN"}),
-        (0.5, {"CD1_1": -0.4, "CD2_1": 0.3, "CDELT1": 1.0, "CUNIT1": "arcsec"}),
-        (None, {"CDELT1": 0.03, "CUNIT1": "degree", "CTYPE1": "CRLN-CEA"}),
-        (None, {"CDELT1": 0.504}),
-        (None, {"CUNIT1": "arcsec"}),
-        (None, {"CDELT1": "wide", "CUNIT1": "arcsec"}),
+        ([0.504, 0.504], SQUARE),
+        ([0.504], {"CDELT1": -0.504, "CUNIT1": "arcsec"}),
+        ([0.504], {"CDELT1": 0.504 / 3600, "CUNIT1": "deg", "CTYPE1": "HPLN-TAN"}),
+        ([0.5], {"CD1_1": -0.4, "CD2_1": 0.3, "CDELT1": 1.0, "CUNIT1": "arcsec"}),
+        ([0.504, 1.008], SQUARE | {"CDELT2": 1.008}),
+        ([0.504, 1.008], SQUARE | {"CDELT2": 1.008, "CROTA2": 90.0}),
+        ([0.504, 0.504], SQUARE | TURNED),
+        (
+            [1.008, 0.504],
+            SQUARE | {"CDELT2": 1.008, "PC1_1": 0, "PC1_2": 1, "PC2_1": 1, "PC2_2": 0},
+        ),
+        ([0.504, 1.008], SQUARE | {"PC2_2": 2.0}),
+        ([944 * np.radians(0.03)] * 2, CEA | {"CDELT1": 0.03, "CDELT2": 0.03}),
+        ([960 * np.radians(0.03)], {"CDELT1": 0.03, "CUNIT1": "degree", "CTYPE1": "CRLN-CEA"}),
+        ([], {"CDELT1": 0.03, "CUNIT1": "degree", "CTYPE1": "CRLN-CAR"}),
+        ([], {"CDELT1": 0.504}),
+        ([], {"CUNIT1": "arcsec"}),
+        ([], {"CDELT1": "wide", "CUNIT1": "arcsec"}),
+        ([0.504], SQUARE | {"CDELT2": "high"}),
     ],
 )
-def test_pixel_scale(scale, cards):
-    assert pixel_scale(Header(cards)) == (scale and pytest.approx(scale))
+def test_pixel_scales(scales, cards):
+    assert pixel_scales(Header(cards)) == pytest.approx(scales)
 
 
 # --- instrument
@@ -230,7 +375,19 @@ def test_quality(cards, text):
     [
         (FIELD, {"QUALITY": 0, "QLOOK": 0, "CDELT1": 0.5043, "CUNIT1": "arcsec"}, []),
         (FIELD, {"CDELT1": 1.01, "CUNIT1": "arcsec"}, ["pixels of 1.01 arcsec, the PSF is on HMI"]),
-        (FIELD, {"CDELT1": 1.98, "CUNIT1": "arcsec", "INSTRUME": "MDI"}, []),
+        (FIELD, {"CDELT1": 1.98, "CUNIT1": "arcsec", "INSTRUME": "MDI"}, ["pixels of 1.98 arcsec"]),
+        (FIELD, SQUARE | {"CDELT2": 1.008}, ["pixels of 0.504 x 1.01 arcsec, the PSF is on HMI"]),
+        (FIELD, CEA | {"CDELT1": 0.03, "CDELT2": 0.03, "HARPNUM": 377}, ["hmi.sharp_720s, the"]),
+        (
+            FIELD,
+            CEA
+            | {"CDELT1": 0.06, "CDELT2": 0.06, "DRMS_ID": "hmi.sharp_cea_720s_nrt:1:magnetogram"},
+            [
+                "has pixels of 0.989 arcsec, the PSF is on HMI's 0.504",
+                "hmi.sharp_720s_nrt, the same",
+            ],
+        ),
+        (FIELD, CEA | {"CDELT1": 0.03, "CDELT2": 0.03}, ["enhance a cut-out of hmi.M_720s or"]),
         (FIELD, {"ENHMODEL": "m", "QUALITY": 64}, ["deconvolved before", "QUALITY=0x00000040"]),
         (FIELD / 1e3, {}, ["below HMI's noise: if it is in kG, write BUNIT = 'kG'"]),
         (FIELD / 1e3, {"BUNIT": "kG"}, []),
@@ -244,10 +401,45 @@ def test_remark(caplog, data, cards, heard):
         assert text in message
 
 
+@pytest.mark.parametrize(
+    ("type", "data", "cards", "limit"),
+    [
+        ("blos", FIELD, {}, 10_000),
+        ("blos", FIELD / 1e3, {"BUNIT": "kG"}, 10),
+        ("intensity", 5e4 * QUIET, {}, 2.8e5),
+        ("intensity", QUIET, {}, 5.6),
+        ("intensity", QUIET, {"BUNIT": "DN/s"}, -0.12),
+    ],
+)
+def test_pixels_that_are_not_of_the_sun(caplog, type, data, cards, limit):
+    for factor, said in ((0.9, False), (1.1, True)):
+        data = data.copy()
+        data[3, 5:7] = factor * limit
+        remark(frame(data, **cards), type)
+        assert ("made.fits has 2 pixels of a" in caplog.text) == said
+    assert f"such as {1.1 * limit:.3g}" in caplog.text
+
+
+def test_pixels_that_the_weights_were_trained_on(caplog):
+    """Of another telescope, told by its weights."""
+    other = frame(CDELT1=0.28, CUNIT1="arcsec", INSTRUME="SP")
+    remark(other, "blos", expected=0.28)
+    assert not caplog.messages
+    remark(frame(**SQUARE), "blos", expected=0.28)
+    assert "pixels of 0.504 arcsec, the network was trained on 0.28: do not" in caplog.text
+
+
+def test_optics_on_the_pixels_of_a_header():
+    assert on_pixels(HMI, Header(SQUARE)) is HMI  # 0.504 for 0.504302
+    assert on_pixels(HMI, Header({})) is HMI
+    assert on_pixels(HMI, Header(SQUARE), factor=2).hmi_scale == pytest.approx(1.008)
+    finer = on_pixels(HMI, Header(SQUARE | {"CDELT1": 0.28, "CDELT2": 0.28}))
+    assert finer.hmi_scale == pytest.approx(0.28)
+    assert replace(finer, hmi_scale=HMI.hmi_scale) == HMI
+
+
 def test_mentioned(caplog):
     caplog.set_level(logging.INFO)
-    remark(frame(QLOOK=1, CTYPE1="CRLN-CEA"), "blos")
-    near_real_time, remapped = caplog.messages
-    assert "near-real-time (QLOOK=1)" in near_real_time
-    assert "is a map" in remapped
-    assert {record.levelname for record in caplog.records} == {"INFO"}
+    remark(frame(QLOOK=1), "blos")
+    assert [record.levelname for record in caplog.records] == ["INFO"]
+    assert "near-real-time (QLOOK=1)" in caplog.text

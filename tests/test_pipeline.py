@@ -10,11 +10,12 @@ from astropy.wcs import WCS
 
 from enhance_np import disc, models, params, plot, predict, weights
 from enhance_np.config import NetworkConfig
+from enhance_np.data.degrade import HMI, Optics
 from enhance_np.engine import select
 from enhance_np.engine.predict import apply
 from enhance_np.evaluate.reblur import residual_map
 from enhance_np.normalise import Norm
-from enhance_np.pipeline import enhance_file
+from enhance_np.pipeline import OPTICS_CARDS, enhance_file
 
 CONFIG = NetworkConfig(1, 4)
 CPU = select("cpu")
@@ -94,7 +95,7 @@ def test_type_is_the_users_where_the_file_contradicts_itself(tmp_path, tiny):
     path = tmp_path / "conflict.fits"
     afits.writeto(path, np.ones((8, 8), np.float32), both)
     out = tmp_path / "out.fits"
-    with pytest.raises(ValueError, match="without contradiction"):
+    with pytest.raises(ValueError, match="cannot tell intensity"):
         enhance_file(path, out, weights=tiny)
     enhance_file(path, out, type="intensity", weights=tiny)  # the user decides
     known = image_file(tmp_path / "known.fits", CONTENT="CONTINUUM INTENSITY")
@@ -131,7 +132,7 @@ def test_weights_that_ship_are_for_hmi(tmp_path, tiny, caplog):
 
 def test_field_of_one_sign_asks_for_its_type(tmp_path, tiny):
     umbra = image_file(tmp_path / "umbra.fits", level=2000, sigma=200)
-    with pytest.raises(ValueError, match="tell its type"):
+    with pytest.raises(ValueError, match="cannot tell intensity"):
         enhance_file(umbra, tmp_path / "out.fits", weights=tiny)
     result = enhance_file(umbra, tmp_path / "out.fits", type="blos", weights=tiny, device="cpu")
     assert result.norm == 1000
@@ -367,3 +368,54 @@ def test_what_stands_off_the_limb_of_a_magnetogram_does_not_matter(tmp_path, tin
         outputs.append(enhance_file(tmp_path / f"{noise}.fits", out, weights=tiny).output)
     np.testing.assert_array_equal(*outputs)
     np.testing.assert_array_equal(np.isnan(outputs[0]), off.repeat(2, axis=0).repeat(2, axis=1))
+
+
+# --- another telescope: 60 cm, 0.14 arcsec
+
+OTHER = Optics("airy", 4.0, 0.6, 1.2, 5250e-10, 0.14)
+THEIRS = {f"CDELT{i}": 0.14 for i in (1, 2)} | {f"CUNIT{i}": "arcsec" for i in (1, 2)}
+
+
+def weights_of(path, optics):
+    attributes = {} if optics is None else optics.attributes()
+    weights.save(path, weights.Weights(CONFIG, *params.initial(CONFIG, 0), attributes))
+    return path
+
+
+def test_weights_tell_their_optics(tmp_path, caplog):
+    """Pixels are held against them, the header keeps them, and the residual is of their PSF."""
+    image = image_file(tmp_path / "in.fits", TELESCOP="OTHER", **THEIRS)
+    own, out = weights_of(tmp_path / "own.h5", OTHER), tmp_path / "out.fits"
+    made = enhance_file(image, out, weights=own, device="cpu", confidence=True)
+    assert not [m for m in caplog.messages if "trust" in m]
+    header = afits.getheader(out)
+    stored = {name: header[key] for name, (key, _) in OPTICS_CARDS.items()}
+    assert Optics.stored(stored) == OTHER
+    want = residual_map(made.output, made.input, OTHER)
+    np.testing.assert_array_equal(afits.getdata(out, "RESIDUAL"), want)
+    assert (want != residual_map(made.output, made.input)).any()
+    hmi = image_file(tmp_path / "hmi.fits", CDELT1=0.504, CUNIT1="arcsec")
+    enhance_file(hmi, tmp_path / "b.fits", weights=own, device="cpu")
+    assert "pixels of 0.504 arcsec, the network was trained on 0.14: do not trust" in caplog.text
+
+
+@pytest.mark.parametrize("optics", [None, HMI])
+def test_weights_that_tell_no_optics_are_for_hmi(tmp_path, caplog, optics):
+    """And of HMI's the header says nothing. An older output's cards do not stay."""
+    image = image_file(tmp_path / "in.fits", TELESCOP="OTHER", ENHPSF="airy", **THEIRS)
+    own, out = weights_of(tmp_path / "own.h5", optics), tmp_path / "out.fits"
+    enhance_file(image, out, weights=own, device="cpu", confidence=True)
+    assert "pixels of 0.14 arcsec, the network was trained on HMI's 0.504" in caplog.text
+    assert not {key for key, _ in OPTICS_CARDS.values()} & set(afits.getheader(out))
+
+
+def test_a_psf_that_was_a_file_is_not_known(tmp_path):
+    image = image_file(tmp_path / "in.fits", **THEIRS)
+    own = tmp_path / "own.h5"
+    theirs = OTHER.attributes() | {"psf": "mine.fits", "psf_scale_arcsec": 0.05}
+    weights.save(own, weights.Weights(CONFIG, *params.initial(CONFIG, 0), theirs))
+    with pytest.raises(ValueError, match=r"^optics: the PSF is in the file 'mine.fits' alone"):
+        enhance_file(image, tmp_path / "a.fits", weights=own, confidence=True)
+    assert not (tmp_path / "a.fits").exists()
+    enhance_file(image, tmp_path / "a.fits", weights=own, device="cpu")
+    assert afits.getheader(tmp_path / "a.fits")["ENHPSF"] == "mine.fits"

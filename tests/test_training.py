@@ -7,6 +7,7 @@ import pytest
 from trained import CONFIG, CPU, OPTIONS, assert_same_bits, pairs, state, train
 
 from enhance_np import checkpoint, layers, loss, network, optim, params, training
+from enhance_np.data.degrade import Optics
 from enhance_np.data.streams import stream
 from enhance_np.engine import REFERENCE
 from enhance_np.train_options import TrainOptions
@@ -378,3 +379,15 @@ def test_a_run_of_an_older_version_goes_on(files):
     with open(files[2].with_suffix(".csv")) as log:
         rows = list(csv.DictReader(log))
     assert [row["live_filters"] for row in rows] == ["", "81"]
+
+
+def test_weights_hold_the_optics_of_their_data(files):
+    """As `degrade` writes them into the data; of data without them the weights tell nothing."""
+    assert Optics.stored(train(files).provenance) is None
+    optics = Optics("airy", 4.0, 0.6, 1.2, 5250e-10, 0.14)
+    with h5py.File(files[0], "r+") as file:
+        file.attrs.update(optics.attributes() | {"recipe": "something"})
+    made = train(files, overwrite=True)
+    assert Optics.stored(made.provenance) == optics
+    assert made.provenance.keys() & optics.attributes().keys() == optics.attributes().keys()
+    assert "recipe" not in made.provenance

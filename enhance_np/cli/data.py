@@ -3,7 +3,7 @@
 import logging
 
 from ..config import TYPES
-from .options import show_progress
+from .options import optics, show_progress
 
 # options of degrade that need frames, and that need none
 FRAMES_ONLY = ("pixel_scale", "norm", "validation_region")
@@ -122,7 +122,7 @@ def _degrade(options) -> None:
             480 if options.validation is None else options.validation,
             **{name: value for name, value in given.items() if value is not None},
             **{name: getattr(options, name) for name in FRAMES_ONLY},
-            optics=_optics(options, HMI),
+            optics=optics(options, HMI),
             **how,
         )
         return
@@ -135,22 +135,8 @@ def _degrade(options) -> None:
         test=options.test,
         patch=options.patch,
         seed=options.seed,
-        optics=_optics(options, recipe.optics),
+        optics=optics(options, recipe.optics),
     )
     if options.fields is None:
         logging.info("recipe %s: its synthetic scenes alone, without --fields", recipe.name)
     patches.build(options.out, recipe, keep=options.keep, **how)
-
-
-def _optics(options, base):
-    """Those of `base`, but for what is given."""
-    from ..data.degrade import Optics
-
-    given = {
-        name: getattr(options, name)
-        for name in ("psf", "support", "aperture", "target_aperture", "hmi_scale")
-    }
-    if options.wavelength is not None:
-        given["wavelength"] = options.wavelength / 1e10  # exact for 6173, unlike * 1e-10
-    given = {name: value for name, value in given.items() if value is not None}
-    return Optics.named(psf_scale=options.psf_scale, **(vars(base) | given))

@@ -1,7 +1,7 @@
 """evaluate and deconvolve: outputs scored, and the classical way beside them."""
 
 from .files import for_each
-from .options import hdu, image, kind, psf
+from .options import given_optics, hdu, image, kind, psf
 
 
 def add_commands(command) -> None:
@@ -51,7 +51,6 @@ def _box(text: str) -> tuple[int, ...]:
 
 
 def _evaluate(options) -> None:
-    from ..data.degrade import Optics
     from ..evaluate.files import evaluate_files
 
     print(
@@ -65,7 +64,7 @@ def _evaluate(options) -> None:
             box=options.box,
             with_baselines=options.baselines,
             linear_filter=options.linear,
-            optics=Optics.named(options.psf, options.psf_scale, support=options.support),
+            optics=given_optics(options),
             plot=options.plot,
             json_file=options.json,
             overwrite=options.overwrite,
@@ -76,7 +75,6 @@ def _evaluate(options) -> None:
 def _deconvolve(options) -> int:
     from functools import partial
 
-    from ..data.degrade import Optics
     from ..evaluate.files import deconvolve_file
     from ..evaluate.richardson_lucy import check_iterations
 
@@ -87,7 +85,7 @@ def _deconvolve(options) -> int:
         iterations=options.iterations,
         damping=options.damping,
         as_target=options.as_target,
-        optics=Optics.named(options.psf, options.psf_scale, support=options.support),
+        optics=given_optics(options),
         ext=hdu(options),
     )
     return for_each(options, deconvolve, "iteration")

@@ -48,9 +48,40 @@ def device(made):
 
 
 def psf(made):
-    made.add_argument("--psf", default="modified", help="modified, wachter, airy or FITS")
+    made.add_argument("--psf", help="modified (default), wachter, airy or FITS")
     made.add_argument("--psf-scale", type=float, help="arcsec per pixel of that FITS image")
-    made.add_argument("--support", type=float, default=12.0, help="half-width in arcsec (12)")
+    made.add_argument("--support", type=float, help="half-width in arcsec (12)")
+    made.add_argument("--aperture", type=float, help="metres, of the telescope (0.14)")
+    made.add_argument("--target-aperture", type=float, help="metres (0.28)")
+    made.add_argument("--wavelength", type=float, help="angstrom (6173)")
+    made.add_argument(
+        "--hmi-scale", type=float, help="arcsec per input pixel (default: the header's, 0.504302)"
+    )
+
+
+OPTICS = ("psf", "psf_scale", "support", "aperture", "target_aperture", "wavelength", "hmi_scale")
+
+
+def given_optics(options):
+    """HMI's but for the options that are given; None if none is."""
+    from ..data.degrade import HMI
+
+    given = any(getattr(options, name) is not None for name in OPTICS)
+    return optics(options, HMI) if given else None
+
+
+def optics(options, base):
+    """Those of `base`, but for what is given."""
+    from ..data.degrade import Optics
+
+    given = {
+        name: getattr(options, name)
+        for name in ("psf", "support", "aperture", "target_aperture", "hmi_scale")
+    }
+    if options.wavelength is not None:
+        given["wavelength"] = options.wavelength / 1e10  # exact for 6173, unlike * 1e-10
+    given = {name: value for name, value in given.items() if value is not None}
+    return Optics.named(psf_scale=options.psf_scale, **(vars(base) | given))
 
 
 def network_config(options, base=None):

@@ -22,6 +22,11 @@ TARGET_DIAMETER = 0.28  # metres
 PSFS = ("modified", "wachter", "airy")
 
 
+# Names of `Optics.attributes`, in the order of its fields
+STORED = ("psf", "support_arcsec", "hmi_diameter_m", "target_diameter_m", "wavelength_m")
+STORED += ("hmi_scale_arcsec",)
+
+
 @dataclass(frozen=True)
 class Optics:
     """The two telescopes of a pair.
@@ -63,6 +68,18 @@ class Optics:
         if not Path(psf).exists():
             raise FileNotFoundError(f"degrade: psf must be one of {PSFS} or a FITS file, got {psf}")
         return cls(read_psf(psf, psf_scale), **rest)
+
+    @classmethod
+    def stored(cls, attributes) -> "Optics | None":
+        """Those that `attributes` wrote, into the head of a file or of weights; None without.
+
+        Raises ValueError if they have the PSF of a FITS file, of which the name alone is kept.
+        """
+        if "hmi_scale_arcsec" not in attributes:
+            return None
+        if (psf := str(attributes["psf"])) not in PSFS:
+            raise ValueError(f"optics: the PSF is in the file {psf!r} alone; pass --psf")
+        return cls(psf, *(float(attributes[name]) for name in STORED[1:]))
 
     def kernels(self, pixel_scale: float) -> tuple[np.ndarray, np.ndarray]:
         """HMI's kernel and the target's, of sum 1, on a grid of `pixel_scale` arcsec."""

@@ -34,7 +34,7 @@ def evaluate_files(
     box: tuple[int, int, int, int] | None = None,
     with_baselines: bool = False,
     linear_filter: Path | None = None,
-    optics: Optics = HMI,
+    optics: Optics | None = None,
     plot: Path | None = None,
     json_file: Path | None = None,
     overwrite: bool = False,
@@ -51,6 +51,8 @@ def evaluate_files(
         wherever the Sun is quiet.
     with_baselines : adds what other methods make of the input.  linear_filter : of
         `linear.LinearFilter.save`; adds it too.
+    optics : None takes those of the weights, which the header of `out` keeps, else HMI's. Their
+        pixels are those of the input's header, else of another's, if it tells.
     plot, json_file : also written, both or neither, whole or not at all.
     Raises ValueError for files that do not fit together, OSError for those that cannot be read
     or written; before any work if an output cannot be written.
@@ -65,6 +67,11 @@ def evaluate_files(
     filter = None if linear_filter is None else linear.load(linear_filter)
     frames = {name: observation.in_gauss(fits.read(path)) for name, path in given.items()}
     type = _type([frames[name] for name in frames if name != "companion"], type)
+    frames = {
+        name: frame if name == "companion" else pipeline.without_fill(frame, type)
+        for name, frame in frames.items()
+    }
+    optics = _optics(frames, optics)
     scene, image = _scene(frames, type, norm, box, optics)
     outputs = {"output": image}
     if with_baselines or filter is not None:
@@ -94,7 +101,7 @@ def deconvolve_file(
     iterations: int = ITERATIONS,
     damping: bool = False,
     as_target: bool = False,
-    optics: Optics = HMI,
+    optics: Optics | None = None,
     ext: int | str | None = None,
     overwrite: bool = False,
     plot: Path | None = None,
@@ -102,21 +109,23 @@ def deconvolve_file(
 ) -> None:
     """Richardson-Lucy (`richardson_lucy.deconvolve`) on a FITS file, with predict's header.
 
+    optics : None is HMI's; on the pixels that the header tells.
     Arguments and errors otherwise as in `pipeline.enhance_file`; missing pixels are filled
     before and missing again after.
     """
     pipeline.check_outputs(target, plot, overwrite, source)
-    frame = fits.read(source, ext)
-    type = observation.image_type(frame, type)
-    observation.remark(frame, type, "the PSF is on")
+    frame, type = pipeline.read(source, ext, type)
+    foreign = observation.foreign_instrument(frame.header)
+    if foreign is not None and optics is None:
+        log.warning("%s is not of HMI (%s): the PSF must be its own", frame.path, foreign)
+    optics = optics or HMI
+    observation.remark(frame, type, "the PSF is on", optics.hmi_scale)
+    optics = observation.on_pixels(optics, frame.header)
     model = f"Richardson-Lucy, {iterations} iterations" + (", damped" if damping else "")
     model += f", {optics.target_aperture:g} m aperture" if as_target else ""
     header = fits.enhanced_header(
         frame.header, version=__version__, model=model, weights=None, type=type, norm=1.0
     )
-    foreign = observation.foreign_instrument(frame.header)
-    if foreign is not None:
-        log.warning("%s is not of HMI (%s): the PSF must be its own", frame.path, foreign)
     filled, gaps = normalise.fill(frame.data)
     output = deconvolve(
         filled,
@@ -143,6 +152,48 @@ def _type(frames, asked):
             + (" and ".join(sorted(said)) or "none that tells")
         )
     return said.pop()
+
+
+def _optics(frames, given):
+    """Of the telescope that took the input, on its pixels."""
+    stored = {
+        name: frames["output"].header[key]
+        for name, (key, _) in pipeline.OPTICS_CARDS.items()
+        if key in frames["output"].header
+    }
+    optics = given or Optics.stored(stored) or HMI
+    foreign = observation.foreign_instrument(frames["output"].header)
+    if given is None and not stored and foreign is not None:
+        log.warning(
+            "%s is not of HMI (%s) and does not tell the optics of its weights: HMI's PSF is "
+            "taken; better give --psf, --aperture, --target-aperture, --wavelength",
+            frames["output"].path,
+            foreign,
+        )
+    found = {
+        name: observation.on_pixels(optics, frames[name].header, factor)
+        for name, factor in (("input", 1), ("truth", 2), ("output", 2))
+        if name in frames and observation.pixel_scales(frames[name].header)
+    }
+    if not found:
+        return optics
+    scales = {name: one.hmi_scale for name, one in found.items()}
+    if max(scales.values()) > (1 + observation.SAME_PIXELS) * min(scales.values()):
+        told = ", ".join(f"{scale:.3g} of the {name}" for name, scale in scales.items())
+        log.warning(
+            "the headers must tell one size of the input's pixels, got %s arcsec: that of the %s "
+            "is taken",
+            told,
+            next(iter(scales)),
+        )
+    chosen = next(iter(found.values()))
+    if chosen != optics:
+        log.warning(
+            "the pixels are of %.3g arcsec, as the header tells, and the PSF is for %.3g",
+            chosen.hmi_scale,
+            optics.hmi_scale,
+        )
+    return chosen
 
 
 def _scene(frames, type, norm, box, optics):

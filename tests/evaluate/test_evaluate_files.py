@@ -9,9 +9,11 @@ from astropy.io import fits
 from made import pair, smooth_scene, spot
 
 from enhance_np import cli
+from enhance_np.data.degrade import Optics, degrade
 from enhance_np.evaluate import linear
 from enhance_np.evaluate.bicubic import bicubic
 from enhance_np.evaluate.richardson_lucy import deconvolve
+from enhance_np.pipeline import OPTICS_CARDS
 
 LEVEL = 50_000.0  # DN/s of the quiet Sun
 
@@ -344,3 +346,77 @@ def test_evaluate_knows_what_deconvolve_wrote(files, capsys):
     run(capsys, "deconvolve", files / "bare.fits", out, "--type", "intensity", "--iterations", 3)
     text = run(capsys, "evaluate", out, "--input", files / "bare.fits", "--norm", "none")
     assert text.startswith("intensity in Ic")
+
+
+# --- another telescope: 60 cm, pixels of 0.14 arcsec
+
+OTHER = Optics("airy", 3.0, 0.6, 1.2, 5250e-10, 0.14)
+OPTIONS = ("--psf", "airy", "--support", 3, "--aperture", 0.6, "--target-aperture", 1.2)
+OPTIONS += ("--wavelength", 5250)
+
+
+@pytest.fixture(scope="module")
+def theirs():
+    """(low, high), Ic; resolved by their pixels, not by HMI's."""
+    scene = smooth_scene(np.random.default_rng(3), (40, 44), highest=0.9)
+    return degrade(scene, OTHER.hmi_scale / 8, OTHER)
+
+
+def written(path, data, scale, **cards):
+    header = {"TELESCOP": "OTHER", "BUNIT": "DN/s"} | cards
+    header |= {f"CDELT{i}": scale for i in (1, 2)} | {f"CUNIT{i}": "arcsec" for i in (1, 2)}
+    fits.writeto(path, (LEVEL * data).astype("f4"), fits.Header(header), overwrite=True)
+    return path
+
+
+def evaluated(tmp_path, theirs, *options, output=0.07, **cards):
+    low = written(tmp_path / "low.fits", theirs[0], 0.14)
+    high = written(tmp_path / "high.fits", theirs[1], output, **cards)
+    json_file = tmp_path / "all.json"
+    with pytest.raises(SystemExit) as done:
+        cli.main(
+            [
+                *("evaluate", str(high), "--input", str(low), "--norm", str(LEVEL), "--overwrite"),
+                *("--json", str(json_file), *map(str, options)),
+            ]
+        )
+    assert done.value.code in (None, 0)
+    return json.loads(json_file.read_text())["images"]["output"]
+
+
+def test_optics_of_the_weights_and_scale_of_the_header(tmp_path, theirs, caplog):
+    """A perfect output explains its input, with the PSF and the pixels that it was made with."""
+    cards = {key: OTHER.attributes()[name] for name, (key, _) in OPTICS_CARDS.items()}
+    told = evaluated(tmp_path, theirs, **cards)
+    assert told["reblur"]["consistent"]["whole"] < 1e-4
+    assert not caplog.messages
+    given = evaluated(tmp_path, theirs, *OPTIONS)  # the scale is the header's
+    assert given == told
+    assert "the pixels are of 0.14 arcsec, as the header tells, and the PSF" in caplog.text
+    caplog.clear()
+    assert evaluated(tmp_path, theirs, *OPTIONS, "--hmi-scale", 0.14) == told
+    assert not caplog.messages
+    untold = evaluated(tmp_path, theirs)
+    assert untold["reblur"]["consistent"]["whole"] > 10 * told["reblur"]["consistent"]["whole"]
+    assert untold["nyquist"] == told["nyquist"]
+    assert "is not of HMI (TELESCOP='OTHER') and does not tell the optics" in caplog.text
+
+
+def test_headers_of_two_scales_are_said(tmp_path, theirs, caplog):
+    same = evaluated(tmp_path, theirs, *OPTIONS, "--hmi-scale", 0.14)
+    assert evaluated(tmp_path, theirs, *OPTIONS, "--hmi-scale", 0.14, output=0.14) == same
+    assert caplog.messages == [
+        "the headers must tell one size of the input's pixels, got 0.14 of the input, 0.28 of the "
+        "output arcsec: that of the input is taken"
+    ]
+
+
+def test_deconvolve_on_the_pixels_of_the_header(tmp_path, theirs, caplog):
+    low = written(tmp_path / "low.fits", theirs[0], 0.14)
+    out = tmp_path / "rl.fits"
+    with pytest.raises(SystemExit):
+        cli.main(["deconvolve", str(low), str(out), "--iterations", "3", *map(str, OPTIONS)])
+    made = fits.getdata(out)
+    want = deconvolve(fits.getdata(low).astype("f4"), "intensity", 3, optics=OTHER)
+    np.testing.assert_allclose(made, want, rtol=1e-5)
+    assert not [m for m in caplog.messages if "is not of HMI" in m]
