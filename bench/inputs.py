@@ -15,9 +15,9 @@ SIDE = 128  # pixels of the solar scene as HMI sees it: a spot with umbra and pe
 PIXEL_SCALE = 0.0662  # arcsec, of the scene before it is degraded
 
 
-def shipped(model: str = "default") -> Weights:
-    """The trained weights for intensity that ship with the package."""
-    return load(models.path("intensity", model))
+def shipped(model: str = "default", type: str = "intensity") -> Weights:
+    """The trained weights that ship with the package."""
+    return load(models.path(type, model))
 
 
 def random(config: NetworkConfig = DEFAULT) -> Weights:

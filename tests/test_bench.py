@@ -219,6 +219,22 @@ def test_training_steps_are_checked(bench, rng):
     assert errors["same ReLUs"]["inputs"] == 5 * 64 * 64 + 64 * 64 + 64 * 256
 
 
+def test_profile_names_the_operations_of_the_page(bench, rng):
+    """Each layer forward and backward, and what has no parameters; their sum is within the step."""
+    train, operations = bench("bench_train"), bench("operations")
+    p = train.start("fresh")
+    x, target = (rng.standard_normal((1, n, n, 1), dtype=np.float32) for n in (8, 16))
+    found = operations.profile(train.stepping(p, x, target), train.CPU.ops, p, 1)
+    names = {name.rsplit("/", 1)[0] for name in p}
+    ways = ("forward", "backward")
+    layered = {(name, way) for name in (*names, "relu") for way in ways}
+    assert found.keys() == layered | {("add", "forward"), "step"}
+    assert 0 < sum(s for key, s in found.items() if key != "step") < found["step"]
+    last, step = operations.text(found).splitlines()[-2:]
+    assert last.startswith("| sum | ")
+    assert step.endswith(" | 1.000 |")
+
+
 def test_pieces_of_the_exact_page(bench, monkeypatch, rng):
     exact = bench("exact")
     monkeypatch.setattr(exact, "WHOLE", 30)
