@@ -45,7 +45,7 @@ def main():
         "accuracy": accuracy(min(ACCURACY, *options.sizes)),
         "results": [measured(size, packages, options) for size in options.sizes],
     }
-    timing.publish("predict", record, text(record), options)
+    timing.publish("predict", record, text, options)
 
 
 def accuracy(size):

@@ -94,7 +94,7 @@ def main():
     }
     if options.steps:
         record["loss curves"] = curves.deviations(SMALL, options.steps, **CURVE)
-    timing.publish("train", record, text(record), options)
+    timing.publish("train", record, text, options)
 
 
 def start(name):

@@ -17,6 +17,7 @@ from enhance_np.engine.predict import run
 from enhance_np.weights import Weights, save
 
 BENCH = Path(__file__).parents[1] / "bench"
+RECORDED = ("predict", "scaling", "train")  # in README.md
 CARD = ("files", "sources", "intensity", "blos", "known", "real")
 PAGE = "Å\n<!-- bench:a -->\nold\n<!-- /bench:a -->\nb <!-- bench:b --><!-- /bench:b -->\n"
 
@@ -64,9 +65,7 @@ def test_markdown(bench):
 @pytest.mark.parametrize(
     ("name", "page"),
     [
-        ("predict", "README.md"),
-        ("scaling", "README.md"),
-        ("train", "README.md"),
+        *((name, "README.md") for name in RECORDED),
         ("layers", "bench/README.md"),
         *((name, "enhance_np/models/README.md") for name in CARD),
         *((f"reliability_{type}", "docs/confidence.md") for type in TYPES),
@@ -192,14 +191,43 @@ def test_summary_and_fastest_peer(bench):
     assert timing.cells(found, ["b", "c"]) == ["4 s (2.00)", "–"]
 
 
-def test_publish(bench, tmp_path, capsys):
+def test_publish(bench, monkeypatch, tmp_path, capsys):
     timing = bench("timing")
     options = timing.arguments("", 3).parse_args(["--results", str(tmp_path / "new")])
     record = {"environment": timing.environment(2, ["numpy"]), "repeats": options.repeats}
     assert f"numpy {np.__version__}, " in timing.caption(record)
-    timing.publish("a", record, "| table |", options)
+    monkeypatch.setattr(timing, "get_host_cpu_name", lambda: "znver9")
+    timing.publish("a", record, lambda record: "| table |", options)
     assert capsys.readouterr().out == "| table |\n"
-    assert '"repeats": 3' in (tmp_path / "new" / "a.json").read_text()
+    assert '"repeats": 3' in (tmp_path / "new" / "a-znver9.json").read_text()
+
+
+def test_one_table_per_processor(bench, monkeypatch, tmp_path):
+    """A record replaces that of its own processor alone."""
+    timing = bench("timing")
+    page = tmp_path / "page.md"
+    page.write_text(PAGE, encoding="utf-8")
+    monkeypatch.setattr(timing, "ROOT", tmp_path)
+    arguments = ["--readme", "--results", str(tmp_path)]
+    options = timing.arguments("", 3).parse_args(arguments)
+    for cpu, figure in (("new", 1), ("old", 2), ("new", 3)):
+        monkeypatch.setattr(timing, "get_host_cpu_name", lambda cpu=cpu: cpu)
+        record = {"environment": {"cpu": cpu, "commit": "c" + cpu}, "figure": figure}
+        timing.publish("a", record, lambda record: str(record["figure"]), options, page.name)
+    both = "**new, commit cnew**\n\n3\n\n**old, commit cold**\n\n2"
+    assert page.read_text(encoding="utf-8") == PAGE.replace("\nold\n", f"\n\n{both}\n\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "page"), [(n, "README.md") for n in RECORDED] + [("layers", "bench/README.md")]
+)
+def test_the_pages_show_the_records(bench, name, page):
+    """Every processor's, and nothing else."""
+    text = (BENCH.parent / page).read_text(encoding="utf-8")
+    shown = text.split(f"<!-- bench:{name} -->")[1].split(f"<!-- /bench:{name} -->")[0]
+    made = bench("timing").processors(name, bench(f"bench_{name}").text, BENCH / "results")
+    assert made
+    assert shown == f"\n\n{made}\n\n"
 
 
 @pytest.mark.parametrize("errors", [(np.nan, 0.0), (0.0, np.nan), (2e-5, 0.0), (0.0, 6e-5)])
