@@ -5,12 +5,14 @@ import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 
 from enhance_np import layers, params
+from enhance_np._threads import threads
 from enhance_np.config import DEFAULT, SMALL, TYPES, NetworkConfig
 from enhance_np.engine import REFERENCE
 from enhance_np.engine.predict import run
@@ -261,6 +263,40 @@ def test_profile_names_the_operations_of_the_page(bench, rng):
     last, step = operations.text(found).splitlines()[-2:]
     assert last.startswith("| sum | ")
     assert step.endswith(" | 1.000 |")
+
+
+def test_a_third_of_the_kernels_is_subnormal(bench):
+    """Where the random weights have other numbers, and nowhere else."""
+    inputs = bench("inputs")
+    random, weights = inputs.random(SMALL).params, inputs.subnormal(SMALL).params
+    for name, a in weights.items():
+        tiny = (a != 0) & (abs(a) < np.finfo(np.float32).tiny)
+        assert a.dtype == np.float32
+        np.testing.assert_array_equal(a[~tiny], random[name][~tiny])
+        if name.endswith("/w") and a.size > 1000:
+            assert tiny.mean() == pytest.approx(1 / 3, abs=0.05)
+        elif not name.endswith("/w"):
+            assert not tiny.any()
+
+
+def test_predictions_are_compared_and_told(bench):
+    """Each way in small, and what the text says of the ratios; no figure is looked at."""
+    predict = bench("bench_predict")
+    options = SimpleNamespace(threads=threads(), repeats=1, large_repeats=1)
+    networks = [predict.by_weights("blos", "small", 12, 1)]
+    record = {
+        "environment": bench("timing").environment(options.threads),
+        "repeats": 1,
+        "large repeats": 1,
+        "accuracy": predict.accuracy(12),
+        "results": [predict.measured(12, [], options)],
+        "weights": {"size": 12, "networks": networks},
+    }
+    networks[0]["summary"]["a third subnormal"]["ratio"] = 60.0
+    text = predict.text(record)
+    assert "| 12 x 12 | " in text
+    assert text.endswith("The largest ratio is 60.00, of blos small, a third subnormal.")
+    assert max(e["rms"] for e in networks[0]["errors"].values()) < bench("exact").RMS
 
 
 def test_pieces_of_the_exact_page(bench, monkeypatch, rng):
