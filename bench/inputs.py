@@ -43,10 +43,16 @@ def subnormal(config: NetworkConfig = DEFAULT) -> Weights:
 
 
 @cache
+def spot() -> tuple[np.ndarray, np.ndarray]:
+    """Intensity in Ic and field in G of the scene."""
+    pixels = int(np.ceil(SIDE * HMI_SCALE / PIXEL_SCALE)) + 1
+    return scene(DEMO_SEEDS[1], (pixels, pixels), PIXEL_SCALE, "spot")
+
+
+@cache
 def degraded(type: str = "intensity") -> tuple[np.ndarray, np.ndarray]:
     """A synthetic sunspot as HMI sees it, and as a telescope of 28 cm does, in Ic or kG."""
-    pixels = int(np.ceil(SIDE * HMI_SCALE / PIXEL_SCALE)) + 1
-    intensity, field = scene(DEMO_SEEDS[1], (pixels, pixels), PIXEL_SCALE, "spot")
+    intensity, field = spot()
     low, high = degrade(intensity if type == "intensity" else field / 1000, PIXEL_SCALE)
     return low[:SIDE, :SIDE], high[: 2 * SIDE, : 2 * SIDE]
 
