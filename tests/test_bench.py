@@ -16,7 +16,7 @@ import pytest
 from enhance_np import layers, params
 from enhance_np._threads import threads
 from enhance_np.config import DEFAULT, SMALL, TYPES, NetworkConfig
-from enhance_np.engine import REFERENCE
+from enhance_np.engine import REFERENCE, subnormal
 from enhance_np.engine.predict import run
 from enhance_np.weights import Weights, save
 
@@ -331,7 +331,7 @@ def test_pairs_are_scored(bench, monkeypatch, tmp_path, capsys, rng):
     low = high.reshape(6, 20, 2, 20, 2, 1).mean((2, 4))
     data, weights = tmp_path / "pairs.h5", tmp_path / "weights.h5"
     with h5py.File(data, "w") as file:
-        file.update({"imHMI": low, "imSST": high, "noise": np.repeat([1e-3, 0.01], 3)})
+        file.update({"imHMI": low, "imSST": high, "noise": np.repeat([1e-3, 0.01], [4, 2])})
         file["source"] = np.array([0, 0, 0, 0, 0, 1])
         file.attrs["sources"] = json.dumps([{"name": "spots"}, {"name": "grains"}])
     save(weights, Weights(SMALL, *params.initial(SMALL, 0)))
@@ -341,7 +341,7 @@ def test_pairs_are_scored(bench, monkeypatch, tmp_path, capsys, rng):
     assert header == f"| pairs | number | bicubic | linear | {weights} |"
     cells = [row.strip("| ").split(" | ") for row in rows]
     assert [row[:2] for row in cells] == [
-        ["all", "6"], ["noise 0.001", "3"], ["noise 0.01", "3"], ["spots", "5"], ["grains", "1"],
+        ["all", "6"], ["noise 0.001", "4"], ["noise 0.01", "2"], ["spots", "5"], ["grains", "1"],
     ]  # fmt: skip
     every, _, _, spots, grains = np.array([row[2:] for row in cells], float)
     np.testing.assert_allclose(every, (5 * spots + grains) / 6, rtol=2e-3)
@@ -430,6 +430,20 @@ def test_profile_names_the_operations_of_the_page(bench, rng):
     last, step = operations.text(found).splitlines()[-2:]
     assert last.startswith("| sum | ")
     assert step.endswith(" | 1.000 |")
+
+
+def test_a_step_flushes_subnormal_numbers(bench, rng):
+    """As the training's loop does, also where NumPy computes between the operations."""
+    train, seen = bench("bench_train"), []
+
+    def relu(x):
+        seen.append(subnormal.control() & subnormal.FLUSH)
+        return train.CPU.ops.relu(x)
+
+    x, target = (rng.standard_normal((1, n, n, 1), dtype=np.float32) for n in (8, 16))
+    step = train.stepping(train.start("fresh"), x, target)
+    step(SimpleNamespace(**vars(train.CPU.ops) | {"relu": relu}))
+    assert seen == [subnormal.FLUSH]
 
 
 def test_a_third_of_the_kernels_is_subnormal(bench):
