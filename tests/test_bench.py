@@ -253,6 +253,7 @@ def test_steps_are_compared_and_told(bench, spot):
         "loss curves": bench("curves").deviations(NetworkConfig(depth=1, filters=3), 2, 1, 8),
     }
     limit = bench("exact").GRADIENT
+    assert record["starts"]["errors"].keys() == {"intensity", "blos"}
     assert 0 < max(e["gradient"] for e in record["starts"]["errors"].values()) <= limit
     assert list(record["starts"]["summary"]) == ["fresh", "intensity", "blos"]
     text = train.text(record)
@@ -397,6 +398,15 @@ def test_winograd_points_are_compared(bench, monkeypatch, capsys):
     rms = [float(row.split(" | ")[1]) for row in rows]
     assert rms == sorted(rms)
     assert 0 < rms[0] < 1e-6 < rms[-1] < 1e-3
+
+
+def test_winograd_points_convolve(bench, rng):
+    """What is compared is a convolution: of 6 x 6 pixels, 4 x 4 by the definition."""
+    points = bench("winograd_points")
+    d, g = rng.standard_normal((2, 6, 6, 3)), rng.standard_normal((3, 3, 3, 2))
+    y = sum(np.tensordot(d[:, i : i + 4, j : j + 4], g[i, j], 1) for i, j in np.ndindex(3, 3))
+    found = points.convolve(d, g, points.POINTS, 4, np.float64)
+    np.testing.assert_allclose(found, y, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("errors", [(np.nan, 0.0), (0.0, np.nan), (2e-5, 0.0), (0.0, 6e-5)])
