@@ -71,13 +71,14 @@ def train(batch, patch, steps, threads):
     x, target = inputs.batch(batch, patch)
     before = peak()
     p, _ = params.initial(DEFAULT, 0)
-    adam, ops = optim.adam_start(p), select("cpu").ops
+    adam, cpu = optim.adam_start(p), select("cpu")
     seconds = []
     for _ in range(steps):
         start = time.perf_counter()
-        p, adam, _, tape = step_once(
-            p, adam, x, target, DEFAULT, ops, TrainOptions.lr, L2["intensity"]
-        )
+        with cpu.working():
+            p, adam, _, tape = step_once(
+                p, adam, x, target, DEFAULT, cpu.ops, TrainOptions.lr, L2["intensity"]
+            )
         seconds.append(time.perf_counter() - start)
         del tape
     return {"seconds": seconds, "before": before, "peak": peak()}

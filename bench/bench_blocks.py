@@ -19,6 +19,7 @@ import table
 import timing
 
 REPEATS = 15
+SHAPE = 32, 50, 50, 64
 
 
 def main():
@@ -49,7 +50,7 @@ def measured(block, gradient_block):
     # read when the kernels are compiled, which is at their first call
     winograd_kernels.BLOCK, winograd_kernels.GRADIENT_BLOCK = block, gradient_block
     rng = np.random.default_rng(0)
-    x, dy = (memory.empty((32, 50, 50, 64)) for _ in range(2))
+    x, dy = (memory.empty(SHAPE) for _ in range(2))
     x[:], dy[:] = rng.standard_normal((2, *x.shape))
     w, b = rng.standard_normal((3, 3, 64, 64)).astype("f4"), np.zeros(64, np.float32)
     ways = {

@@ -68,7 +68,7 @@ def main():
             for size, known, seconds in timed
         },
     }
-    timing.publish("layers", record, text(record), options, "bench/README.md")
+    timing.publish("layers", record, text, options, "bench/README.md")
 
 
 def shape(text: str) -> tuple[int, ...]:
@@ -190,7 +190,11 @@ def whole(rng, size, flop) -> Case:
     p, _ = params.initial(DEFAULT, 0)
     x, target = normal(rng, n, h, w, 1), normal(rng, n, 2 * h, 2 * w, 1)
     start, lr, decay = optim.adam_start(p), TrainOptions.lr, L2["intensity"]
-    step = partial(step_once, p, start, x, target, DEFAULT, cpu.ops, lr, decay)
+
+    def step():
+        with cpu.working():
+            step_once(p, start, x, target, DEFAULT, cpu.ops, lr, decay)
+
     return Case("whole training step", step, 3 * flop, 0, 0.0)
 
 

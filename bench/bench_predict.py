@@ -1,16 +1,22 @@
 """How long does the whole network take on one image, beside OpenVINO and four others?
 
     python bench/bench_predict.py [--sizes 200 400 1024 4096] [--repeats 20] [--large-repeats 3]
-                                  [--peers NAME ...] [--threads N] [--readme]
+                                  [--weights-size 400] [--peers NAME ...] [--threads N] [--readme]
 
 Every way has the same weights, image and number of threads, and is held against the page in
 float64 before it is timed; the image is a synthetic sunspot as HMI sees it. Our engine is also
 held against it on noise, and with random weights. Peers that are installed take part (see
 peers.py), but for those whose activations would not fit into memory; images above 1024 pixels
 a side have --large-repeats rounds.
+
+Then: does the time hang on the weights? An image of --weights-size pixels a side through each of
+the networks that ship, through fresh weights of its size, and through such of which a third are
+subnormal, as trained ones once were: all must take the same time, or less where dead channels are
+left out.
 """
 
 import os
+from functools import partial
 
 import exact
 import inputs
@@ -18,6 +24,7 @@ import peers
 import table
 import timing
 
+from enhance_np.config import MODELS, TYPES
 from enhance_np.engine import REFERENCE, select
 from enhance_np.engine.predict import run
 
@@ -34,6 +41,9 @@ def main():
     parser.add_argument(
         "--large-repeats", type=timing.positive, default=3, help="rounds above 1024 pixels"
     )
+    parser.add_argument(
+        "--weights-size", type=timing.positive, default=400, help="pixels a side (%(default)s)"
+    )
     peers.add_option(parser, peers.PREDICT)
     options = parser.parse_args()
     packages = peers.chosen(options.peers, peers.PREDICT)
@@ -44,8 +54,16 @@ def main():
         "large repeats": options.large_repeats,
         "accuracy": accuracy(min(ACCURACY, *options.sizes)),
         "results": [measured(size, packages, options) for size in options.sizes],
+        "weights": {
+            "size": options.weights_size,
+            "networks": [
+                by_weights(type, model, options.weights_size, options.repeats)
+                for type in TYPES
+                for model in MODELS
+            ],
+        },
     }
-    timing.publish("predict", record, text(record), options)
+    timing.publish("predict", record, text, options)
 
 
 def accuracy(size):
@@ -78,6 +96,25 @@ def measured(size, packages, options):
         "fastest peer": timing.fastest(summary, others),
         "seconds": seconds,
     }
+
+
+def by_weights(type, model, size, repeats):
+    """Our engine with the network that ships, and with others of its size."""
+    shipped, x, cpu = inputs.shipped(model, type), inputs.sun(size, type), select("cpu")
+    networks = {
+        "fresh": inputs.random(shipped.config),
+        "shipped": shipped,
+        "a third subnormal": inputs.subnormal(shipped.config),
+    }
+    name = f"{type} {model}"
+    errors = {
+        kind: accepted(f"{name}, {kind}", exact.Page(x, weights).errors(run(x, weights, cpu)))
+        for kind, weights in networks.items()
+    }
+    ways = {kind: partial(run, x, weights, cpu) for kind, weights in networks.items()}
+    seconds = timing.interleaved(ways, repeats)
+    summary = timing.summary(seconds)
+    return {"network": name, "errors": errors, "summary": summary, "seconds": seconds}
 
 
 def fits(weights, x, packages) -> bool:
@@ -131,18 +168,33 @@ def text(record):
         [name, f"{errors['rms']:.1e}", f"{errors['largest']:.1e}"]
         for name, errors in record["accuracy"].items()
     )
-    return "\n\n".join(
-        [
-            table.markdown(["input", *names], rows),
-            timing.caption(record)
-            + f" Above {exact.WHOLE} pixels a side {record['large repeats']} rounds. A dash: does "
-            "not fit into memory; the reference layers would take minutes."
-            + (f" Fastest peer: {', '.join(fastest)}." if fastest else "")
-            + f" Largest error against float64, over the range of the output: {worst:.1e}.",
-            "Errors of enhance_np against float64:",
-            table.markdown(["on", "rms, relative", "largest, over the range"], ours),
-        ]
+    found = [
+        table.markdown(["input", *names], rows),
+        timing.caption(record)
+        + f" Above {exact.WHOLE} pixels a side {record['large repeats']} rounds. A dash: does "
+        "not fit into memory; the reference layers would take minutes."
+        + (f" Fastest peer: {', '.join(fastest)}." if fastest else "")
+        + f" Largest error against float64, over the range of the output: {worst:.1e}.",
+        "Errors of enhance_np against float64:",
+        table.markdown(["on", "rms, relative", "largest, over the range"], ours),
+    ]
+    if "weights" in record:  # older records do not know
+        found += weights_text(record["weights"])
+    return "\n\n".join(found)
+
+
+def weights_text(found):
+    networks = found["networks"]
+    kinds = list(networks[0]["summary"])
+    rows = ([n["network"], *timing.cells(n["summary"], kinds)] for n in networks)
+    ratio, network, kind = max(
+        (n["summary"][kind]["ratio"], n["network"], kind) for n in networks for kind in kinds[1:]
     )
+    return [
+        f"{_size(found)} with other weights of the same network, over the time of fresh ones:",
+        table.markdown(["network", *kinds], rows),
+        f"The largest ratio is {ratio:.2f}, of {network}, {kind}.",
+    ]
 
 
 def _size(result):

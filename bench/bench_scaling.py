@@ -46,7 +46,7 @@ def main():
             for size in options.compare
         },
     }
-    timing.publish("scaling", record, text(record), options)
+    timing.publish("scaling", record, text, options)
 
 
 def pixels(sizes, repeats, threads):

@@ -2,16 +2,22 @@
 
     python bench/bench_train.py [--batch 32] [--patch 50] [--repeats 20] [--steps 200]
                                 [--peers NAME ...] [--data FILE.h5] [--threads N] [--readme]
+    python bench/bench_train.py --profile [fresh | intensity | blos]
 
 A step is forward with batch statistics, loss, backward and Adam, with L2 on the kernels, of the
 default network on `batch` patches of 50x50 -> 100x100 of a synthetic sunspot. Loss and gradients
 are held against the page in float64 before anything is timed. Peers that are installed take
 part (see peers.py), each with its own backward and its own Adam.
 
-Then: the peak memory of our steps, in a process that does nothing else; and --steps of training
-the small network on CPU engine and reference (see curves.py; 0 leaves them out).
+Then: our step from the default weights that ship beside one from fresh ones, as a training may go
+on from any, and numbers too small for a processor's fast path have come from training before; the
+peak memory of our steps, in a process that does nothing else; and --steps of training the small
+network on CPU engine and reference (see curves.py; 0 leaves them out).
+
+--profile prints where the time of our step goes, and times nothing else.
 """
 
+from functools import partial
 from types import SimpleNamespace
 
 import alone
@@ -19,6 +25,7 @@ import curves
 import exact
 import inputs
 import numpy as np
+import operations
 import peers
 import table
 import timing
@@ -34,7 +41,9 @@ from enhance_np.training import step_once
 # is computed: 100 of 50 million make 2e-4 to 4e-4. The bar exact.GRADIENT is therefore kept
 # beside a float64 page whose ReLUs let through what ours do: then sums and products differ alone.
 LIMIT = 1e-3
+CPU = select("cpu")
 LR, DECAY = TrainOptions.lr, L2["intensity"]
+STARTS = ("fresh", "intensity", "blos")  # weights of our steps; the peers' are fresh
 MEMORY_STEPS = 3  # after the second nothing grows
 CURVE = {"batch": 8, "patch": 32}  # the reference is slow
 
@@ -45,17 +54,24 @@ def main():
     parser.add_argument("--patch", type=timing.positive, default=50)
     parser.add_argument("--steps", type=int, default=200, help="of the loss curves (%(default)s)")
     parser.add_argument("--data", help="HDF5 file of training pairs (default: a sunspot)")
+    parser.add_argument(
+        "--profile", nargs="?", const="fresh", choices=STARTS, help="from these weights (fresh)"
+    )
     peers.add_option(parser, peers.TRAIN)
     options = parser.parse_args()
     packages = peers.chosen(options.peers, peers.TRAIN)
     timing.clean_start(options.threads)
     batch, patch, threads = options.batch, options.patch, options.threads
-    p, _ = params.initial(DEFAULT, 0)
+    p = start("fresh")
     if options.data:
         x, target = inputs.pairs(options.data, batch)
         patch = x.shape[1]
     else:
         x, target = inputs.batch(batch, patch)
+    if options.profile:
+        p = start(options.profile)
+        found = operations.profile(stepping(p, x, target), CPU.ops, p, options.repeats)
+        return print(operations.text(found))
     record = {
         "environment": timing.environment(threads, packages),
         "repeats": options.repeats,
@@ -70,6 +86,7 @@ def main():
     record |= {
         "summary": summary,
         "fastest peer": timing.fastest(summary, list(ways)[1:]),
+        "starts": starts(x, target, options.repeats),
         "memory": alone.measure(
             "train", batch=batch, patch=patch, steps=MEMORY_STEPS, threads=threads
         ),
@@ -77,40 +94,58 @@ def main():
     }
     if options.steps:
         record["loss curves"] = curves.deviations(SMALL, options.steps, **CURVE)
-    timing.publish("train", record, text(record), options)
+    timing.publish("train", record, text, options)
+
+
+def start(name):
+    """Params to make a step from: fresh ones, or those of the default network that ship."""
+    return params.initial(DEFAULT, 0)[0] if name == "fresh" else inputs.shipped(type=name).params
 
 
 def ours(p, x, target):
     """(step, gradients): one step from p; (loss, g) at p."""
-    ops = select("cpu").ops
-    start = optim.adam_start(p)
+    step = stepping(p, x, target)
+    return partial(step, CPU.ops), lambda: page(p, x, target, CPU.ops)
 
-    def step():
-        step_once(p, start, x, target, DEFAULT, ops, LR, DECAY)
 
-    return step, lambda: page(p, x, target, ops)
+def stepping(p, x, target):
+    """step(ops): one step from p, as the training's loop makes it."""
+    adam = optim.adam_start(p)
+
+    def step(ops):
+        with CPU.working():
+            step_once(p, adam, x, target, DEFAULT, ops, LR, DECAY)
+
+    return step
+
+
+def starts(x, target, repeats):
+    """Seconds of our step from each of STARTS on one batch, those that ship held against float64.
+
+    The gradients of trained weights are small sums of large terms, in which the ReLUs that
+    rounding moves across 0 weigh more: only those with the same ReLUs are compared.
+    """
+    known = {name: start(name) for name in STARTS}
+    errors = {name: same_relus(name, known[name], x, target) for name in STARTS[1:]}
+    ways = {name: ours(p, x, target)[0] for name, p in known.items()}
+    seconds = timing.interleaved(ways, repeats)
+    return {"errors": errors, "summary": timing.summary(seconds), "seconds": seconds}
 
 
 def page(p, x, target, ops):
-    y, tape = network.forward(p, x, DEFAULT, ops)
-    value, dy = loss.mse(y, target)
-    return value, network.backward(dy, tape, DEFAULT, ops)[1]
+    with CPU.working():
+        y, tape = network.forward(p, x, DEFAULT, ops)
+        value, dy = loss.mse(y, target)
+        return value, network.backward(dy, tape, DEFAULT, ops)[1]
 
 
 def checked(ways, p, x, target):
-    """Errors of loss and gradients against the page in float64; exits if one is large.
-
-    Tensors whose gradient is zero by theory are left out: rounding is all there is.
-    """
-    exact_p = {name: a.astype("f8") for name, a in p.items()}
-    exact_loss, exact_g = page(exact_p, x.astype("f8"), target.astype("f8"), layers)
-    zero = {"tail/conv/b"}
-    for k in range(DEFAULT.depth):
-        zero |= {f"block{k}/{tensor}" for tensor in ("conv1/b", "conv2/b", "bn2/beta")}
-    errors = {"same ReLUs": same_relus(p, exact_p, x, target, exact_g.keys() - zero)}
+    """Errors of loss and gradients against the page in float64; exits if one is large."""
+    exact_loss, exact_g = page(doubled(p), x.astype("f8"), target.astype("f8"), layers)
+    errors = {"same ReLUs": same_relus("enhance_np", p, x, target)}
     for way, (_, gradients) in ways.items():
         value, g = gradients()
-        found = {n: exact.relative(g[n], exact_g[n]) for n in exact_g if n not in zero}
+        found = {n: exact.relative(g[n], exact_g[n]) for n in compared(p)}
         worst = max(found, key=found.get)
         of_loss = abs(value - exact_loss) / exact_loss
         errors[way] = {"loss": of_loss, "gradient": found[worst], "of": worst}
@@ -124,10 +159,21 @@ def checked(ways, p, x, target):
     return errors
 
 
-def same_relus(p, exact_p, x, target, names):
+def doubled(p):
+    return {name: a.astype("f8") for name, a in p.items()}
+
+
+def compared(p):
+    """The tensors whose gradient is not zero by theory, where rounding is all there is."""
+    zero = {"tail/conv/b"}
+    for k in range(DEFAULT.depth):
+        zero |= {f"block{k}/{tensor}" for tensor in ("conv1/b", "conv2/b", "bn2/beta")}
+    return p.keys() - zero
+
+
+def same_relus(what, p, x, target):
     """The largest error of our gradients where float64 takes our side of 0 at every ReLU."""
-    ops = select("cpu").ops
-    sides = []
+    ops, sides = CPU.ops, []
 
     def noted(name, side):
         def operation(*arguments, **keywords):
@@ -179,13 +225,14 @@ def same_relus(p, exact_p, x, target, names):
         "relu_conv_backward": before_backward,
     }
     told_ops = SimpleNamespace(**vars(layers) | exactly)
-    _, exact_g = page(exact_p, x.astype("f8"), target.astype("f8"), told_ops)
-    found = {name: exact.relative(g[name], exact_g[name]) for name in names}
+    _, exact_g = page(doubled(p), x.astype("f8"), target.astype("f8"), told_ops)
+    found = {name: exact.relative(g[name], exact_g[name]) for name in compared(p)}
     worst = max(found, key=found.get)
     count = sum(side.size for side in sides)
     print(
-        f"enhance_np: {moved} of {count} inputs of ReLUs across 0; with those on one side, error "
-        f"of the gradients {found[worst]:.1e} ({worst})"
+        f"{what}: {moved} of {count} inputs of ReLUs across 0; with those on one side, error "
+        f"of the gradients {found[worst]:.1e} ({worst})",
+        flush=True,
     )
     if not max(found.values()) <= exact.GRADIENT:
         raise SystemExit(f"bench_train: gradients must agree within {exact.GRADIENT}: not timed")
@@ -215,12 +262,17 @@ def text(record):
             f"{found['from the reference']:.1e} of the reference layers', those within "
             f"{found['reference from float64']:.1e} of their own in float64."
         )
-    return "\n\n".join(
-        [
-            table.markdown(["one step", *names], [[size, *timing.cells(record["summary"], names)]]),
-            " ".join(lines),
+    found = [
+        table.markdown(["one step", *names], [[size, *timing.cells(record["summary"], names)]]),
+        " ".join(lines),
+    ]
+    if ours := record.get("starts"):  # of older records it is not known
+        cells = timing.cells(ours["summary"], list(ours["summary"]))
+        found += [
+            "Our step from fresh weights, and from the default weights that ship:",
+            table.markdown(["one step from", *ours["summary"]], [[size, *cells]]),
         ]
-    )
+    return "\n\n".join(found)
 
 
 if __name__ == "__main__":

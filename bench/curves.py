@@ -10,9 +10,9 @@ import time
 import inputs
 import numpy as np
 
-from enhance_np import layers, optim, params
+from enhance_np import optim, params
 from enhance_np.config import NetworkConfig
-from enhance_np.engine import select
+from enhance_np.engine import REFERENCE, select
 from enhance_np.train_options import L2
 from enhance_np.training import step_once
 
@@ -27,14 +27,14 @@ LR = 1e-3  # ten times the paper's, so that the loss falls far in a few hundred 
 def deviations(config: NetworkConfig, steps: int, batch: int, patch: int) -> dict:
     """Curves of the three trainings, and their largest deviations relative to the other's loss."""
     runs = {
-        "enhance_np": (select("cpu").ops, np.float32),
-        "reference": (layers, np.float32),
-        "reference, float64": (layers, np.float64),
+        "enhance_np": (select("cpu"), np.float32),
+        "reference": (REFERENCE, np.float32),
+        "reference, float64": (REFERENCE, np.float64),
     }
     curves, seconds = {}, {}
-    for name, (ops, dtype) in runs.items():
+    for name, (engine, dtype) in runs.items():
         start = time.perf_counter()
-        curves[name] = curve(config, steps, batch, patch, ops, dtype)
+        curves[name] = curve(config, steps, batch, patch, engine, dtype)
         seconds[name] = round(time.perf_counter() - start, 3)
         print(f"{steps} steps, {name}: {seconds[name]:.0f} s, last loss {curves[name][-1]:.3e}")
     found = _largest(curves["enhance_np"], curves["reference"])
@@ -58,13 +58,16 @@ def deviations(config: NetworkConfig, steps: int, batch: int, patch: int) -> dic
     }
 
 
-def curve(config, steps, batch, patch, ops, dtype):
+def curve(config, steps, batch, patch, engine, dtype):
     """Losses of `steps` steps, each on fresh patches of the synthetic sunspot."""
     p, _ = params.initial(config, 0, dtype)
     adam, losses = optim.adam_start(p), []
     for step in range(steps):
         x, target = (a.astype(dtype) for a in inputs.batch(batch, patch, seed=step))
-        p, adam, value, _ = step_once(p, adam, x, target, config, ops, LR, L2["intensity"])
+        with engine.working():
+            p, adam, value, _ = step_once(
+                p, adam, x, target, config, engine.ops, LR, L2["intensity"]
+            )
         losses.append(value)
     return losses
 

@@ -12,12 +12,13 @@ from enhance_np.train_options import NOISE
 from enhance_np.weights import Weights, load
 
 SIDE = 128  # pixels of the solar scene as HMI sees it: a spot with umbra and penumbra, and granules
+SUBNORMAL = 1e-40
 PIXEL_SCALE = 0.0662  # arcsec, of the scene before it is degraded
 
 
-def shipped(model: str = "default") -> Weights:
-    """The trained weights for intensity that ship with the package."""
-    return load(models.path("intensity", model))
+def shipped(model: str = "default", type: str = "intensity") -> Weights:
+    """The trained weights that ship with the package."""
+    return load(models.path(type, model))
 
 
 def random(config: NetworkConfig = DEFAULT) -> Weights:
@@ -31,23 +32,39 @@ def random(config: NetworkConfig = DEFAULT) -> Weights:
     return Weights(config, *groups)
 
 
+def subnormal(config: NetworkConfig = DEFAULT) -> Weights:
+    """The random ones, but a third of every kernel's numbers are below float32's normal ones."""
+    weights = random(config)
+    rng = np.random.default_rng(1)
+    for name, a in weights.params.items():
+        if name.endswith("/w"):
+            a[rng.random(a.shape) < 1 / 3] = SUBNORMAL
+    return weights
+
+
 @cache
-def degraded() -> tuple[np.ndarray, np.ndarray]:
-    """A synthetic sunspot as HMI sees it, and as a telescope of 28 cm does, in Ic."""
+def spot() -> tuple[np.ndarray, np.ndarray]:
+    """Intensity in Ic and field in G of the scene."""
     pixels = int(np.ceil(SIDE * HMI_SCALE / PIXEL_SCALE)) + 1
-    intensity, _ = scene(DEMO_SEEDS[1], (pixels, pixels), PIXEL_SCALE, "spot")
-    low, high = degrade(intensity, PIXEL_SCALE)
+    return scene(DEMO_SEEDS[1], (pixels, pixels), PIXEL_SCALE, "spot")
+
+
+@cache
+def degraded(type: str = "intensity") -> tuple[np.ndarray, np.ndarray]:
+    """A synthetic sunspot as HMI sees it, and as a telescope of 28 cm does, in Ic or kG."""
+    intensity, field = spot()
+    low, high = degrade(intensity if type == "intensity" else field / 1000, PIXEL_SCALE)
     return low[:SIDE, :SIDE], high[: 2 * SIDE, : 2 * SIDE]
 
 
-def sun(size: int) -> np.ndarray:
+def sun(size: int, type: str = "intensity") -> np.ndarray:
     """(size, size) of that scene with the noise of training, continued as its mirror image."""
-    low, _ = degraded()
+    low, _ = degraded(type)
     at = np.arange(size) % (2 * SIDE)
     at = np.minimum(at, 2 * SIDE - 1 - at)
     rng = np.random.default_rng(size)
     noise = rng.standard_normal((size, size), np.float32)
-    return (low[np.ix_(at, at)] + NOISE["intensity"] * noise).astype(np.float32)
+    return (low[np.ix_(at, at)] + NOISE[type] * noise).astype(np.float32)
 
 
 def noise(size: int) -> np.ndarray:

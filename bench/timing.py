@@ -120,15 +120,31 @@ def environment(threads: int, peers: Iterable[str] = ()) -> dict[str, str | int 
 
 
 def publish(
-    name: str, record: dict, text: str, options: argparse.Namespace, page: str = "README.md"
+    name: str,
+    record: dict,
+    text: Callable[[dict], str],
+    options: argparse.Namespace,
+    page: str = "README.md",
 ) -> None:
-    """Print the table, write `name`.json and, if `options` say so, the table in `page`."""
-    print(text)
+    """Print the record's text, write it to `name`-<processor>.json and, if `options` say so, the
+    text of every processor's record in `page`.
+    """
+    print(text(record))
     options.results.mkdir(parents=True, exist_ok=True)
-    results = options.results / f"{name}.json"
+    results = options.results / f"{name}-{get_host_cpu_name()}.json"
     results.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     if options.readme:
-        table.replace(ROOT / page, name, text)
+        table.replace(ROOT / page, name, processors(name, text, options.results))
+
+
+def processors(name: str, text: Callable[[dict], str], results: Path) -> str:
+    """The text of each processor's record in the folder `results`, below its name and commit."""
+    found = []
+    for path in sorted(results.glob(f"{name}-*.json")):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        ran = record["environment"]
+        found.append(f"**{ran['cpu']}, commit {ran['commit']}**\n\n{text(record)}")
+    return "\n\n".join(found)
 
 
 def where(record: dict) -> str:

@@ -1,22 +1,27 @@
 """What writes tables, refuses and compares: timings are not tested."""
 
 import hashlib
+import json
 import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
+import h5py
 import numpy as np
 import pytest
 
 from enhance_np import layers, params
+from enhance_np._threads import threads
 from enhance_np.config import DEFAULT, SMALL, TYPES, NetworkConfig
-from enhance_np.engine import REFERENCE
+from enhance_np.engine import REFERENCE, subnormal
 from enhance_np.engine.predict import run
 from enhance_np.weights import Weights, save
 
 BENCH = Path(__file__).parents[1] / "bench"
+RECORDED = ("predict", "scaling", "train")  # in README.md
 CARD = ("files", "sources", "intensity", "blos", "known", "real")
 PAGE = "Å\n<!-- bench:a -->\nold\n<!-- /bench:a -->\nb <!-- bench:b --><!-- /bench:b -->\n"
 
@@ -64,9 +69,7 @@ def test_markdown(bench):
 @pytest.mark.parametrize(
     ("name", "page"),
     [
-        ("predict", "README.md"),
-        ("scaling", "README.md"),
-        ("train", "README.md"),
+        *((name, "README.md") for name in RECORDED),
         ("layers", "bench/README.md"),
         *((name, "enhance_np/models/README.md") for name in CARD),
         *((f"reliability_{type}", "docs/confidence.md") for type in TYPES),
@@ -192,14 +195,218 @@ def test_summary_and_fastest_peer(bench):
     assert timing.cells(found, ["b", "c"]) == ["4 s (2.00)", "–"]
 
 
-def test_publish(bench, tmp_path, capsys):
+def test_publish(bench, monkeypatch, tmp_path, capsys):
     timing = bench("timing")
     options = timing.arguments("", 3).parse_args(["--results", str(tmp_path / "new")])
     record = {"environment": timing.environment(2, ["numpy"]), "repeats": options.repeats}
     assert f"numpy {np.__version__}, " in timing.caption(record)
-    timing.publish("a", record, "| table |", options)
+    monkeypatch.setattr(timing, "get_host_cpu_name", lambda: "znver9")
+    timing.publish("a", record, lambda record: "| table |", options)
     assert capsys.readouterr().out == "| table |\n"
-    assert '"repeats": 3' in (tmp_path / "new" / "a.json").read_text()
+    assert '"repeats": 3' in (tmp_path / "new" / "a-znver9.json").read_text()
+
+
+def test_one_table_per_processor(bench, monkeypatch, tmp_path):
+    """A record replaces that of its own processor alone."""
+    timing = bench("timing")
+    page = tmp_path / "page.md"
+    page.write_text(PAGE, encoding="utf-8")
+    monkeypatch.setattr(timing, "ROOT", tmp_path)
+    arguments = ["--readme", "--results", str(tmp_path)]
+    options = timing.arguments("", 3).parse_args(arguments)
+    for cpu, figure in (("new", 1), ("old", 2), ("new", 3)):
+        monkeypatch.setattr(timing, "get_host_cpu_name", lambda cpu=cpu: cpu)
+        record = {"environment": {"cpu": cpu, "commit": "c" + cpu}, "figure": figure}
+        timing.publish("a", record, lambda record: str(record["figure"]), options, page.name)
+    both = "**new, commit cnew**\n\n3\n\n**old, commit cold**\n\n2"
+    assert page.read_text(encoding="utf-8") == PAGE.replace("\nold\n", f"\n\n{both}\n\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "page"), [(n, "README.md") for n in RECORDED] + [("layers", "bench/README.md")]
+)
+def test_the_pages_show_the_records(bench, name, page):
+    """Every processor's, and nothing else."""
+    text = (BENCH.parent / page).read_text(encoding="utf-8")
+    shown = text.split(f"<!-- bench:{name} -->")[1].split(f"<!-- /bench:{name} -->")[0]
+    made = bench("timing").processors(name, bench(f"bench_{name}").text, BENCH / "results")
+    assert made
+    assert shown == f"\n\n{made}\n\n"
+
+
+def test_steps_are_compared_and_told(bench, spot):
+    """From each start, and the loss curves of a tiny network on every engine."""
+    train, timing = bench("bench_train"), bench("timing")
+    x, target = bench("inputs").batch(1, 8)
+    p = train.start("fresh")
+    seconds = {"enhance_np": [1.0], "a peer": [2.0]}
+    record = {
+        "environment": timing.environment(threads()),
+        "repeats": 1,
+        "batch": 1,
+        "patch": 8,
+        "errors": train.checked({"enhance_np": train.ours(p, x, target)}, p, x, target),
+        "summary": timing.summary(seconds),
+        "fastest peer": ("a peer", 2.0),
+        "starts": train.starts(x, target, 1),
+        "memory": {"peak": 2e9},
+        "loss curves": bench("curves").deviations(NetworkConfig(depth=1, filters=3), 2, 1, 8),
+    }
+    limit = bench("exact").GRADIENT
+    assert record["starts"]["errors"].keys() == {"intensity", "blos"}
+    assert 0 < max(e["gradient"] for e in record["starts"]["errors"].values()) <= limit
+    assert list(record["starts"]["summary"]) == ["fresh", "intensity", "blos"]
+    text = train.text(record)
+    assert "Fastest peer: a peer. 2 steps of the small network on 1 patches of 8 x 8" in text
+    assert "| one step from | fresh | intensity | blos |" in text
+
+
+def test_a_curve_that_leaves_the_reference_is_refused(bench, spot, monkeypatch):
+    curves = bench("curves")
+    faulty = SimpleNamespace(**vars(layers) | {"relu": lambda x: layers.relu(1.01 * x)})
+    monkeypatch.setattr(curves, "select", lambda device: REFERENCE._replace(ops=faulty))
+    with pytest.raises(SystemExit, match="the loss curve must stay within 10 x"):
+        curves.deviations(NetworkConfig(depth=1, filters=3), 2, 1, 8)
+
+
+@pytest.mark.parametrize("size", [(1, 9, 10), (2, 6, 7)])
+def test_layers_are_compared_and_told(bench, spot, size):
+    """A prediction's and a training's; test_refuses_a_wrong_layer has one that is wrong."""
+    layers_ = bench("bench_layers")
+    known, seconds = layers_.measured(size, 1)
+    whole = "whole prediction" if size[0] == 1 else "whole training step"
+    assert known[-1].name == whole
+    assert max(case.error for case in known) <= bench("exact").GRADIENT
+    peaks = {"multiply-adds": 2e9, "matrix product": 1e9, "flops": 2e9, "copy": 1e9}
+    results = [layers_.result(case, seconds[case.name], peaks) for case in known]
+    name = "x".join(map(str, size))
+    environment = bench("timing").environment(threads())
+    record = {"environment": environment, "repeats": 1, "peak": peaks, "results": {name: results}}
+    assert f"| layer | {name}: time, rate (share) |" in layers_.text(record)
+
+
+def test_refuses_a_wrong_layer(bench, monkeypatch):
+    layers_ = bench("bench_layers")
+    wrong = layers_.Case("a layer", None, 1.0, 1.0, 2e-5)
+    monkeypatch.setattr(layers_, "cases", lambda size: [wrong])
+    with pytest.raises(SystemExit, match="a layer must agree within 1e-05: not timed"):
+        layers_.measured((1, 8, 8), 1)
+
+
+def test_scaling_is_compared_and_told(bench, spot, monkeypatch):
+    """Predictions in processes of their own, and threads and networks in this one."""
+    scaling = bench("bench_scaling")
+    monkeypatch.setattr(scaling, "BASE", 16)
+    monkeypatch.setattr(scaling, "CALLS", 1)
+    count = threads()
+    record = {
+        "environment": bench("timing").environment(count),
+        "repeats": 1,
+        "pixels": scaling.pixels([16], 1, count),
+        "threads and network": {12: scaling.compared(12, 1, count)},
+    }
+    assert record["pixels"][0]["throughput"] == 1
+    assert 0 < record["pixels"][0]["errors"]["rms"] < bench("exact").RMS
+    assert threads() == count
+    text = scaling.text(record)
+    assert "| 16 x 16 | " in text
+    assert "| 12 x 12 | " in text
+
+
+def test_blocks_are_timed(bench, monkeypatch):
+    from enhance_np.engine import winograd_kernels
+
+    for name in ("BLOCK", "GRADIENT_BLOCK"):  # put back behind it
+        monkeypatch.setattr(winograd_kernels, name, getattr(winograd_kernels, name))
+    blocks = bench("bench_blocks")
+    monkeypatch.setattr(blocks, "REPEATS", 1)
+    monkeypatch.setattr(blocks, "SHAPE", (1, 9, 8, 64))
+    assert min(blocks.measured(24, 12)) > 0
+    assert (winograd_kernels.BLOCK, winograd_kernels.GRADIENT_BLOCK) == (24, 12)
+
+
+def test_pairs_are_scored(bench, monkeypatch, tmp_path, capsys, rng):
+    """By noise and by source, the linear filter beside a network."""
+    pairs = bench("bench_pairs")
+    high = 1 + 0.1 * rng.standard_normal((6, 40, 40, 1)).astype(np.float32)
+    low = high.reshape(6, 20, 2, 20, 2, 1).mean((2, 4))
+    data, weights = tmp_path / "pairs.h5", tmp_path / "weights.h5"
+    with h5py.File(data, "w") as file:
+        file.update({"imHMI": low, "imSST": high, "noise": np.repeat([1e-3, 0.01], [4, 2])})
+        file["source"] = np.array([0, 0, 0, 0, 0, 1])
+        file.attrs["sources"] = json.dumps([{"name": "spots"}, {"name": "grains"}])
+    save(weights, Weights(SMALL, *params.initial(SMALL, 0)))
+    monkeypatch.setattr("sys.argv", ["", *map(str, (data, data, weights)), "--linear", "6"])
+    pairs.main()
+    header, _, *rows = capsys.readouterr().out.splitlines()
+    assert header == f"| pairs | number | bicubic | linear | {weights} |"
+    cells = [row.strip("| ").split(" | ") for row in rows]
+    assert [row[:2] for row in cells] == [
+        ["all", "6"], ["noise 0.001", "4"], ["noise 0.01", "2"], ["spots", "5"], ["grains", "1"],
+    ]  # fmt: skip
+    every, _, _, spots, grains = np.array([row[2:] for row in cells], float)
+    np.testing.assert_allclose(every, (5 * spots + grains) / 6, rtol=2e-3)
+    assert every.argmax() == 2  # fresh weights know nothing
+
+
+def test_simulation_is_held_against_fields(bench, monkeypatch, tmp_path, capsys, rng):
+    """Noise in place of MURaM's fields, Hinode's spot and the synthetic scenes.
+
+    Twice the contrast is told by the spectrum, and by the exit status.
+    """
+    fits = pytest.importorskip("astropy.io.fits")
+    pytest.importorskip("matplotlib")
+    simulation = bench("bench_simulation")
+
+    def noise(shape, size=0.05):
+        return 1 + size * rng.standard_normal(shape)
+
+    quiet = noise((200, 220))
+    np.save(tmp_path / "muram_quiet_continuum.npy", quiet)
+    fits.writeto(tmp_path / "muram_030G_ic.fits", noise((90, 96)))
+    fits.writeto(tmp_path / "muram_030G_bz.fits", 30 * noise((90, 96), 2))
+    y, x = np.mgrid[:240, :240] - 120
+    spot = 188 * (1 - 0.85 * np.exp(-(np.hypot(y, x) ** 2) / 40**2))
+    fits.writeto(tmp_path / "hinode_sp_sunspot_continuum.fits", spot)
+    monkeypatch.setattr(
+        simulation, "scene", lambda *arguments: (quiet * noise(quiet.shape, 5e-3), None)
+    )
+    monkeypatch.setattr(simulation, "spot_pair", lambda fields: (spot / 188, spot / 188))
+    plane = simulation.Plane
+    monkeypatch.setattr(simulation, "Plane", lambda shape, spacing: plane((64, 64), spacing))
+    figure = tmp_path / "figure.png"
+    options = ["--fields", str(tmp_path), "--scenes", "2", "--figure", str(figure)]
+    monkeypatch.setattr("sys.argv", ["bench_simulation", *options])
+    with pytest.raises(SystemExit) as ended:
+        simulation.main()
+    assert ended.value.code == 0
+    told = capsys.readouterr().out
+    assert "| mean unsigned, G | " in told
+    assert "| umbra over spot, area | " in told
+    assert figure.stat().st_size > 1000
+    assert not simulation.quiet_tables(quiet, [(1 + 2 * (quiet - 1), None)])
+
+
+def test_winograd_points_are_compared(bench, monkeypatch, capsys):
+    points = bench("winograd_points")
+    monkeypatch.setattr(points, "CHANNELS", 4)
+    monkeypatch.setattr(points, "TILES", 6)
+    points.main()
+    rows = capsys.readouterr().out.splitlines()[2:]
+    assert len(rows) == 1 + 5 * 6 - 1  # F(2x2, 3x3); 1 is in both lists but not 1 beside 1
+    assert sum("(chosen)" in row for row in rows) == 1
+    rms = [float(row.split(" | ")[1]) for row in rows]
+    assert rms == sorted(rms)
+    assert 0 < rms[0] < 1e-6 < rms[-1] < 1e-3
+
+
+def test_winograd_points_convolve(bench, rng):
+    """What is compared is a convolution: of 6 x 6 pixels, 4 x 4 by the definition."""
+    points = bench("winograd_points")
+    d, g = rng.standard_normal((2, 6, 6, 3)), rng.standard_normal((3, 3, 3, 2))
+    y = sum(np.tensordot(d[:, i : i + 4, j : j + 4], g[i, j], 1) for i, j in np.ndindex(3, 3))
+    found = points.convolve(d, g, points.POINTS, 4, np.float64)
+    np.testing.assert_allclose(found, y, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("errors", [(np.nan, 0.0), (0.0, np.nan), (2e-5, 0.0), (0.0, 6e-5)])
@@ -217,6 +424,77 @@ def test_training_steps_are_checked(bench, rng):
     errors = train.checked({"enhance_np": train.ours(p, x, target)}, p, x, target)
     assert errors["same ReLUs"]["gradient"] <= bench("exact").GRADIENT
     assert errors["same ReLUs"]["inputs"] == 5 * 64 * 64 + 64 * 64 + 64 * 256
+
+
+def test_profile_names_the_operations_of_the_page(bench, rng):
+    """Each layer forward and backward, and what has no parameters; their sum is within the step."""
+    train, operations = bench("bench_train"), bench("operations")
+    p = train.start("fresh")
+    x, target = (rng.standard_normal((1, n, n, 1), dtype=np.float32) for n in (8, 16))
+    found = operations.profile(train.stepping(p, x, target), train.CPU.ops, p, 1)
+    names = {name.rsplit("/", 1)[0] for name in p}
+    ways = ("forward", "backward")
+    layered = {(name, way) for name in (*names, "relu") for way in ways}
+    assert found.keys() == layered | {("add", "forward"), "step"}
+    assert 0 < sum(s for key, s in found.items() if key != "step") < found["step"]
+    last, step = operations.text(found).splitlines()[-2:]
+    assert last.startswith("| sum | ")
+    assert step.endswith(" | 1.000 |")
+
+
+def test_a_step_flushes_subnormal_numbers(bench, rng):
+    """As the training's loop does, also where NumPy computes between the operations."""
+    train, seen = bench("bench_train"), []
+
+    def relu(x):
+        seen.append(subnormal.control() & subnormal.FLUSH)
+        return train.CPU.ops.relu(x)
+
+    x, target = (rng.standard_normal((1, n, n, 1), dtype=np.float32) for n in (8, 16))
+    step = train.stepping(train.start("fresh"), x, target)
+    step(SimpleNamespace(**vars(train.CPU.ops) | {"relu": relu}))
+    assert seen == [subnormal.FLUSH]
+
+
+def test_a_third_of_the_kernels_is_subnormal(bench):
+    """Where the random weights have other numbers, and nowhere else."""
+    inputs = bench("inputs")
+    random, weights = inputs.random(SMALL).params, inputs.subnormal(SMALL).params
+    for name, a in weights.items():
+        tiny = (a != 0) & (abs(a) < np.finfo(np.float32).tiny)
+        assert a.dtype == np.float32
+        np.testing.assert_array_equal(a[~tiny], random[name][~tiny])
+        if name.endswith("/w") and a.size > 1000:
+            assert tiny.mean() == pytest.approx(1 / 3, abs=0.05)
+        elif not name.endswith("/w"):
+            assert not tiny.any()
+
+
+@pytest.fixture
+def spot(bench, monkeypatch, rng):
+    """Noise in place of the timings' sunspot, which takes seconds to make."""
+    low, high = (1 + 0.1 * rng.standard_normal((n, n)) for n in (128, 256))
+    monkeypatch.setattr(bench("inputs"), "degraded", lambda type="intensity": (low, high))
+
+
+def test_predictions_are_compared_and_told(bench, spot):
+    """Each way in small, and what the text says of the ratios; no figure is looked at."""
+    predict = bench("bench_predict")
+    options = SimpleNamespace(threads=threads(), repeats=1, large_repeats=1)
+    networks = [predict.by_weights("blos", "small", 12, 1)]
+    record = {
+        "environment": bench("timing").environment(options.threads),
+        "repeats": 1,
+        "large repeats": 1,
+        "accuracy": predict.accuracy(12),
+        "results": [predict.measured(12, [], options)],
+        "weights": {"size": 12, "networks": networks},
+    }
+    networks[0]["summary"]["a third subnormal"]["ratio"] = 60.0
+    text = predict.text(record)
+    assert "| 12 x 12 | " in text
+    assert text.endswith("The largest ratio is 60.00, of blos small, a third subnormal.")
+    assert max(e["rms"] for e in networks[0]["errors"].values()) < bench("exact").RMS
 
 
 def test_pieces_of_the_exact_page(bench, monkeypatch, rng):
