@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from scipy.signal import oaconvolve
 
 from .._atomic import replacing
@@ -22,7 +21,8 @@ from . import tuning
 
 SIZE = 17  # input pixels, 8.6 arcsec: HMI's core and most of what its tail scatters
 RIDGES = (0.0, *(float(r) for r in 10.0 ** np.arange(-8, -2.9, 0.5)))
-CHUNK = 32  # pairs at a time: 90 MB of neighbourhoods for 50 x 50 pixels
+CHUNK = 256  # pairs at a time: 25 MB of float64 for 50 x 50 pixels
+TILE = 34  # neighbourhoods along a side, of 50 pixels: their products take 150 MB
 
 
 @dataclass(frozen=True)
@@ -110,18 +110,32 @@ class Equations:
                 f"linear: needs low (n, h, w), h and w of {self.size} or more, and high "
                 f"(n, 2h, 2w), got {low.shape} and {high.shape}"
             )
-        for start in range(0, n, CHUNK):
-            part = np.asarray(low[start : start + CHUNK], np.float64)
-            x = sliding_window_view(part, (self.size, self.size), axis=(1, 2))
-            x = x.reshape(-1, self.size**2)
-            inner = high[start : start + CHUNK, 2 * r : 2 * (h - r), 2 * r : 2 * (w - r)]
-            phases = [inner[:, a::2, b::2].reshape(-1) for a, b in np.ndindex(2, 2)]
-            y = np.stack(phases, axis=1).astype(np.float64)
-            self.n += len(x)
-            self.x += x.sum(axis=0)
-            self.y += y.sum(axis=0)
-            self.xx += x.T @ x
-            self.xy += x.T @ y
+        # Of a tile of T x T neighbourhoods, whose pixels are p, and p p^T summed over the images:
+        # each neighbourhood's x x^T is a block of it. One product of matrices, instead of T^2 of
+        # the same pixels.
+        low, high = np.asarray(low, np.float64), np.asarray(high, np.float64)
+        high = high.reshape(n, h, 2, w, 2)[:, r : h - r, :, r : w - r]
+        for i, j in np.ndindex(*(-(-(side - 2 * r) // TILE) for side in (h, w))):
+            i, j = i * TILE, j * TILE
+            y = high[:, i : i + TILE, :, j : j + TILE].transpose(0, 1, 3, 2, 4)
+            th, tw = y.shape[1:3]
+            p = low[:, i : i + th + 2 * r, j : j + tw + 2 * r]
+            self._add_tile(p, y.reshape(n, th, tw, 4))
+
+    def _add_tile(self, p, y):
+        """p (n, th + k - 1, tw + k - 1), y (n, th, tw, 4)."""
+        (n, th, tw, _), k = y.shape, self.size
+        sides, flat = p.shape[1:], p.reshape(n, -1)
+        pp = (flat.T @ flat).reshape(*sides, *sides)
+        py = (flat.T @ y.reshape(n, -1)).reshape(*sides, th, tw, 4)
+        px = flat.sum(axis=0).reshape(sides)
+        self.n += n * th * tw
+        self.y += y.sum(axis=(0, 1, 2))
+        for i, j in np.ndindex(th, tw):
+            rows, columns = slice(i, i + k), slice(j, j + k)
+            self.x += px[rows, columns].reshape(-1)
+            self.xx += pp[rows, columns, rows, columns].reshape(k * k, k * k)
+            self.xy += py[rows, columns, i, j].reshape(-1, 4)
 
     def solve(self, noise: float, ridge: float = 0.0, size: int | None = None) -> LinearFilter:
         """The filter of the least mean squared error, of `size` or all of the neighbourhood.
