@@ -18,6 +18,7 @@ TEXT = (CHECKOUT / "kernels/reflect_pad.cu").read_text(encoding="utf-8")
 LEFT = ("__pycache__", "*.pyc", "*.egg-info", ".*_cache", ".git", ".tox", ".venv", "build", "dist")
 LEFT += ("demo", "runs")
 BUILT = ("PKG-INFO", "setup.cfg")
+COMPILED = (".pyc", ".nbi", ".nbc")
 
 
 @pytest.fixture
@@ -60,7 +61,10 @@ def source_from(folder):
 
 
 def files(folder):
-    return {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
+    """Names below the folder, of what is not made by running or by building."""
+    found = (p for p in folder.rglob("*") if p.is_file() and p.suffix not in COMPILED)
+    names = (str(p.relative_to(folder)) for p in found)
+    return {name for name in names if ".egg-info/" not in name and ".dist-info/" not in name}
 
 
 def test_plain_checkout(checkout):
@@ -74,8 +78,7 @@ def test_source_distribution_and_its_wheel(checkout, tmp_path):
     with tarfile.open(sdist) as archive:
         archive.extractall(tmp_path, filter="data")
     unpacked = tmp_path / sdist.name.removesuffix(".tar.gz")
-    found = {name for name in files(unpacked) if ".egg-info/" not in name}
-    assert found - set(BUILT) == wanted
+    assert files(unpacked) - set(BUILT) == wanted
 
     wheel = build("wheel", unpacked, tmp_path / "wheel")
     site = tmp_path / "site"
@@ -83,6 +86,5 @@ def test_source_distribution_and_its_wheel(checkout, tmp_path):
     assert source_from(site) == TEXT
     package = {f"enhance_np/{name}" for name in files(CHECKOUT / "enhance_np")}
     package |= {f"enhance_np/kernels/{name}" for name in files(CHECKOUT / "kernels")}
-    package = {name for name in package if not name.endswith((".pyc", ".nbi", ".nbc"))}
-    assert {name for name in files(site) if ".dist-info/" not in name} == package
+    assert files(site) == package
     assert (site / "enhance_np/py.typed").exists()
