@@ -45,7 +45,7 @@ def main():
 
 def measured(block, gradient_block):
     """Median seconds of a layer forward and backward."""
-    from enhance_np.engine import convolution, memory, winograd_kernels
+    from enhance_np.engine.cpu import memory, winograd, winograd_kernels
 
     # read when the kernels are compiled, which is at their first call
     winograd_kernels.BLOCK, winograd_kernels.GRADIENT_BLOCK = block, gradient_block
@@ -54,8 +54,8 @@ def measured(block, gradient_block):
     x[:], dy[:] = rng.standard_normal((2, *x.shape))
     w, b = rng.standard_normal((3, 3, 64, 64)).astype("f4"), np.zeros(64, np.float32)
     ways = {
-        "forward": lambda: convolution.conv(x, w, b, 1, "reflect"),
-        "backward": lambda: convolution.conv_backward(dy, x, w, 1, "reflect"),
+        "forward": lambda: winograd.conv(x, w, b, 1, "reflect"),
+        "backward": lambda: winograd.conv_backward(dy, x, w, 1, "reflect"),
     }
     seconds = timing.interleaved(ways, REPEATS)
     return [float(np.median(seconds[name])) for name in ways]

@@ -3,7 +3,7 @@
     python bench/winograd_points.py
 
 F(4x4, 3x3) in float32 against float64, in plain NumPy: 64 channels, random data. The engine's
-points (enhance_np/engine/winograd.py) were chosen by this table.
+points (enhance_np/engine/cpu/transforms.py) were chosen by this table.
 """
 
 from fractions import Fraction
@@ -12,7 +12,7 @@ from itertools import product
 import numpy as np
 import table
 
-from enhance_np.engine.winograd import POINTS, matrices
+from enhance_np.engine.cpu.transforms import POINTS, matrices
 
 CHANNELS, TILES, OUTPUTS = 64, 400, 16
 CANDIDATES = ("1/2", "3/5", "2/3", "3/4", "1"), ("1/2", "5/4", "4/3", "3/2", "5/3", "2")

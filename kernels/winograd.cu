@@ -14,7 +14,7 @@
 //         | 0  1  0 -1 |       |  0    0    1  |
 //
 //   reference   enhance_np.layers.conv.pad_conv; Winograd on the CPU, with tiles of 4 x 4, is
-//               enhance_np.engine.winograd.  Source: Lavin & Gray 2016, arXiv:1509.09308
+//               enhance_np.engine.cpu.transforms.  Source: Lavin & Gray 2016, arXiv:1509.09308
 //   checked by  tests/kernels/cases/winograd.py: exact on integers, error bound on floats.
 //               Compiled by NVRTC and emulated; not run on a GPU
 //   arrays      x (N, H, W, Cin), H, W >= 2, w (3, 3, Cin, Cout), b (Cout,), skip and y

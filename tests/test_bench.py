@@ -16,7 +16,8 @@ import pytest
 from enhance_np import layers, params
 from enhance_np._threads import threads
 from enhance_np.config import DEFAULT, SMALL, TYPES, NetworkConfig
-from enhance_np.engine import REFERENCE, subnormal
+from enhance_np.engine import REFERENCE
+from enhance_np.engine.cpu import subnormal
 from enhance_np.engine.predict import run
 from enhance_np.weights import Weights, save
 
@@ -314,7 +315,7 @@ def test_scaling_is_compared_and_told(bench, spot, monkeypatch):
 
 
 def test_blocks_are_timed(bench, monkeypatch):
-    from enhance_np.engine import winograd_kernels
+    from enhance_np.engine.cpu import winograd_kernels
 
     for name in ("BLOCK", "GRADIENT_BLOCK"):  # put back behind it
         monkeypatch.setattr(winograd_kernels, name, getattr(winograd_kernels, name))

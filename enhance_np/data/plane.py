@@ -3,7 +3,7 @@
 import numpy as np
 
 from .._threads import parallel, threads
-from ..engine.jit import jit
+from ..engine.cpu.jit import jit
 
 FLOAT = np.float32
 

@@ -59,6 +59,7 @@ def select(device: str = "auto", winograd: bool = False) -> Engine:
             raise RuntimeError(f"device: gpu must be usable, but {missing}")
         # not news to who has no driver: the line about the result names the CPU
         log.log(logging.INFO if has_driver() else logging.DEBUG, "on the CPU: %s", missing)
-    from . import cpu, subnormal
+    from .cpu import subnormal
+    from .cpu import vocabulary as cpu
 
     return Engine("cpu", cpu, np.asarray, np.asarray, working=subnormal.flushed)

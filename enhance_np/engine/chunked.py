@@ -9,10 +9,10 @@ from .. import normalise
 from ..config import NetworkConfig
 from ..weights import Weights
 from . import select
+from .cpu.transforms import M
 from .ensemble import mean_and_spread
 from .predict import check_weights, in_units, masked_like, run, unmasked
 from .tiles import check, needed
-from .winograd import M
 
 
 class Cut(NamedTuple):

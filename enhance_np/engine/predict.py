@@ -201,7 +201,7 @@ def run_all(
     size = TILE if tile is None else tile
     check(size)
     if engine.name == "cpu":
-        from .fused import Fused
+        from .cpu.fused import Fused
 
         forward = Fused(fold(weights, multiple=CPU_CHANNELS), weights.config)
         for x, valid in images:

@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import params
 from ..config import NetworkConfig
-from .winograd import M
+from .cpu.transforms import M
 
 AFTER_UPSAMPLING = ("refine/conv", "head")
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from enhance_np import layers
-from enhance_np.engine import REFERENCE, Engine, cpu
+from enhance_np.engine import REFERENCE, Engine
+from enhance_np.engine.cpu import vocabulary as cpu
 from enhance_np.engine.cuda import accuracy, convolution
 
 SMALL = {"sizes": ((1, 2, 2), (2, 3, 13)), "channels": ((1, 64), (64, 64), (7, 5))}

@@ -9,9 +9,9 @@ from definitions import LARGEST
 from enhance_np import params
 from enhance_np.config import NetworkConfig
 from enhance_np.engine import chunked, predict, select
+from enhance_np.engine.cpu.transforms import M
+from enhance_np.engine.cpu.vector import LANES
 from enhance_np.engine.tiles import halo, needed
-from enhance_np.engine.vector import LANES
-from enhance_np.engine.winograd import M
 from enhance_np.normalise import Norm
 from enhance_np.weights import Weights
 

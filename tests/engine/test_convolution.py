@@ -5,15 +5,15 @@ import numpy as np
 import pytest
 from definitions import assert_accurate, assert_rounds_to, frame, integers
 
-from enhance_np.engine import convolution, microkernel
-from enhance_np.engine.convolution import GATHERED, PLAIN, UPSAMPLED, planes, turned, window
+from enhance_np.engine.cpu import register_tile, winograd
+from enhance_np.engine.cpu.vector import LANES
+from enhance_np.engine.cpu.winograd import GATHERED, PLAIN, UPSAMPLED, planes, turned, window
 from enhance_np.engine.fold import phases
-from enhance_np.engine.vector import LANES
 
 EDGES = [(0, "zero"), (1, "zero"), (2, "zero"), (1, "reflect"), (1, "repeat")]
 # of dX; nothing needs that of a frame of zeros, and it is not offered
 BACKWARD_EDGES = [(0, "zero"), (1, "reflect"), (1, "repeat")]
-# in vectors: every tile of microkernel, in place and not, more than one block of a tile
+# in vectors: every tile of register_tile, in place and not, more than one block of a tile
 CHANNELS = [(1, 1), (1, 2), (2, 1), (2, 2), (3, 4), (4, 3), (4, 4), (8, 4), (4, 8), (16, 16)]
 # one tile, several images, more tiles than the rows of a register tile
 SIZES = [(1, 2, 2), (2, 5, 7), (1, 4, 41)]
@@ -25,9 +25,11 @@ def channels(cin, cout):
 
 
 def test_every_register_tile_is_among_the_channels():
-    assert {microkernel.block_shape(cout * LANES) for _, cout in CHANNELS} == {*microkernel.SHAPES}
+    assert {register_tile.block_shape(cout * LANES) for _, cout in CHANNELS} == {
+        *register_tile.SHAPES
+    }
     blocks = {
-        cout * LANES // (microkernel.block_shape(cout * LANES)[1] * LANES) for _, cout in CHANNELS
+        cout * LANES // (register_tile.block_shape(cout * LANES)[1] * LANES) for _, cout in CHANNELS
     }
     assert {1, 2} < blocks
 
@@ -40,7 +42,7 @@ def test_conv_of_every_small_size(before, edge, height, rng):
         if min(height, width) + 2 * before < 3:
             continue
         x = integers(rng, 2, height, width, LANES)
-        y = convolution.conv(x, w, b, before, edge)
+        y = winograd.conv(x, w, b, before, edge)
         assert_rounds_to(y, definitions.conv(x, w, b, before, edge), f"width {width}")
 
 
@@ -54,7 +56,7 @@ def test_conv_backward_of_every_small_size(before, edge, height, rng):
             continue
         x = integers(rng, 2, height, width, LANES)
         dy = integers(rng, 2, height + grow, width + grow, LANES)
-        found = convolution.conv_backward(dy, x, w, before, edge)
+        found = winograd.conv_backward(dy, x, w, before, edge)
         want = definitions.conv_backward(dy, x, w, before, edge)
         for name, got, exact in zip(("dx", "dw", "db"), found, want, strict=True):
             assert_rounds_to(got, exact, f"{name}, width {width}")
@@ -66,9 +68,9 @@ def test_upsample_conv_of_every_small_size(height, rng):
     for width in range(1, 10):
         x = integers(rng, 2, height, width, LANES)
         dy = integers(rng, 2, 2 * height, 2 * width, LANES)
-        y = convolution.upsample_conv(x, w, b)
+        y = winograd.upsample_conv(x, w, b)
         assert_rounds_to(y, definitions.upsample_conv(x, w, b), f"width {width}")
-        found = convolution.upsample_conv_backward(dy, x, w)
+        found = winograd.upsample_conv_backward(dy, x, w)
         want = definitions.upsample_conv_backward(dy, x, w)
         for name, got, exact in zip(("dx", "dw", "db"), found, want, strict=True):
             assert_rounds_to(got, exact, f"{name}, width {width}")
@@ -103,7 +105,7 @@ def test_every_combination_of_channels(cin, cout, numbers, rng):
             for part in ("y", "dx", "dw", "db")
         )
         for name, got, want in zip(
-            names, everything(convolution), everything(definitions), strict=True
+            names, everything(winograd), everything(definitions), strict=True
         ):
             check(got, want, name)
 
@@ -112,12 +114,12 @@ def test_every_combination_of_channels(cin, cout, numbers, rng):
 def test_more_tiles_than_a_task(cin, cout, rng):
     cin, cout = channels(cin, cout)
     n, h, wd = LARGE
-    assert convolution.tiles((n, h, wd, 1)) > 8 * min(convolution.TILES)
+    assert winograd.tiles((n, h, wd, 1)) > 8 * min(winograd.TILES)
     w, b, x = integers(rng, 3, 3, cin, cout), integers(rng, cout), integers(rng, *LARGE, cin)
-    y = convolution.conv(x, w, b, 1, "reflect")
+    y = winograd.conv(x, w, b, 1, "reflect")
     assert_rounds_to(y, definitions.conv(x, w, b, 1, "reflect"))
     dy = integers(rng, *LARGE, cout, most=1)
-    found = convolution.conv_backward(dy, x, w, 1, "reflect")
+    found = winograd.conv_backward(dy, x, w, 1, "reflect")
     want = definitions.conv_backward(dy, x, w, 1, "reflect")
     for name, got, exact in zip(("dx", "dw", "db"), found, want, strict=True):
         assert_rounds_to(got, exact, name)
@@ -125,12 +127,12 @@ def test_more_tiles_than_a_task(cin, cout, rng):
 
 def test_many_tiny_images_are_several_tasks_of_images(rng):
     """Each dU is summed over some images, dW over the tasks."""
-    n = 2 * convolution.GRADIENT_TILES + 7
+    n = 2 * winograd.GRADIENT_TILES + 7
     w, b = integers(rng, 3, 3, LANES, LANES), integers(rng, LANES)
     x, dy = integers(rng, n, 3, 2, LANES, most=1), integers(rng, n, 3, 2, LANES, most=1)
-    y = convolution.conv(x, w, b, 1, "reflect")
+    y = winograd.conv(x, w, b, 1, "reflect")
     assert_rounds_to(y, definitions.conv(x, w, b, 1, "reflect"))
-    found = convolution.conv_backward(dy, x, w, 1, "reflect")
+    found = winograd.conv_backward(dy, x, w, 1, "reflect")
     want = definitions.conv_backward(dy, x, w, 1, "reflect")
     for name, got, exact in zip(("dx", "dw", "db"), found, want, strict=True):
         assert_rounds_to(got, exact, name)
@@ -145,9 +147,9 @@ def test_gradient_of_a_small_batch_is_work_for_all_threads(n, rng, monkeypatch):
         tasks.append(len(pieces))
         return [task(piece) for piece in pieces]
 
-    monkeypatch.setattr(convolution, "parallel", counted)
+    monkeypatch.setattr(winograd, "parallel", counted)
     x, w = integers(rng, n, 50, 50, LANES), integers(rng, 3, 3, LANES, LANES)
-    convolution.conv_backward(x, x, w, 1, "reflect")
+    winograd.conv_backward(x, x, w, 1, "reflect")
     assert tasks[-1] >= min(n, 8)
 
 
@@ -156,13 +158,13 @@ def test_an_image_has_the_same_bits_in_any_batch(rng):
     data = (rng.standard_normal(shape) for shape in ((7, 9, 6, LANES), (3, 3, LANES, LANES)))
     x, w = (a.astype(np.float32) for a in data)
     b = np.zeros(LANES, np.float32)
-    y, large = convolution.conv(x, w, b, 1, "reflect"), convolution.upsample_conv(x, w, b)
-    dx, _, _ = convolution.conv_backward(y, x, w, 1, "reflect")
+    y, large = winograd.conv(x, w, b, 1, "reflect"), winograd.upsample_conv(x, w, b)
+    dx, _, _ = winograd.conv_backward(y, x, w, 1, "reflect")
     for i in range(len(x)):
         one = x[i : i + 1]
-        np.testing.assert_array_equal(convolution.conv(one, w, b, 1, "reflect")[0], y[i])
-        np.testing.assert_array_equal(convolution.upsample_conv(one, w, b)[0], large[i])
-        alone, _, _ = convolution.conv_backward(y[i : i + 1], one, w, 1, "reflect")
+        np.testing.assert_array_equal(winograd.conv(one, w, b, 1, "reflect")[0], y[i])
+        np.testing.assert_array_equal(winograd.upsample_conv(one, w, b)[0], large[i])
+        alone, _, _ = winograd.conv_backward(y[i : i + 1], one, w, 1, "reflect")
         np.testing.assert_array_equal(alone[0], dx[i])
 
 
@@ -172,13 +174,13 @@ def test_backward_is_the_adjoint(rng):
     x, w, zero = x.astype("f4"), w.astype("f4"), np.zeros(2 * LANES, np.float32)
     for forward, backward, size in (
         (
-            lambda: convolution.conv(x, w, zero, 1, "reflect"),
-            lambda dy: convolution.conv_backward(dy, x, w, 1, "reflect"),
+            lambda: winograd.conv(x, w, zero, 1, "reflect"),
+            lambda dy: winograd.conv_backward(dy, x, w, 1, "reflect"),
             (2, 7, 6),
         ),
         (
-            lambda: convolution.upsample_conv(x, w, zero),
-            lambda dy: convolution.upsample_conv_backward(dy, x, w),
+            lambda: winograd.upsample_conv(x, w, zero),
+            lambda dy: winograd.upsample_conv_backward(dy, x, w),
             (2, 14, 12),
         ),
     ):
@@ -238,9 +240,9 @@ def test_planes_alive_are_those_that_are_not_zero(rng):
 
 
 def test_whole_vectors_of_channels_and_3x3_go_by_winograd():
-    assert convolution.is_winograd((3, 3, LANES, 2 * LANES))
+    assert winograd.is_winograd((3, 3, LANES, 2 * LANES))
     for shape in ((1, 1, 64, 64), (3, 1, 64, 64), (5, 5, 64, 64), (3, 3, 1, 64), (3, 3, 64, 1)):
-        assert not convolution.is_winograd(shape)
+        assert not winograd.is_winograd(shape)
 
 
 def test_offsets_beyond_32_bits(tmp_path, rng):
@@ -258,10 +260,10 @@ def test_offsets_beyond_32_bits(tmp_path, rng):
     x[0, -10:, -10:] = last
     w, b = integers(rng, 3, 3, LANES, LANES), integers(rng, LANES)
     windows = window(h, 1, "reflect"), window(wd, 1, "reflect")
-    end, across = convolution.tiles(y.shape), wd // 4
+    end, across = winograd.tiles(y.shape), wd // 4
     for first in (end - across - 2, end - 2):  # one inside the image, and those at its edge
         span = first, first + 2
-        convolution.conv_tiles(x, planes(w), b, y, *windows, convolution.BIAS, [span])
+        winograd.conv_tiles(x, planes(w), b, y, *windows, winograd.BIAS, [span])
     want = definitions.conv(last[None], w, b, 1, "reflect")
     assert_rounds_to(np.array(y[:, -8:, -8:]), want[:, -8:, -8:])
     assert not y[:, -12:-8, -12:].any()

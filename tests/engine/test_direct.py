@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from enhance_np import layers
-from enhance_np.engine import direct
+from enhance_np.engine.cpu import direct
 
 CHANNELS = [(1, 64), (64, 1), (3, 5), (16, 16), (32, 32), (64, 64), (7, 48), (64, 128), (24, 8)]
 KERNELS = [(1, 1), (3, 3), (1, 3), (5, 5)]

@@ -9,10 +9,11 @@ from scipy.ndimage import gaussian_filter
 
 from enhance_np import models, network, params
 from enhance_np.config import NetworkConfig
-from enhance_np.engine import convolution, direct, fused, memory, predict, select
+from enhance_np.engine import predict, select
+from enhance_np.engine.cpu import direct, fused, memory, winograd
+from enhance_np.engine.cpu.fused import Fused
+from enhance_np.engine.cpu.vector import LANES
 from enhance_np.engine.fold import fold
-from enhance_np.engine.fused import Fused
-from enhance_np.engine.vector import LANES
 from enhance_np.weights import Weights, load
 
 CONFIGS = [
@@ -95,7 +96,7 @@ def test_any_cut_into_tasks_gives_the_same_bits(config, rng, monkeypatch):
     x = rng.standard_normal((21, 30)).astype(np.float32)
     run = network_of(config)
     want = run(x, 12)
-    monkeypatch.setattr(convolution, "TILES", (1, 5))
+    monkeypatch.setattr(winograd, "TILES", (1, 5))
     monkeypatch.setattr(fused, "ELEMENTS", 3 * config.filters * 60)
     np.testing.assert_array_equal(run(x, 12), want)
     monkeypatch.setattr(direct, "MULTIPLY_ADDS", 1)

@@ -1,5 +1,6 @@
 """Compiled once, where there is a place to keep it."""
 
+import ast
 import os
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import enhance_np
+from enhance_np.engine.cpu import jit
 
 READ_ONLY = """
 import numba.core.caching as caching
@@ -19,7 +21,7 @@ CODE = """
 import logging
 logging.basicConfig(format="%(message)s")
 import numpy as np
-from enhance_np.engine import cpu
+from enhance_np.engine.cpu import vocabulary as cpu
 y, _ = cpu.relu(np.array([[-1.0, 2.0]], np.float32))
 print(y.tolist())
 """
@@ -56,13 +58,38 @@ def test_only_the_first_start_compiles_and_says_so_once(started):
     assert started(CODE) == ""
 
 
-def test_after_a_change_in_any_file_it_compiles_again(started, tmp_path):
+def test_after_a_change_in_a_compiled_file_alone_it_compiles_again(started, tmp_path):
     """An intrinsic of another file may be part of what was compiled."""
+    package = tmp_path / "enhance_np" / "engine" / "cpu"
     started(CODE)
-    with (tmp_path / "enhance_np" / "engine" / "vector.py").open("a") as file:
-        file.write("# changed\n")
-    assert "compiling for this processor" in started(CODE)
-    assert started(CODE) == ""
+    for name, compiles in (("vector", True), ("memory", False), ("vocabulary", False)):
+        with (package / f"{name}.py").open("a") as file:
+            file.write("# changed\n")
+        assert ("compiling for this processor" in started(CODE)) == compiles
+        assert started(CODE) == ""
+
+
+def test_every_file_that_machine_code_is_made_of_is_known():
+    """Of those that compile, all that they import here but the numbers of types and threads."""
+    package = Path(jit.__file__).parent
+    trees = {p.stem: ast.parse(p.read_text()) for p in package.glob("*.py")}
+
+    def siblings(tree):
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and node.level == 1:
+                names = [node.module] if node.module else [a.name for a in node.names]
+                yield from (name for name in names if name in trees)
+
+    compiles = {
+        name
+        for name, tree in trees.items()
+        if any(
+            isinstance(n, ast.ImportFrom) and (n.module or "").startswith("numba")
+            for n in ast.walk(tree)
+        )
+        or "jit" in siblings(tree)
+    }
+    assert compiles | {s for name in compiles for s in siblings(trees[name])} == {*jit.COMPILED}
 
 
 def test_vectors_of_another_width_are_compiled_anew(started):

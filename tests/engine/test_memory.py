@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from enhance_np.engine import memory
+from enhance_np.engine.cpu import memory
 
 
 @pytest.fixture(autouse=True)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from definitions import integers
 
-from enhance_np.engine import microkernel, vector
-from enhance_np.engine.vector import LANES
+from enhance_np.engine.cpu import register_tile, vector
+from enhance_np.engine.cpu.vector import LANES
 
 CODE = """
 import sys
@@ -28,7 +28,7 @@ import numpy as np
 from definitions import assert_rounds_to, doubled, integers
 from enhance_np import layers, network, params
 from enhance_np.config import NetworkConfig
-from enhance_np.engine import REFERENCE, convolution, cpu, microkernel, predict, select, vector
+from enhance_np.engine import REFERENCE, convolution, cpu, register_tile, predict, select, vector
 from enhance_np.weights import Weights
 assert vector.LANES == lanes
 rng = np.random.default_rng(0)
@@ -37,7 +37,7 @@ rng = np.random.default_rng(0)
 tiles, by_winograd = set(), set()
 channels = [(5, 64), (3, 4), (6, 1), (12, 12), (8, 8), (16, 16), (32, 32), (64, 32), (4, 12)]
 for cin, cout in channels:
-    tiles.add(microkernel.block_shape(cout))
+    tiles.add(register_tile.block_shape(cout))
     by_winograd.add(convolution.is_winograd((3, 3, cin, cout)))
     w, b = integers(rng, 3, 3, cin, cout), integers(rng, cout)
     for name, size in (("pad_conv", 1), ("upsample_conv", 2)):
@@ -51,7 +51,7 @@ for cin, cout in channels:
             strict=True,
         ):
             assert_rounds_to(got, want, name)
-assert tiles == {*microkernel.SHAPES, (0, 0)}, tiles
+assert tiles == {*register_tile.SHAPES, (0, 0)}, tiles
 assert by_winograd == {True, False}
 
 # the whole prediction, by strips
@@ -107,11 +107,11 @@ def test_every_width_and_tile_is_right_on_integers(lanes, machines):
 
 
 def test_lanes_are_those_of_this_machine():
-    assert microkernel.LANES == vector.LANES
+    assert register_tile.LANES == vector.LANES
 
 
 @pytest.mark.parametrize("count", [1, 5, 6, 7, 8, 12, 17])
-@pytest.mark.parametrize(("rows", "vectors"), microkernel.SHAPES)
+@pytest.mark.parametrize(("rows", "vectors"), register_tile.SHAPES)
 def test_a_tile_is_a_matrix_product(rows, vectors, count, rng):
     """Exact on integers; rows and columns beside the tile stay as they are."""
     width, nt, nk = vectors * LANES, 3, 5
@@ -119,7 +119,7 @@ def test_a_tile_is_a_matrix_product(rows, vectors, count, rng):
     y = integers(rng, count + 1, width + 3)
     want = y.copy()
     want[:count, 2:-1] += np.einsum("trk,tko->ro", a, b)
-    microkernel.product(
+    register_tile.product(
         rows, vectors, count, y.reshape(-1), 2, width + 3,
         a.reshape(-1), 0, nk, count * nk, 1, b.reshape(-1), 0, nk * width, width, nt, nk,
     )  # fmt: skip
@@ -128,28 +128,28 @@ def test_a_tile_is_a_matrix_product(rows, vectors, count, rng):
 
 @pytest.mark.parametrize("fresh", [False, True])
 @pytest.mark.parametrize("blocks", [1, 2])
-@pytest.mark.parametrize(("rows", "vectors"), microkernel.SHAPES)
+@pytest.mark.parametrize(("rows", "vectors"), register_tile.SHAPES)
 def test_planes_are_matrix_products_and_dead_ones_are_left(rows, vectors, blocks, fresh, rng):
     count, nk, width = 2 * rows, 7, blocks * vectors * LANES
     alive = np.array([True, False, True])
     a, b = integers(rng, 3, count, nk), integers(rng, 3, nk, width)
     y = integers(rng, 3, count, width)
     want = np.where(alive[:, None, None], a @ b + (0 if fresh else y), y)
-    microkernel.plane_products(
+    register_tile.plane_products(
         rows, vectors, alive, fresh, count, y.reshape(-1), 0, count * width,
         a.reshape(-1), 0, count * nk, b.reshape(-1), 0, nk, width,
     )  # fmt: skip
     np.testing.assert_array_equal(y, want)
 
 
-@pytest.mark.parametrize(("rows", "vectors"), microkernel.SHAPES)
+@pytest.mark.parametrize(("rows", "vectors"), register_tile.SHAPES)
 def test_a_plane_may_be_replaced_by_its_product(rows, vectors, rng):
     """In place, where a tile is as wide as a row."""
     count, width = 3 * rows, vectors * LANES
     v, b = integers(rng, 2, count, width, most=1), integers(rng, 2, width, width, most=1)
     want = v @ b
     flat = v.reshape(-1)
-    microkernel.plane_products(
+    register_tile.plane_products(
         rows, vectors, np.ones(2, bool), True, count, flat, 0, count * width,
         flat, 0, count * width, b.reshape(-1), 0, width, width,
     )  # fmt: skip
@@ -159,8 +159,10 @@ def test_a_plane_may_be_replaced_by_its_product(rows, vectors, rng):
 def test_the_tile_of_a_gradient_has_rows_that_divide_its_height():
     for cin in range(LANES, 9 * LANES, LANES):
         for cout in range(LANES, 9 * LANES, LANES):
-            rows, vectors = microkernel.gradient_shape(cin, cout)
+            rows, vectors = register_tile.gradient_shape(cin, cout)
             assert cout % (vectors * LANES) == 0
-            fitting = [r for r, v in microkernel.SHAPES if cin % r == 0 and cout % (v * LANES) == 0]
+            fitting = [
+                r for r, v in register_tile.SHAPES if cin % r == 0 and cout % (v * LANES) == 0
+            ]
             assert not fitting or rows == fitting[0]
-    assert microkernel.block_shape(LANES + 1) == (0, 0)
+    assert register_tile.block_shape(LANES + 1) == (0, 0)

@@ -12,8 +12,10 @@ from scipy.ndimage import gaussian_filter
 from enhance_np import _threads as threads
 from enhance_np import layers, loss, network, optim, params
 from enhance_np.config import DEFAULT, NetworkConfig
-from enhance_np.engine import convolution, cpu, direct, fused, memory, predict, select
-from enhance_np.engine.vector import LANES
+from enhance_np.engine import predict, select
+from enhance_np.engine.cpu import direct, fused, memory, winograd
+from enhance_np.engine.cpu import vocabulary as cpu
+from enhance_np.engine.cpu.vector import LANES
 from enhance_np.weights import Weights
 
 
@@ -185,9 +187,9 @@ def test_a_tape_goes_backward_twice(config, rng, spoilt):
 @pytest.fixture
 def many_tasks(monkeypatch):
     """Small arrays, cut as large ones are."""
-    monkeypatch.setattr(convolution, "TILES", (3, 50))
-    monkeypatch.setattr(convolution, "GRADIENT_TILES", 70)
-    monkeypatch.setattr(convolution, "GRADIENT_TASKS", 2)
+    monkeypatch.setattr(winograd, "TILES", (3, 50))
+    monkeypatch.setattr(winograd, "GRADIENT_TILES", 70)
+    monkeypatch.setattr(winograd, "GRADIENT_TASKS", 2)
     monkeypatch.setattr(cpu, "ELEMENTS", 2**11)
     monkeypatch.setattr(fused, "ELEMENTS", 2**11)
     monkeypatch.setattr(direct, "MULTIPLY_ADDS", 10**5)

@@ -190,7 +190,7 @@ def test_missing_pixels_stay_missing_and_nothing_is_changed(rng):
 
 
 def test_nothing_is_computed_far_from_valid_pixels(rng, monkeypatch):
-    from enhance_np.engine import fused
+    from enhance_np.engine.cpu import fused
 
     image = 100 + rng.standard_normal((40, 90))
     image[:, 40:] = np.nan

@@ -5,9 +5,10 @@ import pytest
 
 from enhance_np import _threads, optim, params, training
 from enhance_np.config import NetworkConfig
-from enhance_np.engine import REFERENCE, cpu, select
+from enhance_np.engine import REFERENCE, select
+from enhance_np.engine.cpu import vocabulary as cpu
+from enhance_np.engine.cpu.subnormal import FLUSH, control, flushed, parallel
 from enhance_np.engine.fold import fold
-from enhance_np.engine.subnormal import FLUSH, control, flushed, parallel
 from enhance_np.train_options import TrainOptions
 from enhance_np.weights import Weights, load, save
 

@@ -7,16 +7,16 @@ import pytest
 from numba import njit, types
 from numba.extending import intrinsic
 
-from enhance_np.engine import vector, winograd
-from enhance_np.engine.vector import FLAT, INDEX, LANES, Emitter
+from enhance_np.engine.cpu import transforms, vector
+from enhance_np.engine.cpu.vector import FLAT, INDEX, LANES, Emitter
 
 MATRICES = {
-    "input": winograd.B_T,
-    "kernel": winograd.G,
-    "output": winograd.A_T,
-    "output gradient": tuple(zip(*winograd.A_T, strict=True)),
-    "kernel gradient": tuple(zip(*winograd.G, strict=True)),
-    "of other points": winograd.matrices(2, 3, (3, -5, Fraction(7, 3)))[2],
+    "input": transforms.B_T,
+    "kernel": transforms.G,
+    "output": transforms.A_T,
+    "output gradient": tuple(zip(*transforms.A_T, strict=True)),
+    "kernel gradient": tuple(zip(*transforms.G, strict=True)),
+    "of other points": transforms.matrices(2, 3, (3, -5, Fraction(7, 3)))[2],
     # pairs in front, in the middle and behind; a row and a column without a partner
     "pairs of columns": ((1, 1, 5, 2, 2), (3, -3, 7, 4, -4), (0, 0, 1, -1, -1)),
     "pairs of rows": ((9, 1, 2), (3, 4, 5), (3, -4, 5), (-1, 6, 1)),
@@ -69,7 +69,7 @@ def test_combine_is_the_product_with_the_matrix(name, rng):
 @pytest.mark.parametrize("number", [2, Fraction(2, 3)])
 def test_points_in_pairs_halve_the_work(number):
     """The number of multiplications says that the pairs were found, of columns and of rows."""
-    a_t, g, b_t = winograd.matrices(4, 3, (0, 1, -1, number, -number))
+    a_t, g, b_t = transforms.matrices(4, 3, (0, 1, -1, number, -number))
 
     class Counter(Emitter):
         def __init__(self):

@@ -11,7 +11,7 @@ from definitions import assert_accurate, doubled
 from enhance_np import _threads as threads
 from enhance_np import layers, network, params
 from enhance_np.config import NetworkConfig
-from enhance_np.engine import cpu
+from enhance_np.engine.cpu import vocabulary as cpu
 from enhance_np.layers.batchnorm import BatchNormCache
 
 ENGINES = {"cpu": cpu}

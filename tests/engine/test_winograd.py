@@ -5,13 +5,13 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from enhance_np.engine import winograd
+from enhance_np.engine.cpu import transforms
 
 HALF = Fraction(1, 2)
 CASES = [
     (4, 3, (0, 1, -1, 2, -2)),
     (4, 3, (0, 1, -1, HALF, -HALF)),
-    (4, 3, winograd.POINTS),
+    (4, 3, transforms.POINTS),
     (2, 3, (0, 1, -1)),
     (2, 3, (3, -5, Fraction(7, 3))),
     (6, 3, (0, 1, -1, 2, -2, HALF, -HALF)),
@@ -30,7 +30,7 @@ def fractions(rng, *shape):
 
 
 def matrices(m, r, points):
-    found = [np.array(matrix, object) for matrix in winograd.matrices(m, r, points)]
+    found = [np.array(matrix, object) for matrix in transforms.matrices(m, r, points)]
     assert [a.shape for a in found] == [(m, m + r - 1), (m + r - 1, r), (m + r - 1, m + r - 1)]
     assert {type(number) for matrix in found for number in matrix.flat} == {Fraction}
     return found
@@ -54,8 +54,10 @@ def test_transposed_they_give_the_gradient_in_the_kernel(m, r, points, rng):
 
 def test_in_two_dimensions(rng):
     """The formulas of the module's head, and the 36 products of a tile."""
-    a_t, g, b_t = (np.array(matrix, object) for matrix in (winograd.A_T, winograd.G, winograd.B_T))
-    assert winograd.PLANES == 36
+    a_t, g, b_t = (
+        np.array(matrix, object) for matrix in (transforms.A_T, transforms.G, transforms.B_T)
+    )
+    assert transforms.PLANES == 36
     taps, d, dy = fractions(rng, 3, 3), fractions(rng, 6, 6), fractions(rng, 4, 4)
     v = b_t @ d @ b_t.T
     y = a_t @ ((g @ taps @ g.T) * v) @ a_t.T
@@ -67,7 +69,7 @@ def test_in_two_dimensions(rng):
 
 def test_they_are_those_of_the_literature():
     """Lavin & Gray 2016, F(4x4, 3x3), up to the sign of a row of G and B^T."""
-    a_t, g, b_t = winograd.matrices(4, 3, (0, 1, -1, 2, -2))
+    a_t, g, b_t = transforms.matrices(4, 3, (0, 1, -1, 2, -2))
     assert a_t[3] == (0, 1, -1, 8, -8, 1)
     assert b_t[0] == (4, 0, -5, 0, 1, 0)
     assert b_t[5] == (0, 4, 0, -5, 0, 1)
@@ -77,4 +79,4 @@ def test_they_are_those_of_the_literature():
 @pytest.mark.parametrize("points", [(0, 1, 1, 2, -2), (0, 1, -1, 2), (0, 1, -1, 2, -2, 3)])
 def test_refuses_repeated_points_and_other_numbers_of_them(points):
     with pytest.raises(ValueError, match="5 different points"):
-        winograd.matrices(4, 3, points)
+        transforms.matrices(4, 3, points)

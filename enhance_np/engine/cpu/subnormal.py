@@ -24,7 +24,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .. import _threads
+from ... import _threads
 from .jit import jit
 
 PROCESSOR = llvm.get_process_triple().split("-")[0]

@@ -3,7 +3,7 @@
 The steps of engine.winograd for BLOCK tiles at a time:
 
   input      V[p, t, :] = B^T d B of tile t,  p over the 36 places,  gathered at a border
-  products   M[p] = V[p] @ U[p],              microkernel.plane_products
+  products   M[p] = V[p] @ U[p],              register_tile.plane_products
   output     y of tile t = A^T M A, + bias, then ReLU or the sum with what y holds
 
 so that V and M never leave the cache. Where lines and columns of an input lie is told by two
@@ -14,10 +14,10 @@ import numpy as np
 from numba import types
 from numba.extending import intrinsic
 
-from . import elementwise, microkernel
+from . import elementwise, register_tile
 from .jit import jit
+from .transforms import A_T, B_T, G, M, N, R
 from .vector import FLAT, INDEX, LANES, LINE, Emitter, prefetch
-from .winograd import A_T, B_T, G, M, N, R
 
 PLANES = N * N
 BLOCK = 24  # tiles: V of 64 channels is 221 KB, beside the 590 KB of U in 1 MB of L2
@@ -109,7 +109,7 @@ def conv_tiles(
     x, u, b, y, work : flat float32.  x_at, y_at : (start, image, line, pixel) in floats.
     lines, columns : where in x row i - 1 + k of the window of output row i stands, at [i + k]
     for i a multiple of 4, k < 6; -1 means zeros. Output row i is line i % y_lines of y.
-    shape : (H, W, Cin, Cout) with H, W of the output;  tile : microkernel.block_shape(Cout).
+    shape : (H, W, Cin, Cout) with H, W of the output;  tile : register_tile.block_shape(Cout).
     Tiles are numbered over (image, row, column); one over the edge writes what lies inside.
 
     alive : (I, O, 36), which planes of U (I * O, 36, Cin, Cout) are not zero. I = O = 1 is a
@@ -146,7 +146,7 @@ def conv_tiles(
                 for p in range(PLANES):
                     if phases_in > 1 or not living[p]:
                         _clear(work, m0 + p * m_plane, m_plane)
-            microkernel.plane_products(
+            register_tile.plane_products(
                 rows, vectors, living, phases_in == 1, full, work, m0, m_plane,
                 work, 0, v_plane, u, phase * PLANES * cin * cout, cin, cout,
             )  # fmt: skip
@@ -221,7 +221,7 @@ def gradient_tiles(
         for p in range(PLANES):
             if alive[p]:
                 for o in range(0, cout, vectors * LANES):
-                    microkernel.product(
+                    register_tile.product(
                         rows, vectors, cin, du, p * cin * cout + o, cout,
                         work, p * v_plane, 1, 0, cin,
                         work, m0 + p * m_plane + o, 0, cout, 1, count,

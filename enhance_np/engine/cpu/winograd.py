@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._threads import cut, threads
-from . import elementwise, memory, microkernel, winograd_kernels
+from ..._threads import cut, threads
+from ..fold import phases, phases_backward
+from . import elementwise, memory, register_tile, winograd_kernels
 from .direct import flat, strides
-from .fold import phases, phases_backward
 from .subnormal import parallel
+from .transforms import M, N
 from .vector import LANES
-from .winograd import M, N
 from .winograd_kernels import BIAS, PLANES
 
 TILES = 96, 1024  # least and most of a task; 1 ms for 1000, and 0.03 ms to wake a thread
@@ -118,7 +118,7 @@ def _run(x, kernel, b, y, lines, columns, epilogue, work, span, shape, head=NO_H
     u, alive, cin, cout = kernel
     winograd_kernels.conv_tiles(
         flat(x), strides(x), lines, columns, u, alive, b, y.reshape(-1), strides(y), y.shape[1],
-        head, (*shape, cin, cout), microkernel.block_shape(cout), epilogue, work, *span,
+        head, (*shape, cin, cout), register_tile.block_shape(cout), epilogue, work, *span,
     )  # fmt: skip
 
 
@@ -173,7 +173,7 @@ def _backward(dy, x, kernel, before, edge):
     seen = window(h, before, edge), window(w, before, edge), _filled(height), _filled(width)
     frame = 0 if edge == "zero" else before
     framed = (1, h + 2 * frame, w + 2 * frame, cin)
-    shape, tile = (height, width, cin, cout), microkernel.gradient_shape(cin, cout)
+    shape, tile = (height, width, cin, cout), register_tile.gradient_shape(cin, cout)
     dx, none = memory.empty(x.shape), np.zeros(cin, np.float32)
     alive = PLAIN[0] if count == 1 else UPSAMPLED[0]
     sizes = winograd_kernels.work_size(cin, cout), int(np.prod(framed)), PLANES * cin * cout

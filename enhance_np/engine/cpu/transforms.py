@@ -5,7 +5,7 @@ One output tile of m x m pixels sees (m + 2)^2 inputs d. With three small matric
     y = A^T [ (G g G^T) * (B^T d B) ] A,
 
 where * is elementwise per channel pair: summed over input channels it is one matrix product
-for each of the (m + 2)^2 places, and those are done by the register tiles of microkernel; the
+for each of the (m + 2)^2 places, and those are done by the register tiles of register_tile; the
 transforms are unrolled into vector instructions from these very fractions (vector.combine).
 The gradients need no other matrices: dX is a convolution again, and by transposition
 

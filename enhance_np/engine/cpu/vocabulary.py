@@ -8,17 +8,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .. import layers
-from .._threads import cut
+from ... import layers
+from ..._threads import cut
 
 # "as" marks what the reference gives as it is
-from ..layers import elu as elu
-from ..layers import elu_backward as elu_backward
-from ..layers import gaussian_noise as gaussian_noise
-from ..layers.batchnorm import EPS
-from ..layers.conv import ConvCache
-from ..layers.joined import ActConvCache
-from . import convolution, direct, elementwise, memory
+from ...layers import elu as elu
+from ...layers import elu_backward as elu_backward
+from ...layers import gaussian_noise as gaussian_noise
+from ...layers.batchnorm import EPS
+from ...layers.conv import ConvCache
+from ...layers.joined import ActConvCache
+from . import direct, elementwise, memory, winograd
 from .subnormal import parallel
 
 # Floats of an elementwise task: 1 MB, in L2 on today's cores. It depends on the arrays alone,
@@ -93,7 +93,7 @@ def conv2d(x, w, b):
     layers.conv.check("conv2d", x, w, b)
     x = np.ascontiguousarray(x)
     if _by_winograd(x, w):
-        return convolution.conv(x, w, b, 0), ConvCache(x, w)
+        return winograd.conv(x, w, b, 0), ConvCache(x, w)
     return direct.correlate(x, w, b), ConvCache(x, w)
 
 
@@ -109,11 +109,11 @@ def conv2d_backward(dy, cache):
     n, h, wd, _ = x.shape
     dy = _gradient("conv2d_backward", dy, (n, h - len(w) + 1, wd - w.shape[1] + 1, w.shape[3]))
     if _by_winograd(x, w):
-        return convolution.conv_backward(dy, x, w, 0)
+        return winograd.conv_backward(dy, x, w, 0)
     kh, kw, *_ = w.shape
     none = np.zeros(w.shape[2], np.float32)
     framed = direct.framed(dy, kh - 1, kw - 1, reflect=False)
-    dx = direct.correlate(framed, convolution.turned(w), none)
+    dx = direct.correlate(framed, winograd.turned(w), none)
     return dx, *direct.kernel_gradient(x, dy, w.shape)
 
 
@@ -126,7 +126,7 @@ def pad_conv(x, w, b):
         return conv2d(reflection_pad(x, p) if p else x, w, b)
     layers.conv.check_channels("pad_conv", x, w, b)
     x = np.ascontiguousarray(x)
-    return convolution.conv(x, w, b, p, "reflect"), ConvCache(x, w)
+    return winograd.conv(x, w, b, p, "reflect"), ConvCache(x, w)
 
 
 def pad_conv_backward(dy, cache):
@@ -137,7 +137,7 @@ def pad_conv_backward(dy, cache):
         dx, dw, db = conv2d_backward(dy, cache)
         return (reflection_pad_backward(dx, p) if p else dx), dw, db
     dy = _gradient("pad_conv_backward", dy, (*x.shape[:3], w.shape[3]))
-    return convolution.conv_backward(dy, x, w, p, "reflect")
+    return winograd.conv_backward(dy, x, w, p, "reflect")
 
 
 def pad_conv_gradient(dy, cache):
@@ -158,7 +158,7 @@ def upsample_conv(x, w, b):
         return pad_conv(upsample(x), w, b)
     layers.conv.check_channels("upsample_conv", x, w, b)
     x = np.ascontiguousarray(x)
-    return convolution.upsample_conv(x, w, b), ConvCache(x, w)
+    return winograd.upsample_conv(x, w, b), ConvCache(x, w)
 
 
 def upsample_conv_backward(dy, cache):
@@ -169,7 +169,7 @@ def upsample_conv_backward(dy, cache):
         return upsample_backward(dx), dw, db
     n, h, wd, _ = x.shape
     dy = _gradient("upsample_conv_backward", dy, (n, 2 * h, 2 * wd, w.shape[3]))
-    return convolution.upsample_conv_backward(dy, x, w)
+    return winograd.upsample_conv_backward(dy, x, w)
 
 
 def batchnorm(x, gamma, beta, eps=EPS, moving=None):
@@ -404,7 +404,7 @@ def _ours(x, w):
 
 
 def _by_winograd(x, w):
-    return _ours(x, w) and convolution.is_winograd(w.shape)
+    return _ours(x, w) and winograd.is_winograd(w.shape)
 
 
 def _gradient(name, dy, shape):

@@ -1,12 +1,12 @@
 """Convolutions on CPU cores straight from the definition: any kernel, any channels.
 
-Float32. Register tiles of microkernel; work is cut by the arrays' sizes alone.
+Float32. By register_tile; work is cut by the arrays' sizes alone.
 """
 
 import numpy as np
 
-from .._threads import cut
-from . import elementwise, memory, microkernel
+from ..._threads import cut
+from . import elementwise, memory, register_tile
 from .subnormal import parallel
 
 MULTIPLY_ADDS = 10**8  # of a task: long beside the 0.03 ms that waking a thread costs
@@ -38,7 +38,7 @@ def kernel_gradient(x, dy, shape):
     """
     n, h, w, cout = dy.shape
     kh, kw, cin, _ = shape
-    tile = microkernel.block_shape(cout)
+    tile = register_tile.block_shape(cout)
     few = tile == (0, 0)
     per_image = np.zeros((n, *((cout, kh, kw, cin) if few else shape)), np.float32)
     arguments = (h, w, *shape), strides(x), strides(dy)
@@ -47,9 +47,9 @@ def kernel_gradient(x, dy, shape):
     def image(i):
         dw = per_image[i].reshape(-1)
         if few:
-            microkernel.few_kernel_gradient(flat_x, flat_dy, dw, *arguments, i)
+            register_tile.few_kernel_gradient(flat_x, flat_dy, dw, *arguments, i)
         else:
-            microkernel.kernel_gradient(flat_x, flat_dy, dw, *arguments, *tile, i)
+            register_tile.kernel_gradient(flat_x, flat_dy, dw, *arguments, *tile, i)
         return elementwise.channel_sums(dy[i].reshape(-1, cout))
 
     db = np.sum(parallel(image, range(n)), axis=0).astype(np.float32)
@@ -59,18 +59,18 @@ def kernel_gradient(x, dy, shape):
 
 def kernel_layout(w):
     """(flat kernel, tile) as conv_lines takes them: tile is (0, 0) where none fits."""
-    tile = microkernel.block_shape(w.shape[-1])
+    tile = register_tile.block_shape(w.shape[-1])
     if tile == (0, 0):
         w = w.transpose(3, 0, 1, 2)
     return flat(w), tile
 
 
 def conv_lines(x, w, y, shape, x_at, y_at, tile, lines):
-    """y += x * w on lines (first, last): see microkernel.conv_lines. Releases the GIL."""
+    """y += x * w on lines (first, last): see register_tile.conv_lines. Releases the GIL."""
     if tile == (0, 0):
-        microkernel.few_conv_lines(x, w, y, shape, x_at, y_at, *lines)
+        register_tile.few_conv_lines(x, w, y, shape, x_at, y_at, *lines)
     else:
-        microkernel.conv_lines(x, w, y, shape, x_at, y_at, *tile, *lines)
+        register_tile.conv_lines(x, w, y, shape, x_at, y_at, *tile, *lines)
 
 
 def lines_per_task(multiply_adds: int) -> int:

@@ -1,7 +1,7 @@
 """The folded network on CPU cores, a strip of lines at a time through all layers.
 
 No tiles, no frames, no upsampled image: a convolution's border is told to it by indices
-(convolution.window), a residual sum is added in place, and the last 3x3 convolution, its
+(winograd.window), a residual sum is added in place, and the last 3x3 convolution, its
 upsampling and the 1x1 head are one pass. Every layer runs as far as its input reaches, then the
 next one; of each activation only the newest lines are kept, in a ring. So the memory grows with
 the image's width alone, the lines of a strip stay in the cache from layer to layer, and every
@@ -17,15 +17,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .._threads import cut
-from ..config import NetworkConfig
-from . import direct, memory, tiles
-from .convolution import NO_HEAD, UPSAMPLED, conv_tiles, is_winograd, planes, window
-from .cpu import ELEMENTS
+from ..._threads import cut
+from ...config import NetworkConfig
+from .. import tiles
+from ..fold import Conv, phases
+from . import direct, memory
 from .elementwise import elu
-from .fold import Conv, phases
 from .subnormal import parallel
-from .winograd import M
+from .transforms import M
+from .vocabulary import ELEMENTS
+from .winograd import NO_HEAD, UPSAMPLED, conv_tiles, is_winograd, planes, window
 from .winograd_kernels import ADD, ELU, RELU
 
 STRIP = 2**16  # pixels: tasks for many threads, and at 4096 a line 0.25 GB for all rings

@@ -1,0 +1,1 @@
+"""The engine of the CPU: the vocabulary compiled by numba, on all cores."""
