@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from test_predict import trained
+from networks import trained
 
 from enhance_np.config import NetworkConfig
 from enhance_np.engine import predict, select

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
+from networks import trained
 
-from enhance_np import network, params
+from enhance_np import network
 from enhance_np.config import NetworkConfig
 from enhance_np.engine import REFERENCE, predict, select
 from enhance_np.engine.tiles import halo, plan
-from enhance_np.weights import Weights
 
 CONFIGS = [
     NetworkConfig(5, 64),
@@ -14,15 +14,6 @@ CONFIGS = [
     NetworkConfig(2, 16, "elu", refine_filters=64),
     NetworkConfig(1, 5),
 ]
-
-
-def trained(config, seed=0, dtype=np.float32):
-    """Weights as training leaves them: nothing is 0 or 1."""
-    rng = np.random.default_rng(seed)
-    p, moving = params.initial(config, seed, np.float64)
-    p = {name: a + 0.05 * rng.standard_normal(a.shape) for name, a in p.items()}
-    moving = {name: a + 0.3 * rng.random(a.shape) for name, a in moving.items()}
-    return Weights(config, *({k: a.astype(dtype) for k, a in d.items()} for d in (p, moving)))
 
 
 @pytest.mark.parametrize("size", [(2, 2), (2, 31), (37, 23), (40, 3)])

@@ -2,7 +2,7 @@
 
     python tests/kernels/mutants.py [--write] [WORD ...]
 
-Each mutant is one change of a kernel's text. Its cases (cases/<stem>.py) run on the mutated text on
+Each mutant is one change of the text of a kernel. Its cases (support/cases/<stem>.py) run on it on
 the stand-in for CuPy, each check in a process of its own, for some faults end it. --write puts the
 table into docs/cuda-mutants.md; words choose the mutants whose name has them all. Exit status 1 if
 one is seen by no check.
@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parent)]
+sys.path.insert(0, str(HERE.parent / "support"))
 
 from cudaproof import device, emulator  # noqa: E402
 
@@ -226,7 +226,7 @@ def text(rows):
     return (
         "# Faults planted in the kernels, and who sees them\n\n"
         "Written by `python tests/kernels/mutants.py --write`. Each row is one change of a\n"
-        "kernel's text, run in the emulator on all cases of `tests/kernels/cases/`: against the\n"
+        "kernel's text, run in the emulator on all cases of `tests/support/cases/`: against the\n"
         "reference in one order of threads and blocks, and in another; with every access traced;\n"
         "with the compiler's sanitizers. *value*: a case found a wrong one; *fault*: emulator or\n"
         "sanitizer reported an access, a barrier, an overflow; *ends*: the process did.\n"

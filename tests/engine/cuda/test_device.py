@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from cudaproof import device, emulator
-from test_predict import trained
+from networks import trained
 from trained import CPU, OPTIONS, assert_same_bits, pairs, state, train
 
 from enhance_np import loss, network, optim, params, training

@@ -9,7 +9,7 @@ from enhance_np.config import NetworkConfig
 from enhance_np.params import initial
 from enhance_np.weights import Weights
 
-REFERENCE = Path(__file__).parent / "reference"
+REFERENCE = Path(__file__).parents[1] / "reference"
 CONFIGS = {
     "depth0": NetworkConfig(depth=0, filters=3),
     "tiny": NetworkConfig(depth=1, filters=4),

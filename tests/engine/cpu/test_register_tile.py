@@ -70,10 +70,10 @@ sys.exit(pytest.main(chosen))
 HERE = Path(__file__).parent
 IN_ALL_WIDTHS = (
     "test_vector.py",
-    "test_microkernel.py",
-    "test_convolution.py::test_backward_is_the_adjoint",
-    "test_convolution.py::test_planes_alive_are_those_that_are_not_zero",
-    "test_convolution.py::test_more_tiles_than_a_task",
+    "test_register_tile.py",
+    "test_winograd.py::test_backward_is_the_adjoint",
+    "test_winograd.py::test_planes_alive_are_those_that_are_not_zero",
+    "test_winograd.py::test_more_tiles_than_a_task",
     "test_fused.py::test_any_strip_gives_the_same_bits",
 )
 
