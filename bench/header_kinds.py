@@ -26,8 +26,8 @@ from astropy.wcs import WCS, FITSFixedWarning
 from kinds import Kind, made, real, shipped
 from table import markdown, replace
 
-from enhance_np import fits as our_fits
-from enhance_np.observation import detect_type
+from enhance_np.observation import fits as our_fits
+from enhance_np.observation.kind import detect_type
 from enhance_np.pipeline import enhance_file
 
 PAGE = Path(__file__).parents[1] / "docs" / "headers.md"

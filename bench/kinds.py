@@ -11,8 +11,8 @@ import numpy as np
 from astropy.io import fits
 from jsoc import broken, header, plain, rice, zipped
 
-from enhance_np import fits as our_fits
 from enhance_np import models
+from enhance_np.observation import fits as our_fits
 
 
 class Kind(NamedTuple):

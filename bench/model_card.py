@@ -189,7 +189,7 @@ def real(folder):
     """The report on a real active region, and its pictures."""
     from astropy.io import fits
 
-    from enhance_np.normalise import norm_value
+    from enhance_np.observation.normalise import norm_value
 
     image = fits.getdata(folder / "ar_intensity_200x200.fits").astype(np.float32)
     field = fits.getdata(folder / "ar_blos_200x200.fits").astype(np.float32)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from . import fits
 from ._atomic import write_bytes
+from .observation import fits
 from .pipeline import enhance_file
 from .train_options import NOISE
 

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from . import disc, fits, maps, missing, models, observation
+from . import models
 from ._array import is_dask, is_map
 from .config import TYPES
 from .engine import select
 from .engine.chunked import predict_chunks
 from .engine.predict import apply, check_image, masked_like, unmasked
+from .observation import disc, fits, maps, missing
+from .observation import kind as observation
 from .pipeline import image_norm, output_header
 from .weights import Weights, digest, load
 

@@ -9,14 +9,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import __version__, disc, engine, fits, missing, models, normalise
+from . import __version__, engine, models
 from ._atomic import replacing
 from .data.degrade import HMI, STORED, Optics
 from .engine import tiles
 from .engine.ensemble import ORIENTATIONS
 from .engine.predict import apply
-from .observation import gauss, image_type, on_pixels, remark, require_hmi
-from .quiet_sun import usual_level
+from .observation import disc, fits, missing, normalise
+from .observation.kind import gauss, image_type, on_pixels, remark, require_hmi
+from .observation.quiet_sun import usual_level
 from .weights import Weights, digest, load
 
 log = logging.getLogger(__name__)

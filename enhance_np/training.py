@@ -30,7 +30,7 @@ from .data.degrade import STORED
 from .data.streams import stream
 from .engine import Engine
 from .engine.fold import live_filters
-from .fits import check_output
+from .observation.fits import check_output
 from .train_options import FROZEN_OVER, TrainOptions
 from .weights import Weights, check_name, save
 

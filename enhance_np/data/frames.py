@@ -133,7 +133,7 @@ def _image(function, path):
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of harmless faults, as `enhance_np.fits.read`
+            warnings.simplefilter("ignore")  # of harmless faults, as `fits.read`
             # scaled integers cannot be mapped; a section reads no more than itself anyway
             with fits.open(path, memmap=False) as hdus:
                 for hdu in hdus:

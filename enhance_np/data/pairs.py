@@ -22,7 +22,7 @@ import numpy as np
 from .. import __version__
 from .._atomic import replacing
 from ..config import TYPES
-from ..fits import check_output
+from ..observation.fits import check_output
 from .streams import stream
 
 

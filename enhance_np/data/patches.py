@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from .._threads import cut, parallel
-from ..fits import check_output
+from ..observation.fits import check_output
 from . import pairs
 from .degrade import HMI, Optics, convolve, degrade
 from .recipe import Augmentation, Recipe

@@ -8,7 +8,7 @@ import numpy as np
 from .. import __version__
 from .._atomic import replacing
 from ..config import TYPES
-from ..fits import check_output
+from ..observation.fits import check_output
 from .synthetic import check, scene
 
 SUFFIXES = (".fits", ".fit", ".fts")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..normalise import GAUSS_PER_KILOGAUSS, quiet_sun_level
+from ..observation.normalise import GAUSS_PER_KILOGAUSS, quiet_sun_level
 from . import pairs
 from .degrade import HMI, Optics, degrade
 from .frames import FrameFile, open_frames

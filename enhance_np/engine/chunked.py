@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .. import normalise
 from ..config import NetworkConfig
+from ..observation import normalise
 from ..weights import Weights
 from . import select
 from .cpu.transforms import M

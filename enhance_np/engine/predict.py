@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .. import models, network, normalise
+from .. import models, network
+from ..observation import normalise
 from ..weights import Weights, load
 from . import Engine, select
 from .ensemble import mean_and_spread

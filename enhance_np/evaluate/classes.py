@@ -11,9 +11,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ..data.degrade import HMI_SCALE
-from ..disc import SUN_RADIUS, limb_darkening
-from ..normalise import fill
-from .gaps import beyond_limb
+from ..observation.disc import SUN_RADIUS, limb_darkening
+from ..observation.gaps import beyond_limb
+from ..observation.normalise import fill
 
 NAMES = ("quiet", "plage", "pore", "umbra", "penumbra", "limb")
 

@@ -11,13 +11,13 @@ import numpy as np
 
 from ..data.degrade import HMI, Optics
 from ..data.psf import MODIFIED, WACHTER, airy, hmi_psf
-from ..normalise import fill, restore
+from ..observation.gaps import beyond_limb, gap_free_box
+from ..observation.normalise import fill, restore
 from ..plot import png, require_matplotlib, stretch
 from . import quantities as q
 from .baselines import ITERATIONS
 from .bicubic import bicubic
 from .classes import masks
-from .gaps import beyond_limb, gap_free_box
 from .report import LEAST_SIDE, UNIT, Scene
 from .richardson_lucy import deconvolve
 from .spectrum import power_spectrum

@@ -7,11 +7,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .. import __version__, fits, normalise, observation, pipeline
+from .. import __version__, pipeline
 from .._atomic import replacing
 from ..config import TYPES
 from ..data.degrade import HMI, Optics
-from ..disc import mu
+from ..observation import fits, normalise
+from ..observation import kind as observation
+from ..observation.disc import mu
 from . import baselines, linear, table
 from .quantities import averaged
 from .report import Scene, report

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..data.degrade import HMI, Optics
 from ..data.psf import ARCSEC
-from ..normalise import fill
+from ..observation.normalise import fill
 from .cosines import frequencies, halved, to_image, to_modes, transfers
 from .quantities import repeated
 

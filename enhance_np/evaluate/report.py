@@ -11,11 +11,11 @@ import numpy as np
 
 from ..config import TYPES
 from ..data.degrade import HMI, Optics
-from ..normalise import fill
+from ..observation.gaps import beyond_limb, gap_free_box
+from ..observation.normalise import fill
 from . import quantities as q
 from .classes import THRESHOLDS, masks, quiet_field
 from .errors import DATA_RANGE, masked_scores, ssim_map
-from .gaps import beyond_limb, gap_free_box
 from .reblur import reblurred, residual
 from .spectrum import BANDS, band_powers, nyquist_lines, phase_amplitude
 

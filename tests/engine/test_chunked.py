@@ -12,7 +12,7 @@ from enhance_np.engine import chunked, predict, select
 from enhance_np.engine.cpu.transforms import M
 from enhance_np.engine.cpu.vector import LANES
 from enhance_np.engine.tiles import halo, needed
-from enhance_np.normalise import Norm
+from enhance_np.observation.normalise import Norm
 from enhance_np.weights import Weights
 
 SMALL = NetworkConfig(1, 2 * LANES)

@@ -7,7 +7,7 @@ from networks import trained
 from enhance_np.config import NetworkConfig
 from enhance_np.engine import predict, select
 from enhance_np.engine.ensemble import mean_and_spread
-from enhance_np.normalise import Norm
+from enhance_np.observation.normalise import Norm
 
 UNIT = 2.0**-24
 # there and back: written apart from the code, reflections last

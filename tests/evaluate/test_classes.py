@@ -114,7 +114,7 @@ def test_noise_is_quiet_and_network_is_not(rng):
 def test_limb_by_mu(scene):
     intensity, field = scene
     mu = np.broadcast_to(np.linspace(0.3, 0.9, 140), intensity.shape)
-    from enhance_np.disc import limb_darkening
+    from enhance_np.observation.disc import limb_darkening
 
     found = masks(intensity * limb_darkening(mu), field, mu)
     np.testing.assert_array_equal(found["limb"], mu < 0.5)

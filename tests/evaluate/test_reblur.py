@@ -5,7 +5,7 @@ from made import FINE, pair, smooth_scene
 from enhance_np.data.degrade import HMI_SCALE, degrade
 from enhance_np.evaluate import reblur
 from enhance_np.evaluate.reblur import reblurred, residual, residual_map
-from enhance_np.normalise import fill
+from enhance_np.observation.normalise import fill
 
 
 def test_perfect_output(rng):

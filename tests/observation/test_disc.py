@@ -5,7 +5,7 @@ import pytest
 from astropy.io.fits import Header
 from astropy.wcs import WCS
 
-from enhance_np.disc import limb_darkening, locate, mu
+from enhance_np.observation.disc import limb_darkening, locate, mu
 
 RADIUS = 970.0
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .config import TYPES
+from ..config import TYPES
 from .disc import Mu, limb_darkening
 from .quiet_sun import quiet_sun, quiet_sun_level, sample_step
 

@@ -8,8 +8,8 @@ import pytest
 from astropy.io.fits import Header
 
 from enhance_np.data.degrade import HMI
-from enhance_np.fits import Frame
-from enhance_np.observation import (
+from enhance_np.observation.fits import Frame
+from enhance_np.observation.kind import (
     deconvolved,
     detect_type,
     foreign_instrument,

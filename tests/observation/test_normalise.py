@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from enhance_np import disc
-from enhance_np.normalise import (
+from enhance_np.observation import disc
+from enhance_np.observation.normalise import (
     Norm,
     divided,
     fill,
@@ -80,7 +80,7 @@ def test_fill_in_bands_of_lines(rng, monkeypatch):
     data = rng.standard_normal((50, 40))
     data[rng.random(data.shape) < 0.6] = np.nan
     want, _ = fill(data)
-    monkeypatch.setattr("enhance_np.normalise.LINES", 7)
+    monkeypatch.setattr("enhance_np.observation.normalise.LINES", 7)
     np.testing.assert_array_equal(fill(data)[0], want)
 
 
@@ -162,7 +162,7 @@ def test_norm_on_the_disc_and_off_it(factor, strength):
 
 def test_there_and_back(rng, monkeypatch):
     """What is divided is flat, and what is multiplied has the limb darkening of its own pixels."""
-    monkeypatch.setattr("enhance_np.normalise.LINES", 7)
+    monkeypatch.setattr("enhance_np.observation.normalise.LINES", 7)
     shape = (40, 50)
     mu = located(shape, 18)
     norm = Norm(7.0, 0.9, mu)

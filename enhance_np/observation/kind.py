@@ -1,6 +1,6 @@
 """What a file says of its image: type, unit, instrument, quality, deconvolved before or not.
 
-Headers and values are asked; files are read in fits.py.
+Headers and values are asked; files are read in observation/fits.py.
 """
 
 import logging
@@ -11,9 +11,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..config import TYPES
+from ..data.degrade import HMI_SCALE, Optics
 from . import missing
-from .config import TYPES
-from .data.degrade import HMI_SCALE, Optics
 from .disc import SUN_RADIUS
 from .fits import Frame, card
 

@@ -5,7 +5,7 @@ import pytest
 from astropy.io import fits as afits
 
 import enhance_np
-from enhance_np import disc, fits, missing
+from enhance_np.observation import disc, fits, missing
 from enhance_np.pipeline import enhance_file
 
 SHAPE = (60, 70)

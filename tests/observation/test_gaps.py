@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from enhance_np.evaluate.gaps import beyond_limb, gap_free_box
+from enhance_np.observation.gaps import beyond_limb, gap_free_box
 
 
 def largest(valid):

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ._atomic import replacing
+from .._atomic import replacing
 from .missing import without_sentinels
 
 log = logging.getLogger(__name__)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from enhance_np import disc
-from enhance_np.quiet_sun import quiet_sun, quiet_sun_level, usual_level
+from enhance_np.observation import disc
+from enhance_np.observation.quiet_sun import quiet_sun, quiet_sun_level, usual_level
 
 
 @pytest.fixture
@@ -130,7 +130,7 @@ def test_large_images_are_sampled(rng, monkeypatch):
         asked.append(len(rows) * len(columns))
         return mu(rows, columns)
 
-    monkeypatch.setattr("enhance_np.quiet_sun.SAMPLE", 20_000)
+    monkeypatch.setattr("enhance_np.observation.quiet_sun.SAMPLE", 20_000)
     assert quiet_sun(data, counted) == pytest.approx(whole, rel=0.01)
     assert sum(asked) <= 20_000
 

@@ -9,7 +9,7 @@ import logging
 
 import numpy as np
 
-from ._array import is_dask
+from .._array import is_dask
 from .disc import Mu
 from .quiet_sun import sample_step
 

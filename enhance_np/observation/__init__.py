@@ -1,0 +1,1 @@
+"""What an image is: its file or Map, type, unit, instrument, place on the disc, level and gaps."""
