@@ -25,11 +25,11 @@ from table import markdown
 
 from enhance_np.data import granulation as light
 from enhance_np.data.convection import SPACING, convection
-from enhance_np.data.degrade import convolve, degrade
 from enhance_np.data.plane import Plane
-from enhance_np.data.psf import airy
 from enhance_np.data.streams import stream
 from enhance_np.data.synthetic import scene
+from enhance_np.optics.degrade import convolve, degrade
+from enhance_np.optics.psf import airy
 
 TRAINING_ROWS = 674
 # cycles per arcsec; up to JUDGED the ratio must be within FACTOR

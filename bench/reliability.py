@@ -28,7 +28,7 @@ from enhance_np.engine.ensemble import mean_and_spread
 from enhance_np.engine.predict import run
 from enhance_np.evaluate.classes import NAMES
 from enhance_np.evaluate.quantities import repeated
-from enhance_np.evaluate.reblur import residual_map
+from enhance_np.optics.reblur import residual_map
 from enhance_np.plot import png
 
 DOCS = Path(__file__).parents[1] / "docs"

@@ -22,8 +22,8 @@ def make(folder: str | Path, device: str = "auto", progress=lambda done, total: 
     from astropy.io.fits import Header
     from scipy.ndimage import zoom
 
-    from .data.degrade import HMI_SCALE, degrade
     from .data.synthetic import scene
+    from .optics.degrade import HMI_SCALE, degrade
     from .plot import require_matplotlib, side_by_side
 
     require_matplotlib()

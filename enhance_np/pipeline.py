@@ -11,13 +11,13 @@ import numpy as np
 
 from . import __version__, engine, models
 from ._atomic import replacing
-from .data.degrade import HMI, STORED, Optics
 from .engine import tiles
 from .engine.ensemble import ORIENTATIONS
 from .engine.predict import apply
 from .observation import disc, fits, missing, normalise
 from .observation.kind import gauss, image_type, on_pixels, remark, require_hmi
 from .observation.quiet_sun import usual_level
+from .optics.degrade import HMI, STORED, Optics
 from .weights import Weights, digest, load
 
 log = logging.getLogger(__name__)
@@ -230,7 +230,7 @@ def optics(loaded: Weights) -> Optics:
 
 def _confidence(frame, output, spread, header, optics) -> tuple[fits.Extension, ...]:
     """SPREAD, on the grid of the output, whose header is given, and RESIDUAL on the input's."""
-    from .evaluate.reblur import residual_map
+    from .optics.reblur import residual_map
 
     of_spread, of_residual = header.copy(), fits.without_storage(frame.header)
     of_spread["CONTENT"] = "SPREAD OVER ORIENTATIONS"

@@ -26,11 +26,11 @@ from .checkpoint import State
 from .config import NetworkConfig
 from .data.batches import Pairs, noisy, prefetched, split
 from .data.default import synthetic_pairs
-from .data.degrade import STORED
 from .data.streams import stream
 from .engine import Engine
 from .engine.fold import live_filters
 from .observation.fits import check_output
+from .optics.degrade import STORED
 from .train_options import FROZEN_OVER, TrainOptions
 from .weights import Weights, check_name, save
 

@@ -10,12 +10,12 @@ from astropy.wcs import WCS
 
 from enhance_np import models, params, plot, predict, weights
 from enhance_np.config import NetworkConfig
-from enhance_np.data.degrade import HMI, Optics
 from enhance_np.engine import select
 from enhance_np.engine.predict import apply
-from enhance_np.evaluate.reblur import residual_map
 from enhance_np.observation import disc
 from enhance_np.observation.normalise import Norm
+from enhance_np.optics.degrade import HMI, Optics
+from enhance_np.optics.reblur import residual_map
 from enhance_np.pipeline import OPTICS_CARDS, enhance_file
 
 CONFIG = NetworkConfig(1, 4)

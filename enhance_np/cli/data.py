@@ -99,8 +99,8 @@ def _simulate(options) -> None:
 
 def _degrade(options) -> None:
     from ..data import patches, simulation
-    from ..data.degrade import HMI
     from ..data.recipe import read
+    from ..optics.degrade import HMI
 
     only = RECIPE_ONLY if options.sim else FRAMES_ONLY
     for name in only:

@@ -64,7 +64,7 @@ OPTICS = ("psf", "psf_scale", "support", "aperture", "target_aperture", "wavelen
 
 def given_optics(options):
     """HMI's but for the options that are given; None if none is."""
-    from ..data.degrade import HMI
+    from ..optics.degrade import HMI
 
     given = any(getattr(options, name) is not None for name in OPTICS)
     return optics(options, HMI) if given else None
@@ -72,7 +72,7 @@ def given_optics(options):
 
 def optics(options, base):
     """Those of `base`, but for what is given."""
-    from ..data.degrade import Optics
+    from ..optics.degrade import Optics
 
     given = {
         name: getattr(options, name)

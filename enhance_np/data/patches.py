@@ -9,8 +9,8 @@ import numpy as np
 
 from .._threads import cut, parallel
 from ..observation.fits import check_output
+from ..optics.degrade import HMI, Optics, convolve, degrade
 from . import pairs
-from .degrade import HMI, Optics, convolve, degrade
 from .recipe import Augmentation, Recipe
 from .sources import Source, region
 from .streams import stream

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from .. import recipes
 from ..config import TYPES
-from .degrade import HMI, PSFS, Optics
+from ..optics.degrade import HMI, PSFS, Optics
 from .sources import SIDES, WHOLE, Field, Source, Synthetic, check_sides
 from .synthetic import KINDS, check
 

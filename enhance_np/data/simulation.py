@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from ..observation.normalise import GAUSS_PER_KILOGAUSS, quiet_sun_level
+from ..optics.degrade import HMI, Optics, degrade
 from . import pairs
-from .degrade import HMI, Optics, degrade
 from .frames import FrameFile, open_frames
 from .sources import GUARD, Box, crop
 from .split import split

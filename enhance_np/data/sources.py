@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from .degrade import convolve_inverse, magnify
+from ..optics.degrade import convolve_inverse, magnify
+from ..optics.psf import airy
 from .frames import open_frames
-from .psf import airy
 from .synthetic import TEST_SEEDS, TRAINING_SEEDS, VALIDATION_SEEDS, scene
 
 GUARD = 3.0  # arcsec between two sides: three times HMI's core of 1.1 arcsec

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from ..data.degrade import HMI, Optics
+from ..optics.degrade import HMI, Optics
 from .bicubic import bicubic
 from .linear import LinearFilter
 from .richardson_lucy import deconvolve

@@ -10,10 +10,10 @@ import numpy as np
 from .. import __version__, pipeline
 from .._atomic import replacing
 from ..config import TYPES
-from ..data.degrade import HMI, Optics
 from ..observation import fits, normalise
 from ..observation import kind as observation
 from ..observation.disc import mu
+from ..optics.degrade import HMI, Optics
 from . import baselines, linear, table
 from .quantities import averaged
 from .report import Scene, report

@@ -10,13 +10,13 @@ from typing import NamedTuple
 import numpy as np
 
 from ..config import TYPES
-from ..data.degrade import HMI, Optics
 from ..observation.gaps import beyond_limb, gap_free_box
 from ..observation.normalise import fill
+from ..optics.degrade import HMI, Optics
+from ..optics.reblur import reblurred, residual
 from . import quantities as q
 from .classes import THRESHOLDS, masks, quiet_field
 from .errors import DATA_RANGE, masked_scores, ssim_map
-from .reblur import reblurred, residual
 from .spectrum import BANDS, band_powers, nyquist_lines, phase_amplitude
 
 UNIT = {"intensity": "Ic", "blos": "G"}

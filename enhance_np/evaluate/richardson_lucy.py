@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 
 from ..config import TYPES
-from ..data.degrade import HMI, Optics
-from .cosines import double, to_image, to_modes, transfers
+from ..optics.cosines import double, to_image, to_modes, transfers
+from ..optics.degrade import HMI, Optics
 from .tuning import Scene, Tuned, squared_error
 
 ITERATIONS = 20  # as published with Enhance

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.fft import fft2, fftfreq
 
-from .cosines import WORKERS
+from ..optics.cosines import WORKERS
 
 # cycles per arcsec. HMI's pixels end at 0.99, the output's at 1.98.
 BANDS = ((0.1, 0.25), (0.25, 0.5), (0.5, 0.75), (0.75, 1.0), (1.0, 1.5), (1.5, 2.0))

@@ -13,9 +13,9 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from ..data.degrade import HMI, Optics
+from ..optics.cosines import doubled, to_image, to_modes, transfers
+from ..optics.degrade import HMI, Optics
 from . import tuning
-from .cosines import doubled, to_image, to_modes, transfers
 
 CANDIDATES = tuple(float(nsr) for nsr in 10.0 ** np.arange(-6, -0.49, 0.25))
 

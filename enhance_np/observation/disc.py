@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..data.psf import HMI_WAVELENGTH
+from ..optics.psf import HMI_WAVELENGTH
 
 SUN_RADIUS = 960.0  # arcsec, at 1 au
 _ARCSEC = {"arcsec": 1.0, "arcsecond": 1.0, "deg": 3600.0, "degree": 3600.0}

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..config import TYPES
-from ..data.degrade import HMI_SCALE, Optics
+from ..optics.degrade import HMI_SCALE, Optics
 from . import missing
 from .disc import SUN_RADIUS
 from .fits import Frame, card

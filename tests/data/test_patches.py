@@ -6,11 +6,11 @@ import pytest
 
 from enhance_np import _threads as threads
 from enhance_np.data import patches
-from enhance_np.data.degrade import HMI, Optics, convolve
-from enhance_np.data.psf import airy, hmi_psf
-from enhance_np.data.psf_image import PsfImage
 from enhance_np.data.recipe import Augmentation, Noise, Recipe
 from enhance_np.data.sources import GUARD, WHOLE, Source, check_apart, region
+from enhance_np.optics.degrade import HMI, Optics, convolve
+from enhance_np.optics.psf import airy, hmi_psf
+from enhance_np.optics.psf_image import PsfImage
 
 PATCH = 8
 

@@ -13,9 +13,9 @@ from recipes import REAL, SMALL, small_recipe
 from enhance_np import recipes
 from enhance_np.config import TYPES
 from enhance_np.data import patches
-from enhance_np.data.degrade import HMI
 from enhance_np.data.recipe import read
 from enhance_np.data.sources import SIDES, check_sides, region
+from enhance_np.optics.degrade import HMI
 
 SIZES = {  # arcsec (y, x), of the fields that the shipped recipes name
     "muram_quiet_continuum.npy": (66.2, 46.34),

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from enhance_np.data import simulation
-from enhance_np.data.degrade import HMI_SCALE, Optics, degrade
 from enhance_np.data.frames import open_frames
-from enhance_np.data.psf_image import PsfImage
 from enhance_np.data.sources import GUARD
 from enhance_np.data.split import split
 from enhance_np.observation.normalise import quiet_sun_level
+from enhance_np.optics.degrade import HMI_SCALE, Optics, degrade
+from enhance_np.optics.psf_image import PsfImage
 
 SCALE = 0.08
 SHAPE = (430, 300)  # 34.4 by 24 arcsec

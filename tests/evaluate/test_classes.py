@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from enhance_np.data.degrade import HMI_SCALE
 from enhance_np.evaluate import classes
 from enhance_np.evaluate.classes import NAMES, THRESHOLDS, masks, quiet_field
+from enhance_np.optics.degrade import HMI_SCALE
 
 SPOT, PORE, PLAGE = (40, 40), (30, 100), (90, 40)
 

@@ -9,10 +9,10 @@ from astropy.io import fits
 from made import pair, smooth_scene, spot
 
 from enhance_np import cli
-from enhance_np.data.degrade import Optics, degrade
 from enhance_np.evaluate import linear
 from enhance_np.evaluate.bicubic import bicubic
 from enhance_np.evaluate.richardson_lucy import deconvolve
+from enhance_np.optics.degrade import Optics, degrade
 from enhance_np.pipeline import OPTICS_CARDS
 
 LEVEL = 50_000.0  # DN/s of the quiet Sun

@@ -3,11 +3,11 @@ import pytest
 from made import FINE, pair, smooth_scene
 from scipy.ndimage import convolve as direct_convolve
 
-from enhance_np.data.degrade import HMI, HMI_SCALE, Optics
 from enhance_np.evaluate.bicubic import bicubic
-from enhance_np.evaluate.cosines import double, transfers
 from enhance_np.evaluate.richardson_lucy import deconvolve, iterates, tune
 from enhance_np.evaluate.tuning import Scene
+from enhance_np.optics.cosines import double, transfers
+from enhance_np.optics.degrade import HMI, HMI_SCALE, Optics
 
 NARROW = Optics(support=2.0)  # a kernel small enough to convolve directly
 
@@ -50,7 +50,7 @@ def test_every_iteration_is_more_probable(rng):
     data = 50 + 20 * rng.random((24, 24))
     transfer, _ = transfers(data.shape, HMI_SCALE / 2, HMI)
     run, last = iterates(data, transfer), -np.inf
-    from enhance_np.evaluate.cosines import to_image, to_modes
+    from enhance_np.optics.cosines import to_image, to_modes
 
     for _ in range(15):
         model = to_image(to_modes(next(run)) * transfer)

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 from made import smooth_scene
 
-from enhance_np.evaluate.cosines import double
 from enhance_np.evaluate.spectrum import (
     BANDS,
     band_powers,
@@ -10,6 +9,7 @@ from enhance_np.evaluate.spectrum import (
     phase_amplitude,
     power_spectrum,
 )
+from enhance_np.optics.cosines import double
 
 
 def sine(shape, pixel_scale, frequency, angle=0.0):

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from made import pair, smooth_scene
 
-from enhance_np.data.degrade import HMI, HMI_SCALE
-from enhance_np.evaluate.cosines import transfers
 from enhance_np.evaluate.tuning import Scene
 from enhance_np.evaluate.wiener import CANDIDATES, tune, wiener
+from enhance_np.optics.cosines import transfers
+from enhance_np.optics.degrade import HMI, HMI_SCALE
 
 
 def test_exact_without_noise(rng):

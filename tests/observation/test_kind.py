@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from astropy.io.fits import Header
 
-from enhance_np.data.degrade import HMI
 from enhance_np.observation.fits import Frame
 from enhance_np.observation.kind import (
     deconvolved,
@@ -23,6 +22,7 @@ from enhance_np.observation.kind import (
     require_hmi,
     witnesses,
 )
+from enhance_np.optics.degrade import HMI
 
 RNG = np.random.default_rng(0)
 QUIET = 1 + 0.04 * RNG.standard_normal((30, 30))

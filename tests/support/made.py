@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.fft import idctn
 
-from enhance_np.data.degrade import HMI_SCALE, degrade
+from enhance_np.optics.degrade import HMI_SCALE, degrade
 
 FINE = HMI_SCALE / 8  # the pixels on which `cosines.transfers` samples the kernels, too
 

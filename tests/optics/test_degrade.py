@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from enhance_np.data.degrade import (
+from enhance_np.optics.degrade import (
     HMI_SCALE,
     Optics,
     convolve,
@@ -9,8 +9,8 @@ from enhance_np.data.degrade import (
     degrade,
     magnify,
 )
-from enhance_np.data.psf import airy, hmi_psf
-from enhance_np.data.psf_image import PsfImage
+from enhance_np.optics.psf import airy, hmi_psf
+from enhance_np.optics.psf_image import PsfImage
 
 SCALE = 0.0662
 SHAPE = (420, 460)

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from made import FINE, smooth_scene
 
-from enhance_np.data.degrade import HMI, HMI_SCALE, Optics, convolve, magnify
-from enhance_np.evaluate import cosines
-from enhance_np.evaluate.cosines import double, doubled, halved, to_image, to_modes, transfers
+from enhance_np.optics import cosines
+from enhance_np.optics.cosines import double, doubled, halved, to_image, to_modes, transfers
+from enhance_np.optics.degrade import HMI, HMI_SCALE, Optics, convolve, magnify
 
 # sums of some thousand products of size 1 in float64
 ROUNDING = 1e-11
@@ -72,7 +72,7 @@ def test_faults(rng):
 
 
 def test_lopsided_psf_is_refused(tmp_path):
-    from enhance_np.data.psf_image import PsfImage
+    from enhance_np.optics.psf_image import PsfImage
 
     data = HMI.kernels(0.1)[0].copy()
     data[:, :100] *= 2

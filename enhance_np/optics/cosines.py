@@ -14,7 +14,7 @@ import os
 import numpy as np
 from scipy.fft import dctn, idctn
 
-from ..data.degrade import Optics
+from .degrade import Optics
 
 WORKERS = os.cpu_count()  # every transform is one thread's: the bits do not depend on it
 FINER = 4  # the kernels' pixels per output pixel: their own spectra must not be folded

@@ -10,11 +10,11 @@ A perfect output is not the Sun but the Sun through the target's aperture. So
 
 import numpy as np
 
-from ..data.degrade import HMI, Optics
-from ..data.psf import ARCSEC
+from ..evaluate.quantities import repeated
 from ..observation.normalise import fill
 from .cosines import frequencies, halved, to_image, to_modes, transfers
-from .quantities import repeated
+from .degrade import HMI, Optics
+from .psf import ARCSEC
 
 BELOW = 0.95  # of the target's cut-off: beyond, OTF_target is under 0.014 and K is nothing
 LINES = 256  # of modes at a time: a full disk's transfer functions would take 0.5 GB each

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from enhance_np.data.psf import ARCSEC, airy, hmi_psf
+from enhance_np.optics.psf import ARCSEC, airy, hmi_psf
 
 
 @pytest.mark.parametrize("make", [hmi_psf, airy])

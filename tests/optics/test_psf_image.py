@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from enhance_np.data.psf import HMI_DIAMETER, airy, hmi_psf
-from enhance_np.data.psf_image import PsfImage, read_psf
+from enhance_np.optics.psf import HMI_DIAMETER, airy, hmi_psf
+from enhance_np.optics.psf_image import PsfImage, read_psf
 
 
 def comet(scale, reach, centre=(0.0, 0.0)):
