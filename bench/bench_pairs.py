@@ -17,7 +17,7 @@ import numpy as np
 import table
 
 from enhance_np import network, weights
-from enhance_np.data.streams import stream
+from enhance_np._random import stream
 from enhance_np.engine import select
 from enhance_np.evaluate.bicubic import bicubic
 from enhance_np.evaluate.linear import Equations

@@ -10,7 +10,7 @@ planes that begin with a uniform field as MURaM's runs did, a sunspot as Hinode 
 the time of one frame. --figure puts them side by side. Exit status 1 if the power spectrum is
 off by a factor of 1.5 or more between 0.1 and 2 cycles per arcsec.
 
---calibrate prints the tables of enhance_np/data/granulation.py. They are measured on MURaM's rows
+--calibrate prints the tables of enhance_np/sun/granulation.py. They are measured on MURaM's rows
 0 to 673, which training uses; the others are for validation.
 """
 
@@ -23,13 +23,13 @@ import numpy as np
 from scipy.ndimage import gaussian_filter, zoom
 from table import markdown
 
-from enhance_np.data import granulation as light
-from enhance_np.data.convection import SPACING, convection
-from enhance_np.data.plane import Plane
-from enhance_np.data.streams import stream
-from enhance_np.data.synthetic import scene
+from enhance_np._random import stream
 from enhance_np.optics.degrade import convolve, degrade
 from enhance_np.optics.psf import airy
+from enhance_np.sun import granulation as light
+from enhance_np.sun.convection import SPACING, convection
+from enhance_np.sun.plane import Plane
+from enhance_np.sun.scene import scene
 
 TRAINING_ROWS = 674
 # cycles per arcsec; up to JUDGED the ratio must be within FACTOR

@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 
-from enhance_np.data.synthetic import scene
 from enhance_np.observation import disc
 from enhance_np.optics.degrade import HMI_SCALE, degrade
+from enhance_np.sun.scene import scene
 
 SIDE = 4096
 LEVEL = 60_000.0  # DN/s

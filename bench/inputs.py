@@ -6,8 +6,8 @@ import numpy as np
 
 from enhance_np import models, params
 from enhance_np.config import DEFAULT, NetworkConfig
-from enhance_np.data.synthetic import DEMO_SEEDS, scene
 from enhance_np.optics.degrade import HMI_SCALE, degrade
+from enhance_np.sun.scene import DEMO_SEEDS, scene
 from enhance_np.train_options import NOISE
 from enhance_np.weights import Weights, load
 

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from enhance_np._random import stream
 from enhance_np.data.recipe import read
 from enhance_np.data.sources import KILOGAUSS, SEEDS, Synthetic, region
-from enhance_np.data.streams import stream
 from enhance_np.evaluate.classes import masks
 from enhance_np.evaluate.quantities import averaged
 from enhance_np.evaluate.report import Scene

@@ -22,9 +22,9 @@ def make(folder: str | Path, device: str = "auto", progress=lambda done, total: 
     from astropy.io.fits import Header
     from scipy.ndimage import zoom
 
-    from .data.synthetic import scene
     from .optics.degrade import HMI_SCALE, degrade
     from .plot import require_matplotlib, side_by_side
+    from .sun.scene import scene
 
     require_matplotlib()
     folder = Path(folder)
@@ -44,7 +44,7 @@ def make(folder: str | Path, device: str = "auto", progress=lambda done, total: 
         header[f"CRPIX{axis}"] = (SIDE + 1) / 2
         header[f"CDELT{axis}"] = HMI_SCALE
     header["CONTENT"] = "CONTINUUM INTENSITY"
-    header["OBJECT"] = ("synthetic", f"enhance_np.data.synthetic.scene, seed {SEED}")
+    header["OBJECT"] = ("synthetic", f"enhance_np.sun.scene.scene, seed {SEED}")
     fits.write(folder / "scene.fits", low, header, overwrite=True)
     result = enhance_file(
         folder / "scene.fits",

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from . import optim, params
+from ._random import stream
 from .checkpoint import State
 from .config import NetworkConfig
 from .data.batches import Pairs, noisy
-from .data.streams import stream
 from .engine import REFERENCE
 from .train_options import TrainOptions
 from .weights import Weights, digest, load

@@ -22,11 +22,11 @@ import numpy as np
 from . import __version__, checkpoint, loss, network, optim, params, start, zero_level
 from ._array import array_module
 from ._atomic import write_bytes
+from ._random import stream
 from .checkpoint import State
 from .config import NetworkConfig
 from .data.batches import Pairs, noisy, prefetched, split
 from .data.default import synthetic_pairs
-from .data.streams import stream
 from .engine import Engine
 from .engine.fold import live_filters
 from .observation.fits import check_output

@@ -3,7 +3,7 @@ import pytest
 from astropy.io import fits
 
 from enhance_np import demo
-from enhance_np.data.synthetic import DEMO_SEEDS, TRAINING_SEEDS, VALIDATION_SEEDS
+from enhance_np.sun.scene import DEMO_SEEDS, TRAINING_SEEDS, VALIDATION_SEEDS
 
 
 def test_demo_leaves_its_files_and_figures(tmp_path):

@@ -10,9 +10,9 @@ import pytest
 from trained import CONFIG, CPU, OPTIONS, assert_same_bits, state, train
 
 from enhance_np import checkpoint, layers, params, training
+from enhance_np._random import stream
 from enhance_np.cli import main
 from enhance_np.config import NetworkConfig
-from enhance_np.data.streams import stream
 from enhance_np.train_options import TrainOptions
 from enhance_np.weights import load, save
 

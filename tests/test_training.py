@@ -7,7 +7,7 @@ import pytest
 from trained import CONFIG, CPU, OPTIONS, assert_same_bits, pairs, state, train
 
 from enhance_np import checkpoint, layers, loss, network, optim, params, training
-from enhance_np.data.streams import stream
+from enhance_np._random import stream
 from enhance_np.engine import REFERENCE
 from enhance_np.optics.degrade import Optics
 from enhance_np.train_options import TrainOptions

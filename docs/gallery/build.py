@@ -18,7 +18,7 @@ LARGEST = 300_000  # bytes of a picture
 HEAD = """# Gallery
 
 Written by `make gallery`, which runs the scripts beside this page. The Suns in them are made by
-`enhance_np.data.synthetic`, so they run without data; on real ones, begin with
+`enhance_np.sun.scene`, so they run without data; on real ones, begin with
 `sunpy.map.Map("hmi.Ic_45s.….fits")`.
 """
 

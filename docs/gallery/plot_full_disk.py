@@ -9,8 +9,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import enhance_np
-from enhance_np.data.synthetic import scene
 from enhance_np.optics.degrade import HMI_SCALE, degrade
+from enhance_np.sun.scene import scene
 
 RADIUS, LEVEL = 1907, 55_000  # pixels; DN/s at disk center
 granules, _ = scene(seed=1_000_006, shape=(700, 700), pixel_scale=0.0662, kind="quiet")

@@ -9,9 +9,9 @@ import numpy as np
 
 import enhance_np
 from enhance_np import models, network
-from enhance_np.data.synthetic import scene
 from enhance_np.engine.tiles import halo
 from enhance_np.optics.degrade import degrade
+from enhance_np.sun.scene import scene
 
 intensity, _ = scene(seed=1_000_007, shape=(512, 512), pixel_scale=0.0662, kind="spot")
 image, _ = degrade(intensity, pixel_scale=0.0662)

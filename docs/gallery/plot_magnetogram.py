@@ -12,8 +12,8 @@ from astropy.coordinates import SkyCoord
 from sunpy.coordinates import Helioprojective
 
 import enhance_np
-from enhance_np.data.synthetic import scene
 from enhance_np.optics.degrade import HMI_SCALE, degrade
+from enhance_np.sun.scene import scene
 
 _, field = scene(seed=1_000_005, shape=(700, 700), pixel_scale=0.0662, kind="pore")
 image, truth = degrade(field, pixel_scale=0.0662)

@@ -13,8 +13,8 @@ from astropy.coordinates import SkyCoord
 from sunpy.coordinates import Helioprojective
 
 import enhance_np
-from enhance_np.data.synthetic import scene
 from enhance_np.optics.degrade import HMI_SCALE, degrade
+from enhance_np.sun.scene import scene
 
 region, _ = scene(seed=1_000_004, shape=(700, 850), pixel_scale=0.0662, kind="active")
 image, truth = degrade(region, pixel_scale=0.0662)

@@ -82,7 +82,7 @@ def _region(text: str) -> tuple[float, ...]:
 
 
 def _simulate(options) -> None:
-    from ..data.simulate import simulate
+    from ..sun.simulate import simulate
 
     simulate(
         options.output,

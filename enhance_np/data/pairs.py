@@ -21,9 +21,9 @@ import numpy as np
 
 from .. import __version__
 from .._atomic import replacing
+from .._random import stream
 from ..config import TYPES
 from ..observation.fits import check_output
-from .streams import stream
 
 
 class Pair(NamedTuple):

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
+from .._random import stream
 from .._threads import cut, parallel
 from ..observation.fits import check_output
 from ..optics.degrade import HMI, Optics, convolve, degrade
 from . import pairs
 from .recipe import Augmentation, Recipe
 from .sources import Source, region
-from .streams import stream
 
 PER_SCENE = 24  # patches of one scene at one zoom
 AT_ONCE = 16  # scenes whose patches wait to be written, 20 MB

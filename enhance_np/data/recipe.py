@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 from .. import recipes
 from ..config import TYPES
 from ..optics.degrade import HMI, PSFS, Optics
+from ..sun.scene import KINDS, check
 from .sources import SIDES, WHOLE, Field, Source, Synthetic, check_sides
-from .synthetic import KINDS, check
 
 LARGEST = 50_000  # bytes: an attribute of HDF5 ends at 64 kB
 PER_METRE = 1e10  # angstrom

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
+from .._random import stream
 from ..observation.normalise import GAUSS_PER_KILOGAUSS, quiet_sun_level
 from ..optics.degrade import HMI, Optics, degrade
 from . import pairs
 from .frames import FrameFile, open_frames
 from .sources import GUARD, Box, crop
 from .split import split
-from .streams import stream
 
 PER_VISIT = 8  # patches of one turn and one sub-pixel offset
 LEVEL_FRAMES = 16  # that norm="quiet-sun" looks at

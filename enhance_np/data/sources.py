@@ -15,8 +15,8 @@ import numpy as np
 
 from ..optics.degrade import convolve_inverse, magnify
 from ..optics.psf import airy
+from ..sun.scene import TEST_SEEDS, TRAINING_SEEDS, VALIDATION_SEEDS, scene
 from .frames import open_frames
-from .synthetic import TEST_SEEDS, TRAINING_SEEDS, VALIDATION_SEEDS, scene
 
 GUARD = 3.0  # arcsec between two sides: three times HMI's core of 1.1 arcsec
 KILOGAUSS = 1e-3

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from enhance_np import _threads as threads
-from enhance_np.data import synthetic
-from enhance_np.data.synthetic import KINDS, scene
+from enhance_np.sun import scene as synthetic
+from enhance_np.sun.scene import KINDS, scene
 
 SHAPE = (300, 311)
 SCALE = 0.0662

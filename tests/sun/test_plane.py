@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from enhance_np import _threads as threads
-from enhance_np.data.plane import Plane, ramp
+from enhance_np.sun.plane import Plane, ramp
 
 PLANE = Plane((96, 120), 0.1)
 

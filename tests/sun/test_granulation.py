@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from enhance_np.data.convection import SPACING, Convection, convection
-from enhance_np.data.granulation import HISTOGRAM, TRANSFER, granulation, with_field
-from enhance_np.data.plane import Plane
-from enhance_np.data.streams import stream
+from enhance_np._random import stream
 from enhance_np.optics.degrade import degrade
+from enhance_np.sun.convection import SPACING, Convection, convection
+from enhance_np.sun.granulation import HISTOGRAM, TRANSFER, granulation, with_field
+from enhance_np.sun.plane import Plane
 
 # cycles per arcsec (edges of bands), and the power of MURaM's I / <I> there per (cycle / arcsec)^2:
 # python bench/bench_simulation.py --fields DIR, DIR with muram_quiet_continuum.npy

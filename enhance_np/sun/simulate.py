@@ -9,7 +9,7 @@ from .. import __version__
 from .._atomic import replacing
 from ..config import TYPES
 from ..observation.fits import check_output
-from .synthetic import check, scene
+from .scene import check, scene
 
 SUFFIXES = (".fits", ".fit", ".fts")
 BOTH = "both"

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from enhance_np.data.streams import stream
+from enhance_np._random import stream
 
 
 def first(rng):

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from enhance_np.data.plane import Plane
-from enhance_np.data.streams import stream
-from enhance_np.data.sunspot import anatomy, draw, draw_delta, draw_spot, filaments
+from enhance_np._random import stream
+from enhance_np.sun.plane import Plane
+from enhance_np.sun.sunspot import anatomy, draw, draw_delta, draw_spot, filaments
 
 PLANE = Plane((480, 500), 0.0662)
 CENTER = (15.9, 16.5)

@@ -6,7 +6,7 @@ from astropy.io import fits
 
 from enhance_np import cli
 from enhance_np.data.frames import open_frames
-from enhance_np.data.synthetic import KINDS, scene
+from enhance_np.sun.scene import KINDS, scene
 
 SMALL = ("--size", "64", "71", "--scene", "quiet")
 
@@ -80,7 +80,7 @@ def test_help_names_every_scene(capsys):
 
 
 def test_a_broken_write_leaves_nothing(tmp_path, monkeypatch):
-    from enhance_np.data import simulate
+    from enhance_np.sun import simulate
 
     def broken(*_):
         raise OSError("unmade")

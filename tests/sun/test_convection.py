@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from enhance_np.data.convection import LIMIT, SPACING, convection
-from enhance_np.data.plane import Plane
-from enhance_np.data.streams import stream
+from enhance_np._random import stream
+from enhance_np.sun.convection import LIMIT, SPACING, convection
+from enhance_np.sun.plane import Plane
 
 SHAPE = (90, 111)  # pixels of 0.1324 arcsec; not square, one side odd
 STILL = np.s_[:20, :]

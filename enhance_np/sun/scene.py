@@ -9,11 +9,11 @@ that needs no download, and tests.
 
 import numpy as np
 
+from .._random import stream
 from . import flux
 from .convection import SPACING, convection
 from .granulation import granulation, with_field
 from .plane import FLOAT, Plane
-from .streams import stream
 from .sunspot import anatomy, draw, draw_delta, draw_spot
 
 KINDS = ("quiet", "network", "plage", "pore", "spot", "delta", "active")

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from enhance_np.data import flux
-from enhance_np.data.plane import Plane
-from enhance_np.data.streams import stream
-from enhance_np.data.sunspot import Sunspot, Tube
+from enhance_np._random import stream
+from enhance_np.sun import flux
+from enhance_np.sun.plane import Plane
+from enhance_np.sun.sunspot import Sunspot, Tube
 
 PLANE = Plane((300, 420), 0.13)
 

@@ -1,0 +1,1 @@
+"""A synthetic Sun, made by rule from a seed: convection, magnetic flux, light, spots."""
