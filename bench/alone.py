@@ -64,8 +64,8 @@ def train(batch, patch, steps, threads):
     from enhance_np._threads import set_threads
     from enhance_np.config import DEFAULT
     from enhance_np.engine import select
-    from enhance_np.train_options import L2, TrainOptions
-    from enhance_np.training import step_once
+    from enhance_np.training.loop import step_once
+    from enhance_np.training.options import L2, TrainOptions
 
     set_threads(threads)
     x, target = inputs.batch(batch, patch)

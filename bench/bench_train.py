@@ -33,8 +33,8 @@ import timing
 from enhance_np import layers, loss, network, optim, params
 from enhance_np.config import DEFAULT, SMALL
 from enhance_np.engine import select
-from enhance_np.train_options import L2, TrainOptions
-from enhance_np.training import step_once
+from enhance_np.training.loop import step_once
+from enhance_np.training.options import L2, TrainOptions
 
 # Largest error of a tensor's gradient, in norm, for a way to be timed. Rounding moves some of the
 # millions of ReLUs' inputs across 0, and each takes its gradient with it, in whatever way float32

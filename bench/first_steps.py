@@ -26,8 +26,8 @@ import table
 from enhance_np import models, weights
 from enhance_np._atomic import write_bytes
 from enhance_np.engine import select
-from enhance_np.train_options import STARTS, TrainOptions
-from enhance_np.training import train
+from enhance_np.training.loop import train
+from enhance_np.training.options import STARTS, TrainOptions
 from enhance_np.weights import Weights
 
 STEPS = 200

@@ -18,7 +18,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from enhance_np import checkpoint, layers, weights
+from enhance_np import layers, weights
+from enhance_np.training import checkpoint
 
 
 def make_pairs(path, seed, n):

@@ -8,12 +8,12 @@ from typing import NamedTuple
 import numpy as np
 
 from enhance_np._random import stream
-from enhance_np.data.recipe import read
-from enhance_np.data.sources import KILOGAUSS, SEEDS, Synthetic, region
 from enhance_np.evaluate.classes import masks
 from enhance_np.evaluate.quantities import averaged
 from enhance_np.evaluate.report import Scene
 from enhance_np.optics.degrade import degrade
+from enhance_np.pairs.recipe import read
+from enhance_np.pairs.sources import KILOGAUSS, SEEDS, Synthetic, region
 
 UNIT = {"intensity": 1.0, "blos": 1 / KILOGAUSS}  # of a report's scenes, Ic and G
 OTHER = {"intensity": "blos", "blos": "intensity"}

@@ -16,7 +16,7 @@ _HOMES = {
     "enhance": ("enhancement", "enhance"),
     "predict": ("engine.predict", "predict"),
     "predict_all": ("engine.predict", "predict_all"),
-    "train": ("training", "train"),
+    "train": ("training.loop", "train"),
     "load_weights": ("weights", "load"),
 }
 

@@ -7,7 +7,7 @@ import numpy as np
 from ._atomic import write_bytes
 from .observation import fits
 from .pipeline import enhance_file
-from .train_options import NOISE
+from .training.options import NOISE
 
 SEED = 1_000_000  # no training or validation scene has a seed this high: see data.synthetic
 SIDE = 128  # input pixels, 64.6 arcsec

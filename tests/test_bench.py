@@ -84,7 +84,7 @@ def test_the_pages_have_the_markers(name, page):
 def test_regions_of_the_card(bench, monkeypatch):
     scenes = bench("scenes")
     monkeypatch.setattr(scenes, "LIMB_SHAPE", (64, 72))
-    recipe = bench("enhance_np.data.recipe").read("blos")
+    recipe = bench("enhance_np.pairs.recipe").read("blos")
     assert scenes.noises("blos") == {"45 s": 10.2e-3, "720 s": 6.3e-3}
     assert scenes.mean_square_noise("blos") == pytest.approx(np.sqrt((10.2**2 + 6.3**2) / 2) / 1e3)
     monkeypatch.setattr(scenes, "read", lambda type: _Recipe((), recipe.optics))

@@ -117,7 +117,7 @@ def test_files_are_read_in_any_number_and_format(sim, tmp_path):
 
 def test_without_frames_scenes_are_synthetic(tmp_path, monkeypatch):
     small = small_recipe(tmp_path / "blos.toml", "blos")
-    monkeypatch.setattr("enhance_np.recipes.path", lambda type: small)
+    monkeypatch.setattr("enhance_np.pairs.recipes.path", lambda type: small)
     few = ("--count", "1", "--validation", "1", "--test", "0", "--patch", "8")
     for name, options in (("a", []), ("b", ["--aperture", "0.2"])):
         assert not run("--type", "blos", "--out", tmp_path / f"{name}.h5", *few, *options)

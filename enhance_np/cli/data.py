@@ -98,9 +98,9 @@ def _simulate(options) -> None:
 
 
 def _degrade(options) -> None:
-    from ..data import patches, simulation
-    from ..data.recipe import read
     from ..optics.degrade import HMI
+    from ..pairs import from_frames, from_recipe
+    from ..pairs.recipe import read
 
     only = RECIPE_ONLY if options.sim else FRAMES_ONLY
     for name in only:
@@ -114,7 +114,7 @@ def _degrade(options) -> None:
     how = {"progress": show_progress(options), "overwrite": options.overwrite}
     if options.sim:
         given = {"patch": options.patch, "seed": options.seed}
-        simulation.build(
+        from_frames.build(
             options.out,
             options.type or TYPES[0],
             options.sim,
@@ -139,4 +139,4 @@ def _degrade(options) -> None:
     )
     if options.fields is None:
         logging.info("recipe %s: its synthetic scenes alone, without --fields", recipe.name)
-    patches.build(options.out, recipe, keep=options.keep, **how)
+    from_recipe.build(options.out, recipe, keep=options.keep, **how)

@@ -62,8 +62,8 @@ def _train(options) -> None:
     from .. import models
     from ..config import DEFAULT, MODELS, SMALL
     from ..engine import select
-    from ..train_options import QUICK, TrainOptions
-    from ..training import train
+    from ..training.loop import train
+    from ..training.options import QUICK, TrainOptions
     from ..weights import load
 
     output = Path(options.output or f"runs/{options.type}.h5")

@@ -173,7 +173,7 @@ def equations(path: str | os.PathLike, size: int = SIZE) -> Equations:
     """
     import h5py
 
-    from ..data.batches import Pairs
+    from ..training.batches import Pairs
 
     found = Equations(size)
     try:

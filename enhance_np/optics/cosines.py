@@ -1,6 +1,6 @@
 """Images as sums of cosines: the grid of the input, the grid of the output, and filters between.
 
-As in `data.degrade`, an image is continued as its mirror image at all borders, and the cosine
+As in `degrade`, an image is continued as its mirror image at all borders, and the cosine
 transform (DCT-II) is the Fourier transform of just that. Pixel i of n has its centre at
 (i + 1/2) / n of the side, on any grid: edges are aligned by themselves. So mode k of n pixels is
 mode k of 2n pixels, and doubling the sampling, or halving it, only lengthens, or folds, the

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..data.frames import angular_scale, read_image
+from ..pairs.frames import angular_scale, read_image
 
 SPLINE = 5  # order; the modified PSF on pixels of 0.16 arcsec comes out to 2e-5 of its peak
 SETTLED = 1e-7  # pixels of the kernel, by which its centroid may be off its middle

@@ -5,7 +5,7 @@ import pytest
 from astropy.io import fits
 
 from enhance_np import cli
-from enhance_np.data.frames import open_frames
+from enhance_np.pairs.frames import open_frames
 from enhance_np.sun.scene import KINDS, scene
 
 SMALL = ("--size", "64", "71", "--scene", "quiet")

@@ -3,10 +3,11 @@
 import h5py
 import numpy as np
 
-from enhance_np import checkpoint, layers, training
+from enhance_np import layers
 from enhance_np.config import NetworkConfig
 from enhance_np.engine import select
-from enhance_np.train_options import TrainOptions
+from enhance_np.training import checkpoint, loop
+from enhance_np.training.options import TrainOptions
 from enhance_np.weights import load
 
 CONFIG = NetworkConfig(1, 16)
@@ -34,7 +35,7 @@ def pairs(path, seed, n=24, size=8, spoil=None):
 
 def train(files, options=OPTIONS, engine=CPU, **keywords):
     data, validation, output = files
-    training.train(data, output, CONFIG, options, engine, validation=validation, **keywords)
+    loop.train(data, output, CONFIG, options, engine, validation=validation, **keywords)
     return load(output)
 
 

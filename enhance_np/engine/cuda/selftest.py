@@ -22,9 +22,10 @@ from statistics import median
 
 import numpy as np
 
-from ... import network, optim, params, training
+from ... import network, optim, params
 from ..._atomic import write_bytes
 from ...config import DEFAULT, NetworkConfig
+from ...training import loop
 from ...weights import Weights
 from .. import Engine, predict, select
 from ..tiles import AFTER_UPSAMPLING
@@ -179,7 +180,7 @@ def ways(engine: Engine, config: NetworkConfig, batch: int, patch: int, image: i
         for side in (patch, 2 * patch)
     )
     _, tape = network.forward(on_device, x, config, engine.ops)
-    adam, step = optim.adam_start(on_device), engine.step or training.step_once
+    adam, step = optim.adam_start(on_device), engine.step or loop.step_once
     picture = rng.standard_normal((image, image)).astype(np.float32)
     weights, per_pixel = Weights(config, p, moving), work(config)
     h = engine.asarray(rng.standard_normal((1, image, image, 64)).astype(np.float32))

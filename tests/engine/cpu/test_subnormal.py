@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 
-from enhance_np import _threads, optim, params, training
+from enhance_np import _threads, optim, params
 from enhance_np.config import NetworkConfig
 from enhance_np.engine import REFERENCE, select
 from enhance_np.engine.cpu import vocabulary as cpu
 from enhance_np.engine.cpu.subnormal import FLUSH, control, flushed, parallel
 from enhance_np.engine.fold import fold
-from enhance_np.train_options import TrainOptions
+from enhance_np.training import loop
+from enhance_np.training.options import TrainOptions
 from enhance_np.weights import Weights, load, save
 
 SUBNORMAL = np.float32(1e-40)
@@ -87,7 +88,7 @@ def test_a_training_step_flushes_between_the_operations_too(files, monkeypatch):
     data, validation, output = files
     options = TrainOptions(epochs=1, batch_size=4, lr=1e-3)
     engine = select("cpu")
-    training.train(
+    loop.train(
         data, output, NetworkConfig(1, 4), options, engine, validation=validation,
         report=lambda row: seen.append(not flushing()),
     )  # fmt: skip

@@ -12,11 +12,12 @@ from cudaproof import device, emulator
 from networks import trained
 from trained import CPU, OPTIONS, assert_same_bits, pairs, state, train
 
-from enhance_np import loss, network, optim, params, training
+from enhance_np import loss, network, optim, params
 from enhance_np.config import NetworkConfig
 from enhance_np.engine import Engine, cuda, gpu, predict, select, tiles
 from enhance_np.engine.cuda import folded
 from enhance_np.engine.cuda import training as on_gpu
+from enhance_np.training import loop
 
 if (reason := emulator.missing()) is not None:
     pytest.skip(reason, allow_module_level=True)
@@ -252,7 +253,7 @@ def test_a_gradient_that_overflows_is_named(rng):
         *_, value, _ = on_gpu.step(*arguments)
         assert np.isnan(on_gpu.reading(value)())
         with pytest.raises(FloatingPointError):
-            training.step_once(*arguments)
+            loop.step_once(*arguments)
 
 
 PREDICTED = {

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 from enhance_np import _threads as threads
-from enhance_np.data import patches
-from enhance_np.data.recipe import Augmentation, Noise, Recipe
-from enhance_np.data.sources import GUARD, WHOLE, Source, check_apart, region
 from enhance_np.optics.degrade import HMI, Optics, convolve
 from enhance_np.optics.psf import airy, hmi_psf
 from enhance_np.optics.psf_image import PsfImage
+from enhance_np.pairs import from_recipe
+from enhance_np.pairs.recipe import Augmentation, Noise, Recipe
+from enhance_np.pairs.sources import GUARD, WHOLE, Source, check_apart, region
 
 PATCH = 8
 
@@ -57,7 +57,7 @@ def built(tmp_path_factory):
     )
     optics = Optics(support=3)
     numbers = {"train": 50, "validation": 7, "patch": PATCH, "seed": 3}
-    return patches.build(out, recipe(sources=found, optics=optics, **numbers)), found, out
+    return from_recipe.build(out, recipe(sources=found, optics=optics, **numbers)), found, out
 
 
 def test_layout(built):
@@ -95,7 +95,7 @@ def test_low_and_high_show_the_same_place(rng):
     scene = wave[:, None] + 0.7 * wave
     factors = [convolve(scene, k)[0, 0] / scene[0, 0] for k in (hmi_psf(scale), airy(scale))]
     centres = []
-    for low, high in patches._cut(rng, scene, scale, 30, PATCH, HMI):
+    for low, high in from_recipe._cut(rng, scene, scale, 30, PATCH, HMI):
         binned = high.reshape(PATCH, 2, PATCH, 2).mean(axis=(1, 3)) / factors[1]
         # four points of a wave average to 1 - 4e-4 of it; 0.05 arcsec would change it by 1e-2
         np.testing.assert_allclose(binned, low / factors[0], rtol=0, atol=2e-3)
@@ -110,7 +110,7 @@ def test_the_same_seed_gives_the_same_values(tmp_path):
     try:
         for name, seed, count in (("a", 1, 1), ("b", 1, 3), ("c", 2, 1)):
             threads.set_threads(count)
-            paths = patches.build(
+            paths = from_recipe.build(
                 tmp_path / f"{name}.h5", recipe(seed=seed, train=60, test=2, noise=noise, **ALL)
             )
             names = ("imHMI", "imSST", "noise", "source")
@@ -131,25 +131,25 @@ ALL = {"sources": (halves(train=WHOLE, validation=WHOLE, test=WHOLE, seeded=True
 )
 def test_keeps_what_is_of_this_recipe_alone(change, tmp_path):
     out = tmp_path / "train.h5"
-    paths = patches.build(out, recipe())
+    paths = from_recipe.build(out, recipe())
     before = [path.stat().st_mtime_ns for path in paths]
-    assert patches.build(out, recipe(), keep=True, overwrite=True) == paths
+    assert from_recipe.build(out, recipe(), keep=True, overwrite=True) == paths
     assert [path.stat().st_mtime_ns for path in paths] == before
     with pytest.raises(FileExistsError):
-        patches.build(out, recipe(**change), keep=True)
-    patches.build(out, recipe(**change), keep=True, overwrite=True)
+        from_recipe.build(out, recipe(**change), keep=True)
+    from_recipe.build(out, recipe(**change), keep=True, overwrite=True)
     assert all(path.stat().st_mtime_ns > t for path, t in zip(paths, before, strict=True))
 
 
 def test_keeps_no_half_of_it(tmp_path):
-    paths = patches.build(tmp_path / "train.h5", recipe())
+    paths = from_recipe.build(tmp_path / "train.h5", recipe())
     paths[1].write_bytes(paths[1].read_bytes()[:1000])
-    patches.build(paths[0], recipe(), keep=True, overwrite=True)
+    from_recipe.build(paths[0], recipe(), keep=True, overwrite=True)
     assert len(values(paths[1], "imHMI")[0]) == 1
 
 
 def test_three_sides_show_three_scenes(tmp_path):
-    paths = patches.build(tmp_path / "a.h5", recipe(test=3, train=3, validation=3, **ALL))
+    paths = from_recipe.build(tmp_path / "a.h5", recipe(test=3, train=3, validation=3, **ALL))
     assert [p.name for p in paths] == ["a.h5", "a_val.h5", "a_test.h5"]
     low = [values(path)[0] for path in paths]
     assert len({a.tobytes() for a in low}) == 3
@@ -165,7 +165,7 @@ def flat(seed):
 def test_brightness_dims_a_share_of_both_images(tmp_path):
     light = Augmentation(brightness=0.5, factor=(0.5, 0.5), contrast=(0.25, 0.25))
     change = {"sources": (halves(load=flat, seeded=True, validation=WHOLE),), "train": 200}
-    path, _ = patches.build(
+    path, _ = from_recipe.build(
         tmp_path / "a.h5", recipe(type="intensity", augmentation=light, **change)
     )
     low, high = values(path)
@@ -179,7 +179,7 @@ def test_brightness_dims_a_share_of_both_images(tmp_path):
 
 def test_strength_is_a_factor_of_each_patch(tmp_path):
     change = {"sources": (halves(load=flat, seeded=True, validation=WHOLE),), "train": 48}
-    path, _ = patches.build(
+    path, _ = from_recipe.build(
         tmp_path / "a.h5", recipe(augmentation=Augmentation(strength=(0.5, 2.0)), **change)
     )
     low, high = (image[:, 0, 0, 0] / 0.6 for image in values(path))
@@ -192,7 +192,7 @@ def test_zoom_is_of_the_pixel_scale(tmp_path):
     """Brightness grows by 0.01 an arcsec along y: a patch of larger pixels spans less of it."""
     spans = []
     for zoom in (0.5, 1.0):
-        path, _ = patches.build(
+        path, _ = from_recipe.build(
             tmp_path / f"{zoom}.h5",
             recipe(augmentation=Augmentation(zoom=(zoom, zoom)), sources=(ramp(),)),
         )
@@ -211,13 +211,13 @@ def ramp():
 
 def test_noise_is_a_column_by_shares(tmp_path):
     noise = (Noise("45 s", 0.0102, 3.0), Noise("720 s", 0.0063, 1.0))
-    path, val = patches.build(tmp_path / "a.h5", recipe(train=200, noise=noise))
+    path, val = from_recipe.build(tmp_path / "a.h5", recipe(train=200, noise=noise))
     (sigma,) = values(path, "noise")
     assert sigma.dtype == np.float32
     assert set(sigma) == {np.float32(0.0102), np.float32(0.0063)}
     assert 0.6 < (sigma == np.float32(0.0102)).mean() < 0.88
     assert values(val, "noise")[0].shape == (1,)
-    path, _ = patches.build(tmp_path / "b.h5", recipe())
+    path, _ = from_recipe.build(tmp_path / "b.h5", recipe())
     with h5py.File(path) as f:
         assert "noise" not in f
 
@@ -225,7 +225,7 @@ def test_noise_is_a_column_by_shares(tmp_path):
 def test_what_the_loop_is_to_draw_is_said(tmp_path):
     for value in (True, False):
         asked = Augmentation(symmetries=value, polarity=value)
-        path, _ = patches.build(tmp_path / f"{value}.h5", recipe(augmentation=asked))
+        path, _ = from_recipe.build(tmp_path / f"{value}.h5", recipe(augmentation=asked))
         with h5py.File(path) as f:
             assert (f.attrs["symmetries"], f.attrs["polarity"]) == (value, value)
 
@@ -238,7 +238,7 @@ def test_frames_of_a_cube_take_turns(tmp_path):
     seen = []
     load.count = 3
     sources = (halves(load=load, **SPLIT),)
-    patches.build(tmp_path / "a.h5", recipe(sources=sources, train=24 * 4))
+    from_recipe.build(tmp_path / "a.h5", recipe(sources=sources, train=24 * 4))
     assert sorted(set(seen)) == [0, 1, 2]
 
 
@@ -295,7 +295,7 @@ def test_seeded_sources_differ_by_seed():
 
 def test_regions_are_whole_and_not_augmented():
     source = halves(**SPLIT)
-    ((name, low, high),) = patches.regions(
+    ((name, low, high),) = from_recipe.regions(
         (source, halves(validation=None)), optics=Optics(support=3)
     )
     assert name == "wavy"
@@ -312,13 +312,13 @@ def test_a_failed_build_leaves_nothing(side, tmp_path):
 
     bad = halves(load=broken, **(SPLIT | {"validation" if side == "train" else "train": None}))
     with pytest.raises(OSError, match="unreadable"):
-        patches.build(tmp_path / "a.h5", recipe(sources=(bad, halves(**SPLIT)), validation=5))
+        from_recipe.build(tmp_path / "a.h5", recipe(sources=(bad, halves(**SPLIT)), validation=5))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_folder_must_exist(tmp_path):
     with pytest.raises(OSError, match="folder must exist"):
-        patches.build(tmp_path / "no" / "a.h5", recipe())
+        from_recipe.build(tmp_path / "no" / "a.h5", recipe())
 
 
 @pytest.mark.parametrize(
@@ -336,5 +336,5 @@ def test_the_folder_must_exist(tmp_path):
 )
 def test_refuses(change, message, tmp_path):
     with pytest.raises(ValueError, match=message):
-        patches.build(tmp_path / "a.h5", recipe(**change))
+        from_recipe.build(tmp_path / "a.h5", recipe(**change))
     assert list(tmp_path.iterdir()) == []

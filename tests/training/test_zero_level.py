@@ -1,4 +1,4 @@
-"""enhance_np.zero_level: the magnetogram networks give no field where there is none."""
+"""enhance_np.training.zero_level: the magnetogram networks give no field where there is none."""
 
 from dataclasses import replace
 
@@ -7,7 +7,8 @@ import pytest
 from trained import OPTIONS, state, train
 from weights_files import CONFIGS, random_weights
 
-from enhance_np import models, network, weights, zero_level
+from enhance_np import models, network, weights
+from enhance_np.training import zero_level
 
 
 @pytest.mark.parametrize("name", CONFIGS)

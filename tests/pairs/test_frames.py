@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from enhance_np.data.frames import DEFAULT_SCALE, angular_scale, open_frames
+from enhance_np.pairs.frames import DEFAULT_SCALE, angular_scale, open_frames
 
 CUBE = np.arange(3 * 6 * 5, dtype="f4").reshape(3, 6, 5)
 SCALED = {"CDELT1": 0.0828, "CDELT2": 0.0828}

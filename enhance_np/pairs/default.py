@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from .. import __version__
-from .patches import build
+from .from_recipe import build
 from .recipe import read
 
 TRAINING, VALIDATION = 1600, 160  # patches: three minutes of one core

@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from ._array import Array
-from ._atomic import write_bytes
-from .optim import AdamState
+from .._array import Array
+from .._atomic import write_bytes
+from ..optim import AdamState
 
 GROUPS = ("params", "moving", "m", "v")
 

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from trained import CONFIG, CPU, OPTIONS, assert_same_bits, state, train
 
-from enhance_np import checkpoint, layers, params, training
+from enhance_np import layers, params
 from enhance_np._random import stream
 from enhance_np.cli import main
 from enhance_np.config import NetworkConfig
-from enhance_np.train_options import TrainOptions
+from enhance_np.training import checkpoint, loop
+from enhance_np.training.options import TrainOptions
 from enhance_np.weights import load, save
 
 STILL = replace(OPTIONS, epochs=1, lr=1e-30)  # what it began with is left
@@ -115,7 +116,7 @@ def test_activation_of_a_file_that_does_not_say_is_the_networks(further):
     with h5py.File(first, "r+") as file:
         del file.attrs["enhance_np"]
     options = replace(STILL, start=str(first))
-    training.train(data, output, elu, options, CPU, validation=validation)
+    loop.train(data, output, elu, options, CPU, validation=validation)
     assert load(output).config == elu
 
 
@@ -123,10 +124,10 @@ def test_refuses_weights_of_another_network(further):
     (data, validation, output), first = further
     options = replace(OPTIONS, start=str(first))
     with pytest.raises(ValueError, match=r"w.h5 must hold weights of NetworkConfig\(depth=2"):
-        training.train(data, output, NetworkConfig(2, 16), options, CPU, validation=validation)
+        loop.train(data, output, NetworkConfig(2, 16), options, CPU, validation=validation)
     assert not output.exists()
     spelled = replace(CONFIG, refine_filters=CONFIG.filters)  # the same network
-    training.train(data, output, spelled, options, CPU, validation=validation)
+    loop.train(data, output, spelled, options, CPU, validation=validation)
 
 
 def test_start_is_a_name():

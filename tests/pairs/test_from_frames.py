@@ -6,13 +6,13 @@ import h5py
 import numpy as np
 import pytest
 
-from enhance_np.data import simulation
-from enhance_np.data.frames import open_frames
-from enhance_np.data.sources import GUARD
-from enhance_np.data.split import split
 from enhance_np.observation.normalise import quiet_sun_level
 from enhance_np.optics.degrade import HMI_SCALE, Optics, degrade
 from enhance_np.optics.psf_image import PsfImage
+from enhance_np.pairs import from_frames
+from enhance_np.pairs.frames import open_frames
+from enhance_np.pairs.sources import GUARD
+from enhance_np.pairs.split import split
 
 SCALE = 0.08
 SHAPE = (430, 300)  # 34.4 by 24 arcsec
@@ -29,7 +29,7 @@ def made(tmp_path, scene, patch, count, **change):
     """Gauss on disk, kG in patches: [(image, y, x)] of low and of high, turned back."""
     np.save(tmp_path / "scene.npy", 1000 * scene)
     arguments = {"patch": patch, "optics": NEAR, "pixel_scale": SCALE} | change
-    path, _ = simulation.build(
+    path, _ = from_frames.build(
         tmp_path / "out.h5", "blos", [tmp_path / "scene.npy"], count, 1, **arguments
     )
     found = ([], [])
@@ -137,7 +137,7 @@ def films(tmp_path):
 
 def built(films, out, *, n=(50, 9), type="intensity", **change):
     arguments = {"patch": 8, "optics": NEAR, "pixel_scale": SCALE} | change
-    return simulation.build(out, type, films[0], *n, **arguments)
+    return from_frames.build(out, type, films[0], *n, **arguments)
 
 
 def test_layout_and_provenance(films, tmp_path):
@@ -203,10 +203,10 @@ def test_the_same_seed_gives_the_same_values(films, tmp_path):
 def test_norms(films, tmp_path):
     frames = films[1]
     opened = [open_frames(p, SCALE) for p in films[0]]
-    assert simulation.level(opened, "mean") == pytest.approx(frames.mean(), rel=1e-6)
-    assert simulation.level(opened, 4.5) == 4.5
+    assert from_frames.level(opened, "mean") == pytest.approx(frames.mean(), rel=1e-6)
+    assert from_frames.level(opened, 4.5) == 4.5
     want = np.mean([quiet_sun_level(degrade(f, SCALE, NEAR)[0]) for f in frames])
-    assert simulation.level(opened, "quiet-sun", NEAR) == pytest.approx(want, rel=1e-6)
+    assert from_frames.level(opened, "quiet-sun", NEAR) == pytest.approx(want, rel=1e-6)
     for norm in ("1", "2"):
         built(films, tmp_path / f"{norm}.h5", norm=norm)
     with h5py.File(tmp_path / "1.h5") as f, h5py.File(tmp_path / "2.h5") as g:

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from trained import CPU, OPTIONS, assert_same_bits, pairs, state, train
 
-from enhance_np import checkpoint, training
 from enhance_np.config import NetworkConfig
-from enhance_np.train_options import TrainOptions
+from enhance_np.training import checkpoint, loop
+from enhance_np.training.options import TrainOptions
 from enhance_np.weights import load
 
 
@@ -56,7 +56,7 @@ def test_checkpoints_within_an_epoch_are_written_and_change_nothing(files, monke
         "save",
         lambda path, s, run: (steps.append((s.epoch, s.step)), save(path, s, run)),
     )
-    monkeypatch.setattr(training, "SAVE_EVERY", 0.0)
+    monkeypatch.setattr(loop, "SAVE_EVERY", 0.0)
     train(files, overwrite=True)
     assert_same_bits(whole, state(files))
     assert {(epoch, step) for epoch in range(3) for step in range(1, 7)} <= set(steps)
@@ -65,7 +65,7 @@ def test_checkpoints_within_an_epoch_are_written_and_change_nothing(files, monke
 def test_the_checkpoint_is_written_last(files, monkeypatch):
     """Killed between two files of an epoch's end, a run does that end again."""
     written = []
-    for module, name in ((training, "save"), (training, "_write_log"), (checkpoint, "save")):
+    for module, name in ((loop, "save"), (loop, "_write_log"), (checkpoint, "save")):
         original = getattr(module, name)
 
         def record(*args, original=original, what=(module.__name__, name), **keywords):
@@ -74,7 +74,7 @@ def test_the_checkpoint_is_written_last(files, monkeypatch):
 
         monkeypatch.setattr(module, name, record)
     train(files, TrainOptions(epochs=1, batch_size=4))
-    assert written == ["checkpoint.save", "training.save", "training._write_log", "checkpoint.save"]
+    assert written == ["checkpoint.save", "loop.save", "loop._write_log", "checkpoint.save"]
 
 
 def test_killed_after_the_weights_of_a_new_run_it_goes_on_with_that_run(files, monkeypatch):
@@ -86,7 +86,7 @@ def test_killed_after_the_weights_of_a_new_run_it_goes_on_with_that_run(files, m
     def killed(*args):
         raise SystemExit
 
-    monkeypatch.setattr(training, "_write_log", killed)
+    monkeypatch.setattr(loop, "_write_log", killed)
     with pytest.raises(SystemExit):
         train(files, overwrite=True)
     monkeypatch.undo()
@@ -119,7 +119,7 @@ def test_continue_refuses_other_data_and_another_network(files, tmp_path):
     with pytest.raises(ValueError, match="data was "):
         train((other, *files[1:]), resume=True)
     with pytest.raises(ValueError, match="network was "):
-        training.train(
+        loop.train(
             files[0],
             files[2],
             NetworkConfig(2, 16),

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from . import optim, params
-from ._random import stream
+from .. import optim, params
+from .._random import stream
+from ..config import NetworkConfig
+from ..engine import REFERENCE
+from ..weights import Weights, digest, load
+from .batches import Pairs, noisy
 from .checkpoint import State
-from .config import NetworkConfig
-from .data.batches import Pairs, noisy
-from .engine import REFERENCE
-from .train_options import TrainOptions
-from .weights import Weights, digest, load
+from .options import TrainOptions
 
 STARTED_OVER = 256  # patches that the start "contrast" looks at
 

@@ -6,8 +6,8 @@ import pytest
 from trained import CONFIG, CPU, OPTIONS, assert_same_bits, pairs, state, train
 
 from enhance_np import layers
-from enhance_np.data.batches import Pairs, noisy
-from enhance_np.train_options import TrainOptions
+from enhance_np.training.batches import Pairs, noisy
+from enhance_np.training.options import TrainOptions
 from enhance_np.weights import load
 
 

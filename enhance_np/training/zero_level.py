@@ -11,8 +11,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from . import network
-from .weights import Weights
+from .. import network
+from ..weights import Weights
 
 
 def offset(weights: Weights) -> float:

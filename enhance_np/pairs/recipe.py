@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .. import recipes
 from ..config import TYPES
 from ..optics.degrade import HMI, PSFS, Optics
 from ..sun.scene import KINDS, check
+from . import recipes
 from .sources import SIDES, WHOLE, Field, Source, Synthetic, check_sides
 
 LARGEST = 50_000  # bytes: an attribute of HDF5 ends at 64 kB

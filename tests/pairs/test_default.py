@@ -1,8 +1,8 @@
 import h5py
 from recipes import small_recipe
 
-from enhance_np.data import default
-from enhance_np.data.recipe import read
+from enhance_np.pairs import default
+from enhance_np.pairs.recipe import read
 
 
 def test_made_once_and_kept(tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""Training pairs by recipe, from scenes that are turned, scaled and dimmed (layout: `pairs`)."""
+"""Training pairs by recipe, from scenes that are turned, scaled and dimmed (layout: `hdf5`)."""
 
 from collections.abc import Iterator
 from functools import lru_cache
@@ -11,7 +11,7 @@ from .._random import stream
 from .._threads import cut, parallel
 from ..observation.fits import check_output
 from ..optics.degrade import HMI, Optics, convolve, degrade
-from . import pairs
+from . import hdf5
 from .recipe import Augmentation, Recipe
 from .sources import Source, region
 
@@ -42,9 +42,9 @@ def build(
     round, so turning the pixel grid after the convolution is turning the Sun before it.
     """
     numbers = (recipe.train, recipe.validation, recipe.patch, recipe.seed)
-    job = pairs.Job(out, recipe.type, *numbers, progress, overwrite or keep, recipe.test)
+    job = hdf5.Job(out, recipe.type, *numbers, progress, overwrite or keep, recipe.test)
     attributes = recipe.attributes()
-    if keep and pairs.written(job, attributes):
+    if keep and hdf5.written(job, attributes):
         return job.paths
     for path in job.paths:
         check_output(path, overwrite)
@@ -74,7 +74,7 @@ def build(
         chunks = (parallel(visit, work[a:b]) for a, b in cut(len(work), AT_ONCE))
         return chain.from_iterable(chain.from_iterable(chunks))
 
-    return pairs.write(job, attributes, columns, draw)
+    return hdf5.write(job, attributes, columns, draw)
 
 
 def regions(
@@ -122,7 +122,7 @@ def _drawn(rng, field, scale, source, count, recipe):
         columns = {"source": source}
         if noise:
             columns["noise"] = noise[rng.choice(len(noise), p=shares / shares.sum())].sigma
-        yield pairs.Pair(*pair, columns)
+        yield hdf5.Pair(*pair, columns)
 
 
 def _dimmed(rng, pair, augmentation: Augmentation):

@@ -1,4 +1,4 @@
-"""Training pairs from the frames of a simulation (layout: `pairs`).
+"""Training pairs from the frames of a simulation (layout: `hdf5`).
 
 Every visit to a frame takes one region of it, turned and mirrored at random and then degraded, at
 a random sub-pixel offset; patches are cut from the pair of images on whole pixels. Quarter
@@ -15,7 +15,7 @@ import numpy as np
 from .._random import stream
 from ..observation.normalise import GAUSS_PER_KILOGAUSS, quiet_sun_level
 from ..optics.degrade import HMI, Optics, degrade
-from . import pairs
+from . import hdf5
 from .frames import FrameFile, open_frames
 from .sources import GUARD, Box, crop
 from .split import split
@@ -63,7 +63,7 @@ def build(
     Columns beside `source`: file (counts the dataset `files`) and frame, from 0; turn, as in
     `turned`; centre (y, x), arcsec from the corner of the frame to the middle of the patch.
     """
-    job = pairs.Job(out, type, n_train, n_val, patch, seed, progress, overwrite)
+    job = hdf5.Job(out, type, n_train, n_val, patch, seed, progress, overwrite)
     if not files:
         raise ValueError("simulation: needs one file or more, got none")
     if type == "blos" and norm is not None:
@@ -101,7 +101,7 @@ def build(
             yield pair._replace(columns=pair.columns | {"source": origin[f], "file": f, "frame": i})
 
     names = [str(file.path) for file in frames]
-    return pairs.write(job, attributes, COLUMNS, draw, {"files": names})
+    return hdf5.write(job, attributes, COLUMNS, draw, {"files": names})
 
 
 def _visits(frames, boxes, n, key, job, unit, optics):
@@ -110,7 +110,7 @@ def _visits(frames, boxes, n, key, job, unit, optics):
         file, box = frames[f], boxes[f]
         corner = np.round(np.multiply(box[::2], file.shape)) * file.pixel_scale
         for visit, first in enumerate(range(0, share, PER_VISIT)):
-            # i + 1: `pairs` and `_shares` have 0 there
+            # i + 1: `hdf5` and `_shares` have 0 there
             rng = stream(*key, "visit", f, i, visit)
             field = crop(_read(file, i, job.type), box) / unit
             count = min(PER_VISIT, share - first)
@@ -174,7 +174,7 @@ def turned(field: np.ndarray, turn: int) -> np.ndarray:
 
 def cut(
     rng, field: np.ndarray, pixel_scale: float, count: int, patch: int, optics: Optics
-) -> Iterator[pairs.Pair]:
+) -> Iterator[hdf5.Pair]:
     """`count` pairs from one visit to a region (H, W).
 
     They show the region `turned` by the column turn; centre (y, x): of the patch, in arcsec from
@@ -189,7 +189,7 @@ def cut(
     for _ in range(count):
         y, x = (int(rng.integers(n - patch + 1)) for n in low.shape)
         centre = offset + (np.array([y, x]) + patch / 2) * optics.hmi_scale
-        yield pairs.Pair(
+        yield hdf5.Pair(
             low[y : y + patch, x : x + patch],
             high[2 * y : 2 * (y + patch), 2 * x : 2 * (x + patch)],
             {"turn": turn, "centre": _turned_back(centre, size, turn)},

@@ -19,20 +19,21 @@ from pathlib import Path
 
 import numpy as np
 
-from . import __version__, checkpoint, loss, network, optim, params, start, zero_level
-from ._array import array_module
-from ._atomic import write_bytes
-from ._random import stream
+from .. import __version__, loss, network, optim, params
+from .._array import array_module
+from .._atomic import write_bytes
+from .._random import stream
+from ..config import NetworkConfig
+from ..engine import Engine
+from ..engine.fold import live_filters
+from ..observation.fits import check_output
+from ..optics.degrade import STORED
+from ..pairs.default import synthetic_pairs
+from ..weights import Weights, check_name, save
+from . import checkpoint, start, zero_level
+from .batches import Pairs, noisy, prefetched, split
 from .checkpoint import State
-from .config import NetworkConfig
-from .data.batches import Pairs, noisy, prefetched, split
-from .data.default import synthetic_pairs
-from .engine import Engine
-from .engine.fold import live_filters
-from .observation.fits import check_output
-from .optics.degrade import STORED
-from .train_options import FROZEN_OVER, TrainOptions
-from .weights import Weights, check_name, save
+from .options import FROZEN_OVER, TrainOptions
 
 SAVE_EVERY = 60.0  # seconds between checkpoints within an epoch
 VALIDATION_BATCH = 32
@@ -410,7 +411,7 @@ def _write_log(output, rows):
     writer.writerows(rows)
     write_bytes(output.with_suffix(".csv"), text.getvalue().encode())
     if find_spec("matplotlib"):
-        from .plot import loss_curves
+        from ..plot import loss_curves
 
         write_bytes(output.with_suffix(".png"), loss_curves(rows))
 

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from trained import CONFIG, CPU, OPTIONS, assert_same_bits, pairs, state, train
 
-from enhance_np import checkpoint, layers, loss, network, optim, params, training
+from enhance_np import layers, loss, network, optim, params
 from enhance_np._random import stream
 from enhance_np.engine import REFERENCE
 from enhance_np.optics.degrade import Optics
-from enhance_np.train_options import TrainOptions
-from enhance_np.training import step_once
+from enhance_np.training import checkpoint, loop
+from enhance_np.training.loop import step_once
+from enhance_np.training.options import TrainOptions
 from enhance_np.weights import load
 
 
@@ -134,7 +135,7 @@ def test_frozen_statistics_are_those_of_all_images(files):
     _, g = network.backward(dy, tape, CONFIG, CPU.ops)
     _, decay = loss.l2(p, 1e-6)
     want, _ = optim.adam(p, {n: a + decay.get(n, 0) for n, a in g.items()}, adam, 2e-3)
-    got, _, again, _ = training.step_once(
+    got, _, again, _ = loop.step_once(
         p, adam, x[batch], y[batch], CONFIG, CPU.ops, 2e-3, 1e-6, found.moving
     )
     assert again == value
@@ -146,7 +147,7 @@ def test_validation_loss_is_the_mean_over_all_patches(files, monkeypatch):
     """The last batch is smaller, and counts by its patches."""
     train(files, TrainOptions(epochs=1, batch_size=4, noise=0.0))
     whole = state(files).rows[0]["val_loss"]
-    monkeypatch.setattr(training, "VALIDATION_BATCH", 7)
+    monkeypatch.setattr(loop, "VALIDATION_BATCH", 7)
     train(files, TrainOptions(epochs=1, batch_size=4, noise=0.0), overwrite=True)
     assert state(files).rows[0]["val_loss"] == pytest.approx(whole, rel=1e-6)
 
@@ -168,7 +169,7 @@ def test_fraction_holds_out_the_end(files, tmp_path):
     with h5py.File(data, "r+") as f:
         f["imSST"][-6:] = 100.0  # what is held out costs a lot, and nothing of it is learned
     rows = []
-    training.train(data, output, CONFIG, OPTIONS, CPU, validation=0.25, report=rows.append)
+    loop.train(data, output, CONFIG, OPTIONS, CPU, validation=0.25, report=rows.append)
     ends = [row for row in rows if "val_loss" in row]
     assert all(row["loss"] < 10 < 1000 < row["val_loss"] for row in ends)
     assert max(row["step"] for row in rows if "step" in row) == 18 // 4 - 1
@@ -177,7 +178,7 @@ def test_fraction_holds_out_the_end(files, tmp_path):
 @pytest.mark.parametrize("fraction", [0.0, 1.0, -0.1, float("nan")])
 def test_refuses_fractions(files, fraction):
     with pytest.raises(ValueError, match="fraction"):
-        training.train(files[0], files[2], CONFIG, OPTIONS, CPU, validation=fraction)
+        loop.train(files[0], files[2], CONFIG, OPTIONS, CPU, validation=fraction)
 
 
 @pytest.mark.parametrize(
@@ -229,9 +230,9 @@ def test_validation_file_beside_the_data_is_taken(files, tmp_path):
     data, validation, output = files
     validation.rename(tmp_path / "a_val.h5")
     rows = []
-    training.train(data, output, CONFIG, OPTIONS, CPU, report=rows.append)
+    loop.train(data, output, CONFIG, OPTIONS, CPU, report=rows.append)
     assert max(row["step"] for row in rows if "step" in row) == 24 // 4 - 1
-    training.train(data, output, CONFIG, OPTIONS, CPU, validation=0.5, overwrite=True)
+    loop.train(data, output, CONFIG, OPTIONS, CPU, validation=0.5, overwrite=True)
     assert rows[-1]["val_loss"] != state(files).rows[-1]["val_loss"]
 
 
@@ -260,7 +261,7 @@ def test_divergence_names_the_tensor(name):
     p[name] = p[name] * np.float32(np.nan)
     x, target = np.ones((2, 4, 4, 1), np.float32), np.ones((2, 8, 8, 1), np.float32)
     with pytest.raises(FloatingPointError, match=f"^{name}$"):
-        training.step_once(p, optim.adam_start(p), x, target, CONFIG, CPU.ops, 1e-3, 0.0)
+        loop.step_once(p, optim.adam_start(p), x, target, CONFIG, CPU.ops, 1e-3, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -323,8 +324,8 @@ def test_clip_bounds_the_gradient_that_adam_sees():
     x = np.ones((2, 4, 4, 1), np.float32)
     target = np.ones((2, 8, 8, 1), np.float32)
     step = (p, optim.adam_start(p), x, target, CONFIG, CPU.ops, 1e-3, 0.0)
-    _, free, *_ = training.step_once(*step)
-    _, held, *_ = training.step_once(*step, clip=1e-3)
+    _, free, *_ = loop.step_once(*step)
+    _, held, *_ = loop.step_once(*step, clip=1e-3)
     # after one step the first moments are a tenth of the gradient
     size = np.sqrt(sum((m.astype("f8") ** 2).sum() for m in held.m.values()))
     assert size == pytest.approx(1e-4, rel=1e-5)
@@ -337,8 +338,8 @@ def test_l2_pulls_on_kernels():
     p, _ = params.initial(CONFIG, 0)
     x = np.ones((2, 4, 4, 1), np.float32)
     target = np.ones((2, 8, 8, 1), np.float32)
-    free, *_ = training.step_once(p, optim.adam_start(p), x, target, CONFIG, CPU.ops, 1e-3, 0.0)
-    held, *_ = training.step_once(p, optim.adam_start(p), x, target, CONFIG, CPU.ops, 1e-3, 1e3)
+    free, *_ = loop.step_once(p, optim.adam_start(p), x, target, CONFIG, CPU.ops, 1e-3, 0.0)
+    held, *_ = loop.step_once(p, optim.adam_start(p), x, target, CONFIG, CPU.ops, 1e-3, 1e3)
     assert abs(held["tail/conv/w"]).sum() < abs(free["tail/conv/w"]).sum()
     np.testing.assert_array_equal(held["head/b"], free["head/b"])
 

@@ -3,9 +3,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from enhance_np.data.frames import FrameFile
-from enhance_np.data.sources import GUARD, check_apart
-from enhance_np.data.split import split
+from enhance_np.pairs.frames import FrameFile
+from enhance_np.pairs.sources import GUARD, check_apart
+from enhance_np.pairs.split import split
 
 
 def frames(shape, scale=0.1):

@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 from recipes import REAL, SMALL, small_recipe
 
-from enhance_np import recipes
 from enhance_np.config import TYPES
-from enhance_np.data import patches
-from enhance_np.data.recipe import read
-from enhance_np.data.sources import SIDES, check_sides, region
 from enhance_np.optics.degrade import HMI
+from enhance_np.pairs import from_recipe, recipes
+from enhance_np.pairs.recipe import read
+from enhance_np.pairs.sources import SIDES, check_sides, region
 
 SIZES = {  # arcsec (y, x), of the fields that the shipped recipes name
     "muram_quiet_continuum.npy": (66.2, 46.34),
@@ -87,7 +86,7 @@ def test_the_mean_is_a_unit(tmp_path):
 
 
 def test_what_the_file_says_of_its_recipe(own, tmp_path):
-    paths = patches.build(tmp_path / "a.h5", read(own).on(tmp_path).changed(seed=9, train=None))
+    paths = from_recipe.build(tmp_path / "a.h5", read(own).on(tmp_path).changed(seed=9, train=None))
     assert [p.name for p in paths] == ["a.h5", "a_val.h5", "a_test.h5"]
     sha256 = hashlib.sha256(own.read_bytes()).hexdigest()
     for path in paths:
@@ -114,7 +113,7 @@ def test_a_recipe_gives_the_same_bytes_again(own, tmp_path):
     files = []
     for name in "ab":
         (tmp_path / name).mkdir()
-        files.append([p.read_bytes() for p in patches.build(tmp_path / name / "o.h5", found)])
+        files.append([p.read_bytes() for p in from_recipe.build(tmp_path / name / "o.h5", found)])
     assert files[0] == files[1]
 
 

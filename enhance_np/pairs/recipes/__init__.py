@@ -1,8 +1,8 @@
-"""The recipes that ship: what the training sets are made of. `data.recipe` reads them."""
+"""The recipes that ship: what the training sets are made of. `pairs.recipe` reads them."""
 
 from pathlib import Path
 
-from ..config import TYPES
+from ...config import TYPES
 
 
 def path(type: str) -> Path:
