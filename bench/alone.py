@@ -35,7 +35,7 @@ def predict(size, calls, threads, check=False):
 
     from enhance_np._threads import set_threads
     from enhance_np.engine import select
-    from enhance_np.engine.predict import run
+    from enhance_np.prediction.array import run
 
     set_threads(threads)
     weights, cpu = inputs.shipped(), select("cpu")

@@ -33,8 +33,8 @@ import timing
 from enhance_np import layers, optim, params
 from enhance_np.config import DEFAULT
 from enhance_np.engine import select
-from enhance_np.engine.predict import run
 from enhance_np.engine.tiles import AFTER_UPSAMPLING
+from enhance_np.prediction.array import run
 from enhance_np.training.loop import step_once
 from enhance_np.training.options import L2, TrainOptions
 

@@ -26,7 +26,7 @@ import timing
 
 from enhance_np.config import MODELS, TYPES
 from enhance_np.engine import REFERENCE, select
-from enhance_np.engine.predict import run
+from enhance_np.prediction.array import run
 
 ACCURACY = 200  # pixels: our engine alone is held against float64 on other inputs
 REFERENCE_LIMIT = 400  # pixels: im2col of a larger image takes gigabytes

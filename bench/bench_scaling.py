@@ -21,7 +21,7 @@ import timing
 
 from enhance_np._threads import set_threads
 from enhance_np.engine import select
-from enhance_np.engine.predict import run
+from enhance_np.prediction.array import run
 
 BASE = 1024  # pixels a side of the image that the others are compared with
 CALLS = 9  # of one image in a process, at most

@@ -6,9 +6,9 @@ import numpy as np
 
 from enhance_np import layers
 from enhance_np.engine import REFERENCE
-from enhance_np.engine.predict import run
 from enhance_np.engine.tiles import halo
 from enhance_np.layers.conv import ConvCache
+from enhance_np.prediction.array import run
 from enhance_np.weights import Weights
 
 # Bars of the CPU engine, and of every other way. Whatever computes in float32 keeps them: the

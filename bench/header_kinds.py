@@ -28,7 +28,7 @@ from table import markdown, replace
 
 from enhance_np.observation import fits as our_fits
 from enhance_np.observation.kind import detect_type
-from enhance_np.pipeline import enhance_file
+from enhance_np.prediction.file import enhance_file
 
 PAGE = Path(__file__).parents[1] / "docs" / "headers.md"
 LARGEST_SHIFT = 1e-6  # arcsec

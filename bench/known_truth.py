@@ -12,8 +12,8 @@ import table
 
 from enhance_np import models, weights
 from enhance_np.engine import select
-from enhance_np.engine.predict import run
 from enhance_np.evaluate import report as reports
+from enhance_np.prediction.array import run
 
 IMAGES = ("default", "truth")
 

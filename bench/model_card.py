@@ -29,12 +29,12 @@ import table
 from enhance_np import models, weights
 from enhance_np._atomic import write_bytes
 from enhance_np.engine import select
-from enhance_np.engine.predict import predict, run
 from enhance_np.evaluate import baselines, figures, linear
 from enhance_np.evaluate import report as reports
 from enhance_np.evaluate import table as report_table
 from enhance_np.pairs import recipes
 from enhance_np.pairs.sources import KILOGAUSS
+from enhance_np.prediction.array import predict, run
 
 CARD = Path(models.__file__).parent / "README.md"
 PICTURES = Path(__file__).parents[1] / "docs" / "models"

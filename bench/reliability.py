@@ -23,13 +23,13 @@ from scipy.optimize import nnls
 from enhance_np import models, weights
 from enhance_np._atomic import write_bytes
 from enhance_np.engine import select
-from enhance_np.engine.ensemble import mean_and_spread
-from enhance_np.engine.predict import run
 from enhance_np.evaluate.classes import NAMES
 from enhance_np.evaluate.quantities import repeated
 from enhance_np.optics.reblur import residual_map
 from enhance_np.pairs.sources import KILOGAUSS
-from enhance_np.plot import png
+from enhance_np.prediction.array import run
+from enhance_np.prediction.ensemble import mean_and_spread
+from enhance_np.prediction.picture import png
 
 DOCS = Path(__file__).parents[1] / "docs"
 UNIT = {"intensity": ("Ic", 1.0), "blos": ("G", 1 / KILOGAUSS)}

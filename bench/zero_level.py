@@ -15,8 +15,8 @@ from astropy.io import fits
 
 from enhance_np import models, weights
 from enhance_np.engine import select
-from enhance_np.engine.predict import run
 from enhance_np.pairs.sources import KILOGAUSS
+from enhance_np.prediction.array import run
 
 SIDE, QUIET = 200, 50.0  # pixels, G
 CENTRES = (2048, 2048), (1200, 2300)

@@ -13,9 +13,9 @@ __version__ = "0.1.0"
 __all__ = ["enhance", "load_weights", "predict", "predict_all", "train"]
 
 _HOMES = {
-    "enhance": ("enhancement", "enhance"),
-    "predict": ("engine.predict", "predict"),
-    "predict_all": ("engine.predict", "predict_all"),
+    "enhance": ("prediction.image", "enhance"),
+    "predict": ("prediction.array", "predict"),
+    "predict_all": ("prediction.array", "predict_all"),
     "train": ("training.loop", "train"),
     "load_weights": ("weights", "load"),
 }

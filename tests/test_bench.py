@@ -18,7 +18,7 @@ from enhance_np._threads import threads
 from enhance_np.config import DEFAULT, SMALL, TYPES, NetworkConfig
 from enhance_np.engine import REFERENCE
 from enhance_np.engine.cpu import subnormal
-from enhance_np.engine.predict import run
+from enhance_np.prediction.array import run
 from enhance_np.weights import Weights, save
 
 BENCH = Path(__file__).parents[1] / "bench"

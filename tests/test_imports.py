@@ -43,5 +43,5 @@ def test_rules(path):
         assert not uses(path, "enhance_np.engine", "numba", "cupy", "scipy", "h5py", "astropy")
     if place.parts[0] != "engine":
         assert not uses(path, "numba", "llvmlite", "cupy")
-    if place.as_posix() != "engine/chunked.py":  # which is called with a dask array
+    if place.as_posix() != "prediction/chunks.py":  # which is called with a dask array
         assert not uses(path, "dask")

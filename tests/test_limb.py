@@ -13,10 +13,10 @@ from scipy.ndimage import distance_transform_edt, gaussian_filter
 
 from enhance_np import models
 from enhance_np.engine import select
-from enhance_np.engine.predict import apply
 from enhance_np.observation import disc, normalise
 from enhance_np.observation.normalise import Norm
 from enhance_np.optics.degrade import HMI_SCALE, degrade
+from enhance_np.prediction.array import apply
 from enhance_np.weights import load
 
 RADIUS = 952.0  # arcsec

@@ -9,7 +9,7 @@ from astropy.wcs import WCS
 
 from enhance_np import params, weights
 from enhance_np.config import NetworkConfig
-from enhance_np.pipeline import enhance_file
+from enhance_np.prediction.file import enhance_file
 
 CONFIG = NetworkConfig(1, 4)
 SHAPE = (40, 60)

@@ -19,7 +19,7 @@ def for_each(options, work: Callable, unit: str, **looks) -> int:
     Of several files one that fails is told and the others are made. What is there already is left,
     so that the same command goes on where it was stopped.
     """
-    from ..archive import into_folder, jobs
+    from ..prediction.archive import into_folder, jobs
 
     def do(source, target, plot, **its_looks):
         with progress_bar(options, unit, leave=False, **looks, **its_looks) as bar:

@@ -49,7 +49,7 @@ def add_commands(command) -> None:
 
 
 def _predict(options) -> int:
-    from ..pipeline import enhancer
+    from ..prediction.file import enhancer
 
     enhance = enhancer(
         type=options.type,
@@ -68,7 +68,7 @@ def _predict(options) -> int:
 
 
 def _demo(options) -> None:
-    from ..demo import make
+    from ..prediction.demo import make
 
     with progress_bar(options, "px", unit_scale=True) as bar:
         line = make(options.output, options.device, advance(bar))

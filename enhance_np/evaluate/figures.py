@@ -13,7 +13,7 @@ from ..observation.gaps import beyond_limb, gap_free_box
 from ..observation.normalise import fill, restore
 from ..optics.degrade import HMI, Optics
 from ..optics.psf import MODIFIED, WACHTER, airy, hmi_psf
-from ..plot import png, require_matplotlib, stretch
+from ..prediction.picture import png, require_matplotlib, stretch
 from . import quantities as q
 from .baselines import ITERATIONS
 from .bicubic import bicubic

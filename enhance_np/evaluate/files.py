@@ -7,13 +7,21 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .. import __version__, pipeline
+from .. import __version__
 from .._atomic import replacing
 from ..config import TYPES
 from ..observation import fits, normalise
 from ..observation import kind as observation
 from ..observation.disc import mu
 from ..optics.degrade import HMI, Optics
+from ..prediction.file import (
+    OPTICS_CARDS,
+    check_outputs,
+    image_norm,
+    read,
+    without_fill,
+    write,
+)
 from . import baselines, linear, table
 from .quantities import averaged
 from .report import Scene, report
@@ -70,7 +78,7 @@ def evaluate_files(
     frames = {name: observation.in_gauss(fits.read(path)) for name, path in given.items()}
     type = _type([frames[name] for name in frames if name != "companion"], type)
     frames = {
-        name: frame if name == "companion" else pipeline.without_fill(frame, type)
+        name: frame if name == "companion" else without_fill(frame, type)
         for name, frame in frames.items()
     }
     optics = _optics(frames, optics)
@@ -112,11 +120,11 @@ def deconvolve_file(
     """Richardson-Lucy (`richardson_lucy.deconvolve`) on a FITS file, with predict's header.
 
     optics : None is HMI's; on the pixels that the header tells.
-    Arguments and errors otherwise as in `pipeline.enhance_file`; missing pixels are filled
+    Arguments and errors otherwise as in `prediction.file.enhance_file`; missing pixels are filled
     before and missing again after.
     """
-    pipeline.check_outputs(target, plot, overwrite, source)
-    frame, type = pipeline.read(source, ext, type)
+    check_outputs(target, plot, overwrite, source)
+    frame, type = read(source, ext, type)
     foreign = observation.foreign_instrument(frame.header)
     if foreign is not None and optics is None:
         log.warning("%s is not of HMI (%s): the PSF must be its own", frame.path, foreign)
@@ -139,7 +147,7 @@ def deconvolve_file(
         progress=progress,
     )
     output = normalise.restore(output.astype(np.float32), gaps)
-    pipeline.write(frame, output, header, target, plot, type, overwrite)
+    write(frame, output, header, target, plot, type, overwrite)
     log.info("%s: %s, %s", os.fspath(target), type, model)
 
 
@@ -160,7 +168,7 @@ def _optics(frames, given):
     """Of the telescope that took the input, on its pixels."""
     stored = {
         name: frames["output"].header[key]
-        for name, (key, _) in pipeline.OPTICS_CARDS.items()
+        for name, (key, _) in OPTICS_CARDS.items()
         if key in frames["output"].header
     }
     optics = given or Optics.stored(stored) or HMI
@@ -201,7 +209,7 @@ def _optics(frames, given):
 def _scene(frames, type, norm, box, optics):
     """(Scene, output) in Ic or G."""
     reference = frames.get("input", frames.get("truth"))
-    unit = 1.0 if type == "blos" else pipeline.image_norm(reference, type, norm).level
+    unit = 1.0 if type == "blos" else image_norm(reference, type, norm).level
     if type == "intensity":
         _check_unit([frames[name] for name in ("output", "truth", "input") if name in frames])
     images = {name: frame.data / np.float32(unit) for name, frame in frames.items()}
@@ -243,7 +251,7 @@ def _check_written(plot, json_file, inputs, overwrite):
     if len({os.path.realpath(path) for path in outputs}) < len(outputs):
         raise OSError(f"evaluate: the plot must not be the JSON file, got {os.fspath(plot)!r}")
     if plot is not None:
-        from ..plot import require_matplotlib
+        from ..prediction.picture import require_matplotlib
 
         require_matplotlib()
 

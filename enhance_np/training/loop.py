@@ -411,7 +411,7 @@ def _write_log(output, rows):
     writer.writerows(rows)
     write_bytes(output.with_suffix(".csv"), text.getvalue().encode())
     if find_spec("matplotlib"):
-        from ..plot import loss_curves
+        from ..prediction.picture import loss_curves
 
         write_bytes(output.with_suffix(".png"), loss_curves(rows))
 

@@ -13,7 +13,7 @@ from enhance_np.evaluate import linear
 from enhance_np.evaluate.bicubic import bicubic
 from enhance_np.evaluate.richardson_lucy import deconvolve
 from enhance_np.optics.degrade import Optics, degrade
-from enhance_np.pipeline import OPTICS_CARDS
+from enhance_np.prediction.file import OPTICS_CARDS
 
 LEVEL = 50_000.0  # DN/s of the quiet Sun
 

@@ -6,7 +6,7 @@ from astropy.io import fits as afits
 
 import enhance_np
 from enhance_np.observation import disc, fits, missing
-from enhance_np.pipeline import enhance_file
+from enhance_np.prediction.file import enhance_file
 
 SHAPE = (60, 70)
 PLACE = {"CTYPE1": "HPLN-TAN", "CTYPE2": "HPLT-TAN", "CUNIT1": "arcsec", "CUNIT2": "arcsec"}

@@ -25,9 +25,10 @@ import numpy as np
 from ... import network, optim, params
 from ..._atomic import write_bytes
 from ...config import DEFAULT, NetworkConfig
+from ...prediction import array
 from ...training import loop
 from ...weights import Weights
-from .. import Engine, predict, select
+from .. import Engine, select
 from ..tiles import AFTER_UPSAMPLING
 from . import accuracy
 from .convolution import conv
@@ -142,13 +143,13 @@ def _page(engine, config):
         bar = PAGE_G * abs(a).max() + 1e-6 * largest  # a floor: some are zero by theory
         yield accuracy.error(f"page: gradient of {name}", engine, found, a, bar)
     image = rng.standard_normal((37, 45)).astype(np.float32)
-    found = predict.run(image, Weights(config, p, moving), engine, tile=32)
+    found = array.run(image, Weights(config, p, moving), engine, tile=32)
     wide = {name: a.astype("f8") for name, a in moving.items()}
     want, _ = network.forward(exact, image[None, :, :, None].astype("f8"), config, moving=wide)
     bar = PAGE_Y * np.ptp(want)
     as_is = engine._replace(asnumpy=np.asarray)
     yield accuracy.error("prediction", as_is, found, want[0, :, :, 0], bar)
-    found = predict.run(image, Weights(config, p, moving), engine._replace(winograd=True), tile=32)
+    found = array.run(image, Weights(config, p, moving), engine._replace(winograd=True), tile=32)
     yield accuracy.error("prediction, Winograd", as_is, found, want[0, :, :, 0], bar)
 
 
@@ -203,11 +204,11 @@ def ways(engine: Engine, config: NetworkConfig, batch: int, patch: int, image: i
             forward + backward,
         ),
         f"prediction, {image} x {image}, from and to NumPy": (
-            lambda: predict.run(picture, weights, engine),
+            lambda: array.run(picture, weights, engine),
             per_pixel["forward"] * picture.size,
         ),
         f"prediction, {image} x {image}, Winograd": (
-            lambda: predict.run(picture, weights, engine._replace(winograd=True)),
+            lambda: array.run(picture, weights, engine._replace(winograd=True)),
             per_pixel["forward"] * picture.size,
         ),
         f"3x3, 64 to 64, {image} x {image}": (lambda: conv(h, w, b), of_conv),

@@ -14,9 +14,10 @@ from trained import CPU, OPTIONS, assert_same_bits, pairs, state, train
 
 from enhance_np import loss, network, optim, params
 from enhance_np.config import NetworkConfig
-from enhance_np.engine import Engine, cuda, gpu, predict, select, tiles
+from enhance_np.engine import Engine, cuda, gpu, select, tiles
 from enhance_np.engine.cuda import folded
 from enhance_np.engine.cuda import training as on_gpu
+from enhance_np.prediction import array
 from enhance_np.training import loop
 
 if (reason := emulator.missing()) is not None:
@@ -280,7 +281,7 @@ def test_a_prediction_is_the_page_s(name, tile, rng):
     x = rng.standard_normal(size).astype(np.float32)
     want = page(weights, x)
     with device.running("fast", "shuffled") as launched:
-        y = predict.run(x, weights, GPU, tile)
+        y = array.run(x, weights, GPU, tile)
     assert y.dtype == np.float32
     assert abs(y - want).max() <= 1e-5 * np.ptp(want)
     kernels = {one.kernel for one in launched}
@@ -303,13 +304,13 @@ def test_winograd_is_for_who_asks(filters, rng):
     x = rng.standard_normal((9, 11)).astype(np.float32)
     want = page(weights, x)
     with device.running("fast", "shuffled") as launched:
-        y = predict.run(x, weights, GPU._replace(winograd=True))
+        y = array.run(x, weights, GPU._replace(winograd=True))
     assert abs(y - want).max() <= 1e-5 * np.ptp(want)
     kernels = [one.kernel for one in launched]
     assert kernels.count("winograd") == kernels.count("winograd_weights") == 3 * (filters == 64)
     assert kernels.count(f"conv3x3_{filters}") == 3 * (filters == 32)
     with device.running("fast") as launched:
-        predict.run(x, weights, GPU)
+        array.run(x, weights, GPU)
     assert not any("winograd" in one.kernel for one in launched)
 
 
@@ -329,7 +330,7 @@ def test_a_prediction_of_integers_is_exact_at_every_tile(filters, tile, rng):
     exact = np.round(want)
     assert abs(want - exact).max() < 1e-3  # var + eps is 1 but for float32
     assert np.ptp(exact) > 10
-    np.testing.assert_array_equal(predict.run(x, weights, GPU, tile), exact)
+    np.testing.assert_array_equal(array.run(x, weights, GPU, tile), exact)
 
 
 def test_one_copy_to_the_device_and_back_for_a_tile(rng, monkeypatch):
@@ -342,7 +343,7 @@ def test_one_copy_to_the_device_and_back_for_a_tile(rng, monkeypatch):
         before(target, source, up, stream)
 
     monkeypatch.setattr(device.streams, "copy", watched)
-    predict.run(x, weights, GPU)  # the weights are arrays of the card from their beginning
+    array.run(x, weights, GPU)  # the weights are arrays of the card from their beginning
     assert copies == [((1, 9, 12, 1), True), ((1, 18, 24, 1), False)]
 
 
@@ -351,12 +352,12 @@ def test_copies_beside_the_computing_change_no_bit(name, rng):
     config, size = PREDICTED[name]
     weights = trained(config)
     x = rng.standard_normal(size).astype(np.float32)
-    forward = folded.Folded(predict.fold(weights), config)
+    forward = folded.Folded(array.fold(weights), config)
     want = np.empty((2 * size[0], 2 * size[1]), np.float32)
     for core, seen, inner in tiles.plan(size, 5, tiles.halo(config)):
         y = forward(device.asarray(x[seen][None, :, :, None])).get()[0, :, :, 0]
-        want[predict._doubled(core)] = y[predict._doubled(inner)]
-    np.testing.assert_array_equal(predict.run(x, weights, GPU, 5), want)
+        want[array._doubled(core)] = y[array._doubled(inner)]
+    np.testing.assert_array_equal(array.run(x, weights, GPU, 5), want)
 
 
 def test_tiles_without_a_valid_pixel_are_skipped(rng, monkeypatch):
@@ -368,7 +369,7 @@ def test_tiles_without_a_valid_pixel_are_skipped(rng, monkeypatch):
     monkeypatch.setattr(
         folded.Folded, "__call__", lambda self, x: seen.append(1) or before(self, x)
     )
-    predict.run(x, weights, GPU, tile=9, valid=valid)
+    array.run(x, weights, GPU, tile=9, valid=valid)
     assert len(seen) == 2
 
 
@@ -385,13 +386,13 @@ def test_an_archive_gives_what_each_image_gives_alone(rng):
     taken, counts = [], []
     for (x, valid), y in zip(
         given,
-        predict.run_all((taken.append(1) or image for image in given), weights, GPU, 8),
+        array.run_all((taken.append(1) or image for image in given), weights, GPU, 8),
         strict=True,
     ):
         counts.append(len(taken))
         assert y.shape == (2 * len(x), 2 * x.shape[1])
         if valid is None:
-            np.testing.assert_array_equal(y, predict.run(x, weights, GPU, 8))
+            np.testing.assert_array_equal(y, array.run(x, weights, GPU, 8))
     # each comes while later ones are under way, but not before they are all there
     assert all(k < count <= k + 4 for k, count in enumerate(counts[:-2], 1))
 
@@ -399,13 +400,13 @@ def test_an_archive_gives_what_each_image_gives_alone(rng):
 def test_an_archive_goes_on_in_smaller_tiles_when_the_card_is_full(rng, monkeypatch):
     weights = trained(NetworkConfig(1, 12))
     given = list(images(rng))
-    want = [predict.run(x, weights, GPU, 8) for x, _ in given]
-    sizes, before = [], predict._tiled
+    want = [array.run(x, weights, GPU, 8) for x, _ in given]
+    sizes, before = [], array._tiled
     monkeypatch.setattr(
-        predict, "_tiled", lambda f, x, size, *rest: sizes.append(size) or before(f, x, size, *rest)
+        array, "_tiled", lambda f, x, size, *rest: sizes.append(size) or before(f, x, size, *rest)
     )
     with device.limited(300 << 10):
-        found = list(predict.run_all(iter(given), weights, GPU, 64))
+        found = list(array.run_all(iter(given), weights, GPU, 64))
     assert sizes[0] == 64
     assert sizes[1] <= 16
     assert len(found) == len(given)
@@ -421,14 +422,14 @@ def test_an_archive_that_ends_because_the_card_is_full_says_so(rng):
         raise device.OutOfMemoryError
 
     with pytest.raises(device.OutOfMemoryError):
-        list(predict.run_all(ended(), trained(NetworkConfig(1, 12)), GPU, 8))
+        list(array.run_all(ended(), trained(NetworkConfig(1, 12)), GPU, 8))
 
 
 def test_tiles_follow_the_free_memory_and_halve_when_the_card_is_full(rng, monkeypatch):
     weights = trained(NetworkConfig(1, 12))
     x = rng.standard_normal((40, 33)).astype(np.float32)
-    whole = predict.run(x, weights, GPU)
-    forward = folded.Folded(predict.fold(weights), weights.config)
+    whole = array.run(x, weights, GPU)
+    forward = folded.Folded(array.fold(weights), weights.config)
     sides = []
     for nbytes in (2 << 20, 8 << 20, 32 << 20):
         with device.limited(nbytes):
@@ -437,13 +438,13 @@ def test_tiles_follow_the_free_memory_and_halve_when_the_card_is_full(rng, monke
     # the estimate: SHARE of it for 4 float32 activations of 12 channels, or the upsampled
     assert (sides[0] + 2 * 5) ** 2 * 4 * (12 + 4 * 13) <= folded.SHARE * (2 << 20)
 
-    sizes, before = [], predict._tiled
+    sizes, before = [], array._tiled
     monkeypatch.setattr(
-        predict, "_tiled", lambda f, x, size, *rest: sizes.append(size) or before(f, x, size, *rest)
+        array, "_tiled", lambda f, x, size, *rest: sizes.append(size) or before(f, x, size, *rest)
     )
     with device.limited(300 << 10):
-        y = predict.run(x, weights, GPU, tile=64)
+        y = array.run(x, weights, GPU, tile=64)
     assert sizes[:2] == [64, 20]
     assert abs(y - whole).max() <= 1e-5 * np.ptp(whole)
     with device.limited(1000), pytest.raises(device.OutOfMemoryError):
-        predict.run(x, weights, GPU, tile=2)
+        array.run(x, weights, GPU, tile=2)

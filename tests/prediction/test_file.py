@@ -8,15 +8,16 @@ import pytest
 from astropy.io import fits as afits
 from astropy.wcs import WCS
 
-from enhance_np import models, params, plot, predict, weights
+from enhance_np import models, params, predict, weights
 from enhance_np.config import NetworkConfig
 from enhance_np.engine import select
-from enhance_np.engine.predict import apply
 from enhance_np.observation import disc
 from enhance_np.observation.normalise import Norm
 from enhance_np.optics.degrade import HMI, Optics
 from enhance_np.optics.reblur import residual_map
-from enhance_np.pipeline import OPTICS_CARDS, enhance_file
+from enhance_np.prediction import picture
+from enhance_np.prediction.array import apply
+from enhance_np.prediction.file import OPTICS_CARDS, enhance_file
 
 CONFIG = NetworkConfig(1, 4)
 CPU = select("cpu")
@@ -65,7 +66,7 @@ def test_neither_appears_if_one_fails(image, tiny, tmp_path, monkeypatch, fails)
         raise OSError("No space left on device")
 
     if fails == "plot":
-        monkeypatch.setattr(plot, "side_by_side", fail)
+        monkeypatch.setattr(picture, "side_by_side", fail)
     else:
         monkeypatch.setattr(afits.HDUList, "writeto", fail)
     before = sorted(os.listdir(tmp_path))

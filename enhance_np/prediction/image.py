@@ -7,16 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
-from . import models
-from ._array import is_dask, is_map
-from .config import TYPES
-from .engine import select
-from .engine.chunked import predict_chunks
-from .engine.predict import apply, check_image, masked_like, unmasked
-from .observation import disc, fits, maps, missing
-from .observation import kind as observation
-from .pipeline import image_norm, output_header
-from .weights import Weights, digest, load
+from .. import models
+from .._array import is_dask, is_map
+from ..config import TYPES
+from ..engine import select
+from ..observation import disc, fits, maps, missing
+from ..observation import kind as observation
+from ..weights import Weights, digest, load
+from .array import apply, check_image, masked_like, unmasked
+from .chunks import predict_chunks
+from .file import image_norm, output_header
 
 
 def enhance(
@@ -41,13 +41,13 @@ def enhance(
             coordinates stay. An uncertainty does not.
         dask array, or a Map of one: nothing is computed but what `type` and `norm` need to
             know; of a magnetogram, when its header says that it reaches off the disc, whether
-            that is noise. The result does not depend on the chunks: see engine.chunked.
+            that is noise. The result does not depend on the chunks: see chunks.
     type : "intensity" or "blos"; None: what the Map's header tells, or else the values.
     model : "default" or "small", of the weights that ship.
     weights : a file, or loaded weights, instead of them.
     norm : intensity that the network takes for 1: "quiet-sun", "max", "none" or a number. The
         first two look at all of the image. Fields are always divided by 1000 G.
-    device, tile, ensemble : see engine.predict.predict.
+    device, tile, ensemble : see array.predict.
 
     Returns (2H, 2W) float32 in the units of x, NaN where pixels are missing: input pixel (i, j)
     covers output pixels 2i, 2i+1 and 2j, 2j+1.

@@ -10,12 +10,12 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import models, network
+from ..engine import Engine, select
+from ..engine.fold import fold
+from ..engine.tiles import Tile, check, halo, plan
 from ..observation import normalise
 from ..weights import Weights, load
-from . import Engine, select
 from .ensemble import mean_and_spread
-from .fold import fold
-from .tiles import Tile, check, halo, plan
 
 TILE = 512  # pixels; an activation of 64 channels then takes 67 MB
 # Channels that are left when dead ones are taken out: whole register tiles, whole blocks
@@ -202,7 +202,7 @@ def run_all(
     size = TILE if tile is None else tile
     check(size)
     if engine.name == "cpu":
-        from .cpu.fused import Fused
+        from ..engine.cpu.fused import Fused
 
         forward = Fused(fold(weights, multiple=CPU_CHANNELS), weights.config)
         for x, valid in images:
@@ -257,7 +257,7 @@ def _tiled(forward, images, size, weights, progress):
 
 def _on_gpu(images, weights, winograd, tile, progress):
     """`run_all` by the folded network, in tiles of half the side as often as the card is full."""
-    from .cuda import folded, streams
+    from ..engine.cuda import folded, streams
 
     forward = folded.Folded(fold(weights, multiple=GPU_CHANNELS), weights.config, winograd)
     size = forward.tile() if tile is None else tile

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from enhance_np import demo
+from enhance_np.prediction import demo
 from enhance_np.sun.scene import DEMO_SEEDS, TRAINING_SEEDS, VALIDATION_SEEDS
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from enhance_np import cli, pipeline
-from enhance_np.archive import Job, into_folder, jobs
-from enhance_np.engine import predict
+from enhance_np import cli
+from enhance_np.prediction import array, file
+from enhance_np.prediction.archive import Job, into_folder, jobs
 
 SIDE = 12
 
@@ -122,9 +122,9 @@ def test_memory_that_one_image_lacks_is_there_for_the_next(command, folder, tmp_
     def apply(image, *rest):
         if image.shape == (SIDE, SIDE):  # b.fits
             raise MemoryError
-        return predict.apply(image, *rest)
+        return array.apply(image, *rest)
 
-    monkeypatch.setattr(pipeline, "apply", apply)
+    monkeypatch.setattr(file, "apply", apply)
     status, said = command("predict", folder, tmp_path / "out", "--quiet")
     assert status == 1
     assert said == [f"enhance-np predict: '{folder / 'b.fits'}': MemoryError"]

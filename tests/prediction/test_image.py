@@ -11,8 +11,8 @@ from astropy.io import fits as afits
 import enhance_np
 from enhance_np import models, params, weights
 from enhance_np.config import NetworkConfig
-from enhance_np.engine.predict import predict
-from enhance_np.pipeline import enhance_file
+from enhance_np.prediction.array import predict
+from enhance_np.prediction.file import enhance_file
 
 CONFIG = NetworkConfig(1, 16)
 LEVEL = {"intensity": 50_000.0, "blos": 0.0}

@@ -8,11 +8,12 @@ from definitions import LARGEST
 
 from enhance_np import params
 from enhance_np.config import NetworkConfig
-from enhance_np.engine import chunked, predict, select
+from enhance_np.engine import select
 from enhance_np.engine.cpu.transforms import M
 from enhance_np.engine.cpu.vector import LANES
 from enhance_np.engine.tiles import halo, needed
 from enhance_np.observation.normalise import Norm
+from enhance_np.prediction import array, chunks
 from enhance_np.weights import Weights
 
 SMALL = NetworkConfig(1, 2 * LANES)
@@ -48,14 +49,14 @@ def test_needed_decides_the_bits(config, rng):
     weights = random_weights(config)
     shape = (117, 150)
     x = rng.standard_normal(shape).astype(np.float32)
-    whole = predict.run(x, weights, select("cpu"))
+    whole = array.run(x, weights, select("cpu"))
     for _ in range(6):
         spans = [np.sort(rng.choice(size + 1, 2, replace=False)).tolist() for size in shape]
         (top, bottom), (left, right) = (
             needed(first, last, size, config)
             for (first, last), size in zip(spans, shape, strict=True)
         )
-        part = predict.run(np.ascontiguousarray(x[top:bottom, left:right]), weights, select("cpu"))
+        part = array.run(np.ascontiguousarray(x[top:bottom, left:right]), weights, select("cpu"))
         (first, last), (begin, end) = spans
         np.testing.assert_array_equal(
             part[2 * (first - top) : 2 * (last - top), 2 * (begin - left) : 2 * (end - left)],
@@ -68,12 +69,12 @@ def test_needed_is_no_more_than_it_takes(config, rng):
     """One tile less on a side, still more than the halo, and other bits come out."""
     weights = random_weights(config)
     x = rng.standard_normal((8, 160)).astype(np.float32)
-    whole = predict.run(x, weights, select("cpu"))
+    whole = array.run(x, weights, select("cpu"))
     first, last = 80, 84
     low, high = needed(first, last, 160, config)
     assert halo(config) <= min(first - low, high - last) - M
     for begin, end in ((low + M, high), (low, high - M)):
-        part = predict.run(np.ascontiguousarray(x[:, begin:end]), weights, select("cpu"))
+        part = array.run(np.ascontiguousarray(x[:, begin:end]), weights, select("cpu"))
         inner = part[:, 2 * (first - begin) : 2 * (last - begin)]
         assert (inner != whole[:, 2 * first : 2 * last]).any()
 
@@ -93,9 +94,9 @@ def test_needed_is_no_more_than_it_takes(config, rng):
 def test_any_chunks_give_the_same_bits(da, config, chunks, rng):
     weights = random_weights(config)
     image = image_with_gaps(rng, (190, 203))
-    want = predict.predict(image, "blos", weights, device="cpu")
+    want = array.predict(image, "blos", weights, device="cpu")
     lazy = da.from_array(image, chunks=chunks)
-    got = chunked.predict_chunks(lazy, "blos", weights, Norm(1000.0), "cpu")
+    got = chunks.predict_chunks(lazy, "blos", weights, Norm(1000.0), "cpu")
     assert got.shape == want.shape
     np.testing.assert_array_equal(got.compute(), want)
     # one part alone, of both kinds of indices
@@ -108,12 +109,12 @@ def test_ensemble_of_chunks(da, type, rng):
     weights = random_weights(SMALL)
     image = image_with_gaps(rng, (190, 203))
     want, one = (
-        predict.predict(image, type, weights, norm=1000, device="cpu", ensemble=e)
+        array.predict(image, type, weights, norm=1000, device="cpu", ensemble=e)
         for e in (True, False)
     )
     lazy = da.from_array(image, chunks=(75, 90))
     norm = Norm(1000.0)
-    got = chunked.predict_chunks(lazy, type, weights, norm, "cpu", ensemble=True).compute()
+    got = chunks.predict_chunks(lazy, type, weights, norm, "cpu", ensemble=True).compute()
     atol = 2 * LARGEST * (np.nanmax(want) - np.nanmin(want))  # of two roundings
     np.testing.assert_allclose(got, want, rtol=0, atol=atol)
     assert np.nanmax(abs(one - want)) > 20 * atol
@@ -124,15 +125,15 @@ def test_other_dtypes(da, rng):
     weights = random_weights(SMALL)
     for dtype in (">i4", ">f8", "u1"):
         image = rng.integers(50, 200, (70, 60)).astype(dtype)
-        want = predict.predict(image, weights=weights, norm=100, device="cpu")
+        want = array.predict(image, weights=weights, norm=100, device="cpu")
         lazy = da.from_array(image, chunks=30)
-        got = chunked.predict_chunks(lazy, "intensity", weights, Norm(100.0), "cpu")
+        got = chunks.predict_chunks(lazy, "intensity", weights, Norm(100.0), "cpu")
         np.testing.assert_array_equal(got.compute(), want)
 
 
 def test_chunks_are_those_of_the_input(da):
     lazy = da.zeros((200, 1000), chunks=(200, (70, 300, 30, 20, 60, 400, 90, 30)))
-    got = chunked.predict_chunks(lazy, "blos", random_weights(SMALL), Norm(1000.0))
+    got = chunks.predict_chunks(lazy, "blos", random_weights(SMALL), Norm(1000.0))
     # under 59, of which less than half would be its own: together, or with the last
     assert got.chunks == ((400,), (140, 600, 220, 800, 240))
 
@@ -141,7 +142,7 @@ def test_chunks_are_those_of_the_input(da):
 @pytest.mark.parametrize("size", [1, 3, 50, 136, 256])
 def test_no_chunk_computes_more_than_twice_its_own(config, size):
     wanted = 0
-    for cut in chunked.cuts((size,) * (1200 // size), config):
+    for cut in chunks.cuts((size,) * (1200 // size), config):
         core, seen = (s.stop - s.start for s in (cut.core, cut.seen))
         assert seen**2 <= 2 * core**2
         assert (cut.inner.stop - cut.inner.start) == 2 * core
@@ -160,7 +161,7 @@ def test_only_what_is_needed_is_read(da, rng):
         return block
 
     lazy = da.from_array(image, chunks=100).map_blocks(noted, dtype="f4", meta=image[:0, :0])
-    got = chunked.predict_chunks(lazy, "blos", random_weights(SMALL), Norm(1000.0), "cpu")
+    got = chunks.predict_chunks(lazy, "blos", random_weights(SMALL), Norm(1000.0), "cpu")
     assert read == set()
     got[:200, 400:600].compute()
     assert read == {(i, j) for i in (0, 1) for j in (1, 2, 3)}
@@ -172,11 +173,11 @@ def test_nothing_is_computed_off_the_limb(da, rng, monkeypatch):
 
     def seen(x, *args):
         shapes.append(x.shape)
-        return predict.run(x, *args)
+        return array.run(x, *args)
 
-    monkeypatch.setattr(chunked, "run", seen)
+    monkeypatch.setattr(chunks, "run", seen)
     lazy = da.from_array(image, chunks=100)
-    got = chunked.predict_chunks(lazy, "blos", random_weights(SMALL), Norm(1000.0), "cpu").compute()
+    got = chunks.predict_chunks(lazy, "blos", random_weights(SMALL), Norm(1000.0), "cpu").compute()
     assert np.isnan(got[400:]).all()
     assert len(shapes) == 4  # of 16 chunks
 
@@ -190,12 +191,12 @@ def test_chunks_know_their_place_on_the_disc(da, rng):
 
     image = 100 * rng.standard_normal((300, 210)).astype(np.float32)
     norm, weights = Norm(1000.0, 0.0, mu, disc_only=True), random_weights(SMALL)
-    want = predict.apply(image, "blos", weights, norm, select("cpu")).output
+    want = array.apply(image, "blos", weights, norm, select("cpu")).output
     assert np.isnan(want[400:]).all()
     assert np.isfinite(want[140, 40])
     lazy = da.from_array(image, chunks=(100, 105))
     assert lazy.numblocks == (3, 2)
-    got = chunked.predict_chunks(lazy, "blos", weights, norm, "cpu")
+    got = chunks.predict_chunks(lazy, "blos", weights, norm, "cpu")
     assert len(got.chunks[0]) == 3
     np.testing.assert_array_equal(got.compute(), want)
 
@@ -204,21 +205,21 @@ def test_what_is_known_now_is_said_now(da, rng):
     lazy = da.from_array(rng.standard_normal((60, 60)), chunks=30)
     for_blos = random_weights(SMALL, type="blos")
     with pytest.raises(ValueError, match="weights must be for intensity"):
-        chunked.predict_chunks(lazy, "intensity", for_blos, Norm(1.0))
+        chunks.predict_chunks(lazy, "intensity", for_blos, Norm(1.0))
     with pytest.raises(ValueError, match="tile=0"):
-        chunked.predict_chunks(lazy, "blos", for_blos, Norm(1.0), tile=0)
+        chunks.predict_chunks(lazy, "blos", for_blos, Norm(1.0), tile=0)
     with pytest.raises(ValueError, match="device: must be one of"):
-        chunked.predict_chunks(lazy, "blos", for_blos, Norm(1.0), "tpu")
+        chunks.predict_chunks(lazy, "blos", for_blos, Norm(1.0), "tpu")
     unknown = lazy[lazy[:, 0] > 0]
     with pytest.raises(ValueError, match="chunks must have a known size"):
-        chunked.predict_chunks(unknown, "blos", for_blos, Norm(1.0))
+        chunks.predict_chunks(unknown, "blos", for_blos, Norm(1.0))
 
 
 def test_the_weights_are_in_the_graph_once(da, rng):
     """Each task may travel to another process."""
     weights = random_weights(NetworkConfig(1, 64))
     lazy = da.from_array(rng.standard_normal((300, 300)), chunks=100)
-    graph = dict(chunked.predict_chunks(lazy, "blos", weights, Norm(1000.0)).__dask_graph__())
+    graph = dict(chunks.predict_chunks(lazy, "blos", weights, Norm(1000.0)).__dask_graph__())
     large = len(pickle.dumps(weights))
     assert large > 300_000  # a chunk of the image is 80,000
     assert sum(len(pickle.dumps(task)) >= large for task in graph.values()) <= 2  # and the image

@@ -5,9 +5,10 @@ import pytest
 from networks import trained
 
 from enhance_np.config import NetworkConfig
-from enhance_np.engine import predict, select
-from enhance_np.engine.ensemble import mean_and_spread
+from enhance_np.engine import select
 from enhance_np.observation.normalise import Norm
+from enhance_np.prediction import array
+from enhance_np.prediction.ensemble import mean_and_spread
 
 UNIT = 2.0**-24
 # there and back: written apart from the code, reflections last
@@ -108,7 +109,7 @@ def test_the_mean_commutes_where_the_network_does_not(type, rng):
 
     def off(ensemble):
         one, other = (
-            predict.apply(a, type, weights, Norm(500.0), engine, ensemble=ensemble).output
+            array.apply(a, type, weights, Norm(500.0), engine, ensemble=ensemble).output
             for a in (image, turn * image.T)
         )
         return np.abs(turn * other.T - one).max() / np.ptp(one)
@@ -122,15 +123,15 @@ def test_units_and_gaps(rng):
     image = 1 + 0.1 * rng.standard_normal((12, 10)).astype(np.float32)
     image[3, 4] = np.nan
     missing = np.isnan(image).repeat(2, axis=0).repeat(2, axis=1)
-    found = predict.apply(image, "intensity", weights, Norm(1.0), engine, ensemble=True)
+    found = array.apply(image, "intensity", weights, Norm(1.0), engine, ensemble=True)
     for part in found:
         np.testing.assert_array_equal(np.isnan(part), missing)
-    counts = predict.apply(4096 * image, "intensity", weights, Norm(4096.0), engine, ensemble=True)
+    counts = array.apply(4096 * image, "intensity", weights, Norm(4096.0), engine, ensemble=True)
     np.testing.assert_array_equal(counts.output, 4096 * found.output)  # a power of 2: exact
     np.testing.assert_array_equal(counts.spread, 4096 * found.spread)
-    given = predict.predict(image, weights=weights, norm="none", device="cpu", ensemble=True)
+    given = array.predict(image, weights=weights, norm="none", device="cpu", ensemble=True)
     np.testing.assert_array_equal(given, found.output)
-    assert predict.apply(image, "intensity", weights, Norm(1.0), engine).spread is None
+    assert array.apply(image, "intensity", weights, Norm(1.0), engine).spread is None
 
 
 def test_weights_that_give_no_numbers_are_said():
@@ -138,4 +139,4 @@ def test_weights_that_give_no_numbers_are_said():
     weights.params["head/w"][...] = 3e38
     weights.params["refine/conv/b"][...] = 3e38
     with pytest.raises(ValueError, match="result must be finite"):
-        predict.predict(np.ones((6, 6)), weights=weights, device="cpu", ensemble=True)
+        array.predict(np.ones((6, 6)), weights=weights, device="cpu", ensemble=True)

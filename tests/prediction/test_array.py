@@ -4,8 +4,9 @@ from networks import trained
 
 from enhance_np import network
 from enhance_np.config import NetworkConfig
-from enhance_np.engine import REFERENCE, predict, select
+from enhance_np.engine import REFERENCE, select
 from enhance_np.engine.tiles import halo, plan
+from enhance_np.prediction import array
 
 CONFIGS = [
     NetworkConfig(5, 64),
@@ -26,7 +27,7 @@ def test_equals_the_page_in_float64(config, size, rng):
     )
     want, _ = network.forward(p, x[None, :, :, None].astype("f8"), config, moving=moving)
     for engine in (select("cpu"), REFERENCE):
-        y = predict.run(x, weights, engine)
+        y = array.run(x, weights, engine)
         assert y.dtype == np.float32
         assert abs(y - want[0, :, :, 0]).max() <= 1e-5 * np.ptp(want)
 
@@ -36,8 +37,8 @@ def test_equals_the_page_in_float64(config, size, rng):
 def test_any_tile_gives_the_same_bits(config, tile, rng):
     weights = trained(config)
     x = rng.standard_normal((45, 34) if tile > 2 else (12, 7)).astype(np.float32)
-    whole = predict.run(x, weights, select("cpu"), tile=1000)
-    np.testing.assert_array_equal(predict.run(x, weights, select("cpu"), tile), whole)
+    whole = array.run(x, weights, select("cpu"), tile=1000)
+    np.testing.assert_array_equal(array.run(x, weights, select("cpu"), tile), whole)
 
 
 def test_tiles_of_the_reference_differ_by_the_rounding_of_blas(rng):
@@ -45,8 +46,8 @@ def test_tiles_of_the_reference_differ_by_the_rounding_of_blas(rng):
     config = NetworkConfig(2, 5)
     weights = trained(config)
     x = rng.standard_normal((30, 26)).astype(np.float32)
-    whole = predict.run(x, weights, REFERENCE, tile=1000)
-    tiled = predict.run(x, weights, REFERENCE, tile=9)
+    whole = array.run(x, weights, REFERENCE, tile=1000)
+    tiled = array.run(x, weights, REFERENCE, tile=9)
     assert abs(tiled - whole).max() <= 1e-6 * np.ptp(whole)
 
 
@@ -55,15 +56,15 @@ def test_tiles_of_other_engines_without_a_valid_pixel_are_skipped(rng, monkeypat
     x = rng.standard_normal((30, 26)).astype(np.float32)
     valid = np.zeros(x.shape, bool)
     valid[12:20, 9:11] = True  # two of the tiles
-    whole = predict.run(x, weights, REFERENCE, tile=9)
-    page, seen = predict._page, []
+    whole = array.run(x, weights, REFERENCE, tile=9)
+    page, seen = array._page, []
 
     def counted(*args):
         forward = page(*args)
         return lambda x: seen.append(x.shape) or forward(x)
 
-    monkeypatch.setattr(predict, "_page", counted)
-    got = predict.run(x, weights, REFERENCE, tile=9, valid=valid)
+    monkeypatch.setattr(array, "_page", counted)
+    got = array.run(x, weights, REFERENCE, tile=9, valid=valid)
     wanted = valid.repeat(2, axis=0).repeat(2, axis=1)
     np.testing.assert_array_equal(got[wanted], whole[wanted])
     assert len(seen) == 2
@@ -116,7 +117,7 @@ def test_tiles_cover_once():
 )
 def test_refuses_images(image, words):
     with pytest.raises(ValueError, match=words):
-        predict.predict(image, weights=trained(NetworkConfig(0, 4)))
+        array.predict(image, weights=trained(NetworkConfig(0, 4)))
 
 
 def test_many_images_are_predicted_as_each_alone(rng):
@@ -124,10 +125,10 @@ def test_many_images_are_predicted_as_each_alone(rng):
     given = [100 + rng.standard_normal(size) for size in [(12, 10), (5, 5), (30, 7)]]
     given[1][2, 3] = np.nan
     given[2] = np.ma.masked_greater(given[2], 101.5)
-    found = predict.predict_all(iter(given), weights=weights, device="cpu", tile=8)
+    found = array.predict_all(iter(given), weights=weights, device="cpu", tile=8)
     for image, y in zip(given, found, strict=True):
-        np.testing.assert_array_equal(y, predict.predict(image, weights=weights, device="cpu"))
-    assert list(predict.predict_all([], weights=weights)) == []
+        np.testing.assert_array_equal(y, array.predict(image, weights=weights, device="cpu"))
+    assert list(array.predict_all([], weights=weights)) == []
 
 
 @pytest.mark.parametrize("engine", [REFERENCE, select("cpu")], ids=lambda engine: engine.name)
@@ -145,33 +146,33 @@ def test_many_images_are_taken_as_they_are_needed(engine, rng):
             taken.append(k)
             yield x, np.zeros(x.shape, bool) if k == 1 else None
 
-    found = predict.run_all(images(), weights, engine, 3, lambda *row: said.append(row))
+    found = array.run_all(images(), weights, engine, 3, lambda *row: said.append(row))
     assert not taken
     for k, (x, y) in enumerate(zip(given, found, strict=True)):
         assert y.shape == (2 * len(x), 2 * x.shape[1])
         assert len(taken) <= k + 1 + ahead
         if k != 1:
-            np.testing.assert_array_equal(y, predict.run(x, weights, engine, 3))
+            np.testing.assert_array_equal(y, array.run(x, weights, engine, 3))
     for x in given:
         assert [row for row in said if row[1] == x.size][-1] == (x.size, x.size)
 
 
 def test_what_many_images_need_is_told(rng):
     weights, image = trained(NetworkConfig(0, 4)), 100 + rng.standard_normal((6, 6))
-    found = predict.predict_all([image, np.ones((1, 1))], weights=weights, device="cpu")
+    found = array.predict_all([image, np.ones((1, 1))], weights=weights, device="cpu")
     assert next(found).shape == (12, 12)
     with pytest.raises(ValueError, match="H, W"):
         next(found)
     for arguments in ({"type": "dopplergram"}, {"tile": 0}):
         with pytest.raises(ValueError, match="must be one of|needs 1 pixel"):
-            predict.predict_all([image], weights=weights, device="cpu", **arguments)  # at once
+            array.predict_all([image], weights=weights, device="cpu", **arguments)  # at once
 
 
 def test_missing_pixels_stay_missing_and_nothing_is_changed(rng):
     image = 100 + rng.standard_normal((12, 10))
     image[3, 4] = np.nan
     before = image.copy()
-    y = predict.predict(image, weights=trained(NetworkConfig(1, 4)), device="cpu")
+    y = array.predict(image, weights=trained(NetworkConfig(1, 4)), device="cpu")
     np.testing.assert_array_equal(image, before)
     assert y.shape == (24, 20)
     assert y.dtype == np.float32
@@ -192,7 +193,7 @@ def test_nothing_is_computed_far_from_valid_pixels(rng, monkeypatch):
         conv_tiles(*args)
 
     monkeypatch.setattr(fused, "conv_tiles", counted)
-    predict.predict(image, weights=trained(NetworkConfig(1, 32)), device="cpu")
+    array.predict(image, weights=trained(NetworkConfig(1, 32)), device="cpu")
     assert sum(made) == 10 * (10 + 11 + 12 + 13)  # rows of tiles, and columns of each layer
 
 
@@ -200,9 +201,9 @@ def test_masked_pixels_are_missing(rng):
     image = np.ma.masked_less(100 + rng.standard_normal((12, 10)), 98)
     image[3, 4] = -9999
     image[3, 4] = np.ma.masked
-    y = predict.predict(image, weights=trained(NetworkConfig(1, 4)), device="cpu")
+    y = array.predict(image, weights=trained(NetworkConfig(1, 4)), device="cpu")
     assert np.isnan(y[6:8, 8:10]).all()
-    plain = predict.predict(image.filled(np.nan), weights=trained(NetworkConfig(1, 4)))
+    plain = array.predict(image.filled(np.nan), weights=trained(NetworkConfig(1, 4)))
     np.testing.assert_array_equal(y, plain)
 
 
@@ -215,8 +216,8 @@ def test_any_array_gives_the_result_of_a_plain_one(kind, rng):
     }.get(kind)
     other = image.astype(kind) if other is None else other
     weights = trained(NetworkConfig(1, 16))
-    want = predict.predict(image, weights=weights, norm=100)
-    got = predict.predict(other, weights=weights, norm=100)
+    want = array.predict(image, weights=weights, norm=100)
+    got = array.predict(other, weights=weights, norm=100)
     np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-3)
 
 
@@ -224,9 +225,9 @@ def test_range_beyond_float32_is_divided_first(rng):
     image = 1e300 * (1 + 0.1 * rng.random((8, 8)))
     weights = trained(NetworkConfig(1, 4))
     with pytest.raises(ValueError, match="level > 0"):  # the output is float32
-        predict.predict(image, weights=weights)
+        array.predict(image, weights=weights)
     small = 1e-30 * (1 + 0.1 * rng.random((8, 8)))
-    assert np.isfinite(predict.predict(small, weights=weights)).all()
+    assert np.isfinite(array.predict(small, weights=weights)).all()
 
 
 def test_weights_that_give_no_numbers_are_said():
@@ -234,18 +235,18 @@ def test_weights_that_give_no_numbers_are_said():
     weights.params["head/w"][...] = 3e38
     weights.params["refine/conv/b"][...] = 3e38
     with np.errstate(all="ignore"), pytest.raises(ValueError, match="result must be finite"):
-        predict.predict(np.ones((6, 6)), weights=weights, device="cpu")
+        array.predict(np.ones((6, 6)), weights=weights, device="cpu")
 
 
 def test_units_are_undone(rng):
     """The network sees image / norm; the output carries the units again."""
     image = rng.random((9, 8)) + 0.5
     weights = trained(NetworkConfig(1, 4))
-    one = predict.predict(image, weights=weights, norm="none", device="cpu")
-    many = predict.predict(image * 1000, weights=weights, norm=1000.0, device="cpu")
+    one = array.predict(image, weights=weights, norm="none", device="cpu")
+    many = array.predict(image * 1000, weights=weights, norm=1000.0, device="cpu")
     np.testing.assert_allclose(many, 1000 * one, rtol=1e-4, atol=1e-2)
-    field = predict.predict(image, "blos", weights=weights, norm="none", device="cpu")
-    kilogauss = predict.predict(image / 1000, weights=weights, norm="none", device="cpu")
+    field = array.predict(image, "blos", weights=weights, norm="none", device="cpu")
+    kilogauss = array.predict(image / 1000, weights=weights, norm="none", device="cpu")
     np.testing.assert_allclose(field, 1000 * kilogauss, rtol=1e-4, atol=1e-2)
 
 
@@ -253,7 +254,7 @@ def test_weights_for_the_other_type_are_refused():
     weights = trained(NetworkConfig(0, 4))
     weights.provenance["type"] = "blos"
     with pytest.raises(ValueError, match="must be for intensity"):
-        predict.predict(np.ones((4, 4)), weights=weights)
+        array.predict(np.ones((4, 4)), weights=weights)
 
 
 def test_gpu_without_one_is_refused():

@@ -12,7 +12,7 @@ from astropy.wcs import WCS
 pytest.importorskip("matplotlib")
 from matplotlib.figure import Figure
 
-from enhance_np import plot
+from enhance_np.prediction import picture
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def panels(figure):
 
 def test_intensity(scene, figures):
     image, output, _ = scene
-    png = plot.side_by_side(image, output, "intensity", units="DN/s")
+    png = picture.side_by_side(image, output, "intensity", units="DN/s")
     assert png[:4] == b"\x89PNG"
     axes = panels(figures[0])
     assert len(axes) == 4
@@ -60,7 +60,7 @@ def test_intensity(scene, figures):
 def test_zoom_shows_the_same_place(scene, figures):
     """The zoom lies around the spot, and covers the same sky in input and output."""
     image, output, _ = scene
-    plot.side_by_side(image, output, "intensity")
+    picture.side_by_side(image, output, "intensity")
     zooms = panels(figures[0])[2:]
     assert zooms[0].get_xlim() == zooms[1].get_xlim()
     assert zooms[0].get_ylim() == zooms[1].get_ylim()
@@ -72,8 +72,8 @@ def test_zoom_shows_the_same_place(scene, figures):
 
 def test_magnetogram_is_symmetric(scene, figures):
     image, output, _ = scene
-    plot.side_by_side(4000 * (image - 0.9), 4000 * (output - 0.9), "blos", units="Gauss")
-    plot.side_by_side(image - 0.9, output - 0.9, "blos")
+    picture.side_by_side(4000 * (image - 0.9), 4000 * (output - 0.9), "blos", units="Gauss")
+    picture.side_by_side(image - 0.9, output - 0.9, "blos")
     assert panels(figures[0])[0].images[0].get_clim() == (-1500, 1500)
     for figure, unit in zip(figures, ("Gauss", "G"), strict=True):
         assert f"line-of-sight field [{unit}]" in {ax.get_ylabel() for ax in figure.axes}
@@ -108,7 +108,7 @@ def test_every_pixel_is_where_its_header_puts_it(kind, figures):
     image, output = (
         np.arange(h * w, dtype=np.float32).reshape(h, w) for h, w in ((40, 60), (80, 120))
     )
-    plot.side_by_side(image, output, "intensity", header=header)
+    picture.side_by_side(image, output, "intensity", header=header)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # "degree" is repaired
         wcs = WCS(header)
@@ -132,7 +132,7 @@ def test_every_pixel_is_where_its_header_puts_it(kind, figures):
 @pytest.mark.parametrize(("kind", "unit"), [("CROTA2 180", "arcsec"), ("CEA", "deg")])
 def test_axes_say_what_they_are(kind, unit, scene, figures):
     image, output, _ = scene
-    plot.side_by_side(image, output, "intensity", header=Header(SKIES[kind]))
+    picture.side_by_side(image, output, "intensity", header=Header(SKIES[kind]))
     names = {"arcsec": ("x", "y"), "deg": ("Carrington longitude", "Carrington latitude")}[unit]
     for ax in panels(figures[0]):
         for coordinate, name in zip(ax.coords, names, strict=True):
@@ -142,7 +142,9 @@ def test_axes_say_what_they_are(kind, unit, scene, figures):
 
 def test_truth_is_turned_with_the_rest(scene, figures):
     image, output, truth = scene
-    plot.side_by_side(image, output, "intensity", truth=truth, header=Header(SKIES["CROTA2 180"]))
+    picture.side_by_side(
+        image, output, "intensity", truth=truth, header=Header(SKIES["CROTA2 180"])
+    )
     axes = panels(figures[0])
     np.testing.assert_array_equal(axes[2].images[0].get_array(), truth[::-1, ::-1])
     np.testing.assert_array_equal(axes[3].images[0].get_array(), (output - truth)[::-1, ::-1])
@@ -152,7 +154,7 @@ def test_truth_is_turned_with_the_rest(scene, figures):
 def test_a_header_that_means_nothing(cards, scene, figures, caplog):
     """The picture comes after the work: it is drawn all the same."""
     image, output, _ = scene
-    plot.side_by_side(image, output, "intensity", header=Header(CARDS | STEPS | cards))
+    picture.side_by_side(image, output, "intensity", header=Header(CARDS | STEPS | cards))
     assert panels(figures[0])[0].get_xlabel() == "x [input pixel]"
     (record,) = caplog.records
     assert "the picture's axes count pixels" in record.message
@@ -160,7 +162,7 @@ def test_a_header_that_means_nothing(cards, scene, figures, caplog):
 
 def test_truth_adds_the_difference(scene, figures):
     image, output, truth = scene
-    plot.side_by_side(image, output, "intensity", truth=truth)
+    picture.side_by_side(image, output, "intensity", truth=truth)
     axes = panels(figures[0])
     assert len(axes) == 8
     rms = np.sqrt(np.nanmean((output - truth) ** 2))
@@ -174,9 +176,9 @@ def test_what_the_output_leaves_out_chooses_nothing(scene, figures):
     image, output, _ = scene
     image, output = 1000 * (image - 0.9), 1000 * (output - 0.9)
     output[:, 84:] = np.nan
-    plot.side_by_side(image, output, "blos")
+    picture.side_by_side(image, output, "blos")
     image[:, 42:] = 5000 * np.random.default_rng(1).standard_normal((40, 18))
-    plot.side_by_side(image, output, "blos")
+    picture.side_by_side(image, output, "blos")
     want, got = (panels(figure) for figure in figures)
     assert got[0].images[0].get_clim() == want[0].images[0].get_clim()
     assert got[2].get_xlim() == want[2].get_xlim()
@@ -187,17 +189,17 @@ def test_what_the_output_leaves_out_chooses_nothing(scene, figures):
 def test_large_and_flat_and_tiny_images(figures):
     rng = np.random.default_rng(0)
     large = rng.standard_normal((700, 610)).astype(np.float32)
-    plot.side_by_side(large, large.repeat(2, 0).repeat(2, 1), "blos")
-    assert max(panels(figures[0])[1].images[0].get_array().shape) <= plot.PANEL_PIXELS
+    picture.side_by_side(large, large.repeat(2, 0).repeat(2, 1), "blos")
+    assert max(panels(figures[0])[1].images[0].get_array().shape) <= picture.PANEL_PIXELS
     assert panels(figures[0])[1].get_xlim() == (0, 610)
     for shape, k in (((2, 2), 2), ((3, 50), 2), ((20, 20), 1)):
         flat = np.ones(shape, np.float32)
         output = flat.repeat(k, 0).repeat(k, 1)
         for type in ("intensity", "blos"):
-            plot.side_by_side(flat, output, type, truth=output)
+            picture.side_by_side(flat, output, type, truth=output)
     full = np.full((30, 30), np.nan)
     full[::5, ::5] = 1.0  # a gap in every square
-    plot.side_by_side(full, full, "intensity")
+    picture.side_by_side(full, full, "intensity")
 
 
 def test_refuses(scene):
@@ -209,30 +211,30 @@ def test_refuses(scene):
         ((image, output, "intensity"), {"truth": truth[:-2]}),
     ):
         with pytest.raises(ValueError, match=r"^side_by_side: .* must be .*, got "):
-            plot.side_by_side(*args, **more)
+            picture.side_by_side(*args, **more)
 
 
 def test_units_are_no_formula(scene):
     image, output, _ = scene
-    assert plot.side_by_side(image, output, "intensity", units=r"$\frac$")[:4] == b"\x89PNG"
+    assert picture.side_by_side(image, output, "intensity", units=r"$\frac$")[:4] == b"\x89PNG"
 
 
 def test_loss_curves():
     rows = [{"epoch": i, "loss": 0.1 / (i + 1), "val_loss": 0.2 / (i + 1)} for i in range(3)]
-    assert plot.loss_curves(rows)[:4] == b"\x89PNG"
+    assert picture.loss_curves(rows)[:4] == b"\x89PNG"
 
 
 def test_says_which_extra_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ImportError, match=r'needs matplotlib: pip install "enhance_np\[plot\]"$'):
-        plot.require_matplotlib()
+        picture.require_matplotlib()
 
 
 def test_pyplot_is_left_alone():
     """No pyplot: it would choose a backend, and keep every figure of a long session."""
     code = (
         "import sys, numpy as np\n"
-        "from enhance_np.plot import side_by_side\n"
+        "from enhance_np.prediction.picture import side_by_side\n"
         "side_by_side(np.eye(8), np.eye(16), 'intensity')\n"
         "assert 'matplotlib.pyplot' not in sys.modules"
     )

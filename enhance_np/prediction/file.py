@@ -9,16 +9,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import __version__, engine, models
-from ._atomic import replacing
-from .engine import tiles
-from .engine.ensemble import ORIENTATIONS
-from .engine.predict import apply
-from .observation import disc, fits, missing, normalise
-from .observation.kind import gauss, image_type, on_pixels, remark, require_hmi
-from .observation.quiet_sun import usual_level
-from .optics.degrade import HMI, STORED, Optics
-from .weights import Weights, digest, load
+from .. import __version__, engine, models
+from .._atomic import replacing
+from ..engine import tiles
+from ..observation import disc, fits, missing, normalise
+from ..observation.kind import gauss, image_type, on_pixels, remark, require_hmi
+from ..observation.quiet_sun import usual_level
+from ..optics.degrade import HMI, STORED, Optics
+from ..weights import Weights, digest, load
+from .array import apply
+from .ensemble import ORIENTATIONS
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ def enhancer(
     they are for HMI alone.
     activation : of weights that do not say, see weights.load.
     norm : see `image_norm`.  norm_from : FITS, see `reference`.
-    device, tile : as in engine.predict.predict.  ext : HDU to read.
+    device, tile : as in array.predict.  ext : HDU to read.
     ensemble : write the mean over the eight rotations and reflections of the image, in 8 times
     the time.  confidence : the same, and two more HDUs, in the image's units: SPREAD, the standard
     deviation over the eight, and on the input's pixels RESIDUAL, `reblur.residual_map`.
@@ -230,7 +230,7 @@ def optics(loaded: Weights) -> Optics:
 
 def _confidence(frame, output, spread, header, optics) -> tuple[fits.Extension, ...]:
     """SPREAD, on the grid of the output, whose header is given, and RESIDUAL on the input's."""
-    from .optics.reblur import residual_map
+    from ..optics.reblur import residual_map
 
     of_spread, of_residual = header.copy(), fits.without_storage(frame.header)
     of_spread["CONTENT"] = "SPREAD OVER ORIENTATIONS"
@@ -282,7 +282,7 @@ def check_outputs(
     fits.check_name(target)
     fits.check_output(target, overwrite, source)
     if plot is not None:
-        from .plot import require_matplotlib
+        from .picture import require_matplotlib
 
         require_matplotlib()
         fits.check_output(plot, overwrite, source)
@@ -306,7 +306,7 @@ def write(
     if plot is None:
         fits.write(target, output, header, overwrite, extensions)
         return
-    from .plot import side_by_side
+    from .picture import side_by_side
 
     png = side_by_side(frame.data, output, type, units=frame.unit, header=frame.header)
     fits.check_output(target, overwrite)

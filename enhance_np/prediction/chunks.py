@@ -6,13 +6,13 @@ from typing import NamedTuple
 import numpy as np
 
 from ..config import NetworkConfig
+from ..engine import select
+from ..engine.cpu.transforms import M
+from ..engine.tiles import check, needed
 from ..observation import normalise
 from ..weights import Weights
-from . import select
-from .cpu.transforms import M
+from .array import check_weights, in_units, masked_like, run, unmasked
 from .ensemble import mean_and_spread
-from .predict import check_weights, in_units, masked_like, run, unmasked
-from .tiles import check, needed
 
 
 class Cut(NamedTuple):
@@ -36,7 +36,7 @@ def predict_chunks(
     """What `predict` gives on the whole array, as a dask array: nothing is computed here.
 
     x : dask array (H, W), its chunks of known size, masked or not.
-    norm : what it is divided by; one for all chunks.  ensemble : see engine.predict.predict.
+    norm : what it is divided by; one for all chunks.  ensemble : see array.predict.
     Returns (2H, 2W) float32, masked if x is, in the chunks of x doubled; narrow ones, that would
     have to compute more than twice their pixels, are joined with their neighbours.
 

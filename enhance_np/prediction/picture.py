@@ -10,7 +10,7 @@ import warnings
 
 import numpy as np
 
-from .config import TYPES
+from ..config import TYPES
 
 log = logging.getLogger(__name__)
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ._atomic import write_bytes
-from .observation import fits
-from .pipeline import enhance_file
-from .training.options import NOISE
+from .._atomic import write_bytes
+from ..observation import fits
+from ..training.options import NOISE
+from .file import enhance_file
 
 SEED = 1_000_000  # no training or validation scene has a seed this high: see data.synthetic
 SIDE = 128  # input pixels, 64.6 arcsec
@@ -22,9 +22,9 @@ def make(folder: str | Path, device: str = "auto", progress=lambda done, total: 
     from astropy.io.fits import Header
     from scipy.ndimage import zoom
 
-    from .optics.degrade import HMI_SCALE, degrade
-    from .plot import require_matplotlib, side_by_side
-    from .sun.scene import scene
+    from ..optics.degrade import HMI_SCALE, degrade
+    from ..sun.scene import scene
+    from .picture import require_matplotlib, side_by_side
 
     require_matplotlib()
     folder = Path(folder)
