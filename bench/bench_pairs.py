@@ -4,7 +4,7 @@
 
 Mean squared error on the pairs of HELD_OUT, as `degrade` writes them, each with the noise that its
 column tells, in all, by noise and by source. MARGIN pixels at the borders are left out. The linear
-filter of 17 x 17 pixels (enhance_np.evaluate.linear) is fitted on the first --linear pairs of
+filter of 17 x 17 pixels (enhance_np.baselines.linear) is fitted on the first --linear pairs of
 TRAIN, for the mean square of that noise.
 """
 
@@ -18,9 +18,9 @@ import table
 
 from enhance_np import network, weights
 from enhance_np._random import stream
+from enhance_np.baselines.bicubic import bicubic
+from enhance_np.baselines.linear import Equations
 from enhance_np.engine import select
-from enhance_np.evaluate.bicubic import bicubic
-from enhance_np.evaluate.linear import Equations
 
 BATCH = 32
 MARGIN = 8  # output pixels, half a linear filter's reach: all see the border's mirror image alike

@@ -26,10 +26,11 @@ import numpy as np
 import scenes
 import table
 
-from enhance_np import models, weights
+from enhance_np import baselines, models, weights
 from enhance_np._atomic import write_bytes
+from enhance_np.baselines import linear
 from enhance_np.engine import select
-from enhance_np.evaluate import baselines, figures, linear
+from enhance_np.evaluate import figures
 from enhance_np.evaluate import report as reports
 from enhance_np.evaluate import table as report_table
 from enhance_np.pairs import recipes

@@ -1,4 +1,4 @@
-"""The parameters of enhance_np.evaluate.baselines, by their error on the recipes' validation side.
+"""The parameters of enhance_np.baselines, by their error on the recipes' validation side.
 
     python bench/tune_baselines.py [--fields DIR] [--scenes 2]
 
@@ -13,8 +13,8 @@ from pathlib import Path
 import scenes
 import table
 
+from enhance_np.baselines import richardson_lucy, tuning, wiener
 from enhance_np.config import TYPES
-from enhance_np.evaluate import richardson_lucy, tuning, wiener
 
 MOST = {"intensity": (300, 600), "blos": (100, 400)}  # iterations tried: plain, as the target
 

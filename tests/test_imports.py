@@ -12,7 +12,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 FOREIGN = {"torch", "tensorflow", "keras", "tf_keras", "onnxruntime", "openvino", "tests", "bench"}
 
 # gpu-selftest times PyTorch beside, if it is there
-TIMED_BESIDE = {"engine/cuda/selftest.py", "engine/cuda/peer_torch.py"}
+TIMED_BESIDE = {"inspection/gpu_selftest.py", "inspection/peer_torch.py"}
 
 
 def imported(path):

@@ -5,8 +5,9 @@ import check
 import numpy as np
 import pytest
 
-from enhance_np import gradcheck, layers, loss, network, optim, params
+from enhance_np import layers, loss, network, optim, params
 from enhance_np.config import NetworkConfig
+from enhance_np.inspection import gradcheck
 
 REFERENCE = Path(__file__).parent / "reference"
 

@@ -9,7 +9,7 @@ import pytest
 
 from enhance_np import layers, network, params
 from enhance_np.config import DEFAULT, NetworkConfig
-from enhance_np.engine.cuda.selftest import work
+from enhance_np.inspection.gpu_selftest import work
 
 ROOT = Path(__file__).parents[1]
 

@@ -19,7 +19,7 @@ def add_commands(command) -> None:
 
 
 def _summary(options) -> None:
-    from ..summary import table
+    from ..inspection.summary import table
     from ..weights import load
 
     weights = load(options.weights, options.activation) if options.weights else None
@@ -31,7 +31,7 @@ def _summary(options) -> None:
 
 def _gradcheck(options) -> int:
     """Exit status 1 if a check fails."""
-    from ..gradcheck import check_all
+    from ..inspection.gradcheck import check_all
 
     checks = list(check_all(options.seed))
     for check in checks:
@@ -43,11 +43,11 @@ def _gradcheck(options) -> int:
 
 def _gpu_selftest(options) -> int:
     """Exit status 1 if a result is wrong."""
-    from ..engine.cuda import selftest
+    from ..inspection import gpu_selftest
 
     def say(line):
         if not options.quiet:
             print(line, flush=True)
 
-    report = selftest.run(options.json, options.overwrite, say)
+    report = gpu_selftest.run(options.json, options.overwrite, say)
     return int(not report["passed"])

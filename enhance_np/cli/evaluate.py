@@ -75,8 +75,8 @@ def _evaluate(options) -> None:
 def _deconvolve(options) -> int:
     from functools import partial
 
+    from ..baselines.richardson_lucy import check_iterations
     from ..evaluate.files import deconvolve_file
-    from ..evaluate.richardson_lucy import check_iterations
 
     check_iterations(options.iterations)
     deconvolve = partial(

@@ -9,17 +9,17 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from ..baselines import ITERATIONS
+from ..baselines.bicubic import bicubic
+from ..baselines.richardson_lucy import deconvolve
 from ..observation.gaps import beyond_limb, gap_free_box
 from ..observation.normalise import fill, restore
 from ..optics.degrade import HMI, Optics
 from ..optics.psf import MODIFIED, WACHTER, airy, hmi_psf
 from ..prediction.picture import png, require_matplotlib, stretch
 from . import quantities as q
-from .baselines import ITERATIONS
-from .bicubic import bicubic
 from .classes import masks
 from .report import LEAST_SIDE, UNIT, Scene
-from .richardson_lucy import deconvolve
 from .spectrum import power_spectrum
 
 PATCH = 50  # input pixels, as in training

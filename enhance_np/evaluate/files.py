@@ -7,8 +7,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .. import __version__
+from .. import __version__, baselines
 from .._atomic import replacing
+from ..baselines import linear
+from ..baselines.richardson_lucy import ITERATIONS, deconvolve
 from ..config import TYPES
 from ..observation import fits, normalise
 from ..observation import kind as observation
@@ -22,10 +24,9 @@ from ..prediction.file import (
     without_fill,
     write,
 )
-from . import baselines, linear, table
+from . import table
 from .quantities import averaged
 from .report import Scene, report
-from .richardson_lucy import ITERATIONS, deconvolve
 
 log = logging.getLogger(__name__)
 

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-
 from cudaproof import device as cupy
 from cudaproof import emulator
 

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-
 from cudaproof import emulator
 
 if (reason := emulator.missing()) is not None:

@@ -1,7 +1,6 @@
 """The compiler by ctypes: what it gives, and what it says."""
 
 import pytest
-
 from cudaproof import nvrtc
 
 if (reason := nvrtc.missing()) is not None:

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-
 from cudaproof import emulator, nvrtc, ptx
 
 if (reason := emulator.missing() or nvrtc.missing()) is not None:

@@ -6,7 +6,6 @@ import weakref
 
 import numpy as np
 import pytest
-
 from cudaproof import device
 
 cupy = pytest.importorskip("cupy")

@@ -1,7 +1,6 @@
 """The counts of machine instructions, on kernels whose loops are known."""
 
 import pytest
-
 from cudaproof import nvrtc, sass
 
 if (reason := nvrtc.missing() or sass.missing()) is not None:

@@ -4,7 +4,6 @@ import gc
 
 import numpy as np
 import pytest
-
 from cudaproof import device as cupy
 from cudaproof.streams import Race, check
 

@@ -9,9 +9,9 @@ from astropy.io import fits
 from made import pair, smooth_scene, spot
 
 from enhance_np import cli
-from enhance_np.evaluate import linear
-from enhance_np.evaluate.bicubic import bicubic
-from enhance_np.evaluate.richardson_lucy import deconvolve
+from enhance_np.baselines import linear
+from enhance_np.baselines.bicubic import bicubic
+from enhance_np.baselines.richardson_lucy import deconvolve
 from enhance_np.optics.degrade import Optics, degrade
 from enhance_np.prediction.file import OPTICS_CARDS
 

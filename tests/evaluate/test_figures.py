@@ -7,8 +7,8 @@ from made import pair, smooth_scene, spot
 pytest.importorskip("matplotlib")
 from matplotlib.figure import Figure
 
+from enhance_np.baselines.bicubic import bicubic
 from enhance_np.evaluate import figures
-from enhance_np.evaluate.bicubic import bicubic
 from enhance_np.evaluate.report import Scene
 
 

@@ -2,7 +2,7 @@ import check
 import numpy as np
 import pytest
 
-from enhance_np import gradcheck
+from enhance_np.inspection import gradcheck
 from enhance_np.layers import elu, elu_backward, relu, relu_backward
 
 PAIRS = {"relu": (relu, relu_backward), "elu": (elu, elu_backward)}

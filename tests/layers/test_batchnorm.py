@@ -2,7 +2,7 @@ import check
 import numpy as np
 import pytest
 
-from enhance_np import gradcheck
+from enhance_np.inspection import gradcheck
 from enhance_np.layers import batchnorm, batchnorm_backward
 
 

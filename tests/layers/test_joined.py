@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from enhance_np import layers
-from enhance_np.gradcheck import vjp
+from enhance_np.inspection.gradcheck import vjp
 
 
 @pytest.fixture

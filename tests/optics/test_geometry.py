@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from made import centroid, pair, spot
 
-from enhance_np.evaluate import linear
-from enhance_np.evaluate.baselines import methods
-from enhance_np.evaluate.bicubic import bicubic
+from enhance_np.baselines import linear, methods
+from enhance_np.baselines.bicubic import bicubic
 
 SHAPE, CENTRE = (40, 48), np.array([17.3, 25.9])  # input pixels
 

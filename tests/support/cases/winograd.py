@@ -7,7 +7,7 @@ from cases.conv3x3 import drawn, missing_pixels, within
 
 from enhance_np import layers
 from enhance_np.engine.cuda import convolution, winograd
-from enhance_np.engine.cuda.accuracy import F2, winograd_pad_conv
+from enhance_np.inspection.accuracy import F2, winograd_pad_conv
 
 REGISTERS = {"winograd": 255, "winograd_weights": 64}
 SASS = {"winograd": {"FFMA": 0.85, "LDG": 128, "LDS": 128}}

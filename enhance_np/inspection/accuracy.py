@@ -17,10 +17,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ... import layers
-from ...layers.batchnorm import EPS
-from .. import Engine
-from .convolution import conv
+from .. import layers
+from ..engine import Engine
+from ..engine.cuda.convolution import conv
+from ..layers.batchnorm import EPS
 
 U = 2.0**-24
 # roundings of a bias, of kernels folded for the upsampling, of the padding's adjoint (9 terms) and

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import layers, network, params
-from ._array import Array
-from .config import NetworkConfig
+from .. import layers, network, params
+from .._array import Array
+from ..config import NetworkConfig
 
 STEP = 1e-6  # central difference: truncation ~ STEP^2, rounding ~ EPS / STEP
 EPS = np.finfo(np.float64).eps

@@ -22,16 +22,16 @@ from statistics import median
 
 import numpy as np
 
-from ... import network, optim, params
-from ..._atomic import write_bytes
-from ...config import DEFAULT, NetworkConfig
-from ...prediction import array
-from ...training import loop
-from ...weights import Weights
-from .. import Engine, select
-from ..tiles import AFTER_UPSAMPLING
+from .. import network, optim, params
+from .._atomic import write_bytes
+from ..config import DEFAULT, NetworkConfig
+from ..engine import Engine, select
+from ..engine.cuda.convolution import conv
+from ..engine.tiles import AFTER_UPSAMPLING
+from ..prediction import array
+from ..training import loop
+from ..weights import Weights
 from . import accuracy
-from .convolution import conv
 
 WARM_UP, REPEATS = 3, 20
 BATCH, PATCH, IMAGE = 32, 50, 1024  # patches of a step and their side, side of a predicted image

@@ -12,7 +12,7 @@ import enhance_np
 from enhance_np import cli
 from enhance_np.config import DEFAULT, NetworkConfig
 from enhance_np.engine import REFERENCE, Engine, cuda, gpu
-from enhance_np.engine.cuda import accuracy, selftest
+from enhance_np.inspection import accuracy, gpu_selftest
 
 A100 = {"ClockRate": 1410000, "MultiProcessorCount": 108}
 
@@ -40,45 +40,45 @@ def small(monkeypatch, card):
     """The whole of it in a second."""
     if (reason := emulator.missing()) is not None:
         pytest.skip(reason)
-    monkeypatch.setattr(selftest, "DEFAULT", NetworkConfig(1, 4))
+    monkeypatch.setattr(gpu_selftest, "DEFAULT", NetworkConfig(1, 4))
     monkeypatch.setattr(accuracy, "SIZES", ((1, 3, 4),))
     monkeypatch.setattr(accuracy, "CHANNELS", ((2, 3),))
     for name, value in {"BATCH": 2, "PATCH": 6, "IMAGE": 20, "REPEATS": 3}.items():
-        monkeypatch.setattr(selftest, name, value)
+        monkeypatch.setattr(gpu_selftest, name, value)
 
     def uses(ops):
         one = Engine("gpu", ops, card.asarray, card.asnumpy)
-        monkeypatch.setattr(selftest, "select", lambda name: one)
+        monkeypatch.setattr(gpu_selftest, "select", lambda name: one)
 
     uses(cuda)
     return uses
 
 
 def test_the_peak_of_an_a100(card):
-    found = selftest.device()
+    found = gpu_selftest.device()
     assert found["peak_flops"] == 108 * 64 * 2 * 1410e6  # 19.5 TFLOP/s, as its data sheet says
     assert found["compute_capability"] == "8.0"
 
 
 def test_an_unknown_card_has_no_peak(card, monkeypatch):
     monkeypatch.setattr(device.Device, "compute_capability", "999")
-    found = selftest.device()
+    found = gpu_selftest.device()
     assert found["peak_flops"] is None
-    assert "peak not known" in selftest._title(found)
-    assert selftest._timed([1.0], 10, None)["share_of_peak"] is None
+    assert "peak not known" in gpu_selftest._title(found)
+    assert gpu_selftest._timed([1.0], 10, None)["share_of_peak"] is None
 
 
 def test_work_is_that_of_the_summary():
     """553,792 multiply-adds per input pixel; the stem has 576 of them, and no dx."""
-    assert selftest.work(DEFAULT) == {"forward": 2 * 553792, "backward": 4 * 553792 - 2 * 576}
+    assert gpu_selftest.work(DEFAULT) == {"forward": 2 * 553792, "backward": 4 * 553792 - 2 * 576}
 
 
 def test_medians_after_a_warm_up(card):
     calls = []
-    measured = selftest.seconds(lambda: calls.append(1), warm_up=2, repeats=5)
+    measured = gpu_selftest.seconds(lambda: calls.append(1), warm_up=2, repeats=5)
     assert len(calls) == 7
     np.testing.assert_allclose(measured, [0.001, 0.002, 0.003, 0.004, 0.005])
-    found = selftest._timed(measured, 6e9, 1e13)
+    found = gpu_selftest._timed(measured, 6e9, 1e13)
     np.testing.assert_allclose(found["median"], 0.003)
     np.testing.assert_allclose(found["share_of_peak"], 0.2)
     assert (found["least"], found["most"]) == (measured[0], measured[-1])
@@ -163,7 +163,7 @@ def test_the_page_in_torch_is_the_page(rng):
     """peer_torch on the CPU: what is timed computes the same."""
     torch = pytest.importorskip("torch")
     from enhance_np import network, params
-    from enhance_np.engine.cuda import peer_torch
+    from enhance_np.inspection import peer_torch
 
     for config in (NetworkConfig(1, 4), NetworkConfig(1, 4, "elu")):
         p, moving = params.initial(config, 0)

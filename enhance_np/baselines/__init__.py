@@ -1,4 +1,4 @@
-"""All baselines by name, each with the parameter that tuning gave."""
+"""The classical ways, which a network must beat, each with the parameter that tuning gave."""
 
 from collections.abc import Callable, Iterator
 

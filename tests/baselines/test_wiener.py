@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from made import pair, smooth_scene
 
-from enhance_np.evaluate.tuning import Scene
-from enhance_np.evaluate.wiener import CANDIDATES, tune, wiener
+from enhance_np.baselines.tuning import Scene
+from enhance_np.baselines.wiener import CANDIDATES, tune, wiener
 from enhance_np.optics.cosines import transfers
 from enhance_np.optics.degrade import HMI, HMI_SCALE
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from enhance_np.evaluate import richardson_lucy, wiener
-from enhance_np.evaluate.tuning import Scene, Tuned, over
+from enhance_np.baselines import richardson_lucy, wiener
+from enhance_np.baselines.tuning import Scene, Tuned, over
 
 
 def test_the_least_error_over_all_pixels():

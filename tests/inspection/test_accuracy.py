@@ -8,7 +8,8 @@ import pytest
 from enhance_np import layers
 from enhance_np.engine import REFERENCE, Engine
 from enhance_np.engine.cpu import vocabulary as cpu
-from enhance_np.engine.cuda import accuracy, convolution
+from enhance_np.engine.cuda import convolution
+from enhance_np.inspection import accuracy
 
 SMALL = {"sizes": ((1, 2, 2), (2, 3, 13)), "channels": ((1, 64), (64, 64), (7, 5))}
 

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from ... import network, params
-from ...layers.batchnorm import EPS
+from .. import network, params
+from ..layers.batchnorm import EPS
 
 
 def ways(config, batch, patch, image, device="cuda") -> dict:
@@ -54,7 +54,7 @@ def ways(config, batch, patch, image, device="cuda") -> dict:
 
 
 def seconds(way, warm_up, repeats) -> list[float]:
-    """As selftest.seconds, with torch's events."""
+    """As gpu_selftest.seconds, with torch's events."""
     for _ in range(warm_up):
         way()
     found = []

@@ -2,11 +2,11 @@
 
 from math import prod
 
-from . import params
-from .config import NetworkConfig
-from .engine.fold import fold, live_filters
-from .engine.tiles import AFTER_UPSAMPLING, halo
-from .weights import Weights
+from .. import params
+from ..config import NetworkConfig
+from ..engine.fold import fold, live_filters
+from ..engine.tiles import AFTER_UPSAMPLING, halo
+from ..weights import Weights
 
 
 def table(config: NetworkConfig, weights: Weights | None = None) -> str:

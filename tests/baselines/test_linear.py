@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from made import pair, smooth_scene
 
-from enhance_np.evaluate import linear
-from enhance_np.evaluate.bicubic import bicubic
-from enhance_np.evaluate.linear import Equations, LinearFilter, load, tune
-from enhance_np.evaluate.tuning import Scene
+from enhance_np.baselines import linear
+from enhance_np.baselines.bicubic import bicubic
+from enhance_np.baselines.linear import Equations, LinearFilter, load, tune
+from enhance_np.baselines.tuning import Scene
 
 
 def by_definition(image, weights, bias):

@@ -3,9 +3,9 @@ import pytest
 from made import FINE, pair, smooth_scene
 from scipy.ndimage import convolve as direct_convolve
 
-from enhance_np.evaluate.bicubic import bicubic
-from enhance_np.evaluate.richardson_lucy import deconvolve, iterates, tune
-from enhance_np.evaluate.tuning import Scene
+from enhance_np.baselines.bicubic import bicubic
+from enhance_np.baselines.richardson_lucy import deconvolve, iterates, tune
+from enhance_np.baselines.tuning import Scene
 from enhance_np.optics.cosines import double, transfers
 from enhance_np.optics.degrade import HMI, HMI_SCALE, Optics
 

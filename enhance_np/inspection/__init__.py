@@ -1,0 +1,1 @@
+"""What a network is and whether an engine computes it right: summary, gradients, a GPU's test."""
