@@ -35,17 +35,17 @@ def predict(size, calls, threads, check=False):
 
     from enhance_np._threads import set_threads
     from enhance_np.engine import select
-    from enhance_np.prediction.array import run
 
     set_threads(threads)
-    weights, cpu = inputs.shipped(), select("cpu")
+    weights = inputs.shipped()
+    predict = select("cpu").predictor(weights)
     x = inputs.noise(size)
     # not timed; a corner is enough to load the kernels
-    run(x[:1024, :1024], weights, cpu)
+    predict(x[:1024, :1024])
     seconds = []
     for _ in range(calls):
         start = time.perf_counter()
-        y = run(x, weights, cpu)
+        y = predict(x)
         seconds.append(time.perf_counter() - start)
     found = {"seconds": seconds, "peak": peak()}
     if check:

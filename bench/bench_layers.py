@@ -34,7 +34,6 @@ from enhance_np import layers, optim, params
 from enhance_np.config import DEFAULT
 from enhance_np.engine import select
 from enhance_np.engine.tiles import AFTER_UPSAMPLING
-from enhance_np.prediction.array import run
 from enhance_np.training.loop import step_once
 from enhance_np.training.options import L2, TrainOptions
 
@@ -184,7 +183,7 @@ def whole(rng, size, flop) -> Case:
     cpu = select("cpu")
     if n == 1:
         weights, x = inputs.shipped(), inputs.sun(max(h, w))[:h, :w]
-        predict = partial(run, x, weights, cpu)
+        predict = partial(cpu.predictor(weights), x)
         error = exact.Page(x, weights).errors(predict()).rms
         return Case("whole prediction", predict, flop, 0, error)
     p, _ = params.initial(DEFAULT, 0)

@@ -26,7 +26,6 @@ import timing
 
 from enhance_np.config import MODELS, TYPES
 from enhance_np.engine import REFERENCE, select
-from enhance_np.prediction.array import run
 
 ACCURACY = 200  # pixels: our engine alone is held against float64 on other inputs
 REFERENCE_LIMIT = 400  # pixels: im2col of a larger image takes gigabytes
@@ -71,7 +70,7 @@ def accuracy(size):
     found, cpu = {}, select("cpu")
     for kind, weights in (("shipped", inputs.shipped()), ("random", inputs.random())):
         for image, x in (("sunspot", inputs.sun(size)), ("noise", inputs.noise(size))):
-            errors = exact.Page(x, weights).errors(run(x, weights, cpu))
+            errors = exact.Page(x, weights).errors(cpu.predictor(weights)(x))
             found[f"{kind} weights, {image}"] = accepted("enhance_np", errors)
     return found
 
@@ -107,11 +106,11 @@ def by_weights(type, model, size, repeats):
         "a third subnormal": inputs.subnormal(shipped.config),
     }
     name = f"{type} {model}"
+    ways = {kind: partial(cpu.predictor(weights), x) for kind, weights in networks.items()}
     errors = {
-        kind: accepted(f"{name}, {kind}", exact.Page(x, weights).errors(run(x, weights, cpu)))
+        kind: accepted(f"{name}, {kind}", exact.Page(x, weights).errors(ways[kind]()))
         for kind, weights in networks.items()
     }
-    ways = {kind: partial(run, x, weights, cpu) for kind, weights in networks.items()}
     seconds = timing.interleaved(ways, repeats)
     summary = timing.summary(seconds)
     return {"network": name, "errors": errors, "summary": summary, "seconds": seconds}
@@ -140,11 +139,10 @@ def available() -> int:
 
 def ways(weights, x, packages, threads):
     """name -> callable that gives the (2H, 2W) output for x; ours first."""
-    cpu = select("cpu")
-    found = {"enhance_np": lambda: run(x, weights, cpu)}
+    found = {"enhance_np": partial(select("cpu").predictor(weights), x)}
     found |= peers.predictors(packages, weights, x, threads)
     if max(x.shape) <= REFERENCE_LIMIT:
-        found["enhance_np, reference layers"] = lambda: run(x, weights, REFERENCE)
+        found["enhance_np, reference layers"] = partial(REFERENCE.predictor(weights), x)
     return found
 
 

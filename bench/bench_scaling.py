@@ -21,7 +21,6 @@ import timing
 
 from enhance_np._threads import set_threads
 from enhance_np.engine import select
-from enhance_np.prediction.array import run
 
 BASE = 1024  # pixels a side of the image that the others are compared with
 CALLS = 9  # of one image in a process, at most
@@ -82,8 +81,9 @@ def compared(size, repeats, threads):
     """Summary of default network, the same with 1 thread, small network."""
     x, cpu = inputs.sun(size), select("cpu")
     networks = {name: inputs.shipped(name) for name in ("default", "small")}
+    predictors = {name: cpu.predictor(weights) for name, weights in networks.items()}
     for name, weights in networks.items():
-        errors = exact.Page(x, weights).errors(run(x, weights, cpu))
+        errors = exact.Page(x, weights).errors(predictors[name](x))
         print(f"{name} network: rms error {errors.rms:.1e}, largest {errors.largest:.1e}")
         if not errors.small():
             raise SystemExit(f"bench_scaling: the {name} network must keep the bars: not timed")
@@ -91,7 +91,7 @@ def compared(size, repeats, threads):
     def way(model, count):
         def call():
             set_threads(count)
-            run(x, networks[model], cpu)
+            predictors[model](x)
 
         return call
 

@@ -8,7 +8,6 @@ from enhance_np import layers
 from enhance_np.engine import REFERENCE
 from enhance_np.engine.tiles import halo
 from enhance_np.layers.conv import ConvCache
-from enhance_np.prediction.array import run
 from enhance_np.weights import Weights
 
 # Bars of the CPU engine, and of every other way. Whatever computes in float32 keeps them: the
@@ -79,7 +78,7 @@ def _piece(x, core, reach, weights):
         slice(max(0, s.start - reach), min(n, s.stop + reach))
         for s, n in zip(core, x.shape, strict=True)
     ]
-    y = run(x[tuple(seen)].astype("f8"), weights, REFERENCE, tile=PIECE)
+    y = REFERENCE.predictor(weights)(x[tuple(seen)].astype("f8"), tile=PIECE)
     inner = [
         slice(s.start - around.start, s.stop - around.start)
         for s, around in zip(core, seen, strict=True)

@@ -13,7 +13,6 @@ import table
 from enhance_np import models, weights
 from enhance_np.engine import select
 from enhance_np.evaluate import report as reports
-from enhance_np.prediction.array import run
 
 IMAGES = ("default", "truth")
 
@@ -24,14 +23,14 @@ def tables(number: int) -> str:
 
 
 def _table(type, number):
-    given, engine = weights.load(models.path(type)), select("cpu")
+    predict = select("cpu").predictor(weights.load(models.path(type)))
     sigma = min(scenes.noises(type).values())
     found = {}
     for region in scenes.regions(type, "test", None, number):
         if region.companion is None:  # the limb: no classes
             continue
         seen = region.seen(sigma)
-        outputs = {"default": scenes.UNIT[type] * run(seen, given, engine)}
+        outputs = {"default": scenes.UNIT[type] * predict(seen)}
         report = reports.report(outputs, region.scene(type, seen))
         found.setdefault(region.source, []).append(report["images"])
     rows = [[source, *_cells(found[source], MEASURES[type])] for source in found]

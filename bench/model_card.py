@@ -35,7 +35,7 @@ from enhance_np.evaluate import report as reports
 from enhance_np.evaluate import table as report_table
 from enhance_np.pairs import recipes
 from enhance_np.pairs.sources import KILOGAUSS
-from enhance_np.prediction.array import predict, run
+from enhance_np.prediction.array import predict
 
 CARD = Path(models.__file__).parent / "README.md"
 PICTURES = Path(__file__).parents[1] / "docs" / "models"
@@ -106,8 +106,9 @@ def sources():
 
 def scored(type, options, best_linear):
     """Tables of the test side, and the picture of one of its regions."""
-    networks = {model: weights.load(models.path(type, model)) for model in models.MODELS}
-    engine, methods = select("cpu"), baselines.methods(type, best_linear)
+    methods, cpu = baselines.methods(type, best_linear), select("cpu")
+    for model in models.MODELS:
+        methods[model] = cpu.predictor(weights.load(models.path(type, model)))
     errors, apart, strength = (defaultdict(_Sums) for _ in range(3))
     for region in scenes.regions(type, "test", options.fields, options.scenes):
         classes = region.classes(type)
@@ -115,7 +116,6 @@ def scored(type, options, best_linear):
         for cadence, sigma in scenes.noises(type).items():
             seen = region.seen(sigma)
             found = {name: method(seen.astype(float)) for name, method in methods.items()}
-            found |= {model: run(seen, given, engine) for model, given in networks.items()}
             groups = {f"**{name}**": mask for name, mask in classes.items()}
             groups[region.source] = everywhere
             if not region.limb:

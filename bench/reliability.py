@@ -27,7 +27,6 @@ from enhance_np.evaluate.classes import NAMES
 from enhance_np.evaluate.quantities import repeated
 from enhance_np.optics.reblur import residual_map
 from enhance_np.pairs.sources import KILOGAUSS
-from enhance_np.prediction.array import run
 from enhance_np.prediction.ensemble import mean_and_spread
 from enhance_np.prediction.picture import png
 
@@ -88,15 +87,16 @@ def main():
 
 def collect(type, side, networks, options) -> dict[str, Pixels]:
     """{model: the pixels of all regions}."""
-    engine, parts = select("cpu"), {model: [] for model in networks}
+    parts = {model: [] for model in networks}
+    predictors = {model: select("cpu").predictor(given) for model, given in networks.items()}
     for region in scenes.regions(type, side, options.fields, options.scenes):
         group = np.full(region.high.shape, -1, np.int8)
         for name, mask in region.classes(type).items():
             group[mask] = NAMES.index(name)
         for k, sigma in enumerate(scenes.noises(type).values()):
             seen = region.seen(sigma)
-            for model, network in networks.items():
-                images = *enhanced(type, seen, region.high, network, engine), group
+            for model, predictor in predictors.items():
+                images = *enhanced(type, seen, region.high, predictor), group
                 noise = np.full(region.high.size, k, np.int8)
                 parts[model].append(Pixels(*(image.ravel() for image in images), noise))
     return {
@@ -105,12 +105,12 @@ def collect(type, side, networks, options) -> dict[str, Pixels]:
     }
 
 
-def enhanced(type, seen, truth, network, engine):
+def enhanced(type, seen, truth, predictor):
     """The images of `Pixels`, (2h, 2w) each, from `error` to `residual`."""
     first = []
 
     def forward(x, valid, progress):
-        y = run(x, network, engine)
+        y = predictor(x)
         if not first:
             first.append(y.copy())
         return y

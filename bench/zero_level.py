@@ -16,7 +16,6 @@ from astropy.io import fits
 from enhance_np import models, weights
 from enhance_np.engine import select
 from enhance_np.pairs.sources import KILOGAUSS
-from enhance_np.prediction.array import run
 
 SIDE, QUIET = 200, 50.0  # pixels, G
 CENTRES = (2048, 2048), (1200, 2300)
@@ -26,8 +25,10 @@ DISC = np.pi * 6.957e10**2  # cm^2
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("discs", nargs="+", help="4096 x 4096 magnetograms, FITS")
-    engine, rows = select("cpu"), []
-    networks = {model: weights.load(models.path("blos", model)) for model in models.MODELS}
+    cpu, rows = select("cpu"), []
+    networks = {}
+    for model in models.MODELS:
+        networks[model] = cpu.predictor(weights.load(models.path("blos", model)))
     for path in parser.parse_args().discs:
         with fits.open(path) as file:
             disc = next(hdu.data for hdu in file if hdu.data is not None)
@@ -36,8 +37,8 @@ def main():
             box = np.s_[y - SIDE // 2 : y + SIDE // 2, x - SIDE // 2 : x + SIDE // 2]
             piece = (disc[box] * KILOGAUSS).astype(np.float32)
             quiet = (abs(piece) < QUIET * KILOGAUSS).repeat(2, axis=0).repeat(2, axis=1)
-            for model, given in networks.items():
-                both = run(piece, given, engine) + run(-piece, given, engine)
+            for model, predict in networks.items():
+                both = predict(piece) + predict(-piece)
                 left = float(both[quiet].mean(dtype=float)) / 2 / KILOGAUSS
                 rows.append([date, f"{y}, {x}", model, f"{left:+.3f}", f"{left * DISC:.1e}"])
     print(table.markdown(["disc", "pixel", "network", "left, G", "on a disc, Mx"], rows))

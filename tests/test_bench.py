@@ -18,7 +18,6 @@ from enhance_np._threads import threads
 from enhance_np.config import DEFAULT, SMALL, TYPES, NetworkConfig
 from enhance_np.engine import REFERENCE
 from enhance_np.engine.cpu import subnormal
-from enhance_np.prediction.array import run
 from enhance_np.weights import Weights, save
 
 BENCH = Path(__file__).parents[1] / "bench"
@@ -505,7 +504,7 @@ def test_pieces_of_the_exact_page(bench, monkeypatch, rng):
     config = NetworkConfig(depth=1, filters=3)
     weights = Weights(config, *params.initial(config, 0))
     x = rng.standard_normal((40, 37)).astype(np.float32)
-    y = run(x, weights, REFERENCE)
+    y = REFERENCE.predictor(weights)(x)
     page = exact.Page(x, weights)
     assert len(page.pieces) == 5
     assert 0 < page.errors(y).rms < 1e-6

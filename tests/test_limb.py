@@ -88,12 +88,14 @@ def changed(way, end, bins):
 
 
 def shipped(image, low, mu):
-    return apply(image, "intensity", weights(), Norm(1.0, 1.0, mu), select("cpu")).output
+    return apply(image, "intensity", select("cpu").predictor(weights()), Norm(1.0, 1.0, mu)).output
 
 
 def zeros(image, low, mu):
     """As the original Enhance does: NaN becomes 0, and limb darkening stays in."""
-    return apply(np.nan_to_num(image), "intensity", weights(), Norm(1.0), select("cpu")).output
+    return apply(
+        np.nan_to_num(image), "intensity", select("cpu").predictor(weights()), Norm(1.0)
+    ).output
 
 
 def nearest(image, low, mu):
@@ -102,7 +104,9 @@ def nearest(image, low, mu):
     rows, columns = distance_transform_edt(
         np.isnan(image), return_distances=False, return_indices=True
     )
-    out = apply(flat[rows, columns], "intensity", weights(), Norm(1.0), select("cpu")).output
+    out = apply(
+        flat[rows, columns], "intensity", select("cpu").predictor(weights()), Norm(1.0)
+    ).output
     return normalise.multiplied(out, np.isnan(image), Norm(1.0, 1.0, mu))
 
 

@@ -11,7 +11,6 @@ from enhance_np.engine import select
 from enhance_np.engine.fold import live_filters
 from enhance_np.pairs.from_recipe import regions
 from enhance_np.pairs.recipe import read
-from enhance_np.prediction.array import run
 from enhance_np.training.options import NOISE
 
 EACH = [(type, model) for type in models.TYPES for model in models.MODELS]
@@ -65,7 +64,7 @@ def test_beats_bicubic_on_scenes_never_trained_on(type):
         bicubic = zoom(x, 2, order=3, mode="nearest", grid_mode=True)
         reference = ((bicubic - high) ** 2).mean()
         for model in models.MODELS:
-            y = run(x, weights.load(models.path(type, model)), engine)
+            y = engine.predictor(weights.load(models.path(type, model)))(x)
             limit = 1.0 if (type, name) == ("blos", "synthetic quiet 0") else 0.5
             assert ((y - high) ** 2).mean() < limit * reference, (name, model)
 

@@ -12,7 +12,6 @@ from enhance_np import _threads as threads
 from enhance_np import params
 from enhance_np.config import NetworkConfig
 from enhance_np.engine import select
-from enhance_np.prediction import array
 from enhance_np.weights import Weights
 
 
@@ -21,7 +20,7 @@ def job(rng):
     config = NetworkConfig(1, 16)
     weights = Weights(config, *params.initial(config, 0))
     x = rng.standard_normal((40, 50)).astype(np.float32)
-    return lambda: array.run(x, weights, select("cpu"))
+    return lambda: select("cpu").predictor(weights)(x)
 
 
 def test_several_python_threads_at_once(job):

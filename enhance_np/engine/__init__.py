@@ -24,8 +24,16 @@ class Engine(NamedTuple):
     step: Callable | None = None
     reading: Callable | None = None
     winograd: bool = False  # a GPU's predictions by cuda.winograd where it can
+    # a way of prediction of its own: (weights, this engine) -> Predictor.each
+    prediction: Callable | None = None
     # entered around what NumPy does between the operations, such as Adam's step
     working: Callable[[], AbstractContextManager] = nullcontext
+
+    def predictor(self, weights):
+        """The `predictor.Predictor` of the weights: made once, for any number of images."""
+        from .predictor import Predictor, by_the_page
+
+        return Predictor(weights, (self.prediction or by_the_page)(weights, self))
 
 
 REFERENCE = Engine("reference", layers, np.asarray, np.asarray)
@@ -51,15 +59,16 @@ def select(device: str = "auto", winograd: bool = False) -> Engine:
             import cupy
 
             from . import cuda
-            from .cuda import training
+            from .cuda import folded, training
 
             move = cupy.asarray, cupy.asnumpy
-            return Engine("gpu", cuda, *move, training.step, training.reading, winograd)
+            step = training.step, training.reading
+            return Engine("gpu", cuda, *move, *step, winograd, folded.prediction)
         if device == "gpu":
             raise RuntimeError(f"device: gpu must be usable, but {missing}")
         # not news to who has no driver: the line about the result names the CPU
         log.log(logging.INFO if has_driver() else logging.DEBUG, "on the CPU: %s", missing)
-    from .cpu import subnormal
-    from .cpu import vocabulary as cpu
+    from .cpu import fused, subnormal, vocabulary
 
-    return Engine("cpu", cpu, np.asarray, np.asarray, working=subnormal.flushed)
+    own = {"prediction": fused.prediction, "working": subnormal.flushed}
+    return Engine("cpu", vocabulary, np.asarray, np.asarray, **own)

@@ -28,7 +28,6 @@ from ..config import DEFAULT, NetworkConfig
 from ..engine import Engine, select
 from ..engine.cuda.convolution import conv
 from ..engine.tiles import AFTER_UPSAMPLING
-from ..prediction import array
 from ..training import loop
 from ..weights import Weights
 from . import accuracy
@@ -143,13 +142,13 @@ def _page(engine, config):
         bar = PAGE_G * abs(a).max() + 1e-6 * largest  # a floor: some are zero by theory
         yield accuracy.error(f"page: gradient of {name}", engine, found, a, bar)
     image = rng.standard_normal((37, 45)).astype(np.float32)
-    found = array.run(image, Weights(config, p, moving), engine, tile=32)
+    found = engine.predictor(Weights(config, p, moving))(image, tile=32)
     wide = {name: a.astype("f8") for name, a in moving.items()}
     want, _ = network.forward(exact, image[None, :, :, None].astype("f8"), config, moving=wide)
     bar = PAGE_Y * np.ptp(want)
     as_is = engine._replace(asnumpy=np.asarray)
     yield accuracy.error("prediction", as_is, found, want[0, :, :, 0], bar)
-    found = array.run(image, Weights(config, p, moving), engine._replace(winograd=True), tile=32)
+    found = engine._replace(winograd=True).predictor(Weights(config, p, moving))(image, tile=32)
     yield accuracy.error("prediction, Winograd", as_is, found, want[0, :, :, 0], bar)
 
 
@@ -184,6 +183,8 @@ def ways(engine: Engine, config: NetworkConfig, batch: int, patch: int, image: i
     adam, step = optim.adam_start(on_device), engine.step or loop.step_once
     picture = rng.standard_normal((image, image)).astype(np.float32)
     weights, per_pixel = Weights(config, p, moving), work(config)
+    predictor = engine.predictor(weights)
+    by_winograd = engine._replace(winograd=True).predictor(weights)
     h = engine.asarray(rng.standard_normal((1, image, image, 64)).astype(np.float32))
     w = engine.asarray(rng.standard_normal((3, 3, 64, 64)).astype(np.float32))
     b, of_conv = engine.asarray(np.zeros(64, np.float32)), 2 * 9 * 64 * 64 * picture.size
@@ -204,11 +205,11 @@ def ways(engine: Engine, config: NetworkConfig, batch: int, patch: int, image: i
             forward + backward,
         ),
         f"prediction, {image} x {image}, from and to NumPy": (
-            lambda: array.run(picture, weights, engine),
+            lambda: predictor(picture),
             per_pixel["forward"] * picture.size,
         ),
         f"prediction, {image} x {image}, Winograd": (
-            lambda: array.run(picture, weights, engine._replace(winograd=True)),
+            lambda: by_winograd(picture),
             per_pixel["forward"] * picture.size,
         ),
         f"3x3, 64 to 64, {image} x {image}": (lambda: conv(h, w, b), of_conv),

@@ -8,10 +8,11 @@ import numpy as np
 from ..config import NetworkConfig
 from ..engine import select
 from ..engine.cpu.transforms import M
+from ..engine.predictor import Predictor
 from ..engine.tiles import check, needed
 from ..observation import normalise
 from ..weights import Weights
-from .array import check_weights, in_units, masked_like, run, unmasked
+from .array import check_weights, in_units, masked_like, unmasked
 from .ensemble import mean_and_spread
 
 
@@ -133,13 +134,34 @@ def _chunk(
     here = norm.part(*(at + cut.start for at, cut in zip(corner, core, strict=True)))
     if normalise.measured(plain[core], here).any():
         x, gaps = normalise.divided(plain, norm.part(*corner))
-        x, engine = np.ascontiguousarray(x[seen]), select(device)
+        x, predictor = np.ascontiguousarray(x[seen]), _predictor(weights, device)
         if ensemble:
-            y, _ = mean_and_spread(lambda x, *_: run(x, weights, engine, tile), x, None, type)
+            y, _ = mean_and_spread(lambda x, *_: predictor(x, tile), x, None, type)
         else:
-            y = run(x, weights, engine, tile)
+            y = predictor(x, tile)
         output = in_units(np.ascontiguousarray(y[inner]), gaps[core], here)
     else:  # off the limb: nothing to compute
         size = (cut.inner.stop - cut.inner.start for cut in (rows, columns))
         output = np.full(tuple(size), np.nan, np.float32)
     return masked_like(output, image[core])
+
+
+class _Made(NamedTuple):
+    weights: Weights | None
+    device: str
+    predictor: Predictor | None
+
+
+_last = _Made(None, "", None)
+
+
+def _predictor(weights: Weights, device: str) -> Predictor:
+    """Made once for all chunks of a graph, to which dask hands the same object.
+
+    Two threads may both make the first one: either will do.
+    """
+    global _last
+    made = _last
+    if made.weights is not weights or made.device != device:
+        _last = made = _Made(weights, device, select(device).predictor(weights))
+    return made.predictor

@@ -100,12 +100,12 @@ def enhancer(
     ensemble = ensemble or confidence
 
     @cache
-    def chosen_weights(type):
+    def predictor_of(type):
         path = models.path(type, model) if weights is None else Path(weights)
-        return load(path, activation), digest(path)
+        return chosen.predictor(load(path, activation)), digest(path)
 
     if weights is not None:
-        chosen_weights(None)
+        predictor_of(None)
 
     def enhance(
         source, target, *, overwrite=False, plot=None, progress=lambda done, total: None
@@ -114,14 +114,13 @@ def enhancer(
         frame, its_type = read(source, ext, type)
         if weights is None:
             require_hmi(frame)
-        loaded, content = chosen_weights(its_type if weights is None else None)
+        predictor, content = predictor_of(its_type if weights is None else None)
+        loaded = predictor.weights
         remark(frame, its_type, expected=loaded.provenance.get("hmi_scale_arcsec"))
         its_optics = on_pixels(optics(loaded), frame.header) if confidence else HMI
         divisor = image_norm(frame, its_type, norm, of_another)
         header = output_header(frame.header, loaded, content, its_type, divisor, ensemble)
-        output, spread = apply(
-            frame.data, its_type, loaded, divisor, chosen, tile, progress, ensemble
-        )
+        output, spread = apply(frame.data, its_type, predictor, divisor, tile, progress, ensemble)
         extensions = _confidence(frame, output, spread, header, its_optics) if confidence else ()
         write(frame, output, header, target, plot, its_type, overwrite, extensions)
         log.info(

@@ -90,8 +90,8 @@ def enhance(
     if is_dask(image):
         output = predict_chunks(image, type, weights, divisor, device, tile, ensemble)
     else:
-        engine = select(device)
-        output = apply(image, type, weights, divisor, engine, tile, ensemble=ensemble).output
+        predictor = select(device).predictor(weights)
+        output = apply(image, type, predictor, divisor, tile, ensemble=ensemble).output
     return maps.rebuilt(x, output, header) if is_map(x) else masked_like(output, x)
 
 

@@ -16,7 +16,6 @@ from enhance_np.engine import select
 from enhance_np.engine.cpu import direct, fused, memory, winograd
 from enhance_np.engine.cpu import vocabulary as cpu
 from enhance_np.engine.cpu.vector import LANES
-from enhance_np.prediction import array
 from enhance_np.weights import Weights
 
 
@@ -170,7 +169,7 @@ def test_what_is_held_stays_as_it_is(config, rng, spoilt):
     for _ in range(3):
         other = rng.standard_normal(x.shape).astype("f4")
         step(p, other, target, config)
-        array.run(other[0, :, :, 0], weights, select("cpu"))
+        select("cpu").predictor(weights)(other[0, :, :, 0])
     assert_same_bits(held | {"x_hat": tape["tail/bn"].x_hat}, before)
 
 
@@ -205,7 +204,7 @@ def test_bits_do_not_depend_on_threads(config, rng, request):
         threads.set_threads(count)
         try:
             found, _ = step(p, x, target, config)
-            return found | {"prediction": array.run(x[0, :, :, 0], weights, select("cpu"), 8)}
+            return found | {"prediction": select("cpu").predictor(weights)(x[0, :, :, 0], 8)}
         finally:
             threads.set_threads(None)
 
@@ -229,7 +228,7 @@ def test_threads_train_and_predict_at_once(rng, spoilt, many_tasks):
 
         def job(given=given, weights=weights):
             found, _ = step(*given)
-            return found | {"prediction": array.run(given[1][0, :, :, 0], weights, select("cpu"))}
+            return found | {"prediction": select("cpu").predictor(weights)(given[1][0, :, :, 0])}
 
         jobs.append((job, copied(job())))
     failed = []

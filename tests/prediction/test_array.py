@@ -27,7 +27,7 @@ def test_equals_the_page_in_float64(config, size, rng):
     )
     want, _ = network.forward(p, x[None, :, :, None].astype("f8"), config, moving=moving)
     for engine in (select("cpu"), REFERENCE):
-        y = array.run(x, weights, engine)
+        y = engine.predictor(weights)(x)
         assert y.dtype == np.float32
         assert abs(y - want[0, :, :, 0]).max() <= 1e-5 * np.ptp(want)
 
@@ -37,8 +37,8 @@ def test_equals_the_page_in_float64(config, size, rng):
 def test_any_tile_gives_the_same_bits(config, tile, rng):
     weights = trained(config)
     x = rng.standard_normal((45, 34) if tile > 2 else (12, 7)).astype(np.float32)
-    whole = array.run(x, weights, select("cpu"), tile=1000)
-    np.testing.assert_array_equal(array.run(x, weights, select("cpu"), tile), whole)
+    whole = select("cpu").predictor(weights)(x, tile=1000)
+    np.testing.assert_array_equal(select("cpu").predictor(weights)(x, tile), whole)
 
 
 def test_tiles_of_the_reference_differ_by_the_rounding_of_blas(rng):
@@ -46,8 +46,8 @@ def test_tiles_of_the_reference_differ_by_the_rounding_of_blas(rng):
     config = NetworkConfig(2, 5)
     weights = trained(config)
     x = rng.standard_normal((30, 26)).astype(np.float32)
-    whole = array.run(x, weights, REFERENCE, tile=1000)
-    tiled = array.run(x, weights, REFERENCE, tile=9)
+    whole = REFERENCE.predictor(weights)(x, tile=1000)
+    tiled = REFERENCE.predictor(weights)(x, tile=9)
     assert abs(tiled - whole).max() <= 1e-6 * np.ptp(whole)
 
 
@@ -56,15 +56,15 @@ def test_tiles_of_other_engines_without_a_valid_pixel_are_skipped(rng, monkeypat
     x = rng.standard_normal((30, 26)).astype(np.float32)
     valid = np.zeros(x.shape, bool)
     valid[12:20, 9:11] = True  # two of the tiles
-    whole = array.run(x, weights, REFERENCE, tile=9)
-    page, seen = array._page, []
+    whole = REFERENCE.predictor(weights)(x, tile=9)
+    forward, seen = network.forward, []
 
-    def counted(*args):
-        forward = page(*args)
-        return lambda x: seen.append(x.shape) or forward(x)
+    def counted(p, x, *args):
+        seen.append(x.shape)
+        return forward(p, x, *args)
 
-    monkeypatch.setattr(array, "_page", counted)
-    got = array.run(x, weights, REFERENCE, tile=9, valid=valid)
+    monkeypatch.setattr(network, "forward", counted)
+    got = REFERENCE.predictor(weights)(x, tile=9, valid=valid)
     wanted = valid.repeat(2, axis=0).repeat(2, axis=1)
     np.testing.assert_array_equal(got[wanted], whole[wanted])
     assert len(seen) == 2
@@ -146,13 +146,13 @@ def test_many_images_are_taken_as_they_are_needed(engine, rng):
             taken.append(k)
             yield x, np.zeros(x.shape, bool) if k == 1 else None
 
-    found = array.run_all(images(), weights, engine, 3, lambda *row: said.append(row))
+    found = engine.predictor(weights).each(images(), 3, lambda *row: said.append(row))
     assert not taken
     for k, (x, y) in enumerate(zip(given, found, strict=True)):
         assert y.shape == (2 * len(x), 2 * x.shape[1])
         assert len(taken) <= k + 1 + ahead
         if k != 1:
-            np.testing.assert_array_equal(y, array.run(x, weights, engine, 3))
+            np.testing.assert_array_equal(y, engine.predictor(weights)(x, 3))
     for x in given:
         assert [row for row in said if row[1] == x.size][-1] == (x.size, x.size)
 

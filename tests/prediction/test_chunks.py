@@ -49,14 +49,14 @@ def test_needed_decides_the_bits(config, rng):
     weights = random_weights(config)
     shape = (117, 150)
     x = rng.standard_normal(shape).astype(np.float32)
-    whole = array.run(x, weights, select("cpu"))
+    whole = select("cpu").predictor(weights)(x)
     for _ in range(6):
         spans = [np.sort(rng.choice(size + 1, 2, replace=False)).tolist() for size in shape]
         (top, bottom), (left, right) = (
             needed(first, last, size, config)
             for (first, last), size in zip(spans, shape, strict=True)
         )
-        part = array.run(np.ascontiguousarray(x[top:bottom, left:right]), weights, select("cpu"))
+        part = select("cpu").predictor(weights)(np.ascontiguousarray(x[top:bottom, left:right]))
         (first, last), (begin, end) = spans
         np.testing.assert_array_equal(
             part[2 * (first - top) : 2 * (last - top), 2 * (begin - left) : 2 * (end - left)],
@@ -69,12 +69,12 @@ def test_needed_is_no_more_than_it_takes(config, rng):
     """One tile less on a side, still more than the halo, and other bits come out."""
     weights = random_weights(config)
     x = rng.standard_normal((8, 160)).astype(np.float32)
-    whole = array.run(x, weights, select("cpu"))
+    whole = select("cpu").predictor(weights)(x)
     first, last = 80, 84
     low, high = needed(first, last, 160, config)
     assert halo(config) <= min(first - low, high - last) - M
     for begin, end in ((low + M, high), (low, high - M)):
-        part = array.run(np.ascontiguousarray(x[:, begin:end]), weights, select("cpu"))
+        part = select("cpu").predictor(weights)(np.ascontiguousarray(x[:, begin:end]))
         inner = part[:, 2 * (first - begin) : 2 * (last - begin)]
         assert (inner != whole[:, 2 * first : 2 * last]).any()
 
@@ -171,11 +171,12 @@ def test_nothing_is_computed_off_the_limb(da, rng, monkeypatch):
     image = image_with_gaps(rng, (400, 400))
     shapes = []
 
-    def seen(x, *args):
-        shapes.append(x.shape)
-        return array.run(x, *args)
+    def predictor(*args):
+        predict = made(*args)
+        return lambda x, tile: shapes.append(x.shape) or predict(x, tile)
 
-    monkeypatch.setattr(chunks, "run", seen)
+    made = chunks._predictor
+    monkeypatch.setattr(chunks, "_predictor", predictor)
     lazy = da.from_array(image, chunks=100)
     got = chunks.predict_chunks(lazy, "blos", random_weights(SMALL), Norm(1000.0), "cpu").compute()
     assert np.isnan(got[400:]).all()
@@ -191,7 +192,7 @@ def test_chunks_know_their_place_on_the_disc(da, rng):
 
     image = 100 * rng.standard_normal((300, 210)).astype(np.float32)
     norm, weights = Norm(1000.0, 0.0, mu, disc_only=True), random_weights(SMALL)
-    want = array.apply(image, "blos", weights, norm, select("cpu")).output
+    want = array.apply(image, "blos", select("cpu").predictor(weights), norm).output
     assert np.isnan(want[400:]).all()
     assert np.isfinite(want[140, 40])
     lazy = da.from_array(image, chunks=(100, 105))

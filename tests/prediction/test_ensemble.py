@@ -109,7 +109,7 @@ def test_the_mean_commutes_where_the_network_does_not(type, rng):
 
     def off(ensemble):
         one, other = (
-            array.apply(a, type, weights, Norm(500.0), engine, ensemble=ensemble).output
+            array.apply(a, type, engine.predictor(weights), Norm(500.0), ensemble=ensemble).output
             for a in (image, turn * image.T)
         )
         return np.abs(turn * other.T - one).max() / np.ptp(one)
@@ -123,15 +123,17 @@ def test_units_and_gaps(rng):
     image = 1 + 0.1 * rng.standard_normal((12, 10)).astype(np.float32)
     image[3, 4] = np.nan
     missing = np.isnan(image).repeat(2, axis=0).repeat(2, axis=1)
-    found = array.apply(image, "intensity", weights, Norm(1.0), engine, ensemble=True)
+    found = array.apply(image, "intensity", engine.predictor(weights), Norm(1.0), ensemble=True)
     for part in found:
         np.testing.assert_array_equal(np.isnan(part), missing)
-    counts = array.apply(4096 * image, "intensity", weights, Norm(4096.0), engine, ensemble=True)
+    counts = array.apply(
+        4096 * image, "intensity", engine.predictor(weights), Norm(4096.0), ensemble=True
+    )
     np.testing.assert_array_equal(counts.output, 4096 * found.output)  # a power of 2: exact
     np.testing.assert_array_equal(counts.spread, 4096 * found.spread)
     given = array.predict(image, weights=weights, norm="none", device="cpu", ensemble=True)
     np.testing.assert_array_equal(given, found.output)
-    assert array.apply(image, "intensity", weights, Norm(1.0), engine).spread is None
+    assert array.apply(image, "intensity", engine.predictor(weights), Norm(1.0)).spread is None
 
 
 def test_weights_that_give_no_numbers_are_said():

@@ -208,7 +208,8 @@ def test_confidence(tmp_path, tiny):
         hdus[0].data[:, :4] = np.nan
     out = tmp_path / "out.fits"
     result = enhance_file(image, out, weights=tiny, device="cpu", norm=1.0, confidence=True)
-    want = apply(result.input, "intensity", weights.load(tiny), Norm(1.0), CPU, ensemble=True)
+    predictor = CPU.predictor(weights.load(tiny))
+    want = apply(result.input, "intensity", predictor, Norm(1.0), ensemble=True)
     with afits.open(out) as hdus:
         assert [hdu.name for hdu in hdus] == ["PRIMARY", "SPREAD", "RESIDUAL"]
         enhanced, spread, residual = hdus

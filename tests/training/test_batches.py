@@ -174,8 +174,7 @@ def test_weights_say_which_recipe(files):
 def test_prediction_takes_such_weights(files):
     """What stands in the provenance is text or numbers, also where noise is of each patch."""
     marked(files[0], noise=0.1)
-    from enhance_np.prediction.array import run
 
     found = train(files)
     assert found.config == CONFIG
-    assert run(np.ones((9, 9), np.float32), found, CPU).shape == (18, 18)
+    assert CPU.predictor(found)(np.ones((9, 9), np.float32)).shape == (18, 18)

@@ -19,8 +19,9 @@ import numpy as np
 
 from ..._threads import cut
 from ...config import NetworkConfig
+from ...weights import Weights
 from .. import tiles
-from ..fold import Conv, phases
+from ..fold import Conv, fold, phases
 from . import direct, memory
 from .elementwise import elu
 from .subnormal import parallel
@@ -30,6 +31,17 @@ from .winograd import NO_HEAD, UPSAMPLED, conv_tiles, is_winograd, planes, windo
 from .winograd_kernels import ADD, ELU, RELU
 
 STRIP = 2**16  # pixels: tasks for many threads, and at 4096 a line 0.25 GB for all rings
+CHANNELS = 16  # that are left when dead ones are taken out: whole register tiles
+
+
+def prediction(weights: Weights, engine) -> Callable:
+    """`Predictor.each` on the cores of the CPU."""
+    forward = Fused(fold(weights, multiple=CHANNELS), weights.config)
+
+    def each(images, tile, progress):
+        return (forward(x, tile, progress, valid) for x, valid in images)
+
+    return each
 
 
 @dataclass

@@ -1,15 +1,62 @@
 """Prediction on the GPU: the folded network on one tile, and tiles as large as memory lets."""
 
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from itertools import chain
 from math import isqrt
 
 from ...config import NetworkConfig
+from ...weights import Weights
 from .. import tiles
-from ..fold import Conv
+from ..fold import Conv, fold
+from ..tiled import tiled
 from . import elu, elu_conv, relu_conv, streams, upsample_conv
 from .convolution import conv
 
 SHARE = 0.5  # of the free memory: the rest is for workspaces, and for what the estimate leaves out
 LARGEST = 2048  # pixels a side: the halo is then 3 % of the work, more gains nothing
+CHANNELS = 32  # that are left when dead ones are taken out: whole blocks of threads
+
+
+def prediction(weights: Weights, engine) -> Callable:
+    """`Predictor.each` on the card."""
+    forward = Folded(fold(weights, multiple=CHANNELS), weights.config, engine.winograd)
+
+    def each(images, tile, progress):
+        return _each(forward, images, forward.tile() if tile is None else tile, progress)
+
+    return each
+
+
+def _each(forward, images, size, progress):
+    """In tiles of half the side as often as the card is full."""
+    images, under_way, ended_by = iter(images), deque(), []
+
+    def taken():
+        try:
+            for image in images:
+                under_way.append(image)
+                yield image
+        except Exception as error:  # a card that is full for `images` themselves, too
+            ended_by.append(error)
+            raise
+
+    while True:
+        again = chain(tuple(under_way), taken())
+        try:
+            for y in tiled(
+                partial(streams.through, forward), again, size, forward.config, progress
+            ):
+                under_way.popleft()
+                yield y
+            return
+        except out_of_memory():
+            size = min(size, max((max(x.shape) for x, _ in under_way), default=1))
+            if size == 1 or ended_by:  # else the rest would be left out unsaid
+                raise
+        size //= 2
+        release()  # behind the except: the error held the arrays
 
 
 class Folded:

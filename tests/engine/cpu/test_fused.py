@@ -14,7 +14,6 @@ from enhance_np.engine.cpu import direct, fused, memory, winograd
 from enhance_np.engine.cpu.fused import Fused
 from enhance_np.engine.cpu.vector import LANES
 from enhance_np.engine.fold import fold
-from enhance_np.prediction import array
 from enhance_np.weights import Weights, load
 
 CONFIGS = [
@@ -337,4 +336,4 @@ def test_every_size_of_strip_is_cut_to_whole_tiles_by_predict(rng):
     x = rng.standard_normal((19, 14)).astype(np.float32)
     want = Fused(fold(weights), config)(x)
     for tile in (None, 1, 6, 400):
-        np.testing.assert_array_equal(array.run(x, weights, select("cpu"), tile), want)
+        np.testing.assert_array_equal(select("cpu").predictor(weights)(x, tile), want)

@@ -28,7 +28,9 @@ import numpy as np
 from definitions import assert_rounds_to, doubled, integers
 from enhance_np import layers, network, params
 from enhance_np.config import NetworkConfig
-from enhance_np.engine import REFERENCE, convolution, cpu, register_tile, predict, select, vector
+from enhance_np.engine import REFERENCE, select
+from enhance_np.engine.cpu import register_tile, vector, winograd
+from enhance_np.engine.cpu import vocabulary as cpu
 from enhance_np.weights import Weights
 assert vector.LANES == lanes
 rng = np.random.default_rng(0)
@@ -38,7 +40,7 @@ tiles, by_winograd = set(), set()
 channels = [(5, 64), (3, 4), (6, 1), (12, 12), (8, 8), (16, 16), (32, 32), (64, 32), (4, 12)]
 for cin, cout in channels:
     tiles.add(register_tile.block_shape(cout))
-    by_winograd.add(convolution.is_winograd((3, 3, cin, cout)))
+    by_winograd.add(winograd.is_winograd((3, 3, cin, cout)))
     w, b = integers(rng, 3, 3, cin, cout), integers(rng, cout)
     for name, size in (("pad_conv", 1), ("upsample_conv", 2)):
         x, dy = integers(rng, 2, 5, 21, cin), integers(rng, 2, 5 * size, 21 * size, cout)
@@ -58,9 +60,10 @@ assert by_winograd == {True, False}
 for config in (NetworkConfig(1, 16, refine_filters=32), NetworkConfig(1, 4, "elu")):
     weights = Weights(config, *params.initial(config, 0))
     x = rng.standard_normal((19, 14)).astype(np.float32)
-    y, want = predict.run(x, weights, select("cpu")), predict.run(x, weights, REFERENCE)
+    predict = select("cpu").predictor(weights)
+    y, want = predict(x), REFERENCE.predictor(weights)(x)
     assert abs(y - want).max() <= 1e-5 * np.ptp(want)
-    np.testing.assert_array_equal(predict.run(x, weights, select("cpu"), 4), y)
+    np.testing.assert_array_equal(predict(x, 4), y)
 
 # and tests that are of vectors or tiles, or that failed with another width than their author's
 import pytest

@@ -17,13 +17,15 @@ from enhance_np.config import NetworkConfig
 from enhance_np.engine import Engine, cuda, gpu, select, tiles
 from enhance_np.engine.cuda import folded
 from enhance_np.engine.cuda import training as on_gpu
+from enhance_np.engine.fold import fold
 from enhance_np.prediction import array
 from enhance_np.training import loop
 
 if (reason := emulator.missing()) is not None:
     pytest.skip(reason, allow_module_level=True)
 
-GPU = Engine("gpu", cuda, device.asarray, device.asnumpy, on_gpu.step, on_gpu.reading)
+MOVE, STEP = (device.asarray, device.asnumpy), (on_gpu.step, on_gpu.reading)
+GPU = Engine("gpu", cuda, *MOVE, *STEP, prediction=folded.prediction)
 U = 2.0**-24
 LR, L2 = 1e-3, 1e-2
 B1, B2 = optim.BETA1, optim.BETA2
@@ -281,7 +283,7 @@ def test_a_prediction_is_the_page_s(name, tile, rng):
     x = rng.standard_normal(size).astype(np.float32)
     want = page(weights, x)
     with device.running("fast", "shuffled") as launched:
-        y = array.run(x, weights, GPU, tile)
+        y = GPU.predictor(weights)(x, tile)
     assert y.dtype == np.float32
     assert abs(y - want).max() <= 1e-5 * np.ptp(want)
     kernels = {one.kernel for one in launched}
@@ -304,13 +306,13 @@ def test_winograd_is_for_who_asks(filters, rng):
     x = rng.standard_normal((9, 11)).astype(np.float32)
     want = page(weights, x)
     with device.running("fast", "shuffled") as launched:
-        y = array.run(x, weights, GPU._replace(winograd=True))
+        y = GPU._replace(winograd=True).predictor(weights)(x)
     assert abs(y - want).max() <= 1e-5 * np.ptp(want)
     kernels = [one.kernel for one in launched]
     assert kernels.count("winograd") == kernels.count("winograd_weights") == 3 * (filters == 64)
     assert kernels.count(f"conv3x3_{filters}") == 3 * (filters == 32)
     with device.running("fast") as launched:
-        array.run(x, weights, GPU)
+        GPU.predictor(weights)(x)
     assert not any("winograd" in one.kernel for one in launched)
 
 
@@ -330,7 +332,7 @@ def test_a_prediction_of_integers_is_exact_at_every_tile(filters, tile, rng):
     exact = np.round(want)
     assert abs(want - exact).max() < 1e-3  # var + eps is 1 but for float32
     assert np.ptp(exact) > 10
-    np.testing.assert_array_equal(array.run(x, weights, GPU, tile), exact)
+    np.testing.assert_array_equal(GPU.predictor(weights)(x, tile), exact)
 
 
 def test_one_copy_to_the_device_and_back_for_a_tile(rng, monkeypatch):
@@ -343,7 +345,7 @@ def test_one_copy_to_the_device_and_back_for_a_tile(rng, monkeypatch):
         before(target, source, up, stream)
 
     monkeypatch.setattr(device.streams, "copy", watched)
-    array.run(x, weights, GPU)  # the weights are arrays of the card from their beginning
+    GPU.predictor(weights)(x)  # the weights are arrays of the card from their beginning
     assert copies == [((1, 9, 12, 1), True), ((1, 18, 24, 1), False)]
 
 
@@ -352,12 +354,12 @@ def test_copies_beside_the_computing_change_no_bit(name, rng):
     config, size = PREDICTED[name]
     weights = trained(config)
     x = rng.standard_normal(size).astype(np.float32)
-    forward = folded.Folded(array.fold(weights), config)
+    forward = folded.Folded(fold(weights), config)
     want = np.empty((2 * size[0], 2 * size[1]), np.float32)
     for core, seen, inner in tiles.plan(size, 5, tiles.halo(config)):
         y = forward(device.asarray(x[seen][None, :, :, None])).get()[0, :, :, 0]
         want[array._doubled(core)] = y[array._doubled(inner)]
-    np.testing.assert_array_equal(array.run(x, weights, GPU, 5), want)
+    np.testing.assert_array_equal(GPU.predictor(weights)(x, 5), want)
 
 
 def test_tiles_without_a_valid_pixel_are_skipped(rng, monkeypatch):
@@ -369,7 +371,7 @@ def test_tiles_without_a_valid_pixel_are_skipped(rng, monkeypatch):
     monkeypatch.setattr(
         folded.Folded, "__call__", lambda self, x: seen.append(1) or before(self, x)
     )
-    array.run(x, weights, GPU, tile=9, valid=valid)
+    GPU.predictor(weights)(x, tile=9, valid=valid)
     assert len(seen) == 2
 
 
@@ -386,13 +388,13 @@ def test_an_archive_gives_what_each_image_gives_alone(rng):
     taken, counts = [], []
     for (x, valid), y in zip(
         given,
-        array.run_all((taken.append(1) or image for image in given), weights, GPU, 8),
+        GPU.predictor(weights).each((taken.append(1) or image for image in given), 8),
         strict=True,
     ):
         counts.append(len(taken))
         assert y.shape == (2 * len(x), 2 * x.shape[1])
         if valid is None:
-            np.testing.assert_array_equal(y, array.run(x, weights, GPU, 8))
+            np.testing.assert_array_equal(y, GPU.predictor(weights)(x, 8))
     # each comes while later ones are under way, but not before they are all there
     assert all(k < count <= k + 4 for k, count in enumerate(counts[:-2], 1))
 
@@ -400,13 +402,13 @@ def test_an_archive_gives_what_each_image_gives_alone(rng):
 def test_an_archive_goes_on_in_smaller_tiles_when_the_card_is_full(rng, monkeypatch):
     weights = trained(NetworkConfig(1, 12))
     given = list(images(rng))
-    want = [array.run(x, weights, GPU, 8) for x, _ in given]
-    sizes, before = [], array._tiled
+    want = [GPU.predictor(weights)(x, 8) for x, _ in given]
+    sizes, before = [], folded.tiled
     monkeypatch.setattr(
-        array, "_tiled", lambda f, x, size, *rest: sizes.append(size) or before(f, x, size, *rest)
+        folded, "tiled", lambda f, x, size, *rest: sizes.append(size) or before(f, x, size, *rest)
     )
     with device.limited(300 << 10):
-        found = list(array.run_all(iter(given), weights, GPU, 64))
+        found = list(GPU.predictor(weights).each(iter(given), 64))
     assert sizes[0] == 64
     assert sizes[1] <= 16
     assert len(found) == len(given)
@@ -422,14 +424,14 @@ def test_an_archive_that_ends_because_the_card_is_full_says_so(rng):
         raise device.OutOfMemoryError
 
     with pytest.raises(device.OutOfMemoryError):
-        list(array.run_all(ended(), trained(NetworkConfig(1, 12)), GPU, 8))
+        list(GPU.predictor(trained(NetworkConfig(1, 12))).each(ended(), 8))
 
 
 def test_tiles_follow_the_free_memory_and_halve_when_the_card_is_full(rng, monkeypatch):
     weights = trained(NetworkConfig(1, 12))
     x = rng.standard_normal((40, 33)).astype(np.float32)
-    whole = array.run(x, weights, GPU)
-    forward = folded.Folded(array.fold(weights), weights.config)
+    whole = GPU.predictor(weights)(x)
+    forward = folded.Folded(fold(weights), weights.config)
     sides = []
     for nbytes in (2 << 20, 8 << 20, 32 << 20):
         with device.limited(nbytes):
@@ -438,13 +440,13 @@ def test_tiles_follow_the_free_memory_and_halve_when_the_card_is_full(rng, monke
     # the estimate: SHARE of it for 4 float32 activations of 12 channels, or the upsampled
     assert (sides[0] + 2 * 5) ** 2 * 4 * (12 + 4 * 13) <= folded.SHARE * (2 << 20)
 
-    sizes, before = [], array._tiled
+    sizes, before = [], folded.tiled
     monkeypatch.setattr(
-        array, "_tiled", lambda f, x, size, *rest: sizes.append(size) or before(f, x, size, *rest)
+        folded, "tiled", lambda f, x, size, *rest: sizes.append(size) or before(f, x, size, *rest)
     )
     with device.limited(300 << 10):
-        y = array.run(x, weights, GPU, tile=64)
+        y = GPU.predictor(weights)(x, tile=64)
     assert sizes[:2] == [64, 20]
     assert abs(y - whole).max() <= 1e-5 * np.ptp(whole)
     with device.limited(1000), pytest.raises(device.OutOfMemoryError):
-        array.run(x, weights, GPU, tile=2)
+        GPU.predictor(weights)(x, tile=2)
