@@ -138,12 +138,12 @@ def test_same_command_again_goes_on(command, folder, tmp_path, caplog):
     before = {name: (out / name).stat().st_mtime_ns for name in os.listdir(out)}
     (out / "b.fits").unlink()
     assert command("predict", folder, out)[0] == 0
-    assert "of 3 files 1 written, 2 there already" in caplog.messages[-1]
+    assert "3 files: 1 written, 2 existed already" in caplog.messages[-1]
     after = {name: (out / name).stat().st_mtime_ns for name in os.listdir(out)}
     assert after.keys() == before.keys()
     assert {name for name in after if after[name] != before[name]} == {"b.fits"}
     assert command("predict", folder, out, "--overwrite")[0] == 0
-    assert "of 3 files 3 written, 0 there already, 0 failed" in caplog.messages[-1]
+    assert "3 files: 3 written, 0 existed already, 0 failed" in caplog.messages[-1]
     assert all((out / name).stat().st_mtime_ns != time for name, time in after.items())
 
 

@@ -278,12 +278,12 @@ def test_without_fields_it_is_said_in_one_line(tmp_path):
         timeout=300,
     )
     assert done.returncode == 0
-    assert done.stderr == "recipe mine: its synthetic scenes alone, without --fields\n"
+    assert done.stderr == "recipe mine: uses synthetic scenes only (no --fields)\n"
 
 
 RECIPE_FAULTS = {
     "missing": (["--recipe", "nowhere.toml"], "one of intensity, blos or a file *.toml"),
-    "type": (["--recipe", "mine.toml", "--type", "blos"], "--type must be the recipe's"),
+    "type": (["--recipe", "mine.toml", "--type", "blos"], "--type must be the type of the recipe"),
     "folder": (["--recipe", "mine.toml", "--fields", "."], "the file must exist, got own.npy"),
     "count": (["--recipe", "mine.toml", "--count", "0"], "n_train must be 1 or more"),
     "psf": (["--recipe", "mine.toml", "--psf", "hubble"], "psf must be one of"),
