@@ -152,7 +152,7 @@ def made() -> Iterator[Kind]:
     other = {"CONTENT": "DOPPLERGRAM", "BUNIT": "m/s"}
     says = "image_type: needs a continuum image or a line-of-sight magnetogram"
     yield magnetogram("Dopplergram", "hmi.V_720s.fits", "refused", says, **other)
-    says = "image_type: the type given must be what the file holds"
+    says = "image_type: the type given must match the file"
     make = partial(plain, data=field, header=m)
     yield kind("`--type intensity`, a field", "m.fits", make, "refused", says, type="intensity")
 
@@ -179,7 +179,7 @@ def made() -> Iterator[Kind]:
     yield magnetogram("binned along one axis", "aniso.fits", "warned", says, **high)
     mdi = {"TELESCOP": "SOHO", "INSTRUME": "MDI", "CAMERA": "MDI", "DRMS_ID": None}
     mdi |= {"CDELT1": 1.98, "CDELT2": 1.98}
-    says = "require_hmi: the weights that ship are for HMI"
+    says = "require_hmi: the shipped weights are for HMI"
     yield magnetogram("SOHO/MDI", "mdi.fd_M_96m_lev182.fits", "refused", says, **mdi)
     make = partial(plain, data=field, header=header(**mdi))
     own = models.path("blos", "small")

@@ -183,7 +183,7 @@ def test_refused_before_anything_is_done(command, folder, tmp_path):
     (trap / "a.fits.gz").symlink_to(folder / "b.fits")  # one input's output is another input
     out = tmp_path / "out"
     for what, *arguments in (
-        ("name of its own", folder, copy, out),
+        ("its own name", folder, copy, out),
         ("replace inputs", folder, folder, "--overwrite"),
         ("replace inputs", folder / "b.fits", f"{folder}/../in", "--overwrite"),
         ("replace inputs", folder, tmp_path / "same", "--overwrite"),

@@ -99,7 +99,7 @@ def test_type_is_the_users_where_the_file_contradicts_itself(tmp_path, tiny):
         enhance_file(path, out, weights=tiny)
     enhance_file(path, out, type="intensity", weights=tiny)  # the user decides
     known = image_file(tmp_path / "known.fits", CONTENT="CONTINUUM INTENSITY")
-    with pytest.raises(ValueError, match="says CONTENT='CONTINUUM INTENSITY'"):
+    with pytest.raises(ValueError, match="against CONTENT='CONTINUUM INTENSITY'"):
         enhance_file(known, out, type="blos", weights=tiny, overwrite=True)
 
 
@@ -322,7 +322,7 @@ def test_norm_from_for_a_file_that_tells_no_place(tmp_path, tiny, caplog):
     disk = on_the_sun(tmp_path / "disk.fits", (250, 260), (131.0, 124.0))
     bare = on_the_sun(tmp_path / "bare.fits", (30, 40), (0.0, 0.0), RSUN_OBS=None)
     made = enhance_file(bare, tmp_path / "a.fits", weights=tiny, norm_from=disk, device="cpu")
-    assert "does not tell where" in caplog.text
+    assert "does not give its place" in caplog.text
     assert made.norm == pytest.approx(60_000, rel=0.01)
     assert made.limb == 0
 
@@ -337,16 +337,16 @@ def test_norm_from_refuses(tmp_path, tiny, case):
         on_the_sun(disk, (90, 90), (45.0, 45.0), level=1.0, BUNIT=None)
     elif case == "type":
         image_file(disk, 0.0, 100.0, CONTENT="MAGNETOGRAM")
-        words = r"which says CONTENT='MAGNETOGRAM' \(blos\)"
+        words = r"against CONTENT='MAGNETOGRAM' \(blos\)"
     elif case != "missing":
         on_the_sun(disk, (90, 90), (45.0, 45.0))
     if case == "blos":
         image_file(source, 0.0, 100.0, CONTENT="MAGNETOGRAM")
-        words = "is for the quiet-sun level of an intensity"
+        words = "needs norm quiet-sun and type intensity"
     else:
         on_the_sun(source, (30, 40), (0.0, 0.0))
     if case == "norm":
-        options, words = {"norm": "max"}, "is for the quiet-sun level"
+        options, words = {"norm": "max"}, "needs norm quiet-sun"
     error = OSError if case == "missing" else ValueError
     words = "must exist" if case == "missing" else words
     with pytest.raises(error, match=words):
