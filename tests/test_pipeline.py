@@ -414,7 +414,9 @@ def test_a_psf_that_was_a_file_is_not_known(tmp_path):
     own = tmp_path / "own.h5"
     theirs = OTHER.attributes() | {"psf": "mine.fits", "psf_scale_arcsec": 0.05}
     weights.save(own, weights.Weights(CONFIG, *params.initial(CONFIG, 0), theirs))
-    with pytest.raises(ValueError, match=r"^optics: the PSF is in the file 'mine.fits' alone"):
+    with pytest.raises(
+        ValueError, match=r"^optics: the PSF is stored only in the file 'mine.fits'"
+    ):
         enhance_file(image, tmp_path / "a.fits", weights=own, confidence=True)
     assert not (tmp_path / "a.fits").exists()
     enhance_file(image, tmp_path / "a.fits", weights=own, device="cpu")

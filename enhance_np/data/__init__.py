@@ -1,1 +1,1 @@
-"""Where training pairs come from: PSFs, degradation, a procedural Sun, patches in HDF5."""
+"""Makes training pairs: PSFs, degradation, a synthetic Sun, patches in HDF5."""
