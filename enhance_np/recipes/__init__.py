@@ -1,4 +1,4 @@
-"""The recipes that ship: what the training sets are made of. `data.recipe` reads them."""
+"""The shipped recipes, which define the training sets. `data.recipe` reads them."""
 
 from pathlib import Path
 
