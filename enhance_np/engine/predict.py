@@ -1,4 +1,4 @@
-"""Prediction: on CPU cores through the fused network, on a GPU folded, else the page, in tiles."""
+"""Prediction: the fused network on the CPU, the folded one on a GPU, else network.py, in tiles."""
 
 import os
 from collections import deque
@@ -16,8 +16,8 @@ from .ensemble import mean_and_spread
 from .fold import fold
 from .tiles import Tile, check, halo, plan
 
-TILE = 512  # pixels; an activation of 64 channels then takes 67 MB
-# Channels that are left when dead ones are taken out: whole register tiles, whole blocks
+TILE = 512  # pixels, side of a tile; an activation of 64 channels then takes 67 MB
+# Live channels are kept in multiples of these: whole register tiles, whole blocks
 CPU_CHANNELS, GPU_CHANNELS = 16, 32
 
 
@@ -32,21 +32,22 @@ def predict(
 ) -> np.ndarray:
     """Deconvolve an HMI image and double its sampling.
 
-    image : (H, W), H and W >= 2, any real dtype; intensity in any unit, or field in G. NaN
-    and the mask of a masked array mark missing pixels. Not changed.
+    image : (H, W), H and W >= 2, any real dtype; intensity in any unit, or field in G. NaN and
+    masked pixels are missing. Not changed.
     type : "intensity" or "blos" (line-of-sight field).
-    weights : a file, loaded weights, or None for those that ship with the package.
-    norm : intensity that the network takes for 1: "quiet-sun", "max", "none" or a number.
+    weights : a file, loaded weights, or None for the shipped default network.
+    norm : intensity that becomes 1 in the network: "quiet-sun", "max", "none" or a number.
     Fields are always divided by 1000 G.
-    device : "auto", "cpu" or "gpu".  tile : how much at a time, which decides the memory: input
-    lines on the CPU, where any value gives the same bits; a square tile's side in pixels on a
-    GPU, where sums of another order differ by their rounding.
-    ensemble : the mean over the eight rotations and reflections of the image, in 8 times the time.
+    device : "auto", "cpu" or "gpu".
+    tile : amount to process at a time, which determines the memory. On the CPU it is a number of
+    input lines, and any value gives the same bits. On a GPU it is the side of a square tile in
+    pixels, and another value may change the rounding.
+    ensemble : average over the eight rotations and reflections of the image; takes 8 times as long.
 
-    Returns (2H, 2W) float32 in the units of the image, NaN where it was: input pixel (i, j)
+    Returns (2H, 2W) float32 in the units of the image, NaN where it is missing. Input pixel (i, j)
     covers output pixels 2i, 2i+1 and 2j, 2j+1.
-    Raises ValueError for what does not hold, OSError for weights that cannot be read,
-    RuntimeError for a GPU that is not there.
+    Raises ValueError for an invalid argument, OSError for weights that cannot be read,
+    RuntimeError for a missing GPU.
     """
     weights = _loaded(weights, type)
     image = unmasked(image)
@@ -63,15 +64,15 @@ def predict_all(
     device: str = "auto",
     tile: int | None = None,
 ) -> Iterator[np.ndarray]:
-    """`predict` of each of many images, in their order: for an archive of cut-outs.
+    """`predict` for each of many images, in order, for example an archive of cut-outs.
 
-    images : of any sizes, taken one by one as they are needed: a generator that reads files will
-    do. Each is divided by its own norm.  The rest is as in `predict`.
+    images : of any sizes, taken one by one when they are needed, so a generator that reads files
+    can be used. Each is divided by its own norm.  The rest is as in `predict`.
 
-    The results are those of `predict`. On a GPU they come while it computes the next images, of
-    which two tiles are under way: reading, dividing and writing then take none of its time. So an
-    error that an image raises may come before the results of those just before it.
-    Raises at once what `predict` raises for anything but an image.
+    The results are those of `predict`. A GPU already computes the next images, with two tiles in
+    progress, while a result is used, so that reading, dividing and writing cost it no time. An
+    error of an image may therefore be raised before the results of the images just before it.
+    Raises the errors of `predict` at once, except those of an image.
     """
     weights, engine = _loaded(weights, type), select(device)
     check_weights(weights, type)
@@ -99,21 +100,21 @@ def _loaded(weights: Weights | str | os.PathLike | None, type: str) -> Weights:
 
 
 def unmasked(image: np.ndarray) -> np.ndarray:
-    """A plain array, of any other: NaN, in a floating dtype, where a masked array is masked."""
+    """image as a plain array; masked pixels become NaN, in a floating dtype."""
     if np.ma.isMaskedArray(image):
         image = np.ma.filled(image.astype(np.result_type(image, np.float32)), np.nan)
     return np.asarray(image)
 
 
 def masked_like(output: np.ndarray, image: np.ndarray) -> np.ndarray:
-    """output (2H, 2W); masked, if image (H, W) is a masked array, where that is."""
+    """output (2H, 2W), masked like image (H, W) if the latter is a masked array."""
     if not np.ma.isMaskedArray(image):
         return output
     return np.ma.array(output, mask=np.ma.getmaskarray(image).repeat(2, axis=0).repeat(2, axis=1))
 
 
 def check_image(image) -> None:
-    """Raise ValueError unless image, an array of any kind, is (H, W), H and W >= 2, and real."""
+    """Raise ValueError unless image, an array of any kind, is real and (H, W), H and W >= 2."""
     if image.ndim != 2 or min(image.shape) < 2 or image.dtype.kind not in "fiu":
         raise ValueError(
             "predict: image must be (H, W) with H, W >= 2 and real numbers, "
@@ -122,15 +123,15 @@ def check_image(image) -> None:
 
 
 def check_weights(weights: Weights, type: str) -> None:
-    """Raise ValueError if they were trained for the other type; those of Keras do not say."""
+    """Raise ValueError if the weights store another type; files of Keras store none."""
     trained_for = weights.provenance.get("type", type)
     if trained_for != type:
         raise ValueError(f"predict: the weights must be for {type}, got weights for {trained_for}")
 
 
 class Enhanced(NamedTuple):
-    output: np.ndarray  # (2H, 2W) float32, in the units of the image, NaN where it was
-    spread: np.ndarray | None  # likewise: that of the ensemble; None without one
+    output: np.ndarray  # (2H, 2W) float32, in the units of the image, NaN where it is missing
+    spread: np.ndarray | None  # the same for the spread of the ensemble; None without one
 
 
 def apply(
@@ -143,7 +144,7 @@ def apply(
     progress: Callable[[int, int], None] = lambda done, total: None,
     ensemble: bool = False,
 ) -> Enhanced:
-    """What `predict` does once all is loaded; norm : what the image is divided by."""
+    """`predict` with loaded weights and engine.  norm : the divisor of the image."""
     check_weights(weights, type)
     x, mask = normalise.divided(image, norm)
     valid = ~mask if mask.any() else None
@@ -158,12 +159,12 @@ def apply(
 
 
 def in_units(y: np.ndarray, mask: np.ndarray, norm: normalise.Norm) -> np.ndarray:
-    """normalise.multiplied, in place. Raises ValueError if a pixel that is no gap is not finite."""
+    """normalise.multiplied, in place. Raises ValueError if a pixel outside gaps is not finite."""
     y = normalise.multiplied(y, mask, norm)
     if np.count_nonzero(~np.isfinite(y)) != 4 * np.count_nonzero(mask):
         raise ValueError(
             f"predict: the result must be finite, got NaN or infinity with norm={norm.level:g}: "
-            "is the image in its units, and are the weights those of a trained network?"
+            "check the units of the image, and whether the weights are those of a trained network"
         )
     return y
 
@@ -176,12 +177,12 @@ def run(
     progress: Callable[[int, int], None] = lambda done, total: None,
     valid: np.ndarray | None = None,
 ) -> np.ndarray:
-    """The network on one normalised image.
+    """The network's output for one normalised image.
 
-    x : (H, W) float32 without NaN;  result : (2H, 2W) float32.
-    progress : called with (input pixels done, in all).
-    valid : (H, W) bool, where the result is wanted, the same as without it; None is everywhere.
-    What is far enough from such a pixel is not computed, and undefined.
+    x : (H, W) float32 without NaN.  result : (2H, 2W) float32.
+    progress : called with (input pixels done, total).
+    valid : (H, W) bool, where the result is wanted; None means everywhere. Wanted pixels do not
+    depend on it; pixels far enough from them are not computed, and are undefined.
     """
     return next(run_all([(x, valid)], weights, engine, tile, progress))
 
@@ -193,10 +194,10 @@ def run_all(
     tile: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Iterator[np.ndarray]:
-    """`run` of each (x, valid), in their order; progress : of each.
+    """`run` for each (x, valid), in order.  progress : called for each image.
 
-    On a GPU the next images are taken while one is computed, and while what has come of the last
-    is used: their tiles are one queue.
+    On a GPU the tiles of all images are one queue: the next images are taken while one is computed
+    and while the last result is used.
     """
     size = TILE if tile is None else tile
     check(size)
@@ -215,17 +216,17 @@ def run_all(
 
 class _Part(NamedTuple):
     y: np.ndarray  # result of an image
-    tile: Tile | None  # of it; None behind its last
-    wanted: bool  # else there is nothing to compute
+    tile: Tile | None  # a tile of it; None after its last tile
+    wanted: bool  # whether the tile has to be computed
 
 
 def _tiled(forward, images, size, weights, progress):
     """The results of `run_all`, in tiles of size x size pixels with their halo.
 
-    forward : iterable of tiles -> iterator of what the network makes of each, in their order; it
-    may take tiles ahead.
+    forward : iterable of tiles -> iterator of the network's outputs, in order; it may take tiles
+    ahead.
     """
-    parts = deque()  # of images that were taken, but for those that are done
+    parts = deque()  # parts of the taken images that are not done
 
     def taken():
         for x, valid in images:
@@ -255,7 +256,7 @@ def _tiled(forward, images, size, weights, progress):
 
 
 def _on_gpu(images, weights, winograd, tile, progress):
-    """`run_all` by the folded network, in tiles of half the side as often as the card is full."""
+    """`run_all` by the folded network; the tile's side is halved whenever the memory is full."""
     from .cuda import folded, streams
 
     forward = folded.Folded(fold(weights, multiple=GPU_CHANNELS), weights.config, winograd)
@@ -267,7 +268,7 @@ def _on_gpu(images, weights, winograd, tile, progress):
             for image in images:
                 under_way.append(image)
                 yield image
-        except Exception as error:  # a card that is full for `images` themselves, too
+        except Exception as error:  # `images` may also raise that the memory is full
             ended_by.append(error)
             raise
 
@@ -280,10 +281,10 @@ def _on_gpu(images, weights, winograd, tile, progress):
             return
         except folded.out_of_memory():
             size = min(size, max((max(x.shape) for x, _ in under_way), default=1))
-            if size == 1 or ended_by:  # else the rest would be left out unsaid
+            if size == 1 or ended_by:  # after an error of `images`, the rest would be lost silently
                 raise
         size //= 2
-        folded.release()  # behind the except: the error held the arrays
+        folded.release()  # after the except clause, because the error refers to the arrays
 
 
 def _doubled(slices):

@@ -48,11 +48,11 @@ def test_without_a_place_for_the_cache_it_compiles_and_says_so(started):
     for _ in range(2):
         said = started(READ_ONLY + CODE)
         assert said.count("compiling at every start") == 1
-        assert said.count("compiling for this processor") == 1
+        assert said.count("compiling once for this processor") == 1
 
 
 def test_only_the_first_start_compiles_and_says_so_once(started):
-    assert started(CODE).count("compiling for this processor, once") == 1
+    assert started(CODE).count("compiling once for this processor") == 1
     assert started(CODE) == ""
 
 
@@ -61,12 +61,12 @@ def test_after_a_change_in_any_file_it_compiles_again(started, tmp_path):
     started(CODE)
     with (tmp_path / "enhance_np" / "engine" / "vector.py").open("a") as file:
         file.write("# changed\n")
-    assert "compiling for this processor" in started(CODE)
+    assert "compiling once for this processor" in started(CODE)
     assert started(CODE) == ""
 
 
 def test_vectors_of_another_width_are_compiled_anew(started):
     """Code of one width with the tiles of another would write where it must not."""
     for lanes in ("4", "8", "4"):
-        assert "compiling for this processor" in started(CODE, ENHANCE_NP_LANES=lanes)
+        assert "compiling once for this processor" in started(CODE, ENHANCE_NP_LANES=lanes)
     assert started(CODE, ENHANCE_NP_LANES="4") == ""
