@@ -1,4 +1,4 @@
-"""Prediction on the GPU: the folded network on one tile, and tiles as large as memory lets."""
+"""Prediction on the GPU: the folded network on one tile, and the largest tile that fits memory."""
 
 from math import isqrt
 
@@ -8,8 +8,8 @@ from ..fold import Conv
 from . import elu, elu_conv, relu_conv, streams, upsample_conv
 from .convolution import conv
 
-SHARE = 0.5  # of the free memory: the rest is for workspaces, and for what the estimate leaves out
-LARGEST = 2048  # pixels a side: the halo is then 3 % of the work, more gains nothing
+SHARE = 0.5  # of the free memory; the rest is for workspaces and the error of the estimate
+LARGEST = 2048  # pixels, side of a tile; the halo is then 3 % of the work, so more gains nothing
 
 
 class Folded:
@@ -45,13 +45,13 @@ class Folded:
         return act_conv(h, *self.convs["head"])[0]
 
     def tile(self) -> int:
-        """Side of the tiles for which the free memory is enough: SHARE of it, and 32-bit indices.
+        """Side of the largest tile that SHARE of the free memory and 32-bit indices allow.
 
-        Alive at once are at most four activations, or the last one and that of the upsampled
-        image with its result; and what is copied meanwhile.
+        At most four activations exist at the same time, or the last one and that of the upsampled
+        image with its result, besides the arrays that are copied meanwhile.
         """
         filters, refine = self.config.filters, self.config.refine
-        # of an input pixel
+        # floats per input pixel
         floats = max(4 * filters, filters + 4 * (refine + 1)) + streams.FLOATS
         free = self.cupy.cuda.Device().mem_info[0] + _pooled(self.cupy)
         pixels = min(SHARE * free / (4 * floats), (2**31 - 1) // (4 * max(filters, refine)))
@@ -60,20 +60,20 @@ class Folded:
 
 
 def _pooled(cupy) -> int:
-    """Bytes that CuPy keeps for itself and would use again."""
+    """Bytes of memory that CuPy keeps for reuse."""
     pool = cupy.get_default_memory_pool()
     return pool.total_bytes() - pool.used_bytes()
 
 
 def out_of_memory() -> type[BaseException]:
-    """What CuPy raises when the card is full."""
+    """The exception that CuPy raises when the memory of the card is full."""
     import cupy
 
     return cupy.cuda.memory.OutOfMemoryError
 
 
 def release() -> None:
-    """What CuPy keeps for itself goes back to the card, in one piece."""
+    """Returns the memory that CuPy keeps for reuse to the card, so that it is in one piece."""
     import cupy
 
     cupy.get_default_memory_pool().free_all_blocks()
