@@ -1,20 +1,21 @@
-"""How long does one training step take, beside PyTorch's modes and tf.keras?
+"""How long does one training step take, compared with PyTorch's modes and tf.keras?
 
     python bench/bench_train.py [--batch 32] [--patch 50] [--repeats 20] [--steps 200]
                                 [--peers NAME ...] [--data FILE.h5] [--threads N] [--readme]
     python bench/bench_train.py --profile [fresh | intensity | blos]
 
-A step is forward with batch statistics, loss, backward and Adam, with L2 on the kernels, of the
-default network on `batch` patches of 50x50 -> 100x100 of a synthetic sunspot. Loss and gradients
-are held against the page in float64 before anything is timed. Peers that are installed take
-part (see peers.py), each with its own backward and its own Adam.
+A step is the forward pass with batch statistics, the loss, the backward pass and Adam, with L2 on
+the kernels, of the default network on `batch` patches of 50x50 -> 100x100 of a synthetic sunspot.
+Loss and gradients are compared with network.py in float64 before anything is timed. All installed
+peers take part (see peers.py), each with its own backward pass and its own Adam.
 
-Then: our step from the default weights that ship beside one from fresh ones, as a training may go
-on from any, and numbers too small for a processor's fast path have come from training before; the
-peak memory of our steps, in a process that does nothing else; and --steps of training the small
-network on CPU engine and reference (see curves.py; 0 leaves them out).
+Then the script compares our step from the shipped default weights with one from fresh weights,
+because a training may start from any weights, and trained weights have once had numbers too small
+for a processor's fast path. It measures the peak memory of our steps in a separate process. Finally
+it trains the small network for --steps steps on the CPU engine and on the reference (see curves.py;
+0 leaves this out).
 
---profile prints where the time of our step goes, and times nothing else.
+--profile prints the times of the operations of our step, and times nothing else.
 """
 
 from functools import partial

@@ -1,4 +1,4 @@
-"""Results held against the page in float64."""
+"""Compares results with network.py in float64."""
 
 from typing import NamedTuple
 

@@ -1,12 +1,12 @@
-"""Every kind of header tried: read, typed, enhanced, and held against the sky of its input.
+"""Tests every kind of header: reads and enhances the file and compares the sky coordinates.
 
     python bench/header_kinds.py [--hmi DIR ...]
 
-Makes files as JSOC writes them, and some under real headers that come with sunpy, and goes
-through `predict` with each (kinds.py); --hmi adds every FITS file below DIR. Corners and centre of
-input and output are compared by astropy.wcs and as sunpy Maps (`pip install -e ".[test]"`). Writes
-the tables of docs/headers.md, that of DIR only with --hmi. Exit status 1 if a file is not treated
-as listed in kinds.py, or if the sky of any file moved by more than 1e-6 arcsec.
+Makes files as JSOC writes them, and some under the real headers of sunpy's tests, and runs
+`predict` on each (kinds.py); --hmi adds every FITS file below DIR. Corners and centre of input and
+output are compared by astropy.wcs and as sunpy Maps (`pip install -e ".[test]"`). Writes the tables
+of docs/headers.md, that of DIR only with --hmi. Exit status 1 if a file is not treated as listed in
+kinds.py, or if the sky coordinates of a file moved by more than 1e-6 arcsec.
 """
 
 import argparse

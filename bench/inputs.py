@@ -1,4 +1,4 @@
-"""What the timings run on: weights, images and training batches, the same for every way."""
+"""Inputs of the timings: weights, images and training batches, the same for every way."""
 
 from functools import cache
 
@@ -17,7 +17,7 @@ PIXEL_SCALE = 0.0662  # arcsec, of the scene before it is degraded
 
 
 def shipped(model: str = "default", type: str = "intensity") -> Weights:
-    """The trained weights that ship with the package."""
+    """The shipped trained weights."""
     return load(models.path(type, model))
 
 

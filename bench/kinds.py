@@ -1,4 +1,4 @@
-"""The files that bench/header_kinds.py goes through, and how each must be treated."""
+"""The files that bench/header_kinds.py tests, and how each must be treated."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ class Kind(NamedTuple):
 
 
 def made() -> Iterator[Kind]:
-    """One of every kind, small but for the full disc, which comes first."""
+    """One file of every kind; all are small except the full disc, which is the first."""
     field, light, flat = jsoc.field(), jsoc.intensity(), jsoc.intensity(level=1.0)
     counts = {"bscale": 3.0, "bzero": 97304.0}
 
@@ -214,7 +214,7 @@ SHIPPED = {
 
 
 def shipped() -> Iterator[Kind]:
-    """The real headers that sunpy brings for its own tests, over made pixels."""
+    """The real headers of sunpy's tests, with artificial pixels."""
     import sunpy
 
     for name, (outcome, says) in SHIPPED.items():
@@ -231,7 +231,7 @@ def shipped() -> Iterator[Kind]:
 
 
 def _part(path, data, header, all_pixels):
-    """A plain file that ends with its last pixel, or in the midst of them."""
+    """A plain file that ends after its last pixel, or within the pixels."""
     plain(path, data, header)
     with fits.open(path) as hdus:
         start = hdus.fileinfo(0)["datLoc"]

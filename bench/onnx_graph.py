@@ -1,4 +1,4 @@
-"""The page as an ONNX graph, for ONNX Runtime and OpenVINO."""
+"""The network as an ONNX graph, for ONNX Runtime and OpenVINO."""
 
 import numpy as np
 from joined import joined

@@ -1,11 +1,11 @@
-"""The machine's peak, measured: float32 multiply-adds per second, and bytes copied per second.
+"""Measures the machine's peak: float32 multiply-adds per second, and bytes copied per second.
 
-Arithmetic: every thread repeats x = x * a + a on ACCUMULATORS vectors that stay in registers
-and do not wait for each other, so nothing but the multiply-add units is at work. The vectors are
-written out for LLVM, since loops over small arrays are left in memory. A large matrix product of
-NumPy's BLAS with as many threads is measured too, and the larger of the two is the peak.
-Memory: every thread copies its part of an array that no cache holds; each byte counts twice,
-once read and once written.
+Arithmetic: every thread repeats x = x * a + a on ACCUMULATORS vectors that stay in registers and do
+not depend on each other, so only the multiply-add units limit the speed. The vectors are written
+out for LLVM, because it keeps arrays in loops in memory. A large matrix product of NumPy's BLAS
+with as many threads is measured too; the larger of the two is the peak. Memory: every thread copies
+its part of an array that is too large for the caches; each byte counts twice, once read and once
+written.
 """
 
 import time

@@ -27,7 +27,7 @@ def predictors(weights, x, threads):
 
 
 class Network(torch.nn.Module):
-    """The page with weights that torch knows to be constants of this module."""
+    """network.py as a torch module whose weights are constants."""
 
     def __init__(self, weights):
         super().__init__()

@@ -1,11 +1,11 @@
-"""The spread over orientations and the re-blur residual, held against the true error.
+"""Compares the spread over orientations and the re-blur residual with the true error.
 
     python bench/reliability.py [--fields DIR] [--scenes 3] [--type TYPE]
 
-Each region of the test side, which trained, tuned and chose nothing, is seen with each noise of its
-recipe and given to both networks that ship, in eight orientations. What turns a spread into an
-error bar is fitted on the validation side. --fields is the folder of the recipes' fields;
-without it synthetic scenes stand alone.
+Each region of the test side, which was not used to train, tune or choose anything, is given with
+each noise of its recipe to both shipped networks, in eight orientations. The parameters that turn a
+spread into an error bar are fitted on the validation side. --fields is the folder of the recipes'
+fields; without it only synthetic scenes are used.
 
 Writes the blocks of docs/confidence.md and docs/models/reliability_TYPE.png.
 """
@@ -35,7 +35,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 UNIT = {"intensity": ("Ic", 1.0), "blos": ("G", 1 / KILOGAUSS)}
 BINS = 10  # of equally many pixels
 LEAST = 1000  # pixels, of a group that is shown; an image pixel is four, and seen with each noise
-FAILS = 1.25  # an error bar that is wrong by more is said to be
+FAILS = 1.25  # an error bar that is wrong by a larger factor is named in the text
 
 
 class Pixels(NamedTuple):
@@ -57,7 +57,7 @@ class Bar(NamedTuple):
     """Error bars from a spread."""
 
     factor: float  # times the spread
-    floor: float  # and what stands beside it in quadrature
+    floor: float  # added in quadrature
     slope: float  # with this factor
 
     def plain(self, spread):
@@ -205,7 +205,7 @@ def gain(type, found):
 
 def judged(parts, bar, unit):
     header = ["test pixels", f"rms error, {unit}", f"rms spread, {unit}", "error over spread"]
-    header += ["told of the variance", "correlation with the error (at best)"]
+    header += ["share of the variance", "correlation with the error (at best)"]
     header += ["within factor times spread", "within the bar with a floor", "residual: correlation"]
     rows = []
     for name, part in parts.items():

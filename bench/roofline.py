@@ -1,10 +1,10 @@
-"""How fast could each operation be on a GPU? Worked out, not measured: a bound from below on time.
+"""How fast could each operation be on a GPU? Calculates a lower bound on the time.
 
     python bench/roofline.py        writes the table of docs/cuda.md
 
 An operation that moves B bytes to and from the card's memory and does F FLOP takes at least
-max(B / bandwidth, F / peak) seconds. B counts every array that goes in or out once, as if nothing
-was read twice and no cache kept anything from the operation before; F counts 2 for a multiply-add.
+max(B / bandwidth, F / peak) seconds. B counts every input and output array once, as if nothing was
+read twice and no cache had data of the previous operation; F counts 2 for a multiply-add.
 Source: Williams, Waterman & Patterson 2009, Communications of the ACM 52, 65.
 """
 

@@ -1,4 +1,4 @@
-"""Whole regions of known truth, of one side of a recipe: what scores and tunes methods."""
+"""Whole regions of known truth, from one side of a recipe, to score and tune methods."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -72,10 +72,10 @@ def regions(type: str, side: str, fields: Path | None, scenes: int) -> Iterator[
 
 
 def _at_the_limb(type, side, k):
-    """A network scene as it looks at mu = LIMB_MU, its limb darkening divided out.
+    """A network scene as it looks at mu = LIMB_MU, without its limb darkening.
 
-    Its columns come closer by foreshortening, a plane's: height, line formation, inclined field are
-    left out. Resampled by its cosines, so that none is aliased.
+    Its columns come closer by the foreshortening of a plane; height, line formation and inclined
+    field are ignored. It is resampled by its cosines, so that none is aliased.
     """
     from scipy.fft import dct, idct
 
