@@ -93,7 +93,7 @@ def measured(size, repeats):
 
 
 def result(case, seconds, peaks):
-    """Rate and share in the unit of the peak that bounds the operation."""
+    """(rate, share of the peak) in the unit of the peak that bounds the operation."""
     typical = median(seconds)
     work, limit, unit = max(
         (case.flop, peaks["flops"], "FLOP/s"),
@@ -203,7 +203,7 @@ def normal(rng, *size):
 
 
 def several(result):
-    """What an operation gives, as a tuple where it is one array too."""
+    """The result of an operation as a tuple, also if it is one array."""
     return result if isinstance(result, tuple) else (result,)
 
 

@@ -130,7 +130,7 @@ def fits(weights, x, packages) -> bool:
 
 
 def available() -> int:
-    """Bytes of memory that nobody uses, where the system tells; else all there is."""
+    """Bytes of unused memory if the system reports it, else of all memory."""
     try:
         with open("/proc/meminfo") as lines:
             return next(1024 * int(line.split()[1]) for line in lines if "MemAvailable" in line)

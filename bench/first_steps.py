@@ -61,7 +61,7 @@ def main():
 
 
 def trainings(folder: Path, types: Iterable[str]) -> Iterator[tuple[str, tuple]]:
-    """Name and arguments of `losses` of each; last to first, where one went on from another."""
+    """(name, arguments of `losses`) of each; if one continued another, the last one is first."""
     for type, model in product(types, models.MODELS):
         path, name = models.path(type, model), f"{type}_{model}"
         while path is not None:
@@ -74,7 +74,7 @@ def trainings(folder: Path, types: Iterable[str]) -> Iterator[tuple[str, tuple]]
 
 
 def _begun(start: str, folder: Path) -> Path | None:
-    """The file in `folder` of the weights that a training went on from, if it did."""
+    """The file in `folder` of the weights from which a training continued, if it did."""
     if start in STARTS:
         return None
     name, _, sha256 = start.rpartition(", sha256 ")
@@ -86,9 +86,9 @@ def _begun(start: str, folder: Path) -> Path | None:
 
 
 def losses(data: Path, given: Weights, before: Path | None) -> list[float]:
-    """Of the first STEPS steps of the training that made these weights.
+    """Losses of the first STEPS steps of the training that made these weights.
 
-    before : the weights that it went on from.
+    before : the weights from which it continued.
     """
     names = {field.name for field in fields(TrainOptions)}
     told = {name: v for name, v in given.provenance.items() if name in names}

@@ -103,7 +103,7 @@ def made(header, flat):
 
 
 def profile(radii):
-    """Of the limb through HMI's PSF, which is seen within 12 arcsec of it."""
+    """The profile of the limb seen through HMI's PSF, which differs within 12 arcsec of it."""
     side, finer, radius = 70, 8, 968.0
     x = (np.arange(side * finer) + 0.5) * HMI_SCALE / finer - side * HMI_SCALE / 2 + radius
     y = (np.arange(side * finer) + 0.5) * HMI_SCALE / finer - side * HMI_SCALE / 2

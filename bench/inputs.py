@@ -22,7 +22,7 @@ def shipped(model: str = "default", type: str = "intensity") -> Weights:
 
 
 def random(config: NetworkConfig = DEFAULT) -> Weights:
-    """Fresh weights with nothing left at 0 or 1."""
+    """Fresh weights without parameters that are 0 or 1."""
     rng = np.random.default_rng(0)
     groups = params.initial(config, 0)
     for group in groups:
@@ -33,7 +33,7 @@ def random(config: NetworkConfig = DEFAULT) -> Weights:
 
 
 def subnormal(config: NetworkConfig = DEFAULT) -> Weights:
-    """The random ones, but a third of every kernel's numbers are below float32's normal ones."""
+    """Random weights; a third of every kernel's numbers are subnormal in float32."""
     weights = random(config)
     rng = np.random.default_rng(1)
     for name, a in weights.params.items():

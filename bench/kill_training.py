@@ -36,7 +36,7 @@ def command(folder, output):
 
 
 def readable(folder, output):
-    """Problems of the files that are there, by name."""
+    """Problems of the existing files, by name."""
     found = []
     for name, read in (
         (f"{output}.h5", weights.load),
@@ -65,7 +65,7 @@ def report(kill, moment, folder, name):
 
 
 def compare(folder, name):
-    """Files of a run that ended which are not those of the undisturbed one."""
+    """Files of a finished run that differ from those of the first run."""
     differ = [
         f"{name}{suffix}"
         for suffix in (".h5", ".csv")

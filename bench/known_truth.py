@@ -19,7 +19,7 @@ IMAGES = ("default", "truth")
 
 
 def tables(number: int) -> str:
-    """Of both types; means over `number` regions of each kind."""
+    """Tables of both types: means over `number` regions of each kind."""
     return "\n\n".join(_table(type, number) for type in models.TYPES)
 
 
@@ -40,7 +40,7 @@ def _table(type, number):
 
 
 def _cells(regions, measures):
-    """Means over the regions that have what is measured."""
+    """Means over the regions in which the quantity is defined."""
     for form, measure in measures.values():
         for image in IMAGES:
             values = [measure(images[image], images["input"]) for images in regions]
@@ -49,7 +49,7 @@ def _cells(regions, measures):
 
 
 def _over(above, below):
-    """Their ratio; of an umbra that is not there, None."""
+    """The ratio of the two, or None if there is no umbra."""
     return None if above is None else above / below
 
 

@@ -9,7 +9,7 @@ from enhance_np.layers.batchnorm import EPS
 
 
 def onnx_graph(weights, shape: tuple[int, int]) -> bytes:
-    """For images of `shape`, NCHW: the page is run once on names of values instead of arrays."""
+    """The graph for images of `shape`, NCHW: network.forward is run on names instead of arrays."""
     nodes, constants = [], []
 
     def node(kind, *inputs, **attributes):

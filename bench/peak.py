@@ -76,7 +76,7 @@ def multiply_adds(threads: int, rounds: int = 5) -> float:
 
 
 def matrix_product(rounds: int = 3) -> float:
-    """FLOP/s of NumPy's sgemm with the threads that its BLAS takes."""
+    """FLOP/s of NumPy's sgemm with the threads of its BLAS."""
     a = np.random.default_rng(0).random((MATRIX, MATRIX), np.float32)
     y = np.empty_like(a)
     return 2 * MATRIX**3 / _best(lambda: np.dot(a, a, out=y), rounds)
@@ -96,7 +96,7 @@ def bandwidth(threads: int, rounds: int = 5) -> float:
 
 
 def measured(threads: int) -> dict[str, float]:
-    """All three per second."""
+    """All three rates per second."""
     return {
         "multiply-adds": multiply_adds(threads),
         "matrix product": matrix_product(),
@@ -105,13 +105,13 @@ def measured(threads: int) -> dict[str, float]:
 
 
 def highest(*found: dict[str, float]) -> dict[str, float]:
-    """Of several measurements, with "flops", the larger of the first two."""
+    """The largest of several measurements, with "flops", the larger of the first two rates."""
     best = {name: max(each[name] for each in found) for name in found[0]}
     return best | {"flops": max(best["multiply-adds"], best["matrix product"])}
 
 
 def _best(call, rounds):
-    """Seconds of the fastest call: a peak is what the machine can do when left alone."""
+    """Seconds of the fastest call, because a peak is the speed without disturbance."""
     seconds = []
     call()
     for _ in range(rounds):

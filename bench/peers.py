@@ -30,7 +30,7 @@ def add_option(parser, modules: dict[str, str]) -> None:
 
 
 def chosen(asked: list[str] | None, modules: dict[str, str]) -> list[str]:
-    """The packages to run: those asked for, else those installed. Exits if one asked for is not."""
+    """The requested packages, else the installed ones. Exits if a requested one is missing."""
     lacking = {
         name: [p for p in (name, *NEEDS.get(name, ())) if not find_spec(p)] for name in modules
     }

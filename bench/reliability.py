@@ -128,31 +128,31 @@ def rms(values):
 
 
 def curve(estimate, error):
-    """(rms estimate, rms error) in BINS of equally many pixels, by the estimate: (BINS,) each."""
+    """(rms estimate, rms error) in BINS of equally many pixels, sorted by the estimate: (BINS,)."""
     order = np.array_split(np.argsort(estimate, kind="stable"), BINS)
     return tuple(np.array([rms(values[at]) for at in order]) for values in (estimate, error))
 
 
 def fitted(pixels: Pixels) -> Bar:
-    """Factor: of the rms. Floor and slope: least squares of the relative misfit of the curve."""
+    """The factor fits the rms; floor and slope are least squares of the curve's relative misfit."""
     spread, error = (values**2 for values in curve(pixels.spread, pixels.error))
     floor, slope = np.sqrt(nnls(np.stack([1 / error, spread / error], axis=1), np.ones(BINS))[0])
     return Bar(rms(pixels.error) / rms(pixels.spread), float(floor), float(slope))
 
 
 def correlation(estimate, error):
-    """Of the estimate and |error|."""
+    """Correlation of the estimate and |error|."""
     return float(np.corrcoef(estimate, np.abs(error))[0, 1])
 
 
 def best_correlation(estimate):
-    """`correlation`, if errors were normal and the estimate, or a multiple, their sigma."""
+    """`correlation` for normal errors whose sigma is the estimate or a multiple of it."""
     s = estimate.astype(np.float64)
     return float(np.sqrt(2 / np.pi) * s.std() / np.sqrt(np.mean(s**2) - 2 / np.pi * s.mean() ** 2))
 
 
 def groups(type, pixels: Pixels) -> dict[str, Pixels]:
-    """All, each noise, each class that is not rare."""
+    """Groups of pixels: all, each noise, and each class with enough pixels."""
     found = {"all": pixels}
     for k, cadence in enumerate(scenes.noises(type)):
         found[f"{cadence}, all"] = pixels.at(pixels.noise == k)
@@ -226,7 +226,7 @@ def judged(parts, bar, unit):
 
 
 def failures(parts, bar):
-    """Sentences: of which classes either bar is wrong."""
+    """Sentences that name the classes for which an error bar is wrong."""
     for what, size in (
         ("Factor times spread", bar.plain),
         ("The bar with a floor", bar.floored),

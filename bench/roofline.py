@@ -21,7 +21,7 @@ SHAPE = 32, 50, 50  # N, H, W of a training step
 
 
 class Card(NamedTuple):
-    """By NVIDIA's data sheet: FP32 without tensor cores, at the boost clock."""
+    """A card by NVIDIA's data sheet: FP32 without tensor cores, at the boost clock."""
 
     name: str
     flops: float
@@ -54,7 +54,7 @@ class Operation(NamedTuple):
 
 
 def operations(config=DEFAULT, shape=SHAPE) -> list[Operation]:
-    """What a training step of the page consists of; float32, 4 bytes a value."""
+    """The operations of a training step; float32, 4 bytes per value."""
     n, h, w = shape
     pixels, c, r = n * h * w, config.filters, config.refine
     values, outputs = pixels * c, 4 * pixels * r  # of an activation; of what the upsampling makes

@@ -45,13 +45,13 @@ class Region(NamedTuple):
         return {name: m.repeat(2, 0).repeat(2, 1) for name, m in masks(*pair).items()}
 
     def scene(self, type: str, seen: np.ndarray) -> Scene:
-        """For a report on what was made of `seen`; in Ic or G."""
+        """The Scene for a report on the outputs for `seen`, in Ic or G."""
         companion = UNIT[OTHER[type]] * averaged(self.companion)
         return Scene(type, UNIT[type] * seen, UNIT[type] * self.high, companion)
 
 
 def regions(type: str, side: str, fields: Path | None, scenes: int) -> Iterator[Region]:
-    """Of the recipe that ships; `scenes` of each synthetic source."""
+    """The regions of the shipped recipe, with `scenes` of each synthetic source."""
     recipe = read(type).on(fields)
     for source in recipe.sources:
         if side not in source.boxes:
@@ -88,12 +88,12 @@ def _at_the_limb(type, side, k):
 
 
 def noises(type: str) -> dict[str, float]:
-    """{cadence: sigma} of the recipe that ships, in Ic or kG."""
+    """{cadence: sigma} of the shipped recipe, in Ic or kG."""
     return {noise.cadence: noise.sigma for noise in read(type).noise}
 
 
 def mean_square_noise(type: str) -> float:
-    """sigma of the recipe's mixture: what a filter for all of its patches must expect."""
+    """rms sigma of the recipe's mixture of noise, for a filter for all of its patches."""
     found = read(type).noise
     shares = np.array([noise.share for noise in found])
     squares = np.array([noise.sigma**2 for noise in found])

@@ -328,7 +328,7 @@ def test_map_plot_settings(tiny, hmi):
 
 
 def test_map_type_is_that_of_a_file(tiny, hmi):
-    with pytest.raises(ValueError, match="got blos for 'HMIMap', which says CONTENT="):
+    with pytest.raises(ValueError, match="got blos for 'HMIMap', against CONTENT="):
         enhance_np.enhance(hmi(), "blos", weights=tiny)
     both = hmi("intensity", BUNIT="Gauss")
     with pytest.raises(ValueError, match="cannot tell intensity"):

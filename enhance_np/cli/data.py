@@ -69,7 +69,7 @@ def add_commands(command) -> None:
         help="HDF5 file to write; <out>_val.h5 and <out>_test.h5 are written beside it",
     )
     add.add_argument(
-        "--fields", help="folder with the recipe's files (default: synthetic scenes alone)"
+        "--fields", help="folder with the recipe's files (default: only synthetic scenes)"
     )
     add.add_argument(
         "--count", type=int, help="number of training patches (default 4800, or the recipe's)"

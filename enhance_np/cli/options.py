@@ -52,7 +52,10 @@ def sizes(made):
 
 def device(made):
     made.add_argument(
-        "--device", choices=DEVICES, default="auto", help="where to compute (default auto)"
+        "--device",
+        choices=DEVICES,
+        default="auto",
+        help="where to compute (default auto: the GPU if it can be used, else the CPU)",
     )
     made.add_argument("--threads", type=int, help="number of CPU threads (default: all cores)")
 
@@ -71,7 +74,9 @@ def psf(made):
     )
     made.add_argument("--wavelength", type=float, help="in angstrom (default 6173)")
     made.add_argument(
-        "--hmi-scale", type=float, help="arcsec per input pixel (default: the header's, 0.504302)"
+        "--hmi-scale",
+        type=float,
+        help="arcsec per input pixel (default: the header's, else 0.504302)",
     )
 
 
