@@ -1,10 +1,10 @@
-"""One measurement in a process of its own, so that the peak memory is that of it alone.
+"""Runs one measurement in its own process, so that the peak memory is only that of it.
 
     python bench/alone.py predict '{"size": 1024, "calls": 3, "threads": 2}'
     python bench/alone.py train '{"batch": 32, "patch": 50, "steps": 5, "threads": 2}'
 
-prints JSON: "seconds" of each call, "peak" in bytes (imports and compiled kernels included),
-and what else the kind of measurement has.
+It prints JSON: "seconds" of each call, "peak" in bytes (with imports and compiled kernels), and
+other values of the kind of measurement.
 """
 
 import json
@@ -26,7 +26,7 @@ def measure(kind: str, **options) -> dict:
 
 
 def predict(size, calls, threads, check=False):
-    """An image of noise through the default network; check : against float64, after all else.
+    """An image of noise through the default network.  check : finally compare with float64.
 
     Raises ValueError if the check fails.
     """

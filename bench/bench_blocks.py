@@ -2,9 +2,9 @@
 
     python bench/bench_blocks.py [--blocks 12 24 48] [--gradient-blocks 6 12 24]
 
-V and M of a block stay in L2 beside U, and dU takes their place in the gradient: the blocks are
-a matter of the processor. Each setting is compiled in a process and a cache of its own; a layer
-of 64 channels on 32 patches of 50x50, forward and backward.
+V and M of a block must fit into L2 beside U, or beside dU in the gradient, so the best number
+depends on the processor. Each setting is compiled in its own process and cache. A layer of 64
+channels is timed on 32 patches of 50x50, forward and backward.
 """
 
 import argparse

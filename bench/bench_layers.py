@@ -1,19 +1,19 @@
-"""How fast is every layer, and which share of what the machine can do is that?
+"""How fast is every layer, and what share of the machine's peak is that?
 
     python bench/bench_layers.py [--shapes 1x400x400 32x50x50] [--repeats 20] [--threads N]
                                  [--readme]
 
-Each operation of the CPU engine's vocabulary that takes time, forward and backward, in the shapes
-it has in the default network for inputs of N x H x W; below them the whole: a prediction (N = 1),
-which has a path of its own, or a training step (N > 1). Every result is held against the
-reference in float64 before it is timed; that of a step in bench_train.py.
+The table has each operation of the CPU engine that takes time, forward and backward, in its shapes
+in the default network for inputs of N x H x W. Below them is the whole: a prediction (N = 1), which
+has its own code, or a training step (N > 1). Every result is compared with the reference in float64
+before it is timed; that of a step is compared in bench_train.py.
 
-Convolutions count 2 FLOP for each multiply-add of the direct sum, in forward, dX and dW alike;
-every operation counts the bytes of each activation that goes in or out, once. The share is of what
-the machine was measured to reach before and after (peak.py), FLOP/s or the bytes/s of a copy,
-whichever bounds the operation. It can exceed 1: Winograd's convolutions do with fewer
-multiplications, and a cache may hold an array. It cannot reach 1 where an array is passed over
-twice. Everything takes turns, so that no operation finds the arrays of its last call in a cache.
+A convolution counts 2 FLOP for each multiply-add of the direct sum, in forward, dX and dW alike.
+Every operation counts the bytes of each input and output activation once. The share is relative to
+the peak of the machine measured before and after (peak.py), in FLOP/s or in bytes/s of a copy,
+whichever bounds the operation. It can exceed 1, because Winograd's convolutions need fewer
+multiplications, and because a cache may have an array. It cannot reach 1 if an array is read twice.
+The operations take turns, so that none finds the arrays of its last call in a cache.
 """
 
 import argparse
@@ -92,7 +92,7 @@ def measured(size, repeats):
 
 
 def result(case, seconds, peaks):
-    """Rate and share in the unit of the peak that bounds the operation."""
+    """(rate, share of the peak) in the unit of the peak that bounds the operation."""
     typical = median(seconds)
     work, limit, unit = max(
         (case.flop, peaks["flops"], "FLOP/s"),
@@ -202,7 +202,7 @@ def normal(rng, *size):
 
 
 def several(result):
-    """What an operation gives, as a tuple where it is one array too."""
+    """The result of an operation as a tuple, also if it is one array."""
     return result if isinstance(result, tuple) else (result,)
 
 

@@ -1,11 +1,11 @@
-"""How good are weights on training pairs that they never saw, beside the best linear filter?
+"""How good are weights on held-out training pairs, compared with the best linear filter?
 
     python bench/bench_pairs.py TRAIN.h5 HELD_OUT.h5 WEIGHTS.h5 ... [--linear 3000]
 
-Mean squared error on the pairs of HELD_OUT, as `degrade` writes them, each with the noise that its
-column tells, in all, by noise and by source. MARGIN pixels at the borders are left out. The linear
-filter of 17 x 17 pixels (enhance_np.baselines.linear) is fitted on the first --linear pairs of
-TRAIN, for the mean square of that noise.
+Prints the mean squared error on the pairs of HELD_OUT, as `degrade` writes them, each with the
+noise of its column: in total, by noise and by source. MARGIN pixels at the borders are left out.
+The linear filter of 17 x 17 pixels (enhance_np.baselines.linear) is fitted on the first --linear
+pairs of TRAIN, for the mean square of that noise.
 """
 
 import argparse

@@ -1,18 +1,18 @@
-"""How long does the whole network take on one image, beside OpenVINO and four others?
+"""How long does the whole network take on one image, compared with OpenVINO and four others?
 
     python bench/bench_predict.py [--sizes 200 400 1024 4096] [--repeats 20] [--large-repeats 3]
                                   [--weights-size 400] [--peers NAME ...] [--threads N] [--readme]
 
-Every way has the same weights, image and number of threads, and is held against the page in
-float64 before it is timed; the image is a synthetic sunspot as HMI sees it. Our engine is also
-held against it on noise, and with random weights. Peers that are installed take part (see
-peers.py), but for those whose activations would not fit into memory; images above 1024 pixels
-a side have --large-repeats rounds.
+Every way has the same weights, image and number of threads, and is compared with network.py in
+float64 before it is timed. The image is a synthetic sunspot as HMI sees it; our engine is also
+compared on noise, and with random weights. All installed peers take part (see peers.py), except
+those whose activations would not fit into memory. Images above 1024 pixels a side have
+--large-repeats rounds.
 
-Then: does the time hang on the weights? An image of --weights-size pixels a side through each of
-the networks that ship, through fresh weights of its size, and through such of which a third are
-subnormal, as trained ones once were: all must take the same time, or less where dead channels are
-left out.
+Then the script tests whether the time depends on the weights. An image of --weights-size pixels a
+side goes through each of the shipped networks, through fresh weights of the same sizes, and through
+weights of which a third are subnormal, as trained ones once were. All must take the same time, or
+less where dead channels are removed.
 """
 
 import os
@@ -129,7 +129,7 @@ def fits(weights, x, packages) -> bool:
 
 
 def available() -> int:
-    """Bytes of memory that nobody uses, where the system tells; else all there is."""
+    """Bytes of unused memory if the system reports it, else of all memory."""
     try:
         with open("/proc/meminfo") as lines:
             return next(1024 * int(line.split()[1]) for line in lines if "MemAvailable" in line)

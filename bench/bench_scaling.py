@@ -3,12 +3,12 @@
     python bench/bench_scaling.py [--sizes 256 512 1024 2048 4096] [--compare 400 1024]
                                   [--repeats 5] [--threads N] [--readme]
 
-Pixels: every image is predicted in a process of its own, which tells its peak memory. Small
-images are called several times, so that each process computes about as many pixels; the sizes
-take turns, and a time per pixel is compared with that of 1024 x 1024 in the same round. The first
-round's results are held against the page in float64, after the memory was read.
-Threads and network: images of --compare pixels a side, interleaved in one process, with 1
-and with all threads, and through the small network (1 block of 32 filters) that ships.
+Pixels: every image is predicted in its own process, which reports its peak memory. Small images are
+predicted several times, so that each process computes about as many pixels. The sizes take turns,
+and a time per pixel is compared with that of 1024 x 1024 in the same round. The results of the
+first round are compared with network.py in float64, after the memory was read. Threads and network:
+images of --compare pixels a side are predicted in one process in turn, with 1 and with all threads,
+and by the shipped small network (1 block of 32 filters).
 """
 
 from statistics import median

@@ -1,14 +1,14 @@
-"""How much the synthetic Sun is like the real fields, and like MURaM's.
+"""How similar is the synthetic Sun to observed fields and to MURaM's?
 
     python bench/bench_simulation.py --fields DIR [--figure PNG] [--scenes N]
     python bench/bench_simulation.py --fields DIR --calibrate
 
-DIR holds muram_quiet_continuum.npy (0.0662 arcsec per pixel), muram_{030,100,200}G_{ic,bz}.fits
-(0.0287) and hinode_sp_sunspot_continuum.fits (0.32); what is missing is left out. Prints tables:
-the histogram and the power spectrum of quiet granulation, the tails of the field's histogram for
-planes that begin with a uniform field as MURaM's runs did, a sunspot as Hinode would see it, and
-the time of one frame. --figure puts them side by side. Exit status 1 if the power spectrum is
-off by a factor of 1.5 or more between 0.1 and 2 cycles per arcsec.
+DIR has muram_quiet_continuum.npy (0.0662 arcsec per pixel), muram_{030,100,200}G_{ic,bz}.fits
+(0.0287) and hinode_sp_sunspot_continuum.fits (0.32); missing files are left out. Prints tables: the
+histogram and the power spectrum of quiet granulation, the tails of the field's histogram for planes
+that start with a uniform field as MURaM's runs did, a sunspot as Hinode would see it, and the time
+of one frame. --figure draws them side by side. Exit status 1 if the power spectrum is wrong by a
+factor of 1.5 or more between 0.1 and 2 cycles per arcsec.
 
 --calibrate prints the tables of enhance_np/sun/granulation.py. They are measured on MURaM's rows
 0 to 673, which training uses; the others are for validation.

@@ -1,20 +1,21 @@
-"""How long does one training step take, beside PyTorch's modes and tf.keras?
+"""How long does one training step take, compared with PyTorch's modes and tf.keras?
 
     python bench/bench_train.py [--batch 32] [--patch 50] [--repeats 20] [--steps 200]
                                 [--peers NAME ...] [--data FILE.h5] [--threads N] [--readme]
     python bench/bench_train.py --profile [fresh | intensity | blos]
 
-A step is forward with batch statistics, loss, backward and Adam, with L2 on the kernels, of the
-default network on `batch` patches of 50x50 -> 100x100 of a synthetic sunspot. Loss and gradients
-are held against the page in float64 before anything is timed. Peers that are installed take
-part (see peers.py), each with its own backward and its own Adam.
+A step is the forward pass with batch statistics, the loss, the backward pass and Adam, with L2 on
+the kernels, of the default network on `batch` patches of 50x50 -> 100x100 of a synthetic sunspot.
+Loss and gradients are compared with network.py in float64 before anything is timed. All installed
+peers take part (see peers.py), each with its own backward pass and its own Adam.
 
-Then: our step from the default weights that ship beside one from fresh ones, as a training may go
-on from any, and numbers too small for a processor's fast path have come from training before; the
-peak memory of our steps, in a process that does nothing else; and --steps of training the small
-network on CPU engine and reference (see curves.py; 0 leaves them out).
+Then the script compares our step from the shipped default weights with one from fresh weights,
+because a training may start from any weights, and trained weights have once had numbers too small
+for a processor's fast path. It measures the peak memory of our steps in a separate process. Finally
+it trains the small network for --steps steps on the CPU engine and on the reference (see curves.py;
+0 leaves this out).
 
---profile prints where the time of our step goes, and times nothing else.
+--profile prints the times of the operations of our step, and times nothing else.
 """
 
 from functools import partial
@@ -98,7 +99,7 @@ def main():
 
 
 def start(name):
-    """Params to make a step from: fresh ones, or those of the default network that ship."""
+    """Params from which to make a step: fresh ones, or those of a shipped default network."""
     return params.initial(DEFAULT, 0)[0] if name == "fresh" else inputs.shipped(type=name).params
 
 
@@ -120,10 +121,10 @@ def stepping(p, x, target):
 
 
 def starts(x, target, repeats):
-    """Seconds of our step from each of STARTS on one batch, those that ship held against float64.
+    """Seconds of our step from each of STARTS on one batch; shipped ones are compared with float64.
 
-    The gradients of trained weights are small sums of large terms, in which the ReLUs that
-    rounding moves across 0 weigh more: only those with the same ReLUs are compared.
+    The gradients of trained weights are small sums of large terms, on which ReLUs whose inputs
+    rounding moves across 0 have more influence. Only gradients with the same ReLUs are compared.
     """
     known = {name: start(name) for name in STARTS}
     errors = {name: same_relus(name, known[name], x, target) for name in STARTS[1:]}
@@ -140,7 +141,7 @@ def page(p, x, target, ops):
 
 
 def checked(ways, p, x, target):
-    """Errors of loss and gradients against the page in float64; exits if one is large."""
+    """Errors of loss and gradients relative to network.py in float64; exits if one is large."""
     exact_loss, exact_g = page(doubled(p), x.astype("f8"), target.astype("f8"), layers)
     errors = {"same ReLUs": same_relus("enhance_np", p, x, target)}
     for way, (_, gradients) in ways.items():
@@ -164,7 +165,7 @@ def doubled(p):
 
 
 def compared(p):
-    """The tensors whose gradient is not zero by theory, where rounding is all there is."""
+    """The tensors whose gradient is not zero in theory; the others' gradients are only rounding."""
     zero = {"tail/conv/b"}
     for k in range(DEFAULT.depth):
         zero |= {f"block{k}/{tensor}" for tensor in ("conv1/b", "conv2/b", "bn2/beta")}
@@ -172,7 +173,7 @@ def compared(p):
 
 
 def same_relus(what, p, x, target):
-    """The largest error of our gradients where float64 takes our side of 0 at every ReLU."""
+    """The largest error of our gradients, if float64 uses the same side of 0 at every ReLU."""
     ops, sides = CPU.ops, []
 
     def noted(name, side):

@@ -1,8 +1,8 @@
 """Does a training on the CPU engine follow the loss curve of one on the reference layers?
 
-Float32 trainings drift apart: rounding decides on which side of 0 a ReLU's input falls, and
-Adam makes full steps of gradients that are zero but for rounding. So the reference is also run
-in float64: how far float32 alone takes it from there is what a deviation is read against.
+Float32 trainings drift apart: rounding decides on which side of 0 a ReLU's input falls, and Adam
+makes full steps for gradients that are zero except for rounding. Therefore the reference is also
+run in float64, and a deviation is compared with that of the float32 reference from the float64 one.
 """
 
 import time

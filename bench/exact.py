@@ -1,4 +1,4 @@
-"""Results held against the page in float64."""
+"""Compares results with network.py in float64."""
 
 from typing import NamedTuple
 
@@ -37,9 +37,9 @@ def relative(found: np.ndarray, exact: np.ndarray) -> float:
 
 
 class Page:
-    """What the page gives for x (H, W) in float64: all of it or, of a large x, five pieces.
+    """The output of network.py for x (H, W) in float64: all of it, or five pieces for a large x.
 
-    The pieces are the corners and the middle, where seams of tiles are.
+    The pieces are the corners and the middle, which include edges of tiles.
     """
 
     def __init__(self, x: np.ndarray, weights: Weights):
@@ -54,7 +54,7 @@ class Page:
         ]
 
     def errors(self, y: np.ndarray) -> Errors:
-        """Of y (2H, 2W)."""
+        """The error of y (2H, 2W)."""
         found = [y[_doubled(core)].ravel() for core, _ in self.pieces]
         exact = [piece.ravel() for _, piece in self.pieces]
         return errors(np.concatenate(found), np.concatenate(exact))
@@ -73,7 +73,7 @@ def _cores(shape, whole, side):
 
 
 def _piece(x, core, reach, weights):
-    """The exact output of `core`, from no more of x than it depends on."""
+    """The exact output of `core`, from the part of x on which it depends."""
     seen = [
         slice(max(0, s.start - reach), min(n, s.stop + reach))
         for s, n in zip(core, x.shape, strict=True)
@@ -113,12 +113,12 @@ def pad_conv_backward(dy: np.ndarray, x: np.ndarray, w: np.ndarray) -> tuple[np.
 
 
 def upsample_conv(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """layers.upsample_conv likewise."""
+    """layers.upsample_conv in float64, strip by strip."""
     return pad_conv(layers.upsample(x), w, b)
 
 
 def upsample_conv_backward(dy: np.ndarray, x: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, ...]:
-    """layers.upsample_conv_backward likewise."""
+    """layers.upsample_conv_backward in float64, strip by strip: dx, dw, db."""
     dx, dw, db = pad_conv_backward(dy, layers.upsample(x), w)
     return layers.upsample_backward(dx), dw, db
 

@@ -1,14 +1,13 @@
-"""Do the trainings of the weights that ship begin bit for bit as they did?
+"""Do the trainings of the shipped weights start with the same bits as when they were made?
 
     python bench/first_steps.py --pairs DIR [--type TYPE] [--write]
 
-Starts each training of the weights that ship anew, with what the weights file says of it, on the
-pairs in DIR (`degrade --recipe`), and holds the losses of the first STEPS steps against those in
-docs/models/first_steps.csv; --write puts them there. Weights that a training went on from do not
-ship: they must be in DIR too, where `make retrain` leaves them. On one kind of processor, with any
-number of threads, they are the same bits; on others they drift apart by rounding: then the largest
-relative deviation is what to look at. --type leaves the other type alone. Exit status 1 if a bit
-differs.
+Starts each training of the shipped weights again, with the options stored in the weights file, on
+the pairs in DIR (`degrade --recipe`). It compares the losses of the first STEPS steps with those in
+docs/models/first_steps.csv; --write stores them there. Weights from which a training continued are
+not shipped: they must be in DIR too, where `make retrain` leaves them. The losses have the same
+bits on one kind of processor, with any number of threads. On others they differ by rounding; the
+largest relative deviation is then printed. --type selects one type. Exit status 1 if a bit differs.
 """
 
 import argparse
@@ -62,7 +61,7 @@ def main():
 
 
 def trainings(folder: Path, types: Iterable[str]) -> Iterator[tuple[str, tuple]]:
-    """Name and arguments of `losses` of each; last to first, where one went on from another."""
+    """(name, arguments of `losses`) of each; if one continued another, the last one is first."""
     for type, model in product(types, models.MODELS):
         path, name = models.path(type, model), f"{type}_{model}"
         while path is not None:
@@ -75,7 +74,7 @@ def trainings(folder: Path, types: Iterable[str]) -> Iterator[tuple[str, tuple]]
 
 
 def _begun(start: str, folder: Path) -> Path | None:
-    """The file in `folder` of the weights that a training went on from, if it did."""
+    """The file in `folder` of the weights from which a training continued, if it did."""
     if start in STARTS:
         return None
     name, _, sha256 = start.rpartition(", sha256 ")
@@ -87,9 +86,9 @@ def _begun(start: str, folder: Path) -> Path | None:
 
 
 def losses(data: Path, given: Weights, before: Path | None) -> list[float]:
-    """Of the first STEPS steps of the training that made these weights.
+    """Losses of the first STEPS steps of the training that made these weights.
 
-    before : the weights that it went on from.
+    before : the weights from which it continued.
     """
     names = {field.name for field in fields(TrainOptions)}
     told = {name: v for name, v in given.provenance.items() if name in names}

@@ -1,13 +1,13 @@
-"""A full disk of 4096 x 4096 end to end: what memory it takes, and how the limb looks.
+"""Enhances a full disk of 4096 x 4096, measures the peak memory and draws the limb.
 
     python bench/full_disk.py [--header HMI.fits] [--model default|small] [--folder DIR]
                               [--nolimbdark] [--threads N]
 
-Makes a JSOC-shaped file (Rice-compressed int32 in extension 1, BLANK off the limb, CROTA2 near 180)
-of a limb-darkened disc with granulation and spots, with the cards of --header if given; runs
-`enhance-np predict` on it in a process of its own; prints its peak memory and what it took for
-quiet Sun and limb darkening beside what was put in; and draws the whole and the limb, input and
-output. --nolimbdark makes one like hmi.Ic_noLimbDark_720s, cut at the Sun's radius.
+Makes a file like those of JSOC (Rice-compressed int32 in extension 1, BLANK off the limb, CROTA2
+near 180) of a limb-darkened disc with granulation and spots, with the cards of --header if given,
+and runs `enhance-np predict` on it in its own process. It prints the peak memory, and the measured
+quiet Sun and limb darkening beside the true ones, and draws the disc and the limb, input and
+output. --nolimbdark makes a file like those of hmi.Ic_noLimbDark_720s, cut at the Sun's radius.
 """
 
 import argparse
@@ -103,7 +103,7 @@ def made(header, flat):
 
 
 def profile(radii):
-    """Of the limb through HMI's PSF, which is seen within 12 arcsec of it."""
+    """The profile of the limb seen through HMI's PSF, which differs within 12 arcsec of it."""
     side, finer, radius = 70, 8, 968.0
     x = (np.arange(side * finer) + 0.5) * HMI_SCALE / finer - side * HMI_SCALE / 2 + radius
     y = (np.arange(side * finer) + 0.5) * HMI_SCALE / finer - side * HMI_SCALE / 2

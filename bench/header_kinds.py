@@ -1,12 +1,12 @@
-"""Every kind of header tried: read, typed, enhanced, and held against the sky of its input.
+"""Tests every kind of header: reads and enhances the file and compares the sky coordinates.
 
     python bench/header_kinds.py [--hmi DIR ...]
 
-Makes files as JSOC writes them, and some under real headers that come with sunpy, and goes
-through `predict` with each (kinds.py); --hmi adds every FITS file below DIR. Corners and centre of
-input and output are compared by astropy.wcs and as sunpy Maps (`pip install -e ".[test]"`). Writes
-the tables of docs/headers.md, that of DIR only with --hmi. Exit status 1 if a file is not treated
-as listed in kinds.py, or if the sky of any file moved by more than 1e-6 arcsec.
+Makes files as JSOC writes them, and some under the real headers of sunpy's tests, and runs
+`predict` on each (kinds.py); --hmi adds every FITS file below DIR. Corners and centre of input and
+output are compared by astropy.wcs and as sunpy Maps (`pip install -e ".[test]"`). Writes the tables
+of docs/headers.md, that of DIR only with --hmi. Exit status 1 if a file is not treated as listed in
+kinds.py, or if the sky coordinates of a file moved by more than 1e-6 arcsec.
 """
 
 import argparse
@@ -46,7 +46,7 @@ class Tried(NamedTuple):
 
 
 def tried(kind: Kind, folder: Path) -> Tried:
-    """`folder` is empty, and for this file alone."""
+    """Enhances a file of this kind in `folder`, which must be empty."""
     source, target = folder / kind.name, folder / "out.fits"
     kind.make(source)
     heard = Listener(source)
@@ -60,7 +60,7 @@ def tried(kind: Kind, folder: Path) -> Tried:
         logger.removeHandler(heard)
     before, after = our_fits.read(source, kind.options.get("ext")), our_fits.read(target)
     if detect_type(before) is None:
-        type += ", as told"
+        type += ", as given"
     return Tried(
         "warned" if heard.texts else "enhanced",
         "; ".join(heard.texts),
@@ -71,7 +71,7 @@ def tried(kind: Kind, folder: Path) -> Tried:
 
 
 class Listener(logging.Handler):
-    """Keeps the warnings, without the name of the file before them."""
+    """Keeps the warnings, without the name of the file at their beginning."""
 
     def __init__(self, path: Path):
         super().__init__(logging.WARNING)
@@ -82,7 +82,7 @@ class Listener(logging.Handler):
 
 
 def fault(kind: Kind, found: Tried) -> str:
-    """What is not as it must be, "" if all is."""
+    """The differences from the expected treatment; "" if there are none."""
     for shift in found.shifts:
         if shift is not None and not shift <= LARGEST_SHIFT:  # True for NaN
             return f"the sky moved by {shift:.1e} arcsec"
@@ -105,7 +105,7 @@ def _pixels(before, after):
 
 
 def astropy_shift(before, after) -> float | None:
-    """Arcsec by which corners and centre move, at most; None without a WCS."""
+    """Largest shift of corners and centre in arcsec; None without a WCS."""
     if not any(key.startswith(("CTYPE", "CRPIX")) for key in before.header):
         return None
     with warnings.catch_warnings():
@@ -154,7 +154,7 @@ def shift(before: WCS, after: WCS, shape) -> float:
 
 
 def cards() -> str:
-    """What becomes of every card of hmi.M_720s and of a SHARP, as a table."""
+    """A table of what happens to every card of hmi.M_720s and of a SHARP."""
     rows = []
     for series in ("hmi.M_720s", "hmi.sharp_720s"):
         before = jsoc.header(series)

@@ -1,4 +1,4 @@
-"""What the timings run on: weights, images and training batches, the same for every way."""
+"""Inputs of the timings: weights, images and training batches, the same for every way."""
 
 from functools import cache
 
@@ -17,12 +17,12 @@ PIXEL_SCALE = 0.0662  # arcsec, of the scene before it is degraded
 
 
 def shipped(model: str = "default", type: str = "intensity") -> Weights:
-    """The trained weights that ship with the package."""
+    """The shipped trained weights."""
     return load(models.path(type, model))
 
 
 def random(config: NetworkConfig = DEFAULT) -> Weights:
-    """Fresh weights with nothing left at 0 or 1."""
+    """Fresh weights without parameters that are 0 or 1."""
     rng = np.random.default_rng(0)
     groups = params.initial(config, 0)
     for group in groups:
@@ -33,7 +33,7 @@ def random(config: NetworkConfig = DEFAULT) -> Weights:
 
 
 def subnormal(config: NetworkConfig = DEFAULT) -> Weights:
-    """The random ones, but a third of every kernel's numbers are below float32's normal ones."""
+    """Random weights; a third of every kernel's numbers are subnormal in float32."""
     weights = random(config)
     rng = np.random.default_rng(1)
     for name, a in weights.params.items():

@@ -1,10 +1,10 @@
-"""The page's joined operations for a peer that has the single ones."""
+"""The joined operations of network.py for a peer that has only the single ones."""
 
 from types import SimpleNamespace
 
 
 def joined(**ops) -> SimpleNamespace:
-    """`ops`, single operations of the forward pass, and what enhance_np.layers.joined has."""
+    """`ops` (single operations of the forward pass) with those of enhance_np.layers.joined."""
     single = SimpleNamespace(**ops)
 
     def of(activation):

@@ -1,4 +1,4 @@
-"""Files shaped like those of JSOC: their cards, their storage, a small Sun of noise and a spot.
+"""Files like those of JSOC: their cards, their storage, a small Sun of noise and a spot.
 
 The cards are those of hmi.M_720s, 2016-07-07 01:00 TAI, without the list of its filtergrams.
 """
@@ -107,7 +107,7 @@ HEADSUM = '9kHlCj9l9jGlCj9l'   / Keyword checksum
 
 
 def header(series: str = "hmi.M_720s", segment: str = "magnetogram", **cards) -> fits.Header:
-    """Of a cut-out of SHAPE about 400 arcsec from disc centre, as `series` writes it.
+    """Header of a cut-out of SHAPE about 400 arcsec from disc centre, as `series` writes it.
 
     segment : "magnetogram" or "continuum".  cards : set on top; None takes a card away.
     """
@@ -192,7 +192,7 @@ def plain(path: Path, data: np.ndarray, header: fits.Header) -> None:
 
 
 def zipped(path: Path, write, *arguments) -> None:
-    """What `write` writes, gzipped."""
+    """The file of `write`, gzipped."""
     loose = path.with_suffix("")
     write(loose, *arguments)
     path.write_bytes(gzip.compress(loose.read_bytes()))

@@ -1,10 +1,10 @@
-"""What a training loses when it is killed at random moments: nothing.
+"""Checks that a training loses nothing when it is killed at random moments.
 
     python bench/kill_training.py [--kills 25] [--seed 0]
 
-Trains a tiny network undisturbed, then again with kill -9 at random moments, each time
-going on with --continue. After every kill the checkpoint, the weights and the log that are
-there must be readable; at the end all must have the bits of the undisturbed run.
+Trains a tiny network without a break, then again with kill -9 at random moments, and continues each
+time with --continue. After every kill the existing checkpoint, weights and log must be readable; at
+the end all must have the bits of the first run.
 """
 
 import argparse
@@ -37,7 +37,7 @@ def command(folder, output):
 
 
 def readable(folder, output):
-    """Problems of the files that are there, by name."""
+    """Problems of the existing files, by name."""
     found = []
     for name, read in (
         (f"{output}.h5", weights.load),
@@ -66,7 +66,7 @@ def report(kill, moment, folder, name):
 
 
 def compare(folder, name):
-    """Files of a run that ended which are not those of the undisturbed one."""
+    """Files of a finished run that differ from those of the first run."""
     differ = [
         f"{name}{suffix}"
         for suffix in (".h5", ".csv")

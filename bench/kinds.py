@@ -1,4 +1,4 @@
-"""The files that bench/header_kinds.py goes through, and how each must be treated."""
+"""The files that bench/header_kinds.py tests, and how each must be treated."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ class Kind(NamedTuple):
 
 
 def made() -> Iterator[Kind]:
-    """One of every kind, small but for the full disc, which comes first."""
+    """One file of every kind; all are small except the full disc, which is the first."""
     field, light, flat = jsoc.field(), jsoc.intensity(), jsoc.intensity(level=1.0)
     counts = {"bscale": 3.0, "bzero": 97304.0}
 
@@ -152,7 +152,7 @@ def made() -> Iterator[Kind]:
     other = {"CONTENT": "DOPPLERGRAM", "BUNIT": "m/s"}
     says = "image_type: needs a continuum image or a line-of-sight magnetogram"
     yield magnetogram("Dopplergram", "hmi.V_720s.fits", "refused", says, **other)
-    says = "image_type: the type given must be what the file holds"
+    says = "image_type: the type given must match the file"
     make = partial(plain, data=field, header=m)
     yield kind("`--type intensity`, a field", "m.fits", make, "refused", says, type="intensity")
 
@@ -179,7 +179,7 @@ def made() -> Iterator[Kind]:
     yield magnetogram("binned along one axis", "aniso.fits", "warned", says, **high)
     mdi = {"TELESCOP": "SOHO", "INSTRUME": "MDI", "CAMERA": "MDI", "DRMS_ID": None}
     mdi |= {"CDELT1": 1.98, "CDELT2": 1.98}
-    says = "require_hmi: the weights that ship are for HMI"
+    says = "require_hmi: the shipped weights are for HMI"
     yield magnetogram("SOHO/MDI", "mdi.fd_M_96m_lev182.fits", "refused", says, **mdi)
     make = partial(plain, data=field, header=header(**mdi))
     own = models.path("blos", "small")
@@ -214,7 +214,7 @@ SHIPPED = {
 
 
 def shipped() -> Iterator[Kind]:
-    """The real headers that sunpy brings for its own tests, over made pixels."""
+    """The real headers of sunpy's tests, with artificial pixels."""
     import sunpy
 
     for name, (outcome, says) in SHIPPED.items():
@@ -231,7 +231,7 @@ def shipped() -> Iterator[Kind]:
 
 
 def _part(path, data, header, all_pixels):
-    """A plain file that ends with its last pixel, or in the midst of them."""
+    """A plain file that ends after its last pixel, or within the pixels."""
     plain(path, data, header)
     with fits.open(path) as hdus:
         start = hdus.fileinfo(0)["datLoc"]

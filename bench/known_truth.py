@@ -1,9 +1,9 @@
-"""What the figures of the card's real active region are where the truth is known.
+"""The figures of the model card's real active region, for regions of known truth.
 
-Of a real region no truth is known: how much darker an umbra, how much larger the flux of a good
-output is, and how near to its input it comes when it is blurred again, can only be guessed. Here
-the synthetic regions of the recipes' test side are measured in the same way, with the noise of
-720 s, and their truth beside the default network's output: what a perfect output would have.
+The truth of a real region is unknown, so one can only guess by how much its umbra should be darker
+or its flux larger, and how close the re-blurred output should be to the input. Here the synthetic
+regions of the recipes' test side are measured in the same way, with the noise of 720 s. The figures
+of their truth, which a perfect output would have, stand beside those of the default network.
 """
 
 import numpy as np
@@ -18,7 +18,7 @@ IMAGES = ("default", "truth")
 
 
 def tables(number: int) -> str:
-    """Of both types; means over `number` regions of each kind."""
+    """Tables of both types: means over `number` regions of each kind."""
     return "\n\n".join(_table(type, number) for type in models.TYPES)
 
 
@@ -39,7 +39,7 @@ def _table(type, number):
 
 
 def _cells(regions, measures):
-    """Means over the regions that have what is measured."""
+    """Means over the regions in which the quantity is defined."""
     for form, measure in measures.values():
         for image in IMAGES:
             values = [measure(images[image], images["input"]) for images in regions]
@@ -48,7 +48,7 @@ def _cells(regions, measures):
 
 
 def _over(above, below):
-    """Their ratio; of an umbra that is not there, None."""
+    """The ratio of the two, or None if there is no umbra."""
     return None if above is None else above / below
 
 

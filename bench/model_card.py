@@ -2,14 +2,14 @@
 
     python bench/model_card.py --pairs DIR [--fields DIR] [--hmi DIR] [--scenes 3] [--type TYPE]
 
---pairs names the folder of intensity.h5 and blos.h5, training pairs as `degrade --recipe` writes
-them: the best linear filter is fitted on them. --fields is the folder of the recipes' fields;
-without it synthetic scenes stand alone. Each region of the test side, which chose nothing, is seen
-with each noise of its recipe and given to every network and every baseline, scored by class.
---hmi names a folder with ar_intensity_200x200.fits and ar_blos_200x200.fits, a real active region:
-there is no truth, only figures that should be plausible.
+--pairs is the folder of intensity.h5 and blos.h5, training pairs as `degrade --recipe` writes them;
+the best linear filter is fitted on them. --fields is the folder of the recipes' fields; without it
+only synthetic scenes are used. Each region of the test side, which was not used for any choice, is
+given with each noise of its recipe to every network and every baseline, and scored by class. --hmi
+is a folder with ar_intensity_200x200.fits and ar_blos_200x200.fits, a real active region; its truth
+is unknown, so its figures can only be plausible.
 
---type leaves the tables of the other type's errors as they are.
+--type keeps the tables of the other type's errors.
 
 Writes the blocks of the card, and pictures into docs/models/.
 """
@@ -65,7 +65,7 @@ def main():
 
 
 def files():
-    """What ships, and what each file says of its training."""
+    """Table of the shipped weights and of the training that each file stores."""
     rows = []
     for type in models.TYPES:
         for model in models.MODELS:

@@ -1,4 +1,4 @@
-"""The page as an ONNX graph, for ONNX Runtime and OpenVINO."""
+"""The network as an ONNX graph, for ONNX Runtime and OpenVINO."""
 
 import numpy as np
 from joined import joined
@@ -9,7 +9,7 @@ from enhance_np.layers.batchnorm import EPS
 
 
 def onnx_graph(weights, shape: tuple[int, int]) -> bytes:
-    """For images of `shape`, NCHW: the page is run once on names of values instead of arrays."""
+    """The graph for images of `shape`, NCHW: network.forward is run on names instead of arrays."""
     nodes, constants = [], []
 
     def node(kind, *inputs, **attributes):

@@ -1,4 +1,4 @@
-"""Where the time of a training step goes: each operation of the page, forward and backward."""
+"""Times each operation of a training step, forward and backward."""
 
 import time
 from types import SimpleNamespace
@@ -8,10 +8,10 @@ import timing
 
 
 class Timed:
-    """`ops`, whose operations add what they take to `seconds`: {(name, direction): s}.
+    """`ops`, whose operations add their times to `seconds`: {(name, direction): s}.
 
-    The name is the page's ("block3/conv1") where the operation takes parameters of p, or is the
-    backward of one that does; else the operation's own ("relu", "add").
+    The name is that of network.py ("block3/conv1") if the operation takes parameters of p, or is
+    the backward pass of one that does; otherwise it is that of the operation ("relu", "add").
     """
 
     def __init__(self, ops, p):
@@ -60,7 +60,7 @@ def profile(step, ops, p, repeats):
 
 
 def text(found):
-    """A table; the last line is the step, of which the operations are not all."""
+    """A table; the last line is the whole step, which includes more than the operations."""
     step = found["step"]
     names = list(dict.fromkeys(key[0] for key in found if key != "step"))
     both = [[found.get((name, way), 0.0) for way in ("forward", "backward")] for name in names]

@@ -1,11 +1,11 @@
-"""The machine's peak, measured: float32 multiply-adds per second, and bytes copied per second.
+"""Measures the machine's peak: float32 multiply-adds per second, and bytes copied per second.
 
-Arithmetic: every thread repeats x = x * a + a on ACCUMULATORS vectors that stay in registers
-and do not wait for each other, so nothing but the multiply-add units is at work. The vectors are
-written out for LLVM, since loops over small arrays are left in memory. A large matrix product of
-NumPy's BLAS with as many threads is measured too, and the larger of the two is the peak.
-Memory: every thread copies its part of an array that no cache holds; each byte counts twice,
-once read and once written.
+Arithmetic: every thread repeats x = x * a + a on ACCUMULATORS vectors that stay in registers and do
+not depend on each other, so only the multiply-add units limit the speed. The vectors are written
+out for LLVM, because it keeps arrays in loops in memory. A large matrix product of NumPy's BLAS
+with as many threads is measured too; the larger of the two is the peak. Memory: every thread copies
+its part of an array that is too large for the caches; each byte counts twice, once read and once
+written.
 """
 
 import time
@@ -76,7 +76,7 @@ def multiply_adds(threads: int, rounds: int = 5) -> float:
 
 
 def matrix_product(rounds: int = 3) -> float:
-    """FLOP/s of NumPy's sgemm with the threads that its BLAS takes."""
+    """FLOP/s of NumPy's sgemm with the threads of its BLAS."""
     a = np.random.default_rng(0).random((MATRIX, MATRIX), np.float32)
     y = np.empty_like(a)
     return 2 * MATRIX**3 / _best(lambda: np.dot(a, a, out=y), rounds)
@@ -96,7 +96,7 @@ def bandwidth(threads: int, rounds: int = 5) -> float:
 
 
 def measured(threads: int) -> dict[str, float]:
-    """All three per second."""
+    """All three rates per second."""
     return {
         "multiply-adds": multiply_adds(threads),
         "matrix product": matrix_product(),
@@ -105,13 +105,13 @@ def measured(threads: int) -> dict[str, float]:
 
 
 def highest(*found: dict[str, float]) -> dict[str, float]:
-    """Of several measurements, with "flops", the larger of the first two."""
+    """The largest of several measurements, with "flops", the larger of the first two rates."""
     best = {name: max(each[name] for each in found) for name in found[0]}
     return best | {"flops": max(best["multiply-adds"], best["matrix product"])}
 
 
 def _best(call, rounds):
-    """Seconds of the fastest call: a peak is what the machine can do when left alone."""
+    """Seconds of the fastest call, because a peak is the speed without disturbance."""
     seconds = []
     call()
     for _ in range(rounds):

@@ -1,4 +1,4 @@
-"""tf.keras, for peers.py: a model of its layers, NHWC, that the page writes."""
+"""tf.keras, for peers.py: a model of its layers, NHWC, built by network.forward."""
 
 import os
 
@@ -79,5 +79,5 @@ def model(p, config, moving=None, decay=0.0):
     )
     x = keras.Input((None, None, 1))
     y, _ = network.forward(p, x, config, ops, moving)
-    # the page takes the parameters in the order in which p lists them
+    # network.forward takes the parameters in the order of p
     return keras.Model(x, y), dict(zip(p, variables, strict=True))

@@ -1,4 +1,4 @@
-"""OpenVINO, for peers.py: held to float32, where it would take bfloat16 by itself."""
+"""OpenVINO, for peers.py: set to float32, because it may choose bfloat16 by default."""
 
 import openvino
 from onnx_graph import onnx_graph

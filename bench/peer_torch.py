@@ -27,7 +27,7 @@ def predictors(weights, x, threads):
 
 
 class Network(torch.nn.Module):
-    """The page with weights that torch knows to be constants of this module."""
+    """network.py as a torch module whose weights are constants."""
 
     def __init__(self, weights):
         super().__init__()
@@ -59,7 +59,7 @@ def trainers(p, x, target, config, lr, decay, threads):
 
 
 def trainer(p, x, target, config, lr, decay, layout, how):
-    """(step, gradients); every step moves its parameters, which are its own."""
+    """(step, gradients); every step changes its own parameters."""
     p = tensors(p, layout)
     x, target = images(x, layout), images(target, layout)
     for tensor in p.values():

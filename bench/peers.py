@@ -1,7 +1,7 @@
-"""The frameworks that the whole network is timed beside, whichever are installed.
+"""The frameworks with which the whole network is compared, if they are installed.
 
-Each peer_*.py runs the page (network.forward) with an `ops` that calls its framework or
-writes its graph, so that all have one network, and has
+Each peer_*.py runs network.forward with an `ops` that calls its framework or writes its graph, so
+that all have the same network. It has
     predictors(weights, x, threads)                        name -> callable: y (2H, 2W)
     trainers(p, x, target, config, lr, decay, threads)     name -> (step, gradients)
 where gradients() gives (loss, {name of a parameter: gradient as in network.backward}).
@@ -30,7 +30,7 @@ def add_option(parser, modules: dict[str, str]) -> None:
 
 
 def chosen(asked: list[str] | None, modules: dict[str, str]) -> list[str]:
-    """The packages to run: those asked for, else those installed. Exits if one asked for is not."""
+    """The requested packages, else the installed ones. Exits if a requested one is missing."""
     lacking = {
         name: [p for p in (name, *NEEDS.get(name, ())) if not find_spec(p)] for name in modules
     }

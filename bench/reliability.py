@@ -1,11 +1,11 @@
-"""The spread over orientations and the re-blur residual, held against the true error.
+"""Compares the spread over orientations and the re-blur residual with the true error.
 
     python bench/reliability.py [--fields DIR] [--scenes 3] [--type TYPE]
 
-Each region of the test side, which trained, tuned and chose nothing, is seen with each noise of its
-recipe and given to both networks that ship, in eight orientations. What turns a spread into an
-error bar is fitted on the validation side. --fields is the folder of the recipes' fields;
-without it synthetic scenes stand alone.
+Each region of the test side, which was not used to train, tune or choose anything, is given with
+each noise of its recipe to both shipped networks, in eight orientations. The parameters that turn a
+spread into an error bar are fitted on the validation side. --fields is the folder of the recipes'
+fields; without it only synthetic scenes are used.
 
 Writes the blocks of docs/confidence.md and docs/models/reliability_TYPE.png.
 """
@@ -34,7 +34,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 UNIT = {"intensity": ("Ic", 1.0), "blos": ("G", 1 / KILOGAUSS)}
 BINS = 10  # of equally many pixels
 LEAST = 1000  # pixels, of a group that is shown; an image pixel is four, and seen with each noise
-FAILS = 1.25  # an error bar that is wrong by more is said to be
+FAILS = 1.25  # an error bar that is wrong by a larger factor is named in the text
 
 
 class Pixels(NamedTuple):
@@ -56,7 +56,7 @@ class Bar(NamedTuple):
     """Error bars from a spread."""
 
     factor: float  # times the spread
-    floor: float  # and what stands beside it in quadrature
+    floor: float  # added in quadrature
     slope: float  # with this factor
 
     def plain(self, spread):
@@ -128,31 +128,31 @@ def rms(values):
 
 
 def curve(estimate, error):
-    """(rms estimate, rms error) in BINS of equally many pixels, by the estimate: (BINS,) each."""
+    """(rms estimate, rms error) in BINS of equally many pixels, sorted by the estimate: (BINS,)."""
     order = np.array_split(np.argsort(estimate, kind="stable"), BINS)
     return tuple(np.array([rms(values[at]) for at in order]) for values in (estimate, error))
 
 
 def fitted(pixels: Pixels) -> Bar:
-    """Factor: of the rms. Floor and slope: least squares of the relative misfit of the curve."""
+    """The factor fits the rms; floor and slope are least squares of the curve's relative misfit."""
     spread, error = (values**2 for values in curve(pixels.spread, pixels.error))
     floor, slope = np.sqrt(nnls(np.stack([1 / error, spread / error], axis=1), np.ones(BINS))[0])
     return Bar(rms(pixels.error) / rms(pixels.spread), float(floor), float(slope))
 
 
 def correlation(estimate, error):
-    """Of the estimate and |error|."""
+    """Correlation of the estimate and |error|."""
     return float(np.corrcoef(estimate, np.abs(error))[0, 1])
 
 
 def best_correlation(estimate):
-    """`correlation`, if errors were normal and the estimate, or a multiple, their sigma."""
+    """`correlation` for normal errors whose sigma is the estimate or a multiple of it."""
     s = estimate.astype(np.float64)
     return float(np.sqrt(2 / np.pi) * s.std() / np.sqrt(np.mean(s**2) - 2 / np.pi * s.mean() ** 2))
 
 
 def groups(type, pixels: Pixels) -> dict[str, Pixels]:
-    """All, each noise, each class that is not rare."""
+    """Groups of pixels: all, each noise, and each class with enough pixels."""
     found = {"all": pixels}
     for k, cadence in enumerate(scenes.noises(type)):
         found[f"{cadence}, all"] = pixels.at(pixels.noise == k)
@@ -205,7 +205,7 @@ def gain(type, found):
 
 def judged(parts, bar, unit):
     header = ["test pixels", f"rms error, {unit}", f"rms spread, {unit}", "error over spread"]
-    header += ["told of the variance", "correlation with the error (at best)"]
+    header += ["share of the variance", "correlation with the error (at best)"]
     header += ["within factor times spread", "within the bar with a floor", "residual: correlation"]
     rows = []
     for name, part in parts.items():
@@ -226,7 +226,7 @@ def judged(parts, bar, unit):
 
 
 def failures(parts, bar):
-    """Sentences: of which classes either bar is wrong."""
+    """Sentences that name the classes for which an error bar is wrong."""
     for what, size in (
         ("Factor times spread", bar.plain),
         ("The bar with a floor", bar.floored),

@@ -1,10 +1,10 @@
-"""How fast could each operation be on a GPU? Worked out, not measured: a bound from below on time.
+"""How fast could each operation be on a GPU? Calculates a lower bound on the time.
 
     python bench/roofline.py        writes the table of docs/cuda.md
 
 An operation that moves B bytes to and from the card's memory and does F FLOP takes at least
-max(B / bandwidth, F / peak) seconds. B counts every array that goes in or out once, as if nothing
-was read twice and no cache kept anything from the operation before; F counts 2 for a multiply-add.
+max(B / bandwidth, F / peak) seconds. B counts every input and output array once, as if nothing was
+read twice and no cache had data of the previous operation; F counts 2 for a multiply-add.
 Source: Williams, Waterman & Patterson 2009, Communications of the ACM 52, 65.
 """
 
@@ -21,7 +21,7 @@ SHAPE = 32, 50, 50  # N, H, W of a training step
 
 
 class Card(NamedTuple):
-    """By NVIDIA's data sheet: FP32 without tensor cores, at the boost clock."""
+    """A card by NVIDIA's data sheet: FP32 without tensor cores, at the boost clock."""
 
     name: str
     flops: float
@@ -54,7 +54,7 @@ class Operation(NamedTuple):
 
 
 def operations(config=DEFAULT, shape=SHAPE) -> list[Operation]:
-    """What a training step of the page consists of; float32, 4 bytes a value."""
+    """The operations of a training step; float32, 4 bytes per value."""
     n, h, w = shape
     pixels, c, r = n * h * w, config.filters, config.refine
     values, outputs = pixels * c, 4 * pixels * r  # of an activation; of what the upsampling makes

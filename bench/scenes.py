@@ -1,4 +1,4 @@
-"""Whole regions of known truth, of one side of a recipe: what scores and tunes methods."""
+"""Whole regions of known truth, from one side of a recipe, to score and tune methods."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -45,13 +45,13 @@ class Region(NamedTuple):
         return {name: m.repeat(2, 0).repeat(2, 1) for name, m in masks(*pair).items()}
 
     def scene(self, type: str, seen: np.ndarray) -> Scene:
-        """For a report on what was made of `seen`; in Ic or G."""
+        """The Scene for a report on the outputs for `seen`, in Ic or G."""
         companion = UNIT[OTHER[type]] * averaged(self.companion)
         return Scene(type, UNIT[type] * seen, UNIT[type] * self.high, companion)
 
 
 def regions(type: str, side: str, fields: Path | None, scenes: int) -> Iterator[Region]:
-    """Of the recipe that ships; `scenes` of each synthetic source."""
+    """The regions of the shipped recipe, with `scenes` of each synthetic source."""
     recipe = read(type).on(fields)
     for source in recipe.sources:
         if side not in source.boxes:
@@ -72,10 +72,10 @@ def regions(type: str, side: str, fields: Path | None, scenes: int) -> Iterator[
 
 
 def _at_the_limb(type, side, k):
-    """A network scene as it looks at mu = LIMB_MU, its limb darkening divided out.
+    """A network scene as it looks at mu = LIMB_MU, without its limb darkening.
 
-    Its columns come closer by foreshortening, a plane's: height, line formation, inclined field are
-    left out. Resampled by its cosines, so that none is aliased.
+    Its columns come closer by the foreshortening of a plane; height, line formation and inclined
+    field are ignored. It is resampled by its cosines, so that none is aliased.
     """
     from scipy.fft import dct, idct
 
@@ -88,12 +88,12 @@ def _at_the_limb(type, side, k):
 
 
 def noises(type: str) -> dict[str, float]:
-    """{cadence: sigma} of the recipe that ships, in Ic or kG."""
+    """{cadence: sigma} of the shipped recipe, in Ic or kG."""
     return {noise.cadence: noise.sigma for noise in read(type).noise}
 
 
 def mean_square_noise(type: str) -> float:
-    """sigma of the recipe's mixture: what a filter for all of its patches must expect."""
+    """rms sigma of the recipe's mixture of noise, for a filter for all of its patches."""
     found = read(type).noise
     shares = np.array([noise.share for noise in found])
     squares = np.array([noise.sigma**2 for noise in found])

@@ -1,4 +1,4 @@
-"""Result tables: Markdown between the markers of a text that people wrote."""
+"""Result tables: Markdown between markers in a hand-written text."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path

@@ -58,7 +58,7 @@ def clean_start(threads: int) -> None:
 def interleaved(
     ways: dict[str, Callable], repeats: int, warm_up: int = WARM_UP
 ) -> dict[str, list[float]]:
-    """Seconds of each way, called in turn (A B C A B C ...): drifts of the machine hit all."""
+    """Seconds of each way, called in turn (A B C A B C ...), so that drifts affect all alike."""
     for way in ways.values():
         for _ in range(warm_up):
             way()
@@ -85,7 +85,7 @@ def summary(seconds: dict[str, list[float]]) -> dict[str, dict[str, float]]:
 
 
 def fastest(found: dict[str, dict[str, float]], peers: Iterable[str]) -> tuple[str, float] | None:
-    """(name, ratio) of the fastest of `peers` that were timed; None if none was."""
+    """(name, ratio) of the fastest timed one of `peers`; None if none was timed."""
     timed = [name for name in peers if name in found]
     name = min(timed, key=lambda name: found[name]["ratio"], default=None)
     return None if name is None else (name, found[name]["ratio"])
@@ -100,7 +100,7 @@ def cells(found: dict[str, dict[str, float]], names: list[str]) -> list[str]:
 
 
 def environment(threads: int, peers: Iterable[str] = ()) -> dict[str, str | int | float]:
-    """Processor, threads, commit, versions (of `peers` too); `load` is of the minute before."""
+    """Processor, threads, commit, versions (of `peers` too), and `load` of the last minute."""
     versions = {}
     for package in ("numpy", "numba", *peers, *(("keras",) if "tensorflow" in peers else ())):
         try:
@@ -158,7 +158,7 @@ def where(record: dict) -> str:
 
 
 def caption(record: dict) -> str:
-    """How, where and when, in one line under a table of ways."""
+    """Method, machine and date in one line, for under a table of ways."""
     return (
         f"Median of {record['repeats']} interleaved rounds; in brackets the time over that of the "
         f"first column; {where(record)}"
@@ -166,7 +166,7 @@ def caption(record: dict) -> str:
 
 
 def _cpu():
-    """The name it gives itself, and the one LLVM compiles for: "AMD EPYC (znver4)"."""
+    """The name of the processor, and LLVM's name for it: "AMD EPYC (znver4)"."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]

@@ -2,9 +2,9 @@
 
     python bench/tune_baselines.py [--fields DIR] [--scenes 2]
 
-Each region of the validation side is seen once with each noise of the recipe. Prints the best
-parameter, its mean squared error, and whether it stands at an end of what was tried; the
-values are then written into the module by hand.
+Each region of the validation side is used once with each noise of the recipe. Prints the best
+parameter, its mean squared error, and whether it is at an end of the tried range; the values are
+then written into the module by hand.
 """
 
 import argparse

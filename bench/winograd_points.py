@@ -1,4 +1,4 @@
-"""How much do the points of Winograd's interpolation lose to rounding?
+"""How large is the rounding error of Winograd's convolution, depending on its points?
 
     python bench/winograd_points.py
 

@@ -1,10 +1,10 @@
-"""What the magnetogram networks add to a quiet Sun, whatever its polarity.
+"""The offset that the magnetogram networks add to the quiet Sun, independent of its polarity.
 
     python bench/zero_level.py DISC.fits ...
 
-Of each full disc two pieces of SIDE x SIDE pixels, near its centre, are enhanced with both signs:
-half the sum of the two outputs is what does not follow the field. Printed is its mean over the
-pixels of less than QUIET, and the net flux that it makes on a disc.
+Two pieces of SIDE x SIDE pixels near the centre of each full disc are enhanced with both signs.
+Half the sum of the two outputs is the part that does not follow the sign of the field. The script
+prints its mean over the pixels below QUIET, and the net flux that it adds up to on a disc.
 """
 
 import argparse

@@ -1,8 +1,8 @@
 """Enhance SDO/HMI images with a residual network written by hand in NumPy.
 
 enhance_np.enhance(x)  ->  the array, sunpy Map or dask array x, deconvolved, (2H, 2W)
-enhance_np.predict(image, type="intensity")  ->  the same of an array, in the network's own terms
-enhance_np.predict_all(images, ...)  ->  the same of many, one by one
+enhance_np.predict(image, type="intensity")  ->  the same for an array in the network's units
+enhance_np.predict_all(images, ...)  ->  the same for many arrays, one by one
 enhance_np.load_weights(path)
 enhance_np.train(...)
 """
@@ -22,7 +22,7 @@ _HOMES = {
 
 
 def __getattr__(name):
-    # found on first use, so that `enhance-np --help` does not wait for NumPy and numba
+    # imported on first use, so that `enhance-np --help` does not wait for NumPy and numba
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module, attribute = _HOMES[name]

@@ -1,4 +1,4 @@
-"""One spelling for NumPy and CuPy arrays, and what else an image may come in."""
+"""One interface to NumPy and CuPy arrays, and tests for the other kinds of image."""
 
 import sys
 from typing import Any
@@ -15,16 +15,16 @@ def array_module(x: Array):
 
 
 def without_subnormals(x: np.ndarray) -> np.ndarray:
-    """x, zero where a float32 would be subnormal: below 1.2e-38, whatever x's own dtype.
+    """x with zero where a float32 would be subnormal (below 1.2e-38), for any dtype of x.
 
-    As weights such numbers do nothing and cost much, see engine.subnormal.
+    Such weights have no effect on the output but are slow to compute with, see engine.subnormal.
     """
     tiny = abs(x) < np.finfo(np.float32).tiny
     return np.where(tiny, x.dtype.type(0), x) if tiny.any() else x
 
 
 def is_dask(x) -> bool:
-    """Whether x is a dask array. dask is never imported here: who has one has imported it."""
+    """Whether x is a dask array. dask is never imported here: if x is one, it is loaded already."""
     return _is(x, "dask.array", "Array")
 
 

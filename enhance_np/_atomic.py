@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Writes files whole or not at all."""
 
 import os
 import secrets
@@ -10,15 +10,15 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[Path]:
-    """Yield a temporary name in the folder of `path`, moved onto `path` if all went well.
+    """Yield a temporary name in the folder of `path`; on success the file is moved onto `path`.
 
-    The caller creates the file. os.replace is atomic within a file system: readers see the old
-    file or the new one, and an error or Ctrl-C leaves neither a part nor the temporary file;
-    only kill -9 leaves that, as .part.*. The data are on the disk before the name is, so a
-    power cut cannot leave an empty file under it.
+    The caller creates the file. os.replace is atomic within a file system, so readers see the old
+    file or the new one. An error or Ctrl-C leaves neither a partial file nor the temporary file;
+    only kill -9 leaves the latter, as .part.*. The data reach the disk before the name does, so a
+    power cut cannot leave an empty file.
     """
-    path = Path(os.path.realpath(path))  # through a link: replace what it points to
-    # a name of its own, as two processes may write to one path; its end may mean .gz
+    path = Path(os.path.realpath(path))  # replace the target of a link, not the link
+    # a unique name, because two processes may write to one path; its ending may mean .gz
     temporary = path.with_name(f".part.{secrets.token_hex(4)}.{path.name[-40:]}")
     try:
         yield temporary
@@ -32,7 +32,7 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
 
 
 def write_bytes(path: str | os.PathLike, content: bytes) -> None:
-    """Write a file, whole or not at all. Raises OSError that names it."""
+    """Write a file whole or not at all. Raises OSError with the path."""
     try:
         with replacing(path) as temporary:
             temporary.write_bytes(content)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 
 def source(stem: str) -> str:
-    """The text of kernels/`stem`.cu. Raises FileNotFoundError with the places looked in."""
+    """The text of kernels/`stem`.cu. Raises FileNotFoundError that names the places searched."""
     package = Path(__file__).parent
     places = package / "kernels", package.parent / "kernels"
     for place in places:

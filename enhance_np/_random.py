@@ -1,4 +1,4 @@
-"""Random numbers by name: one seed, as many independent streams as there are purposes."""
+"""Independent streams of random numbers from one seed, one for each named purpose."""
 
 import zlib
 
@@ -6,14 +6,14 @@ import numpy as np
 
 
 def stream(seed: int, purpose: str, *names: str | int) -> np.random.Generator:
-    """The generator of one purpose, say stream(7, "outline", "spot", 2).
+    """The generator of one purpose, for example stream(7, "outline", "spot", 2).
 
-    seed : 0 or more.  Another purpose, other names or another order is another stream.
+    seed : 0 or more.  Another purpose, other names or another order gives another stream.
     Raises ValueError for a negative seed or an empty purpose.
 
-    The names are the spawn key of a SeedSequence (O'Neill 2014, HMC-CS-2014-0905), a text as its
-    length and CRC-32. The plain `default_rng(seed)` has no key, and NumPy pads a seed with
-    zeros, so that 7 and (7, 0) give one stream; a purpose is never zero.
+    The names are the spawn key of a SeedSequence (O'Neill 2014, HMC-CS-2014-0905); a text enters
+    it by its length and CRC-32. The plain `default_rng(seed)` has no key. NumPy pads a seed with
+    zeros, so 7 and (7, 0) would give the same stream; the entry of a purpose is never zero.
     """
     if seed < 0:
         raise ValueError(f"stream: seed must be 0 or more, got seed={seed}")

@@ -1,8 +1,8 @@
 """A pool of Python threads for kernels that release the GIL.
 
 numba's own threading layers either abort when two Python threads enter them or break after a
-fork; a plain pool does neither. Work is cut by its size alone, never by the number of threads,
-and every piece writes its own output, so results do not depend on that number.
+fork; a plain pool does neither. Work is divided by its size and never by the number of threads,
+and every piece writes its own output, so results do not depend on the number of threads.
 """
 
 import os
@@ -16,7 +16,7 @@ _count: int | None = None
 
 
 def set_threads(count: int | None) -> None:
-    """Use `count` threads from now on; None means one per core this process may run on."""
+    """Use `count` threads from now on; None means one per core available to this process."""
     if count is not None and count < 1:
         raise ValueError(f"set_threads: needs 1 thread or more, got count={count}")
     global _count
@@ -38,8 +38,8 @@ def parallel(
 ) -> list:
     """[task(piece) for piece in pieces], several at a time; the first exception is raised.
 
-    The calling thread works too: with n threads, n - 1 wait to be woken.
-    within : entered by every thread while it works, and left again.
+    The calling thread works too, so n threads need a pool of n - 1.
+    within : context that every thread enters while it works.
     """
     pieces = list(pieces)
     all_threads = threads()
@@ -67,10 +67,10 @@ def parallel(
     try:
         work()
     finally:
-        # one that never began is not waited for: its thread may be waiting for us
+        # do not wait for a helper that never began: its thread may be waiting for this one
         begun = [helper for helper in helpers if not helper.cancel()]
         wait(begun)
-        # while that thread is busy the cancelled stay in its queue: they must not hold these
+        # cancelled helpers stay in the queue of a busy thread: drop their references to the arrays
         found, results, task = results, None, None
     for helper in begun:
         helper.result()
@@ -84,5 +84,5 @@ def cut(count: int, most: int) -> list[tuple[int, int]]:
 
 @lru_cache(maxsize=1)
 def _pool(process: int, count: int) -> ThreadPoolExecutor:
-    # keyed by the process: threads do not survive a fork, and the child makes its own
+    # keyed by the process: threads do not survive a fork, so a child makes its own pool
     return ThreadPoolExecutor(count, thread_name_prefix="enhance_np")

@@ -1,9 +1,9 @@
-"""The sizes that define a network, as one frozen, typed value."""
+"""The sizes that define a network, and the allowed values of some options."""
 
 from dataclasses import dataclass
 
-TYPES = ("intensity", "blos")  # what an image is: continuum, or line-of-sight field
-MODELS = ("default", "small")  # what ships for each type
+TYPES = ("intensity", "blos")  # types of image: continuum, line-of-sight field
+MODELS = ("default", "small")  # shipped networks of each type
 DEVICES = ("auto", "cpu", "gpu")
 ACTIVATIONS = ("relu", "elu")
 
@@ -12,11 +12,12 @@ ACTIVATIONS = ("relu", "elu")
 class NetworkConfig:
     """Shape of an Enhance network (Díaz Baso & Asensio Ramos 2018, section 3).
 
-    depth : residual blocks, 0 or more. The paper's network has 5, its small one 1.
-    filters : channels of every hidden layer, C. The paper: 64, small 32.
+    depth : number of residual blocks, 0 or more. The paper's network has 5, its small one 1.
+    filters : channels of every hidden layer, C. The paper's network has 64, its small one 32.
     activation : "relu" or "elu".
     refine_filters : channels of the convolution after the upsampling; None means `filters`.
-        The original's `keepsize_256` has 4 * filters there.
+        The original's `keepsize_256` has 4 * filters.
+    Raises ValueError for other values.
     """
 
     depth: int = 5

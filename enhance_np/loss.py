@@ -4,7 +4,10 @@ from ._array import Array
 
 
 def mse(y: Array, target: Array) -> tuple[float, Array]:
-    """(mean of (y - target)^2, its gradient in y). Both of one shape; the gradient too."""
+    """(mean of (y - target)^2, its gradient in y). y, target and gradient have the same shape.
+
+    Raises ValueError if the shapes differ.
+    """
     if y.shape != target.shape:
         raise ValueError(f"mse: shapes must be equal, got {y.shape} and {target.shape}")
     difference = y - target
@@ -12,9 +15,9 @@ def mse(y: Array, target: Array) -> tuple[float, Array]:
 
 
 def l2(p: dict[str, Array], strength: float) -> tuple[float, dict[str, Array]]:
-    """(strength * sum of w^2, its gradient) over the kernels of the convolutions.
+    """(strength * sum of w^2, its gradient) over the kernels w of the convolutions.
 
-    Biases and batch norm are left free, as in the paper. The gradient holds the kernels only.
+    Biases and batch norm are not included, as in the paper. The gradient is a dict of the kernels.
     """
     kernels = {name: w for name, w in p.items() if name.endswith("/w")}
     value = strength * sum(float((w.astype("f8") ** 2).sum()) for w in kernels.values())

@@ -1,9 +1,9 @@
-"""Enhance on one page: the forward pass, and the backward pass line for line reversed.
+"""The network on one page: the forward pass, and the backward pass with its lines reversed.
 
-Arrays are (N, H, W, C). `h` is the running activation and `dh` the loss's gradient in it.
-`p`, and the gradients `g`, are flat dicts named by params.shapes ("block3/conv1/w"); `tape`
-maps layer names to what their backward needs. `ops` speaks the vocabulary of
-enhance_np.layers: that package itself, or a faster engine.
+Arrays are (N, H, W, C). `h` is the current activation and `dh` the gradient of the loss in it.
+The parameters `p` and their gradients `g` are flat dicts with the names of params.shapes, such as
+"block3/conv1/w". `tape` maps the name of a layer to the cache that its backward pass needs. `ops`
+has the operations of enhance_np.layers: it is that package itself or a faster engine.
 
 Source: Díaz Baso & Asensio Ramos 2018, A&A 614, A5, section 3 (the `keepsize` network).
 """
@@ -19,7 +19,7 @@ Observer = Callable[[str, Array], None]
 
 
 def unobserved(name: str, h: Array) -> None:
-    """Nobody is told."""
+    """The default observer, which does nothing."""
 
 
 def forward(
@@ -30,12 +30,12 @@ def forward(
     moving: dict[str, Array] | None = None,
     observe: Observer = unobserved,
 ) -> tuple[Array, dict]:
-    """y, tape of the images x.
+    """(y, tape) for the images x.
 
-    x : (N, H, W, 1), intensity over quiet Sun or field in kG, H and W >= 2;
-    y : (N, 2H, 2W, 1) in the same units.
-    moving : batch norm's statistics ("tail/bn/mean"), as at prediction; None takes those of the
-    batch, as in training.
+    x : (N, H, W, 1), intensity over the quiet Sun's mean or field in kG, H and W >= 2.
+    y : (N, 2H, 2W, 1) in the same unit.
+    moving : batch norm's statistics ("tail/bn/mean"), for prediction; None takes the statistics of
+    the batch, as in training.
     observe : called with the name of each operation ("block3/conv1") and its result h.
     """
     tape = {}
@@ -97,17 +97,18 @@ def backward(
     wrt_x: bool = True,
     observe: Observer = unobserved,
 ) -> tuple[Array | None, dict[str, Array]]:
-    """dx, g: the gradients of sum(y * dy) in x and in every parameter.
+    """(dx, g): the gradients of sum(y * dy) in x and in every parameter.
 
-    dy : (N, 2H, 2W, 1), the loss's gradient in y;  dx : (N, H, W, 1);  g : like p.
+    dy : (N, 2H, 2W, 1), the gradient of the loss in y.  dx : (N, H, W, 1).  g : like p.
     tape : from forward.
-    wrt_x : False leaves dx out, None: training does not change its images.
-    observe : called with the name of each operation and dh, the gradient in the h that forward
-    tells of by that name, in reverse order; at last, unless it is left out, with "x" and dx.
+    wrt_x : False gives dx = None without computing it, because training does not change images.
+    observe : called in reverse order with the name of each operation and dh, the gradient in the h
+    that forward reports by that name; finally with "x" and dx, if dx is computed.
 
-    With the statistics of the batch, every convolution bias in front of a batch norm, and every
-    bn2/beta, has gradient zero up to rounding: a constant added there is taken away again with
-    the mean. That is 3 depth + 1 tensors.
+    With the statistics of the batch, the gradient of every convolution bias before a batch norm,
+    and of every bn2/beta, is zero up to rounding. Each of them adds a constant per channel, which
+    reflection padding and convolution keep constant, and which the next batch norm subtracts with
+    the mean. These are 3 depth + 1 tensors.
     """
     g = {}
     activation_backward = getattr(ops, f"{config.activation}_backward")

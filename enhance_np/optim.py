@@ -1,4 +1,4 @@
-"""Adam, one step at a time."""
+"""The optimiser Adam, with weight decay and gradient clipping, as functions of one step."""
 
 import math
 from typing import NamedTuple
@@ -16,7 +16,7 @@ class AdamState(NamedTuple):
 
 
 def adam_start(p: dict[str, Array]) -> AdamState:
-    """Moments zero, no step done."""
+    """The state before the first step: both moments zero."""
     zeros = {name: array_module(x).zeros_like(x) for name, x in p.items()}
     return AdamState(0, zeros, {name: x.copy() for name, x in zeros.items()})
 
@@ -30,18 +30,20 @@ def adam(
     beta2: float = BETA2,
     eps: float = EPS,
 ) -> tuple[dict[str, Array], AdamState]:
-    """One step: m <- b1 m + (1-b1) g,  v <- b2 v + (1-b2) g^2,
+    """(new p, new state) after step t: m <- b1 m + (1-b1) g,  v <- b2 v + (1-b2) g^2,
     p <- p - lr sqrt(1 - b2^t) / (1 - b1^t) * m / (sqrt(v) + eps).
 
-    p, g and the result are dicts of arrays with the same keys and shapes.
-    eps stands outside the bias correction, as in Keras (1e-7 today, 1e-8 in 2.0.2) and in the
-    last lines of the paper's section 2; PyTorch puts it inside, which is the same with
-    eps_t = eps / sqrt(1 - b2^t).
+    p, g and the new p are dicts of arrays with the same keys and shapes.
+    eps is added outside the bias correction, as in Keras (1e-7 today, 1e-8 in 2.0.2) and in the
+    last lines of the paper's section 2. PyTorch adds it inside, which is the same with
+    eps = eps_PyTorch sqrt(1 - b2^t).
+    Raises ValueError if the keys of p and g differ.
     Source: Kingma & Ba 2015, arXiv:1412.6980, Algorithm 1 and end of section 2.
     """
     if p.keys() != g.keys():
         raise ValueError(
-            f"adam: p and g need the same keys, differ in {sorted(p.keys() ^ g.keys())}"
+            f"adam: p and g must have the same keys, got a difference in "
+            f"{sorted(p.keys() ^ g.keys())}"
         )
     t = state.step + 1
     rate = lr * (1 - beta2**t) ** 0.5 / (1 - beta1**t)
@@ -52,14 +54,14 @@ def adam(
 
 
 def decayed(p: dict[str, Array], before: dict[str, Array], amount: float) -> dict[str, Array]:
-    """p, less `amount` times what the kernels were before the step: decoupled weight decay.
+    """p minus `amount` times the kernels before the step: decoupled weight decay.
 
-    p : new parameters, of `adam`; its kernels are changed in place.  before : those of the step.
-    amount : learning rate times the strength of decay.
+    p : new parameters from `adam`; their kernels are changed in place.
+    before : the parameters before the step.  amount : learning rate times the strength of decay.
 
-    L2 in the loss is part of the gradient, which Adam divides by its usual size: a kernel that the
-    data do not need then moves towards zero by the whole learning rate per step, however weak L2
-    is, and dies. This shrinks every kernel by the same factor instead.
+    L2 in the loss is part of the gradient, which Adam divides by its usual size. A kernel that the
+    data do not need then moves towards zero by the whole learning rate in every step, however weak
+    L2 is, and dies. Decoupled decay shrinks every kernel by the same factor instead.
     Source: Loshchilov & Hutter 2019, arXiv:1711.05101, algorithm 2.
     """
     for name in p:
@@ -69,10 +71,10 @@ def decayed(p: dict[str, Array], before: dict[str, Array], amount: float) -> dic
 
 
 def clipped(g: dict[str, Array], norm: float) -> dict[str, Array]:
-    """g, scaled down to `norm` if that of all its tensors together is larger: g norm / |g|.
+    """g, or g norm / |g| if |g| > norm, with |g| the norm over all tensors together.
 
-    A batch of patches unlike the others has a gradient many times the usual one, and Adam, which
-    divides by the size that it has come to expect, answers with too large a step.
+    A batch of unusual patches can have a gradient many times larger than usual. Adam divides by
+    the usual size and would therefore take too large a step.
     Source: Pascanu et al. 2013, arXiv:1211.5063, algorithm 1.
     """
     found = math.sqrt(sum(float((x.astype("f8") ** 2).sum()) for x in g.values()))

@@ -1,7 +1,7 @@
-"""Names, shapes and initial values of everything a network learns or measures.
+"""Names, shapes and initial values of a network's parameters and statistics.
 
-Two flat dicts describe a network. `params` holds what Adam changes; gradients and Adam's
-moments have the same keys. `moving` holds what batch norm measures on the way.
+Two flat dicts describe a network. `params` has the trainable parameters; gradients and Adam's
+moments have the same keys. `moving` has the statistics that batch norm gathers in training.
 """
 
 from collections.abc import Iterable
@@ -12,18 +12,18 @@ from ._array import Array
 from .config import NetworkConfig
 from .layers import conv2d
 
-CONTRAST_SHARE = 0.75  # of the stem's kernels, see `contrasted`
-FAINT = 0.1  # the gamma that ends a residual branch, there
-MOMENTUM = 0.99  # Keras's default, and that of the published weights
-# Keras draws from N(0, 1) cut at 2 sigma, whose standard deviation is this
+CONTRAST_SHARE = 0.75  # share of the stem's kernels that `contrasted` changes
+FAINT = 0.1  # its factor on the last gamma of a residual branch
+MOMENTUM = 0.99  # default of Keras, used for the published weights
+# standard deviation of N(0, 1) truncated at 2 sigma, from which Keras draws
 TRUNCATED_STD = 0.87962566103423978
 
 
 def layers(config: NetworkConfig) -> list[tuple[str, str, tuple[int, ...]]]:
     """(kind, name, shape) of every layer with parameters, in order of construction.
 
-    kind is "conv" (shape HWIO) or "bn" (shape (C,)). This list is the only place that knows
-    which layers exist: initial values, files, and the table of `summary` follow it.
+    kind is "conv" (shape (kh, kw, Cin, Cout)) or "bn" (shape (C,)). Initial values, weights files
+    and the table of `summary` all follow this list.
     """
     c, r = config.filters, config.refine
     found = [("conv", "stem/conv", (3, 3, 1, c))]
@@ -39,7 +39,7 @@ def layers(config: NetworkConfig) -> list[tuple[str, str, tuple[int, ...]]]:
 
 
 def shapes(config: NetworkConfig) -> tuple[dict[str, tuple], dict[str, tuple]]:
-    """Shapes of `params` and of `moving`, by name: "block3/conv1/w", "tail/bn/mean"."""
+    """(shapes of params, shapes of moving) by name: "block3/conv1/w", "tail/bn/mean"."""
     params, moving = {}, {}
     for kind, name, shape in layers(config):
         if kind == "conv":
@@ -51,11 +51,12 @@ def shapes(config: NetworkConfig) -> tuple[dict[str, tuple], dict[str, tuple]]:
 
 
 def he_normal(rng: np.random.Generator, shape: tuple[int, ...], dtype=np.float32) -> Array:
-    """Kernel of a convolution: normal, cut at 2 sigma, of variance 2 / fan_in.
+    """Initial kernel of a convolution: truncated normal with variance 2 / fan_in.
 
     shape : (kh, kw, Cin, Cout), fan_in = kh * kw * Cin.
-    Source: He et al. 2015, arXiv:1502.01852, equation 10. Today's Keras widens sigma by
-    1 / 0.8796 so that the cut normal keeps that variance; Keras 2.0.2 did not. So do we.
+    Source: He et al. 2015, arXiv:1502.01852, equation 10. The normal distribution is truncated at
+    2 sigma, and sigma is widened by 1 / 0.8796 to keep that variance. Current Keras does the same;
+    Keras 2.0.2 did not widen sigma.
     """
     sigma = np.sqrt(2 / np.prod(shape[:-1])) / TRUNCATED_STD
     w = rng.standard_normal(shape)
@@ -67,7 +68,7 @@ def he_normal(rng: np.random.Generator, shape: tuple[int, ...], dtype=np.float32
 def initial(
     config: NetworkConfig, seed: int, dtype=np.float32
 ) -> tuple[dict[str, Array], dict[str, Array]]:
-    """Fresh (params, moving): He-normal kernels, zero biases, gamma 1, beta 0, N(0, 1)."""
+    """Initial (params, moving): He-normal kernels, biases 0, gamma 1, beta 0, mean 0, var 1."""
     rng = np.random.default_rng(seed)
     params, moving = shapes(config)
     start = {"b": np.zeros, "gamma": np.ones, "beta": np.zeros, "mean": np.zeros, "var": np.ones}
@@ -83,16 +84,18 @@ def initial(
 
 
 def contrasted(p: dict[str, Array], images: np.ndarray) -> dict[str, Array]:
-    """Initial params that look at contrast: what trainings of images start from.
+    """Initial params whose first layer responds to contrast instead of the mean level.
 
-    images : (n, H, W, 1), as the network will be given them.
+    p : initial params.  images : (n, H, W, 1), as in training.
 
-    Granulation is a ripple of 4 % on a level of 1, so that every feature of a fresh stem is the
-    level, and what is to be sharpened hides behind it: Adam takes epochs to bring it out. Here
-    CONTRAST_SHARE of the stem's kernels lose their mean, which makes them blind to the
-    level, and are scaled to outputs of variance 1 over the images. The last gamma of every
-    residual branch is FAINT: the network begins as a shallow one, and its first steps are tame.
-    Sources: variance 1 by data, Mishkin & Matas 2016, arXiv:1511.06422; small last gammas, Goyal
+    Granulation is a variation of 4 % about a level of 1. A freshly initialised first layer responds
+    almost only to this level, which masks the small variations that we want to sharpen; Adam needs
+    epochs to change this. Here the mean of CONTRAST_SHARE of the stem's kernels is subtracted, so
+    that they do not respond to the level, and they are scaled to outputs of variance 1 over the
+    images. The last gamma of every residual branch is multiplied by FAINT: the network then starts
+    as a shallow one, and its first steps are small.
+    Raises ValueError if the images are flat.
+    Sources: variance 1 from data, Mishkin & Matas 2016, arXiv:1511.06422; small last gammas, Goyal
     et al. 2017, arXiv:1706.02677, section 5.1.
     """
     w = p["stem/conv/w"].copy()
@@ -100,7 +103,7 @@ def contrasted(p: dict[str, Array], images: np.ndarray) -> dict[str, Array]:
     blind -= blind.mean(axis=(0, 1), keepdims=True)
     y, _ = conv2d(images, blind, np.zeros(blind.shape[-1], blind.dtype))
     rms = np.sqrt((y.astype("f8") ** 2).mean(axis=(0, 1, 2)))
-    if not (rms > 1e-6 * abs(images).max()).all():  # less is rounding
+    if not (rms > 1e-6 * abs(images).max()).all():  # a smaller rms is only rounding
         raise ValueError(f"contrasted: the images must not be flat, got an rms of {rms.min():.1e}")
     blind /= rms.astype(blind.dtype)
     last = [name for name in p if name.endswith(("/bn2/gamma", "tail/bn/gamma"))]
@@ -110,13 +113,13 @@ def contrasted(p: dict[str, Array], images: np.ndarray) -> dict[str, Array]:
 def update_moving(
     moving: dict[str, Array], tape: dict, momentum: float = MOMENTUM
 ) -> dict[str, Array]:
-    """momentum * moving + (1 - momentum) * (this batch's mean and var), for the next step.
+    """The statistics after a step: momentum * moving + (1 - momentum) * (the batch's statistics).
 
-    tape : of network.forward with batch statistics; its batch norm caches hold mean and var.
+    tape : of network.forward with batch statistics; its batch norm caches have mean and var.
 
-    var is divided by M = N*H*W, not M - 1: the formula that Keras documents and that Keras 3
-    and float64 Keras compute. The fused float32 kernel of older Keras on TensorFlow stores
-    M / (M - 1) times as much; at the paper's M = 80,000 that is 1.25e-5 of var.
+    var is the sum of squares divided by M = N*H*W and not by M - 1. Keras documents this formula,
+    and Keras 3 and float64 Keras compute it. The fused float32 kernel of older Keras on TensorFlow
+    stores M / (M - 1) times as much; for the paper's M = 80,000 the difference is 1.25e-5 of var.
     """
 
     def updated(name):
@@ -127,10 +130,10 @@ def update_moving(
 
 
 def pooled(moving: dict[str, Array], tapes: Iterable[dict]) -> dict[str, Array]:
-    """Mean and variance over all images of several batches of one size, like `moving`.
+    """Mean and variance over all images of several batches of equal size, as a dict like `moving`.
 
-    tapes : one or more, as for update_moving. The variance holds that of the batches' means,
-    which an average of their variances does not.
+    tapes : one or more, as for update_moving. The variance includes the variance of the batches'
+    means, which an average of the batches' variances would not include.
     """
     n, sums = 0, dict.fromkeys(moving, 0.0)
     for tape in tapes:
@@ -147,5 +150,5 @@ def pooled(moving: dict[str, Array], tapes: Iterable[dict]) -> dict[str, Array]:
 
 
 def count(config: NetworkConfig) -> tuple[int, int]:
-    """Numbers of trainable parameters and of moving statistics."""
+    """(number of trainable parameters, number of moving statistics)."""
     return tuple(sum(int(np.prod(s)) for s in group.values()) for group in shapes(config))

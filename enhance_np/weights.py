@@ -1,12 +1,12 @@
-"""Keras HDF5 weights files <-> dicts of arrays, name by name and shape by shape.
+"""Reads and writes weights as HDF5 files of Keras.
 
-One format leaves here, and every layout that Keras has used for this network is read:
+One layout is written, and every layout that Keras has used for this network is read:
 
     root or model_weights/, attributes layer_names and weight_names    `.h5`, since Keras 2.0
     layers/conv2d_3/vars/0, no such attributes                         `.weights.h5`, Keras 3
 
-Layers are told apart by kind (conv2d, batch_normalization) and, within a kind, by number:
-Keras counts layers per session, so a file may start at `conv2d` (0), `conv2d_1` or
+Layers are identified by kind (conv2d, batch_normalization) and, within a kind, by the order of
+their numbers: Keras counts layers per session, so a file may start at `conv2d` (0), `conv2d_1` or
 `conv2d_27`, and HDF5 lists `conv2d_10` before `conv2d_2`.
 """
 
@@ -27,11 +27,11 @@ from .config import NetworkConfig
 from .layers.batchnorm import EPS
 from .params import layers, shapes
 
-OWN_ATTRIBUTE = "enhance_np"  # JSON: what HDF5 written by Keras has no place for
+OWN_ATTRIBUTE = "enhance_np"  # JSON of values for which Keras has no place in its files
 LAYER = re.compile(  # batch_normalization_v1: TensorFlow 1.13
     r"(?:(?P<conv>conv2d)|(?P<bn>batch_normalization(?:_v1)?))(?:_(?P<number>\d+))?"
 )
-# Keras's names of the tensors of a layer, in Keras's order, and ours
+# Keras's names of the tensors of a layer, in Keras's order, and the names used here
 TENSORS = {
     "conv": {"kernel": "w", "bias": "b"},
     "bn": {"gamma": "gamma", "beta": "beta", "moving_mean": "mean", "moving_variance": "var"},
@@ -41,13 +41,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """Everything prediction needs, and where it comes from.
+    """Everything that prediction needs, and the provenance.
 
-    config : sizes; params, moving : float32 or float64 arrays named and shaped as params.shapes.
-    provenance : flat, {} for files of Keras. Keys in use: type ("intensity" or "blos"),
+    config : sizes.  params, moving : float32 or float64 arrays with the names and shapes of
+        params.shapes.
+    provenance : a flat dict, {} for files of Keras. Its keys are type ("intensity" or "blos"),
         normalisation, data (a description), seed, version, validation_loss, each option of the
-        training under its own name, and the optics of its data (`Optics.attributes`): without
-        them they are taken for HMI's.
+        training under its own name, and the optics of its data (`Optics.attributes`); without
+        optics, HMI's are assumed.
     """
 
     config: NetworkConfig
@@ -57,7 +58,7 @@ class Weights:
 
 
 def digest(path: str | os.PathLike) -> str:
-    """sha256 of a file, by which headers and provenance name it."""
+    """sha256 of a file in hexadecimal, by which headers and provenance identify it."""
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
@@ -65,26 +66,26 @@ def load(path: str | os.PathLike, activation: str | None = None) -> Weights:
     """Weights of the HDF5 file `path`, written by Keras or by `save`.
 
     depth, filters and refine_filters follow from the number and shapes of the layers
-    (refine_filters is None where it equals filters). The activation is read from our own
-    attribute, else from the `model_config` of a full model. A weights-only file of Keras does
-    not say: then it is `activation`, and without that "relu", with a warning.
+    (refine_filters is None if it equals filters). The activation is read from the attribute
+    enhance_np, else from the `model_config` of a full model. A weights-only file of Keras stores
+    none; then it is `activation`, or "relu" with a warning.
 
-    Raises FileNotFoundError; OSError if the file is truncated, damaged or not HDF5;
-    ValueError if it holds anything but this network, complete and finite. Each is one line
-    that names the file, and the tensor if there is one.
+    Raises FileNotFoundError; OSError if the file is truncated, damaged or not HDF5; ValueError if
+    it is not a complete and finite network of this kind. Each error is one line that names the
+    file and, if possible, the tensor.
     """
-    import h5py  # where it is used, so that importing this module is cheap
+    import h5py  # here, so that this module is fast to import
 
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"load: {path}: there is no such file")
+        raise FileNotFoundError(f"load: {path}: the file must exist, got no such file")
     try:
         with h5py.File(path, "r") as file:
             return _read(file, activation)
     except ValueError as error:
         raise ValueError(f"load: {path}: {_one_line(error)}") from None
     except (OSError, LookupError, TypeError, AttributeError, RuntimeError) as error:
-        # h5py has all of these for damaged files, in the words of the HDF5 library
+        # h5py raises all of these for damaged files, with messages of the HDF5 library
         raise OSError(
             f"load: {path}: truncated, damaged or not HDF5 ({_one_line(error)})"
         ) from None
@@ -94,17 +95,17 @@ def save(path: str | os.PathLike, weights: Weights, overwrite: bool = False) -> 
     """Write `weights` so that `load`, and `load_weights(path)` of Keras 2 and 3, read them.
 
     path : ends in `.h5` but not in `.weights.h5`, which Keras 3 reads as another layout.
-    The file is written beside `path` and then renamed: `path` is never half a file.
+    The file is written beside `path` and then renamed, so `path` is never a partial file.
 
-    Raises FileExistsError unless `overwrite`; ValueError for a tensor that is missing,
-    unknown, misshapen, not float32 or float64, or not finite; TypeError for provenance that
-    is not text or a number; OSError if the disk refuses.
+    Raises FileExistsError unless `overwrite`; ValueError for a tensor that is missing, unknown, of
+    a wrong shape, not float32 or float64, or not finite; TypeError for provenance that is not text
+    or a number; OSError if the file cannot be written.
     """
     import h5py
 
     path = check_name(path)
     if path.exists() and not overwrite:
-        raise FileExistsError(f"save: {path}: exists already, overwrite=True replaces it")
+        raise FileExistsError(f"save: {path}: the file exists; overwrite=True replaces it")
     for key, value in weights.provenance.items():
         if not isinstance(value, str | int | float):
             raise TypeError(
@@ -118,22 +119,22 @@ def save(path: str | os.PathLike, weights: Weights, overwrite: bool = False) -> 
     for name, shape in wanted.items():
         tensors[name] = _checked(f"save: {name}", tensors[name], shape)
 
-    image = io.BytesIO()  # in memory: HDF5 on a full disk fails again when it is closed
+    image = io.BytesIO()  # in memory, because HDF5 on a full disk fails again when it is closed
     with h5py.File(image, "w") as file:
         _write(file, weights, tensors)
     write_bytes(path, image.getbuffer())
 
 
 def check_name(path: str | os.PathLike) -> Path:
-    """`path`, if Keras would read a file of that name as `save` writes it, else ValueError."""
+    """`path` as a Path. Raises ValueError if Keras would read another layout from such a name."""
     path = Path(path)
     if path.suffix != ".h5" or path.name.endswith(".weights.h5"):
-        raise ValueError(f"save: path must end in .h5, and not in .weights.h5, got {path}")
+        raise ValueError(f"save: path must end in .h5 but not in .weights.h5, got {path}")
     return path
 
 
 def _write(file, weights: Weights, tensors: dict[str, Array]) -> None:
-    """The layout of Keras 2.0, weights only: Keras 2 and 3 read it, by order."""
+    """Writes the layout of Keras 2.0, weights only, which Keras 2 and 3 read by order."""
     count = dict.fromkeys(TENSORS, 0)
     names = []
     for kind, name, _ in layers(weights.config):
@@ -154,7 +155,7 @@ def _write(file, weights: Weights, tensors: dict[str, Array]) -> None:
 
 
 def _read(file, activation: str | None) -> Weights:
-    """Errors carry no prefix here: `load` adds the name of the file."""
+    """The weights of an open file. `load` adds the name of the file to its errors."""
     found = {"conv": {}, "bn": {}}  # kind -> (number, layer) -> Keras's tensor name -> data
     for layer, tensor, data in _tensors(file):
         match = LAYER.fullmatch(layer)
@@ -174,7 +175,7 @@ def _read(file, activation: str | None) -> Weights:
     }
     stored, provenance = _activation_and_provenance(file)
     if stored is None and activation is None:
-        log.warning("%s does not say its activation: relu is assumed", file.filename)
+        log.warning("%s does not store its activation: relu is assumed", file.filename)
     elif None not in (stored, activation) and stored != activation:
         raise ValueError(f"activation: expected {activation}, found {stored}")
     activation = stored or activation or "relu"
@@ -197,12 +198,12 @@ def _read(file, activation: str | None) -> Weights:
 def _tensors(file):
     """Yield (layer, name of the tensor, HDF5 dataset) in whichever layout the file has.
 
-    Groups that are not listed, such as top_level_model_weights or optimizer_weights, are
-    left alone; so are layers without weights.
+    Groups that are not listed, such as top_level_model_weights or optimizer_weights, are skipped,
+    and so are layers without weights.
     """
     root = file.get("model_weights", file)
     listed = _names(root, "layer_names")
-    # the second name: early versions of .weights.h5, which Keras 3 still reads
+    # the second name is that of early versions of .weights.h5, which Keras 3 still reads
     numbered = [g for g in ("layers", "_layer_checkpoint_dependencies") if g in file]
     if listed is not None:
         if _text(root.attrs.get("backend", "")) == "theano":
@@ -245,7 +246,7 @@ def _sizes(convs: list, bns: list) -> dict[str, int | None]:
 
 
 def _activation_and_provenance(file) -> tuple[str | None, dict]:
-    """What the attributes of the file say, None if they are silent; see `load`."""
+    """(activation, provenance) from the attributes of the file; activation may be None."""
     if OWN_ATTRIBUTE in file.attrs:
         own = json.loads(_text(file.attrs[OWN_ATTRIBUTE]))
         if not isinstance(own, dict) or not isinstance(own.get("provenance"), dict):
@@ -271,7 +272,7 @@ def _activation_and_provenance(file) -> tuple[str | None, dict]:
 
 def _checked(name: str, data, shape: tuple[int, ...]) -> Array:
     """`data`, an array or an HDF5 dataset, in native byte order and without subnormal numbers."""
-    if data.shape != shape:  # before reading: a foreign file may be large
+    if data.shape != shape:  # checked before reading, because a foreign file may be large
         raise ValueError(f"{name}: expected shape {shape}, found {data.shape}")
     if data.dtype.newbyteorder("=") not in (np.float32, np.float64):
         raise ValueError(f"{name}: expected float32 or float64, found {data.dtype}")
@@ -282,7 +283,7 @@ def _checked(name: str, data, shape: tuple[int, ...]) -> Array:
 
 
 def _names(group, attribute: str) -> list[str] | None:
-    """A list of names, bytes or str; Keras cuts one above 64 kB into attribute0, attribute1, ..."""
+    """A list of names, bytes or str. Keras splits one above 64 kB: attribute0, attribute1, ..."""
     if attribute in group.attrs:
         return [_text(name) for name in group.attrs[attribute]]
     names, piece = [], 0

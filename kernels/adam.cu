@@ -13,10 +13,10 @@
 //               factor (1,) float32
 //   launch      256 threads. gather: one element a thread. squares: block b the elements from
 //               b * per on. clip_factor: one block. adam: four elements a thread
-//   method      nothing is changed in place: a step makes new p, m, v, so that the state before it
-//               is still there when it fails. Squares are added in double, in an order that depends
-//               on the size alone, no atomics. What is not finite anywhere makes the loss NaN: the
-//               host reads one number, and that later
+//   method      nothing is changed in place: a step makes new p, m, v, so that the old state still
+//               exists if the step fails. Squares are added in double, in an order that depends
+//               only on the size, without atomics. Any value that is not finite makes the loss NaN,
+//               so the host reads only one number, one step later
 //   cost        28 bytes an element, 16 more to gather, 4 to square: bandwidth bound, and launches.
 //               Not measured
 //   error       u = 2^-24.  gather: 2 u (|gradient| + |decay p|). m, v: 3 u and 5 u of the sum of

@@ -28,7 +28,7 @@
 
 __device__ __forceinline__ int line_of(int i, int n, int edge)
 {
-    // Where line i, which may be outside, is found among n lines; -1 for zeros
+    // Index among n lines of line i, which may be outside; -1 for zeros
     if (edge == 1) i = i < 0 ? -i : i >= n ? 2 * (n - 1) - i : i;
     return 0 <= i && i < n ? i : -1;
 }

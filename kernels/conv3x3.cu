@@ -1,4 +1,4 @@
-// conv3x3.cu -- 3x3 convolution, and the 2x2 ones that upsampling before it leaves over
+// conv3x3.cu -- 3x3 convolution, and the 2x2 convolutions into which upsampling turns it
 //
 //   conv3x3            y[n,i,j,o] = act(b[o] + skip[n,i,j,o] +
 //                                       sum over r,s,c of x[n,i+r-before,j+s-before,c] w[r,s,c,o])
@@ -36,13 +36,13 @@
 #define THREADS 128
 #define CK 4       // input channels of a stage: one float4 of a pixel
 #define COLS 32    // pixels of a row of a block
-#define STRIDE 36  // floats from row to row in shared memory; a float4 more than 32, an odd number
+#define STRIDE 36  // floats between rows in shared memory: 9 float4, an odd number
 
 enum Phases { NONE, OF_Y, OF_X };
 
 __device__ __forceinline__ int line_of(int i, int n, int edge)
 {
-    // Where line i, which may be outside, is found among n lines; -1 for zeros
+    // Index among n lines of line i, which may be outside; -1 for zeros
     if (edge == 1) i = i < 0 ? -i : i >= n ? 2 * (n - 1) - i : i;
     if (edge == 2) i = min(max(i, 0), n - 1);
     return 0 <= i && i < n ? i : -1;
@@ -89,8 +89,8 @@ __device__ __forceinline__ void convolve(
     const int quad = lane / 8 + 4 * (warp / (ROWS / 2));
     const int row = eight / 4, col = eight % 4 * 8;
 
-    // what it fetches: pixels of x, and quads of w. Pixel (i, j) of the next phase of x is a constant
-    // away; what is outside must be known for each
+    // the pixels of x and quads of w that it fetches. Pixel (i, j) of the next phase of x is at a
+    // constant distance; whether it is outside must be known for each
     const int step = PHASES == OF_X ? 2 : 1;
     const int up = PHASES == NONE ? before : PHASES == OF_Y ? 1 - phase / 2 : 1;
     const int left = PHASES == NONE ? before : PHASES == OF_Y ? 1 - phase % 2 : 1;
@@ -163,7 +163,7 @@ __device__ __forceinline__ void convolve(
         for (int c = 0; c < CK; c++)
 #pragma unroll
             for (int r = 0; r < K; r++) {
-                float in[8 + K - 1];  // the row of x that 8 pixels see
+                float in[8 + K - 1];  // the row of x that 8 pixels need
                 const float* line = &sx[now][c][row + r][col];
                 *reinterpret_cast<float4*>(in) = *reinterpret_cast<const float4*>(line);
                 *reinterpret_cast<float4*>(in + 4) = *reinterpret_cast<const float4*>(line + 4);

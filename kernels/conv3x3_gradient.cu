@@ -30,15 +30,15 @@
 
 #define THREADS 128
 #define PIXELS 32   // of a strip
-#define COLUMNS 34  // of x that they see
+#define COLUMNS 34  // of x that they need
 #define CI 2        // channels of x of a thread
 
-// Where line i, which may be outside, is found among n lines: mirrored, or the nearest
+// Index among n lines of line i, which may be outside: mirrored, or the nearest
 template <bool MIRRORED>
 __device__ __forceinline__ int line_of(int i, int n)
 {
     if (MIRRORED) i = abs(i), i = min(i, 2 * (n - 1) - i);
-    return min(max(i, 0), n - 1);  // of pixels that meet no dy
+    return min(max(i, 0), n - 1);  // for pixels that no dy uses
 }
 
 __device__ __forceinline__ void add(float* sum, float value, float4 d)
@@ -49,7 +49,7 @@ __device__ __forceinline__ void add(float* sum, float value, float4 d)
     sum[3] = fmaf(value, d.w, sum[3]);
 }
 
-// Of upsample_conv a block has two phases, which see the same columns of x
+// For upsample_conv a block has two phases, which use the same columns of x
 __host__ __device__ constexpr int rows(bool phases) { return phases ? 2 : 3; }
 __host__ __device__ constexpr int cins(int couts) { return 4 * THREADS / couts * CI; }
 

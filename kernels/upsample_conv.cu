@@ -1,4 +1,4 @@
-// upsample_conv.cu -- what surrounds the 2x2 convolutions that upsampling leaves of a 3x3 one
+// upsample_conv.cu -- kernels and edges of the 2x2 convolutions that upsampling makes of a 3x3 one
 //
 //   phase_kernels           k[p,q,u,v] = sum of w[r,s] over the r with tap(p,r) = u, s with
 //                           tap(q,s) = v;  tap(0, r) = 0, 1, 1 and tap(1, r) = 0, 0, 1
@@ -6,9 +6,9 @@
 //   fold_repeated           dx = the inside of d, and each pixel of its frame added to the pixel
 //                           of the edge that it repeats
 //
-//   An even line 2i of the large image sees lines 2i-1, 2i, 2i+1, of the small one i-1, i, i: two
-//   rows of the kernel act on one line and are added. An odd one sees i, i, i+1. Mirroring the
-//   large image is repeating the small one's edge.
+//   An even line 2i of the output needs lines 2i-1, 2i, 2i+1 of the large image: i-1, i, i of the
+//   small one. Two rows of the kernel act on one line and are added. An odd line needs i, i, i+1.
+//   Mirroring the large image is the same as repeating the edge of the small one.
 //
 //   reference   enhance_np.layers.upsample; enhance_np.engine.fold.phases says the same on the CPU
 //   checked by  tests/kernels/cases/upsample_conv.py: exact on integers, error bounds on floats.

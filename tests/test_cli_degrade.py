@@ -169,7 +169,7 @@ FAULTS = {
     "empty FITS": (bad_frames(text="", suffix="fits"), "whole FITS file", "bad.fits"),
     "text": (bad_frames(text="1 2\n3 4\n"), "whole .npy array", "bad.npy"),
     "text as FITS": (bad_frames(text="1 2\n", suffix="fits"), "whole FITS", "bad.fits"),
-    "small": (bad_frames(shape=(60, 60)), "hold a patch of 4.03 arcsec", "60 x 60", "bad.npy"),
+    "small": (bad_frames(shape=(60, 60)), "room for a patch of 4.03 arcsec", "60 x 60", "bad.npy"),
     "negative": (bad_frames(-1), "0 or more (or pass --type blos)", "bad.npy"),
     "psf text": (with_psf(None), "whole FITS file", "bad.fits"),
     "psf cube": (with_psf(np.ones((2, 9, 9))), "2-D image", "bad.fits"),
@@ -184,13 +184,13 @@ FAULTS = {
     "wavelength": (option("--wavelength", "-6173"), "wavelength must be positive"),
     "HMI scale": (option("--hmi-scale", "-0.5"), "hmi_scale must be positive", "-0.5"),
     "pixel scale": (option("--pixel-scale", "-0.1"), "pixel scale must be positive", "sim.npy"),
-    "coarse": (option("--pixel-scale", "0.4"), "half of HMI's or less", "sim.npy"),
+    "coarse": (option("--pixel-scale", "0.4"), "at most half as large as HMI's", "sim.npy"),
     "norm": (option("--norm", "-2"), "must be positive", "-2"),
     "norm word": (option("--norm", "median"), "mean, quiet-sun or a level", "median"),
-    "norm of a field": (option("--norm", "1", "--type", "blos"), "norm is for intensity"),
+    "norm of a field": (option("--norm", "1", "--type", "blos"), "norm is only for intensity"),
     "region": (option("--validation-region", "0,2,0,1"), "0 <= y0 < y1 <= 1", "0.0,2.0"),
     "region words": (option("--validation-region", "a,b"), "--validation-region"),
-    "region too small": (option("--validation-region", "0,0.1,0,1"), "must hold a patch"),
+    "region too small": (option("--validation-region", "0,0.1,0,1"), "must have room for a patch"),
     "count": (option("--count", "-5"), "n_train must be 1 or more", "-5"),
     "validation": (option("--validation", "0"), "n_val must be 1 or more"),
     "patch": (option("--patch", "-8"), "patch must be 1 or more"),
@@ -278,12 +278,12 @@ def test_without_fields_it_is_said_in_one_line(tmp_path):
         timeout=300,
     )
     assert done.returncode == 0
-    assert done.stderr == "recipe mine: its synthetic scenes alone, without --fields\n"
+    assert done.stderr == "recipe mine: uses synthetic scenes only (no --fields)\n"
 
 
 RECIPE_FAULTS = {
     "missing": (["--recipe", "nowhere.toml"], "one of intensity, blos or a file *.toml"),
-    "type": (["--recipe", "mine.toml", "--type", "blos"], "--type must be the recipe's"),
+    "type": (["--recipe", "mine.toml", "--type", "blos"], "--type must be the type of the recipe"),
     "folder": (["--recipe", "mine.toml", "--fields", "."], "the file must exist, got own.npy"),
     "count": (["--recipe", "mine.toml", "--count", "0"], "n_train must be 1 or more"),
     "psf": (["--recipe", "mine.toml", "--psf", "hubble"], "psf must be one of"),

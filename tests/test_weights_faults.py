@@ -11,7 +11,7 @@ from enhance_np import weights
 def test_missing_file(tmp_path):
     with pytest.raises(FileNotFoundError) as error:
         weights.load(tmp_path / "none.h5")
-    assert fault(error, tmp_path / "none.h5") == "there is no such file"
+    assert fault(error, tmp_path / "none.h5") == "the file must exist, got no such file"
 
 
 @pytest.mark.parametrize("name", ["keras2_full", "keras3.weights"])

@@ -1,9 +1,9 @@
-"""Runs the examples beside it and writes their page: text, code, what it prints, what it draws.
+"""Runs the examples beside it and writes their page: text, code, printed output and figures.
 
     python docs/gallery/build.py [plot_map.py ...] [--output FOLDER]
 
 An example is a script plot_*.py: a docstring of title and text, then code; a line "# %%" begins
-a new block, and the comment below it is text. Figures that a block leaves open are its pictures.
+a new block, and the comment below it is text. The open figures of a block are its pictures.
 """
 
 import argparse
@@ -17,8 +17,8 @@ HERE = Path(__file__).parent
 LARGEST = 300_000  # bytes of a picture
 HEAD = """# Gallery
 
-Written by `make gallery`, which runs the scripts beside this page. The Suns in them are made by
-`enhance_np.sun.scene`, so they run without data; on real ones, begin with
+Written by `make gallery`, which runs the scripts beside this page. Their images are made by
+`enhance_np.sun.scene`, so they need no data. For real images, begin with
 `sunpy.map.Map("hmi.Ic_45s.….fits")`.
 """
 

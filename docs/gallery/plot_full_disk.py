@@ -1,7 +1,7 @@
 """A full disk with dask
 
-A dask array is enhanced when it is computed, and then only as far as it is asked for: each chunk
-reads its own pixels and a frame of its neighbours'. The result does not depend on the chunks.
+A dask array is enhanced when it is computed, and only the chunks that are needed are. Each chunk
+reads its own pixels and some of its neighbours'. The result does not depend on the chunks.
 """
 
 import dask.array as da
@@ -32,7 +32,7 @@ chunks = ((512,) * 8, (512,) * 8)
 disk = da.map_blocks(sun, chunks=chunks, dtype="float32", meta=np.empty((0, 0), "float32"))
 
 # %%
-# Told the type and the level of the quiet Sun, `enhance` reads nothing.
+# If the type and the level of the quiet Sun are given, `enhance` reads no pixels.
 
 enhanced = enhance_np.enhance(disk, "intensity", norm=LEVEL)
 print(enhanced)

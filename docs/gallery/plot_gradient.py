@@ -1,7 +1,8 @@
 """What a pixel of the output looks at
 
-The gradient of one output pixel in the input is the linear filter that the network is at that
-place. `network.backward` gives it: the backward pass of training, begun with a 1 at the pixel.
+The gradient of one output pixel in the input is the linear filter that the network equals at that
+place. `network.backward` computes it: the backward pass of training, with dy = 1 at the pixel and
+0 elsewhere.
 """
 
 import matplotlib.pyplot as plt
@@ -30,9 +31,9 @@ def gradient(i, j):
 
 
 # %%
-# It reaches `2 depth + 3` pixels, no farther, and sums up to 1 or nearly: a constant stays. A
-# positive center in a negative ring is what a deconvolution looks like. Where the network is
-# not linear, it is another filter at another place: compare the quiet Sun with the umbra.
+# The filter extends over at most `2 depth + 3` pixels to each side. Its sum is close to 1, so a
+# constant image stays constant. A positive centre in a negative ring is typical of a deconvolution.
+# The network is not linear, so its filter depends on the place: compare quiet Sun and umbra.
 
 inside = image[12:-12, 12:-12]
 places = {

@@ -1,7 +1,7 @@
 """The field of plage
 
-A magnetogram: HMI's blur dilutes the flux tubes between the granules, and the network undoes a
-part of it. A synthetic Sun has a truth to hold that against.
+HMI's blur dilutes the flux tubes between the granules of a magnetogram, and the network removes a
+part of the blur. The truth of a synthetic Sun is known, so the output can be compared with it.
 """
 
 import astropy.units as u
@@ -33,7 +33,7 @@ hmi = sunpy.map.Map(image.astype("float32"), header)
 hmi.plot_settings["norm"].vmin, hmi.plot_settings["norm"].vmax = -1500, 1500
 
 # %%
-# What was set for plotting is kept, so the same grey is the same field in both.
+# The plot settings of the Map are kept, so the same grey is the same field in both.
 
 enhanced = enhance_np.enhance(hmi)
 
@@ -44,8 +44,8 @@ for i, (title, seen) in enumerate((("HMI", hmi), ("enhanced", enhanced)), 1):
 figure.colorbar(drawn, ax=figure.axes, label="line-of-sight field [G]", shrink=0.8)
 
 # %%
-# Along the line of the strongest pixel: peaks rise and narrow, though not all the way. The mean
-# unsigned field tells whether flux was invented.
+# Along the line of the strongest pixel, peaks become higher and narrower, but not as much as in the
+# truth. The mean unsigned field shows whether the network added flux.
 
 row, _ = np.unravel_index(abs(truth).argmax(), truth.shape)
 arcsec = HMI_SCALE * (np.arange(image.shape[1]) + 0.5)

@@ -1,8 +1,8 @@
 """A sunspot in a Map
 
-`enhance_np.enhance` takes a sunpy Map and returns one: the same place on the Sun, twice the pixels.
-Here an active region as HMI's continuum camera would see it, stored as JSOC stores it: solar north
-is down.
+`enhance_np.enhance` takes a sunpy Map and returns one of the same region with twice the pixels. The
+example is an active region as HMI's continuum camera would see it, stored as JSOC stores it, with
+solar north down.
 """
 
 import astropy.units as u
@@ -34,7 +34,7 @@ header["content"] = "CONTINUUM INTENSITY"
 hmi = sunpy.map.Map((55_000 * image).astype("float32"), header)
 
 # %%
-# The type is read from the header, the quiet Sun's level from the pixels.
+# The type is read from the header, and the level of the quiet Sun is measured on the pixels.
 
 enhanced = enhance_np.enhance(hmi)
 
@@ -47,7 +47,7 @@ for name, seen in (("hmi", hmi), ("enhanced", enhanced)):
 print({key: value for key, value in enhanced.meta.items() if key.startswith("enh")})
 
 # %%
-# Enhance first, rotate after: a rotation interpolates, and the network knows HMI's own pixels.
+# Enhance before rotating: a rotation interpolates, and the network was trained on HMI's own pixels.
 
 figure = plt.figure(figsize=(12, 5), layout="constrained")
 limits = {"vmin": 0.2 * 55_000, "vmax": 1.25 * 55_000}

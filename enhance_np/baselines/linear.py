@@ -1,10 +1,10 @@
-"""The best linear filter: what any network must beat to be worth its non-linearity.
+"""The best linear filter, the baseline that shows the gain from a network's non-linearity.
 
 Every output pixel is a weighted sum of the input pixels around it, plus a constant. There are
-four sets of weights, one for each place (phase) that an output pixel can have in its input pixel.
-They are the least-squares solution on the training pairs themselves, found once and for
-all from the normal equations: no other filter of that size has a smaller error there.
-A Wiener filter is this, with the statistics of the scene guessed instead of measured.
+four sets of weights, one for each place (phase) of an output pixel in its input pixel. They are
+the least-squares solution on the training pairs, from the normal equations: no other filter of
+that size has a smaller error on them. A Wiener filter is the same with assumed instead of measured
+statistics of the scene.
 """
 
 import json
@@ -19,7 +19,7 @@ from scipy.signal import oaconvolve
 from .._atomic import replacing
 from . import tuning
 
-SIZE = 17  # input pixels, 8.6 arcsec: HMI's core and most of what its tail scatters
+SIZE = 17  # input pixels, 8.6 arcsec: the core of HMI's PSF and most of the light in its tail
 RIDGES = (0.0, *(float(r) for r in 10.0 ** np.arange(-8, -2.9, 0.5)))
 CHUNK = 256  # pairs at a time: 25 MB of float64 for 50 x 50 pixels
 TILE = 34  # neighbourhoods along a side, of 50 pixels: their products take 150 MB
@@ -30,7 +30,7 @@ class LinearFilter:
     """out[2i + a, 2j + b] = bias[a, b] + sum_uv weights[a, b, u, v] in[i + u - r, j + v - r].
 
     weights : (2, 2, k, k), k = 2r + 1.  bias : (2, 2), in units of the network (Ic or kG).
-    provenance : what it was fitted on; stored with it.
+    provenance : describes the fit; stored with the filter.
     """
 
     weights: np.ndarray
@@ -49,7 +49,7 @@ class LinearFilter:
         return self.weights.shape[2]
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
-        """(H, W) finite, in Ic or kG -> (2H, 2W) float64; a mirror image beyond the borders."""
+        """(H, W) finite, in Ic or kG -> (2H, 2W) float64; mirrored beyond the borders."""
         image = np.asarray(image, np.float64)
         if image.ndim != 2 or not np.isfinite(image).all():
             raise ValueError(f"linear: needs a finite (H, W) image, got shape={image.shape}")
@@ -57,13 +57,13 @@ class LinearFilter:
         padded = np.pad(image, self.size // 2, mode="symmetric")
         out = np.empty((2 * h, 2 * w))
         for a, b in np.ndindex(2, 2):
-            # a convolution reverses its kernel, the sum above does not
+            # reversed, because oaconvolve reverses its kernel and the sum above does not
             kernel = self.weights[a, b, ::-1, ::-1]
             out[a::2, b::2] = oaconvolve(padded, kernel, mode="valid") + self.bias[a, b]
         return out
 
     def save(self, path: str | os.PathLike) -> None:
-        """An .npz file, whole or not at all."""
+        """Write an .npz file, whole or not at all."""
         with replacing(path) as temporary, open(temporary, "wb") as file:
             np.savez(
                 file, weights=self.weights, bias=self.bias, provenance=json.dumps(self.provenance)
@@ -71,7 +71,10 @@ class LinearFilter:
 
 
 def load(path: str | os.PathLike) -> LinearFilter:
-    """Raises OSError if the file is missing or no such file, ValueError for unfit shapes."""
+    """The filter in an .npz file.
+
+    Raises OSError if the file is missing or of another kind, ValueError for wrong shapes.
+    """
     path = os.fspath(path)
     if not os.path.isfile(path):
         raise FileNotFoundError(f"linear: the file must exist, got {path!r}")
@@ -88,10 +91,10 @@ def load(path: str | os.PathLike) -> LinearFilter:
 
 
 class Equations:
-    """The normal equations of the fit, summed over as many pairs as are added.
+    """The normal equations of the fit, summed over all pairs that are added.
 
-    For n input neighbourhoods x (k^2 values) and their four output pixels y: the sums of 1, x, y,
-    x x^T and x y^T. Nothing else of the pairs is needed, for any smaller k, noise or ridge.
+    They are the sums of 1, x, y, x x^T and x y^T over n input neighbourhoods x (k^2 values) and
+    their four output pixels y. These sums suffice for any smaller k, any noise and any ridge.
     """
 
     def __init__(self, size: int = SIZE):
@@ -102,7 +105,7 @@ class Equations:
         self.xx, self.xy = np.zeros((size**2, size**2)), np.zeros((size**2, 4))
 
     def add(self, low: np.ndarray, high: np.ndarray) -> None:
-        """low (n, h, w) without noise and high (n, 2h, 2w); only whole neighbourhoods count."""
+        """Add low (n, h, w) without noise and high (n, 2h, 2w); uses whole neighbourhoods only."""
         n, h, w = low.shape
         r = self.size // 2
         if high.shape != (n, 2 * h, 2 * w) or min(h, w) < self.size:
@@ -138,13 +141,13 @@ class Equations:
             self.xy += py[rows, columns, i, j].reshape(-1, 4)
 
     def solve(self, noise: float, ridge: float = 0.0, size: int | None = None) -> LinearFilter:
-        """The filter of the least mean squared error, of `size` or all of the neighbourhood.
+        """The filter of the least mean squared error, with `size` or the whole neighbourhood.
 
-        noise : sigma of white noise in the input. It enters as what it is on average,
-            sigma^2 on the diagonal of the covariance of x, not as one drawing of it.
-        ridge : added to that diagonal, as if the noise were stronger: keeps weights small that few
-            pairs determine. The constant is free: means are subtracted first.
-        Raises ValueError without pairs, for negative numbers, or a larger size.
+        noise : sigma of white noise in the input. Its expectation, sigma^2 on the diagonal of the
+            covariance of x, is used instead of drawn noise.
+        ridge : also added to that diagonal; it keeps weights small that few pairs determine. It
+            does not act on the constant, because means are subtracted first.
+        Raises ValueError without pairs, for negative numbers, or for a larger size.
         """
         size = self.size if size is None else size
         if not (1 <= size <= self.size and size % 2):
@@ -167,9 +170,9 @@ class Equations:
 
 
 def equations(path: str | os.PathLike, size: int = SIZE) -> Equations:
-    """From a file of training pairs, imHMI (n, h, w, 1) and imSST (n, 2h, 2w, 1), without noise.
+    """Equations of a file of training pairs, imHMI (n, h, w, 1) and imSST (n, 2h, 2w, 1).
 
-    Raises OSError or ValueError for a file that training would refuse.
+    The pairs have no noise. Raises OSError or ValueError for a file that training would refuse.
     """
     import h5py
 
@@ -202,7 +205,7 @@ def tune(
 ) -> tuning.Tuned:
     """Size and ridge (a `Choice`) of the least mean squared error on validation scenes.
 
-    found : of the training pairs.  sizes : odd, up to that of `found`; None is that alone.
+    found : of the training pairs.  sizes : odd, up to that of `found`; None tries only that.
     """
     choices = [Choice(size, ridge) for size in sizes or (found.size,) for ridge in ridges]
     filters = {choice: found.solve(noise, choice.ridge, choice.size) for choice in choices}

@@ -1,12 +1,12 @@
 """Richardson-Lucy deconvolution, the classical method of the field.
 
-With d the data, P the PSF and Pt its mirror image (P itself, if round),
+With d the data, P the PSF and Pt its mirror image (P itself, if round), each iteration
 
     estimate <- estimate * (Pt * (d / (P * estimate)))
 
-climbs towards the positive image that makes d most probable if its noise is that of counted
-photons. It never stops at a solution: scale after scale sharpens, the noise last of all. The
-number of iterations is the only regularisation.
+increases the probability of d under photon noise. The iterations do not stop at a useful solution:
+they sharpen smaller and smaller scales and finally the noise. The number of iterations is the only
+regularisation.
 Sources: Richardson 1972, J. Opt. Soc. Am. 62, 55; Lucy 1974, AJ 79, 745.
 """
 
@@ -24,7 +24,7 @@ DAMPING = 10.0  # times the median residual, as published
 
 
 def check_iterations(iterations: int) -> None:
-    """Raise ValueError for fewer than 1."""
+    """Raise ValueError for fewer than 1 iteration."""
     if iterations < 1:
         raise ValueError(f"deconvolve: iterations must be 1 or more, got iterations={iterations}")
 
@@ -41,17 +41,17 @@ def deconvolve(
 ) -> np.ndarray:
     """(H, W) -> (2H, 2W) float64, edges aligned, in the unit of the image, which must be finite.
 
-    type : "intensity" (what is negative counts as 0) or "blos": Richardson-Lucy knows no sign,
-        so the positive and the negative part are deconvolved one by one and subtracted, the
-        field's usual way. Where opposite polarities mix, that forgets that they have cancelled.
+    type : "intensity" (negative pixels count as 0) or "blos". Richardson-Lucy needs positive data,
+        so the positive and the negative part of a field are deconvolved separately and subtracted,
+        which is the usual way. It cannot recover opposite polarities that cancelled in a pixel.
     iterations : 1 or more.  damping : see `iterates`.
-    as_target : seen through the target's aperture, as the training targets are; otherwise the
-        estimate is of the Sun itself, as far as the iterations have come.
-    progress : called with (iterations done, in all).
+    as_target : give the image as seen through the target's aperture, like the training targets;
+        otherwise the estimate is of the Sun itself.
+    progress : called with (iterations done, total).
 
-    The image is first interpolated to the output's grid, then deconvolved there, as in the
-    paper. Means are kept: the sum over the output is 4 times that over the input, for a
-    magnetogram too.
+    The image is first interpolated to the output's grid and then deconvolved there, as in the
+    paper. Means are kept, so the sum over the output is 4 times that over the input, also for a
+    magnetogram.
     Raises ValueError for another type, fewer than 1 iteration, NaN or an unsymmetric PSF.
     Source: Díaz Baso & Asensio Ramos 2018, A&A 614, A5, the comparison of figure 11.
     """
@@ -74,22 +74,22 @@ def deconvolve(
 def iterates(data: np.ndarray, transfer: np.ndarray, damping: bool = False) -> Iterator[np.ndarray]:
     """The estimates after 1, 2, ... iterations, without end. Each is a new array.
 
-    data : (H, W), 0 or more.  transfer : (H, W), of a PSF that is nowhere negative.
-    damping : after every iteration, a pixel whose data are missed by more than 10 times the
-        median residual is set back to them. It keeps an outlier from growing; the sum over
-        the image is then no longer that of the data.
+    data : (H, W), 0 or more.  transfer : (H, W), of a PSF without negative values.
+    damping : after every iteration, a pixel whose residual exceeds 10 times the median residual
+        is reset to its data. This keeps an outlier from growing, but the sum over the image is
+        then no longer that of the data.
 
-    Starts flat, at the mean. Every estimate then has the sum of the data: a PSF of sum 1, round,
-    on an image continued as its mirror image, has adjoint Pt = P, and sum(estimate * Pt(d /
-    (P * estimate))) = sum(P * estimate * d / (P * estimate)).
+    The first estimate is flat, at the mean. Every estimate has the sum of the data: a round PSF of
+    sum 1, on an image continued as its mirror image, has the adjoint Pt = P, and sum(estimate *
+    Pt(d / (P * estimate))) = sum(P * estimate * d / (P * estimate)).
     """
     estimate = np.full(data.shape, data.mean())
-    # where there is nothing to explain, 0/0 below: rounding of the transforms decides
+    # below this level the ratio is 0/0 up to the rounding of the transforms
     nothing = 1e-12 * max(data.max(), np.finfo(float).tiny)
     blurred = estimate
     while True:
         ratio = np.divide(data, blurred, out=np.zeros_like(data), where=blurred > nothing)
-        # the kernel is positive and so is the ratio: below 0 is rounding
+        # kernel and ratio are positive, so negative values are rounding
         estimate = estimate * np.maximum(_through(ratio, transfer), 0)
         blurred = _through(estimate, transfer)
         if damping:
@@ -110,7 +110,7 @@ def tune(
     optics: Optics = HMI,
 ) -> Tuned:
     """Number of iterations, 1 to `most`, of the least mean squared error on validation scenes."""
-    _parts(np.zeros((1, 1)), type)  # a wrong type is found before the work
+    _parts(np.zeros((1, 1)), type)  # raises for a wrong type before the work
     total, pixels = np.zeros(most), 0
     for scene in scenes:
         fine = double(scene.low)

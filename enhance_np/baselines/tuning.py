@@ -1,6 +1,6 @@
-"""How the parameter of a baseline is chosen: by its error on scenes of known truth.
+"""Chooses the parameter of a baseline by its error on scenes of known truth.
 
-On validation scenes, which neither trained a filter nor score a method in the end.
+These are validation scenes: they are used neither to fit a filter nor to score a method.
 """
 
 from collections.abc import Callable, Iterable
@@ -15,15 +15,15 @@ class Scene(NamedTuple):
 
 
 class Tuned(NamedTuple):
-    value: Any  # the parameter of the least error
-    mse: float  # at it, over all pixels of all scenes
+    value: Any  # the parameter with the least error
+    mse: float  # its error, over all pixels of all scenes
     curve: tuple[tuple[Any, float], ...]  # (parameter, mse), in the order tried
 
     @classmethod
     def of(cls, values: Iterable, squared_errors: Iterable[float], pixels: int) -> "Tuned":
-        """From the sums over all pixels, one for each value.
+        """From the sums of squared errors over all pixels, one for each value.
 
-        Raises ValueError if there is nothing to choose from, no pixel, or an error is NaN.
+        Raises ValueError without values or pixels, or if an error is not finite.
         """
         sums = [float(total) for total in squared_errors]
         if not sums or pixels < 1 or not np.isfinite(sums).all():
@@ -35,7 +35,7 @@ class Tuned(NamedTuple):
 
     @property
     def at_end(self) -> bool:
-        """Whether the best is the first or the last tried: the range should be wider."""
+        """Whether the best value is the first or the last one; then the range should be wider."""
         return self.value in (self.curve[0][0], self.curve[-1][0])
 
 
@@ -53,5 +53,5 @@ def over(
 
 
 def squared_error(out: np.ndarray, truth: np.ndarray) -> float:
-    """Sum over the pixels."""
+    """Sum of (out - truth)^2 over the pixels."""
     return float(np.square(np.subtract(out, truth, dtype=np.float64)).sum())

@@ -1,6 +1,6 @@
-"""The Wiener filter: the inverse of the blur, held back where noise would take over.
+"""The Wiener filter: the inverse of the blur, damped where noise would dominate.
 
-In the space of frequencies, with P and A the transfer functions of HMI and of the target,
+In Fourier space, with P and A the transfer functions of HMI and of the target,
 
     out = in * A P / (P^2 + nsr)
 
@@ -23,9 +23,9 @@ CANDIDATES = tuple(float(nsr) for nsr in 10.0 ** np.arange(-6, -0.49, 0.25))
 def wiener(image: np.ndarray, nsr: float, optics: Optics = HMI) -> np.ndarray:
     """(H, W) finite -> (2H, 2W) float64, edges aligned, towards the target's aperture.
 
-    nsr : 0 or more, power of the noise over that of the scene. 0 is the inverse filter: exact for
-        a noise-free scene that the input's pixels resolve.
-    The mean passes unchanged: it is no noise. Nothing is invented beyond the input's Nyquist
+    nsr : 0 or more, power of the noise over that of the scene. 0 is the inverse filter, which is
+        exact for a noise-free scene that the input's pixels resolve.
+    The mean is not changed, because it has no noise. Nothing is added beyond the input's Nyquist
     frequency.
     Raises ValueError for a negative or infinite nsr, NaN or an unsymmetric PSF.
     """

@@ -1,6 +1,6 @@
-"""enhance-np: arguments in, one line per error out. No logic lives here.
+"""enhance-np: parses arguments, calls the library and reports each error in one line.
 
-Only the standard library is imported before a command runs: --help and --version answer at once.
+Only the standard library is imported before a command runs, so --help and --version are fast.
 """
 
 import argparse
@@ -11,13 +11,13 @@ from .. import __version__
 from . import checks, data, evaluate, interrupt, predict, train
 from .options import Parser, one_line
 
-# what the commands raise, with a message for the user
+# exceptions whose message is meant for the user; any other is a fault of the program
 EXPECTED = (ValueError, OSError, RuntimeError, ImportError, ArithmeticError, MemoryError)
 
 
 def parser() -> argparse.ArgumentParser:
     common = Parser(add_help=False)
-    common.add_argument("--quiet", action="store_true", help="no progress, no log")
+    common.add_argument("--quiet", action="store_true", help="show no progress and no log")
     top = Parser(
         prog="enhance-np",
         description="Deconvolve and super-resolve SDO/HMI images with a residual network.",

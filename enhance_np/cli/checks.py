@@ -1,4 +1,4 @@
-"""summary, gradcheck and gpu-selftest: what can be said without an image."""
+"""summary, gradcheck and gpu-selftest: the commands that need no image."""
 
 from .options import network_config, sizes
 
@@ -8,14 +8,18 @@ def add_commands(command) -> None:
         "summary", _summary, "print the network's layers, parameters, work and receptive field"
     )
     sizes(add)
-    add.add_argument("--weights", metavar="FILE", help="of this file; how many filters live, too")
+    add.add_argument(
+        "--weights",
+        metavar="FILE",
+        help="describe the network of this weights file and count its live filters",
+    )
 
-    add = command("gradcheck", _gradcheck, "hold every backward pass against finite differences")
-    add.add_argument("--seed", type=int, default=0)
+    add = command("gradcheck", _gradcheck, "check every backward pass against finite differences")
+    add.add_argument("--seed", type=int, default=0, help="of the random arrays (default 0)")
 
-    add = command("gpu-selftest", _gpu_selftest, "hold a GPU against the CPU, and time it")
-    add.add_argument("--json", metavar="FILE", help="write a report, to attach to an issue")
-    add.add_argument("--overwrite", action="store_true", help="replace a file that exists")
+    add = command("gpu-selftest", _gpu_selftest, "compare a GPU with the CPU, and time it")
+    add.add_argument("--json", metavar="FILE", help="write a report to attach to an issue")
+    add.add_argument("--overwrite", action="store_true", help="replace an existing file")
 
 
 def _summary(options) -> None:

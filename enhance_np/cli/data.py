@@ -1,11 +1,11 @@
-"""simulate and degrade: training pairs made."""
+"""simulate and degrade: the commands that make training pairs."""
 
 import logging
 
 from ..config import TYPES
 from .options import optics, show_progress
 
-# options of degrade that need frames, and that need none
+# options of degrade that apply only with SIM, and only without it
 FRAMES_ONLY = ("pixel_scale", "norm", "validation_region")
 RECIPE_ONLY = ("recipe", "fields", "test", "keep")
 
@@ -14,66 +14,114 @@ def add_commands(command) -> None:
     add = command(
         "simulate", _simulate, "make a synthetic Sun: continuum intensity and vertical field, FITS"
     )
-    add.add_argument("output", help="FITS file; of both types <stem>_intensity and <stem>_blos")
-    add.add_argument("--type", choices=("both", *TYPES), default="both")
+    add.add_argument(
+        "output", help="FITS file to write; with both types <stem>_intensity and <stem>_blos"
+    )
+    add.add_argument(
+        "--type",
+        choices=("both", *TYPES),
+        default="both",
+        help="intensity, field or both (default)",
+    )
     add.add_argument(
         "--scene",
         default="active",
         help="quiet, network, plage, pore, spot, delta or active (default)",
     )
     add.add_argument(
-        "--size", nargs=2, type=int, default=(1024, 1920), metavar=("H", "W"), help="1024 1920"
+        "--size",
+        nargs=2,
+        type=int,
+        default=(1024, 1920),
+        metavar=("H", "W"),
+        help="lines and columns of a frame (default 1024 1920)",
     )
-    add.add_argument("--pixel-scale", type=float, default=0.0662, help="arcsec (default 0.0662)")
-    add.add_argument("--frames", type=int, default=1, help="scenes, independent (default 1)")
-    add.add_argument("--seed", type=int, default=0, help="of the first frame (default 0)")
-    add.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    add.add_argument(
+        "--pixel-scale", type=float, default=0.0662, help="arcsec per pixel (default 0.0662)"
+    )
+    add.add_argument(
+        "--frames", type=int, default=1, help="number of independent scenes (default 1)"
+    )
+    add.add_argument("--seed", type=int, default=0, help="seed of the first frame (default 0)")
+    add.add_argument("--overwrite", action="store_true", help="replace existing files")
 
     add = command(
         "degrade",
         _degrade,
-        "make training pairs, by recipe: scenes as HMI and a 28 cm telescope see them",
+        "make training pairs from a recipe or from simulated frames: each scene as HMI sees it "
+        "and as a 28 cm telescope sees it",
     )
     add.add_argument(
         "sim",
         nargs="*",
         metavar="SIM",
-        help="frames of a simulation, .npy or FITS, (h, w) or (t, h, w) (default: by recipe)",
-    )
-    add.add_argument("--recipe", help="without SIM: TOML file, or the shipped one of a type")
-    add.add_argument("--type", choices=TYPES, help="default: intensity, or the recipe's")
-    add.add_argument("--out", required=True, help="HDF5 file; <out>_val.h5, _test.h5 beside it")
-    add.add_argument("--fields", help="folder of the recipe's files (default: synthetic scenes)")
-    add.add_argument("--count", type=int, help="training patches (default 4800, or the recipe's)")
-    add.add_argument("--validation", type=int, help="validation patches (480, or the recipe's)")
-    add.add_argument("--test", type=int, help="test patches (the recipe's)")
-    add.add_argument("--patch", type=int, help="HMI pixels on a side (50, or the recipe's)")
-    add.add_argument("--seed", type=int, help="default 0, or the recipe's")
-    add.add_argument(
-        "--psf", help="HMI's: modified (default), wachter, airy or, with SIM, a FITS image"
-    )
-    add.add_argument("--psf-scale", type=float, help="arcsec per pixel of --psf (default: CDELT)")
-    add.add_argument("--support", type=float, help="half-width of PSFs in arcsec (12)")
-    add.add_argument("--aperture", type=float, help="metres, HMI's (0.14)")
-    add.add_argument("--target-aperture", type=float, help="metres (0.28)")
-    add.add_argument("--wavelength", type=float, help="angstrom (6173)")
-    add.add_argument("--hmi-scale", type=float, help="arcsec/pixel (0.504302)")
-    add.add_argument(
-        "--pixel-scale", type=float, help="arcsec per pixel of SIM (default: CDELT, else 0.0662)"
+        help="frames of a simulation, .npy or FITS, (h, w) or (t, h, w) (default: use a recipe)",
     )
     add.add_argument(
-        "--norm", help="SIM's intensity that becomes 1: mean (default), quiet-sun or a number"
+        "--recipe", help="TOML file, or the type of a shipped recipe; only without SIM"
+    )
+    add.add_argument(
+        "--type", choices=TYPES, help="type of the pairs (default: intensity, or the recipe's)"
+    )
+    add.add_argument(
+        "--out",
+        required=True,
+        help="HDF5 file to write; <out>_val.h5 and <out>_test.h5 are written beside it",
+    )
+    add.add_argument(
+        "--fields", help="folder with the recipe's files (default: only synthetic scenes)"
+    )
+    add.add_argument(
+        "--count", type=int, help="number of training patches (default 4800, or the recipe's)"
+    )
+    add.add_argument(
+        "--validation",
+        type=int,
+        help="number of validation patches (default 480, or the recipe's)",
+    )
+    add.add_argument("--test", type=int, help="number of test patches (default: the recipe's)")
+    add.add_argument(
+        "--patch", type=int, help="side of a patch in HMI pixels (default 50, or the recipe's)"
+    )
+    add.add_argument("--seed", type=int, help="random seed (default 0, or the recipe's)")
+    add.add_argument(
+        "--psf",
+        help="HMI's PSF: modified (default), wachter, airy or, with SIM, a FITS image",
+    )
+    add.add_argument(
+        "--psf-scale",
+        type=float,
+        help="arcsec per pixel of the FITS image of --psf (default: its CDELT)",
+    )
+    add.add_argument("--support", type=float, help="half-width of the PSFs in arcsec (default 12)")
+    add.add_argument("--aperture", type=float, help="HMI's aperture in metres (default 0.14)")
+    add.add_argument(
+        "--target-aperture", type=float, help="the target's aperture in metres (default 0.28)"
+    )
+    add.add_argument("--wavelength", type=float, help="in angstrom (default 6173)")
+    add.add_argument("--hmi-scale", type=float, help="arcsec per HMI pixel (default 0.504302)")
+    add.add_argument(
+        "--pixel-scale",
+        type=float,
+        help="arcsec per pixel of SIM (default: CDELT, else 0.0662)",
+    )
+    add.add_argument(
+        "--norm",
+        help="intensity of SIM that becomes 1: mean (default), quiet-sun or a number",
     )
     add.add_argument(
         "--validation-region",
         type=_region,
         metavar="Y0,Y1,X0,X1",
-        help="part of SIM kept for validation, in fractions (default: last quarter of longer side)",
+        help="part of SIM kept for validation, as fractions of the frame (default: the last "
+        "quarter along the longer side)",
     )
     add.add_argument(
-        "--keep", action="store_true", help="files that are of this recipe and these fields already"
+        "--keep",
+        action="store_true",
+        help="keep existing files that were made from the same recipe and the same fields",
     )
-    add.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    add.add_argument("--overwrite", action="store_true", help="replace existing files")
 
 
 def _region(text: str) -> tuple[float, ...]:
@@ -107,7 +155,7 @@ def _degrade(options) -> None:
         if getattr(options, name) not in (None, False):
             option = f"--{name.replace('_', '-')}"
             raise ValueError(
-                f"degrade: needs SIM or {option}, got both"
+                f"degrade: needs either SIM or {option}, got both"
                 if options.sim
                 else f"degrade: {option} needs SIM, got none"
             )
@@ -128,7 +176,9 @@ def _degrade(options) -> None:
         return
     recipe = read(options.recipe or options.type or TYPES[0])
     if options.type not in (None, recipe.type):
-        raise ValueError(f"degrade: --type must be the recipe's, {recipe.type}, got {options.type}")
+        raise ValueError(
+            f"degrade: --type must be the type of the recipe, {recipe.type}, got {options.type}"
+        )
     recipe = recipe.on(options.fields).changed(
         train=options.count,
         validation=options.validation,
@@ -138,5 +188,5 @@ def _degrade(options) -> None:
         optics=optics(options, recipe.optics),
     )
     if options.fields is None:
-        logging.info("recipe %s: its synthetic scenes alone, without --fields", recipe.name)
+        logging.info("recipe %s: uses synthetic scenes only (no --fields)", recipe.name)
     from_recipe.build(options.out, recipe, keep=options.keep, **how)

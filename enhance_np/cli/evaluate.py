@@ -1,4 +1,4 @@
-"""evaluate and deconvolve: outputs scored, and the classical way beside them."""
+"""evaluate and deconvolve: the commands that score an output and that run Richardson-Lucy."""
 
 from .files import for_each
 from .options import given_optics, hdu, image, kind, psf
@@ -6,11 +6,12 @@ from .options import given_optics, hdu, image, kind, psf
 
 def add_commands(command) -> None:
     add = command("evaluate", _evaluate, "score an output against the truth, or against its input")
-    add.add_argument("output", help="FITS image with twice the pixels of its input")
-    add.add_argument("--truth", help="FITS image of the same size")
-    add.add_argument("--input", help="FITS image that the output was made of")
+    add.add_argument("output", help="FITS image to score, with twice the pixels of its input")
+    add.add_argument("--truth", help="FITS image of the same size as the output")
+    add.add_argument("--input", help="FITS image that the output was made from")
     add.add_argument(
-        "--companion", help="the region's image of the other type, FITS: tells spots from plage"
+        "--companion",
+        help="FITS image of the same region and the other type, to separate spots from plage",
     )
     kind(add)
     add.add_argument(
@@ -20,27 +21,40 @@ def add_commands(command) -> None:
         "--box",
         type=_box,
         metavar="Y0,Y1,X0,X1",
-        help="input pixels to take the granulation contrast in (default: where it is quiet)",
+        help="input pixels in which to measure the granulation contrast (default: the quiet ones)",
     )
     add.add_argument(
-        "--baselines", action="store_true", help="beside bicubic, Richardson-Lucy and Wiener"
+        "--baselines",
+        action="store_true",
+        help="also score bicubic interpolation, Richardson-Lucy and a Wiener filter",
     )
-    add.add_argument("--linear", metavar="NPZ", help="beside the best linear filter, as fitted")
+    add.add_argument(
+        "--linear", metavar="NPZ", help="also score the fitted linear filter in this file"
+    )
     psf(add)
-    add.add_argument("--plot", metavar="PNG", help="draw patches, spectra, scatter, differences")
-    add.add_argument("--json", metavar="FILE", help="write all figures")
-    add.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    add.add_argument(
+        "--plot", metavar="PNG", help="draw patches, spectra, scatter plots and differences"
+    )
+    add.add_argument("--json", metavar="FILE", help="write all figures to this file")
+    add.add_argument("--overwrite", action="store_true", help="replace existing files")
 
-    add = command("deconvolve", _deconvolve, "the classical way: Richardson-Lucy, twice the pixels")
+    add = command("deconvolve", _deconvolve, "deconvolve by Richardson-Lucy, with twice the pixels")
     image(add)
-    add.add_argument("--iterations", type=int, default=20, help="default 20, as published")
+    add.add_argument(
+        "--iterations",
+        type=int,
+        default=20,
+        help="Richardson-Lucy iterations (default 20, as published)",
+    )
     add.add_argument(
         "--damping",
         action="store_true",
-        help="reset pixels missed by more than 10 times the median residual",
+        help="reset pixels whose residual exceeds 10 times the median residual",
     )
     add.add_argument(
-        "--as-target", action="store_true", help="as a 28 cm telescope sees it, like predict"
+        "--as-target",
+        action="store_true",
+        help="give the image as a 28 cm telescope sees it, like predict",
     )
     psf(add)
 

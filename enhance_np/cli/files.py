@@ -1,4 +1,4 @@
-"""What `predict` and `deconvolve` do for each of the files that they are given."""
+"""The loop of `predict` and `deconvolve` over their input files."""
 
 import logging
 import os
@@ -9,15 +9,15 @@ from .options import advance, one_line, progress_bar
 
 log = logging.getLogger(__name__)
 
-# what may be wrong with one file and right with the next
+# errors of a single file, after which the next file may still succeed
 OF_A_FILE = (ValueError, OSError, ArithmeticError, MemoryError)
 
 
 def for_each(options, work: Callable, unit: str, **looks) -> int:
-    """work(source, target, overwrite=, plot=, progress=) for every file; returns the exit status.
+    """Calls work(source, target, overwrite=, plot=, progress=) for each file; returns the status.
 
-    Of several files one that fails is told and the others are made. What is there already is left,
-    so that the same command goes on where it was stopped.
+    With several files, the error of one file is printed and the others are still processed.
+    Existing outputs are kept, so the same command can resume where it was stopped.
     """
     from ..prediction.archive import into_folder, jobs
 
@@ -41,12 +41,12 @@ def for_each(options, work: Callable, unit: str, **looks) -> int:
             about = "" if repr(source) in str(error) else f"{source!r}: "
             print(one_line(options.command, error, about), file=sys.stderr, flush=True)
     log.info(
-        "%s: of %d files %d written, %d there already%s, %d failed",
+        "%s: %d files: %d written, %d existed already%s, %d failed",
         options.output,
         len(todo),
         len(todo) - left - failed,
         left,
-        " (--overwrite makes them anew)" if left else "",
+        " (pass --overwrite to replace them)" if left else "",
         failed,
     )
     return int(failed > 0)

@@ -1,23 +1,23 @@
-"""Ctrl-C where Python could not pass it on."""
+"""Delays Ctrl-C while code runs that must not be interrupted by an exception."""
 
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# Beginnings of modules' names where an exception must not be raised. numba compiles and loads:
-# LLVM's callbacks drop an exception, the process crashes for want of the code, and numba's lock may
-# stay taken, so that other threads wait for ever. A weak reference's callback drops it too, and a
-# thread that is just starting may never be told to end.
+# Prefixes of the names of modules in which no exception must be raised. While numba compiles or
+# loads code, LLVM's callbacks drop the exception: the process then crashes because the code is
+# missing, or numba's lock stays taken and other threads wait for ever. A weak reference's callback
+# drops the exception too. A thread that is just starting may never receive its signal to end.
 UNSAFE = "numba.", "llvmlite.", "weakref", "concurrent.futures.thread"
 AGAIN = 0.005  # seconds
 
 
 @contextmanager
 def deferred() -> Iterator[None]:
-    """Within, SIGINT waits until the main thread has left the modules that are UNSAFE.
+    """In this context, SIGINT waits until the main thread has left the modules in UNSAFE.
 
-    Only where SIGINT has Python's own handler, and there are timers to try it again: not behind
-    nohup, not on Windows. Takes SIGALRM and its timer.
+    It has an effect only if SIGINT has Python's own handler (not under nohup) and the system has
+    timers (not on Windows). It uses SIGALRM and its timer.
     """
     usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if not (usual and hasattr(signal, "setitimer")):
@@ -35,7 +35,8 @@ def deferred() -> Iterator[None]:
 def _handle(number, frame):
     while frame is not None:
         if str(frame.f_globals.get("__name__")).startswith(UNSAFE):
-            signal.setitimer(signal.ITIMER_REAL, AGAIN)  # no thread: this may be one's start
+            # a timer and not a thread, because this may run while a thread is starting
+            signal.setitimer(signal.ITIMER_REAL, AGAIN)
             return
         frame = frame.f_back
     raise KeyboardInterrupt

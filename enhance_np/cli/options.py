@@ -1,4 +1,4 @@
-"""What the commands share: options, the sizes of a network, progress."""
+"""Options, network sizes and progress bars that several commands share."""
 
 import argparse
 import sys
@@ -9,53 +9,74 @@ from ..config import ACTIVATIONS, DEVICES, TYPES
 
 class Parser(argparse.ArgumentParser):
     def error(self, message):
-        """One line, as for every other error; argparse would print the usage as well."""
+        """Exits with one line, as for every other error; argparse would also print the usage."""
         self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
 
 def image(made):
-    """The files of a command that makes a FITS image of one, or of each of many."""
+    """Adds the arguments of a command that makes one FITS image from each input image."""
     made.add_argument(
         "input",
         nargs="+",
-        help="HMI continuum image or magnetogram, FITS; or several; or a folder of them",
+        help="HMI continuum images or magnetograms: FITS files, or folders of them",
     )
     made.add_argument(
-        "output", help="FITS file to write; for several images a folder (options: before or after)"
+        "output",
+        help="FITS file to write, or a folder if there are several images; options go before the "
+        "files or after them",
     )
     made.add_argument("--ext", help="HDU to read, by number or name (default: the first image)")
-    made.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    made.add_argument("--overwrite", action="store_true", help="replace existing files")
     made.add_argument(
-        "--plot", metavar="PNG", help="draw input and output side by side; for several a folder"
+        "--plot",
+        metavar="PNG",
+        help="draw input and output side by side; a folder if there are several images",
     )
     kind(made)
 
 
 def kind(made):
-    made.add_argument("--type", choices=TYPES, help="what the image is (default: read from it)")
+    made.add_argument(
+        "--type", choices=TYPES, help="type of the image (default: detected from the file)"
+    )
 
 
 def sizes(made):
-    made.add_argument("--depth", type=int, help="residual blocks (default 5)")
-    made.add_argument("--filters", type=int, help="channels (default 64)")
-    made.add_argument("--activation", choices=ACTIVATIONS, help="default relu")
-    made.add_argument("--refine-filters", type=int, help="channels after the upsampling")
+    made.add_argument("--depth", type=int, help="number of residual blocks (default 5)")
+    made.add_argument("--filters", type=int, help="number of channels (default 64)")
+    made.add_argument(
+        "--activation", choices=ACTIVATIONS, help="activation function (default relu)"
+    )
+    made.add_argument("--refine-filters", type=int, help="number of channels after the upsampling")
 
 
 def device(made):
-    made.add_argument("--device", choices=DEVICES, default="auto")
-    made.add_argument("--threads", type=int, help="CPU threads (default: all cores)")
+    made.add_argument(
+        "--device",
+        choices=DEVICES,
+        default="auto",
+        help="where to compute (default auto: the GPU if it can be used, else the CPU)",
+    )
+    made.add_argument("--threads", type=int, help="number of CPU threads (default: all cores)")
 
 
 def psf(made):
-    made.add_argument("--psf", help="modified (default), wachter, airy or FITS")
-    made.add_argument("--psf-scale", type=float, help="arcsec per pixel of that FITS image")
-    made.add_argument("--support", type=float, help="half-width in arcsec (12)")
-    made.add_argument("--aperture", type=float, help="metres, of the telescope (0.14)")
-    made.add_argument("--target-aperture", type=float, help="metres (0.28)")
-    made.add_argument("--wavelength", type=float, help="angstrom (6173)")
     made.add_argument(
-        "--hmi-scale", type=float, help="arcsec per input pixel (default: the header's, 0.504302)"
+        "--psf", help="the telescope's PSF: modified (default), wachter, airy or a FITS image"
+    )
+    made.add_argument("--psf-scale", type=float, help="arcsec per pixel of that FITS image")
+    made.add_argument("--support", type=float, help="half-width of the PSF in arcsec (default 12)")
+    made.add_argument(
+        "--aperture", type=float, help="the telescope's aperture in metres (default 0.14)"
+    )
+    made.add_argument(
+        "--target-aperture", type=float, help="the target's aperture in metres (default 0.28)"
+    )
+    made.add_argument("--wavelength", type=float, help="in angstrom (default 6173)")
+    made.add_argument(
+        "--hmi-scale",
+        type=float,
+        help="arcsec per input pixel (default: the header's, else 0.504302)",
     )
 
 
@@ -63,7 +84,7 @@ OPTICS = ("psf", "psf_scale", "support", "aperture", "target_aperture", "wavelen
 
 
 def given_optics(options):
-    """HMI's but for the options that are given; None if none is."""
+    """HMI's optics with the options that are given; None if none of them is given."""
     from ..optics.degrade import HMI
 
     given = any(getattr(options, name) is not None for name in OPTICS)
@@ -71,7 +92,7 @@ def given_optics(options):
 
 
 def optics(options, base):
-    """Those of `base`, but for what is given."""
+    """The optics of `base` with the options that are given."""
     from ..optics.degrade import Optics
 
     given = {
@@ -108,7 +129,7 @@ def show_progress(options) -> bool:
 
 @contextmanager
 def progress_bar(options, unit, **looks):
-    """A bar on a terminal; what is logged meanwhile goes above it."""
+    """Shows a bar on a terminal; log lines appear above it."""
     from tqdm import tqdm
     from tqdm.contrib.logging import logging_redirect_tqdm
 
@@ -129,7 +150,7 @@ def advance(bar):
 
 
 def one_line(command: str, error: Exception, named: str = "") -> str:
-    """An error as the user is told it."""
+    """The line that reports an error to the user."""
     message = " ".join(str(error).split()) or type(error).__name__
     return f"enhance-np {command}: {named}{message.removeprefix(f'{command}: ')}"
 

@@ -1,4 +1,4 @@
-"""predict and demo: images enhanced."""
+"""predict and demo: the commands that enhance images."""
 
 from ..config import ACTIVATIONS, MODELS
 from .files import for_each
@@ -7,18 +7,24 @@ from .options import advance, device, hdu, image, progress_bar
 
 def add_commands(command) -> None:
     add = command(
-        "predict", _predict, "enhance a FITS image: twice the pixels, the telescope's blur removed"
+        "predict",
+        _predict,
+        "enhance FITS images: twice the pixels, with the telescope's blur removed",
     )
     image(add)
-    add.add_argument("--model", choices=MODELS, default="default")
-    add.add_argument("--weights", help="weights file, instead of those that ship")
     add.add_argument(
-        "--activation", choices=ACTIVATIONS, help="of a --weights file that does not say"
+        "--model", choices=MODELS, default="default", help="shipped network (default: default)"
+    )
+    add.add_argument("--weights", help="weights file to use instead of a shipped network")
+    add.add_argument(
+        "--activation",
+        choices=ACTIVATIONS,
+        help="activation of a --weights file that does not store it",
     )
     add.add_argument(
         "--norm",
         default="quiet-sun",
-        help="intensity the network takes for 1: quiet-sun (default), max, none or a number",
+        help="intensity that becomes 1 in the network: quiet-sun (default), max, none or a number",
     )
     add.add_argument(
         "--norm-from",
@@ -28,21 +34,25 @@ def add_commands(command) -> None:
     add.add_argument(
         "--ensemble",
         action="store_true",
-        help="mean over the 8 rotations and reflections: smaller errors, 8 times the time",
+        help="average over the 8 rotations and reflections: smaller errors, 8 times the time",
     )
     add.add_argument(
         "--confidence",
         action="store_true",
-        help="the same, with its spread and the re-blurred output minus the input, in HDUs SPREAD "
-        "and RESIDUAL",
+        help="as --ensemble, and write two more HDUs: SPREAD (spread of the 8 outputs) and "
+        "RESIDUAL (re-blurred output minus input)",
     )
     add.add_argument(
-        "--tile", type=int, help="input lines at a time (GPU: N x N pixels); the result is the same"
+        "--tile",
+        type=int,
+        help="input lines to process at a time (GPU: N x N pixels); the result does not change",
     )
     device(add)
 
     add = command(
-        "demo", _demo, "enhance a synthetic scene of known truth: FITS, picture and figures"
+        "demo",
+        _demo,
+        "enhance a synthetic scene of known truth; write FITS files and a picture, print errors",
     )
     add.add_argument("--output", default="demo", help="folder to write to (default: demo)")
     device(add)

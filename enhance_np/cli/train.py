@@ -1,4 +1,4 @@
-"""train: weights fitted to pairs."""
+"""train: the command that fits weights to pairs."""
 
 import logging
 
@@ -10,39 +10,77 @@ def add_commands(command) -> None:
     add = command(
         "train", _train, "train a network; without --data, a small one on synthetic scenes"
     )
-    add.add_argument("--data", help="HDF5 with imHMI (n,h,w,1) and imSST (n,2h,2w,1), Ic or kG")
+    add.add_argument(
+        "--data", help="HDF5 file with imHMI (n,h,w,1) and imSST (n,2h,2w,1), in Ic or kG"
+    )
     add.add_argument(
         "--validation",
         type=_fraction_or_path,
-        help="such a file, or the fraction of --data to hold out (default: DATA_val.h5, or 0.1)",
+        help="HDF5 file of validation pairs, or the fraction of --data to hold out (default: "
+        "DATA_val.h5 if it exists, else 0.1)",
     )
     add.add_argument(
-        "--output", help="weights file (default runs/TYPE.h5); log and checkpoint beside it"
+        "--output",
+        help="weights file to write (default runs/TYPE.h5); log and checkpoint go beside it",
     )
-    add.add_argument("--type", choices=TYPES, default="intensity", help="sets --noise and --l2")
-    add.add_argument("--epochs", type=int, help="in all, with those continued (default 20)")
-    add.add_argument("--batchsize", type=int, help="default 32")
+    add.add_argument(
+        "--type",
+        choices=TYPES,
+        default="intensity",
+        help="type of the images (default intensity); sets the defaults of --noise and --l2",
+    )
+    add.add_argument(
+        "--epochs", type=int, help="epochs in total, including earlier ones (default 20)"
+    )
+    add.add_argument("--batchsize", type=int, help="pairs in a batch (default 32)")
     add.add_argument("--lr", type=float, help="learning rate (default 1e-4)")
-    add.add_argument("--lr-multiplier", type=float, help="of --lr, from epoch 20 on (default 1)")
     add.add_argument(
-        "--freeze", type=int, metavar="EPOCH", help="from here batch norm keeps its statistics"
+        "--lr-multiplier", type=float, help="factor on --lr from epoch 20 on (default 1)"
     )
-    add.add_argument("--clip", type=float, metavar="NORM", help="bound on a step's gradient")
-    add.add_argument("--warmup", type=int, metavar="STEPS", help="over which the rate rises")
-    add.add_argument("--schedule", choices=("constant", "cosine"), help="default constant")
+    add.add_argument(
+        "--freeze",
+        type=int,
+        metavar="EPOCH",
+        help="epoch from which batch norm keeps its statistics (default: never)",
+    )
+    add.add_argument(
+        "--clip",
+        type=float,
+        metavar="NORM",
+        help="largest norm of a step's gradient (default: no bound)",
+    )
+    add.add_argument(
+        "--warmup",
+        type=int,
+        metavar="STEPS",
+        help="steps over which the learning rate rises from 0 (default: none)",
+    )
+    add.add_argument(
+        "--schedule",
+        choices=("constant", "cosine"),
+        help="learning rate over the run (default constant)",
+    )
     add.add_argument(
         "--start",
         metavar="{he,contrast,default,small,WEIGHTS}",
-        help="initial kernels: He's (default), his for contrast, or those of weights that ship or "
-        "of a file, whose network and batch norm's statistics are kept",
+        help="initial weights: he (He initialisation, default), contrast (a variant that ignores "
+        "the mean level), a shipped network or a weights file; the last two set the network's "
+        "sizes and keep their batch norm statistics",
     )
-    add.add_argument("--noise", type=float, help="sigma in Ic or kG (default: the paper's)")
-    add.add_argument("--l2", type=float, help="L2 in the loss (default: the paper's)")
+    add.add_argument(
+        "--noise", type=float, help="sigma of the added noise in Ic or kG (default: the paper's)"
+    )
+    add.add_argument("--l2", type=float, help="strength of L2 in the loss (default: the paper's)")
     add.add_argument(
         "--decay", type=float, help="decoupled weight decay, as in AdamW (default: none)"
     )
-    add.add_argument("--seed", type=int, default=0)
-    add.add_argument("--continue", dest="resume", action="store_true", help="from the checkpoint")
+    add.add_argument("--seed", type=int, default=0, help="random seed (default 0)")
+    add.add_argument(
+        "--continue",
+        dest="resume",
+        action="store_true",
+        help="continue the run from its checkpoint",
+    )
     add.add_argument("--overwrite", action="store_true", help="replace an earlier run")
     sizes(add)
     device(add)

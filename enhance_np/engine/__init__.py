@@ -1,4 +1,4 @@
-"""Other speakers of the vocabulary of enhance_np.layers: same names, same results, faster."""
+"""Engines: faster implementations of enhance_np.layers, with the same names and results."""
 
 import logging
 from collections.abc import Callable
@@ -16,17 +16,17 @@ log = logging.getLogger(__name__)
 
 class Engine(NamedTuple):
     name: str  # "reference", "cpu" or "gpu"
-    ops: ModuleType  # the vocabulary
+    ops: ModuleType  # the operations, with the names of enhance_np.layers
     asarray: Callable  # NumPy array -> array of this engine
-    asnumpy: Callable  # and back
-    # a device's own way of training: training.step_once that does not wait for the loss, and what
-    # starts to read such a number and returns a function that waits for it
+    asnumpy: Callable  # array of this engine -> NumPy array
+    # for training on a device: `step` is training.step_once without waiting for the loss; `reading`
+    # starts to copy that loss and returns a function that waits for it
     step: Callable | None = None
     reading: Callable | None = None
-    winograd: bool = False  # a GPU's predictions by cuda.winograd where it can
-    # a way of prediction of its own: (weights, this engine) -> Predictor.each
+    winograd: bool = False  # whether a GPU predicts by cuda.winograd where possible
+    # the engine's own way of prediction: (weights, this engine) -> Predictor.each
     prediction: Callable | None = None
-    # entered around what NumPy does between the operations, such as Adam's step
+    # context for NumPy's work between the operations, such as Adam's step
     working: Callable[[], AbstractContextManager] = nullcontext
 
     def predictor(self, weights):
@@ -42,12 +42,12 @@ REFERENCE = Engine("reference", layers, np.asarray, np.asarray)
 def select(device: str = "auto", winograd: bool = False) -> Engine:
     """The engine for "cpu", "gpu", or "auto": the GPU if one can be used, else the CPU.
 
-    winograd : an experiment: if it is the GPU, its predictions convolve 64 channels by
-    kernels/winograd.cu, which nobody has timed on a card (gpu-selftest does). The CPU has its own.
+    winograd : experimental; a GPU then predicts convolutions of 64 channels by kernels/winograd.cu,
+    which has not been timed on a card (gpu-selftest times it). The CPU has its own Winograd.
 
-    Where there is a driver and "auto" takes the CPU all the same, the reason is logged.
-    Raises ValueError for another word, RuntimeError with the reason and the remedy if "gpu"
-    is asked for and cannot be had.
+    If a driver is installed but "auto" selects the CPU, the reason is logged.
+    Raises ValueError for another device, RuntimeError with the reason and the remedy if "gpu"
+    cannot be used.
     """
     if device not in DEVICES:
         raise ValueError(f"device: must be one of {', '.join(DEVICES)}, got {device!r}")
@@ -66,7 +66,7 @@ def select(device: str = "auto", winograd: bool = False) -> Engine:
             return Engine("gpu", cuda, *move, *step, winograd, folded.prediction)
         if device == "gpu":
             raise RuntimeError(f"device: gpu must be usable, but {missing}")
-        # not news to who has no driver: the line about the result names the CPU
+        # without a driver the CPU is expected, so this is only logged at debug level
         log.log(logging.INFO if has_driver() else logging.DEBUG, "on the CPU: %s", missing)
     from .cpu import fused, subnormal, vocabulary
 

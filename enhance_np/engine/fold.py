@@ -1,7 +1,7 @@
-"""A trained network as convolutions alone: batch norm folded in, upsampling folded in.
+"""Folds batch norm and upsampling of a trained network into its convolutions.
 
-Prediction needs neither the batch norms nor the upsampled image. Both foldings are exact in
-real arithmetic; they are computed in float64 and rounded once.
+Prediction then needs neither batch norm nor the upsampled image. Both foldings are exact in real
+arithmetic; they are computed in float64 and rounded once.
 """
 
 import numpy as np
@@ -18,8 +18,8 @@ def fold(weights: Weights, dtype=np.float32, multiple: int | None = None) -> dic
 
     w' = w * gamma / sqrt(var + eps),   b' = (b - mean) * gamma / sqrt(var + eps) + beta.
 
-    multiple : leave out dead channels, see prune.pruned; None keeps them.
-    No number in the result is subnormal.
+    multiple : removes dead channels, see prune.pruned; None keeps them.
+    The result has no subnormal numbers.
     """
     folded, conv = {}, None
     for kind, name, _ in params.layers(weights.config):
@@ -42,14 +42,14 @@ def fold(weights: Weights, dtype=np.float32, multiple: int | None = None) -> dic
 
 
 def live_filters(weights: Weights) -> dict[str, tuple[int, int]]:
-    """(how many can change the output, of how many) filters of each convolution, by name."""
+    """(filters that can change the output, all filters) of each convolution, by name."""
     folded = fold(weights, np.float64)
     return {
         name: (live, len(folded[name].b)) for name, live in living(folded, weights.config).items()
     }
 
 
-# Rows of the kernel of an even and of an odd output line, from those of the original
+# Matrices that give the kernel rows of even and odd output lines from the rows of the original
 _ROWS = np.array([[[1, 0, 0], [0, 1, 1], [0, 0, 0]], [[0, 0, 0], [1, 1, 0], [0, 0, 1]]])
 
 
@@ -59,11 +59,11 @@ def phases(w: np.ndarray) -> np.ndarray:
     w : (3, 3, Cin, Cout);  result : (4, 3, 3, Cin, Cout), whose element 2a + b makes the
     output pixels (2i + a, 2j + b) from the small pixels around (i, j).
 
-    An even output row 2i sees the big rows 2i-1, 2i, 2i+1, which are the small rows i-1, i, i:
-    the kernel's last two rows act on one small row and are added. Odd rows: the first two.
-    Of each kernel's nine taps five are zero. At the border, reflecting the big image repeats
-    the small one's edge (big row -1 is big row 1, which is small row 0), so the small image is
-    framed by its own edge pixels.
+    An even output row 2i sees the large rows 2i-1, 2i, 2i+1, which are the small rows i-1, i, i.
+    The last two rows of the kernel act on the same small row and are therefore added; for an odd
+    output row it is the first two. Of the nine taps of each kernel five are zero. At the border,
+    the reflection of the large image repeats the edge of the small one (large row -1 is large row
+    1, which is small row 0), so the small image is padded with its own edge pixels.
     """
     found = np.einsum("axr,bys,rsio->abxyio", _ROWS, _ROWS, w.astype("f8"))
     return found.reshape(4, *w.shape).astype(w.dtype)

@@ -1,7 +1,7 @@
-"""Whether a GPU can be used, and if not, why: one line that says what is missing and what helps.
+"""Tests whether a GPU can be used; if not, gives one line with the reason and the remedy.
 
-Asked in the order in which one needs the other: driver, device, CuPy, NVRTC, a kernel's result,
-headers. CuPy is imported only where a driver says that there is a device.
+The tests are in order of dependence: driver, device, CuPy, NVRTC, a kernel's result, headers. CuPy
+is imported only if a driver reports a device.
 """
 
 import ctypes
@@ -9,9 +9,9 @@ import sys
 from functools import cache
 from importlib.util import find_spec
 
-# what cuDriverGetVersion must give at least: CUDA 12.0, for cupy-cuda12x
+# oldest version of cuDriverGetVersion: CUDA 12.0, for cupy-cuda12x
 OLDEST_DRIVER = 12000
-# of CUresult in cuda.h
+# values of CUresult in cuda.h
 NO_DEVICE, OTHER_MODULE, TOOLKIT_STUB = 100, 803, 34
 
 KERNEL = (
@@ -24,25 +24,25 @@ THREADS = 64
 def probe() -> str | None:
     """None if CuPy can run a kernel here, else the reason and the remedy in one line.
 
-    Asked once in a process. Without a driver it takes a small part of a millisecond.
+    The test runs once per process. Without a driver it takes a small part of a millisecond.
     """
     return driver_fault() or cupy_fault()
 
 
 def has_driver() -> bool:
-    """Whether there is a driver at all, which can be at fault."""
+    """Whether an NVIDIA driver is installed."""
     return not isinstance(_driver(), OSError)
 
 
 def driver_fault() -> str | None:
-    """Why the NVIDIA driver cannot be used, None if it can. It alone is loaded, nothing of CuPy."""
+    """Why the NVIDIA driver cannot be used, None if it can. CuPy is not imported."""
     driver = _driver()
     if isinstance(driver, OSError):
         return f"no NVIDIA driver is installed ({_line(driver)}): install one, or use the CPU"
     version, devices = ctypes.c_int(), ctypes.c_int()
     try:
         if driver.cuDriverGetVersion(ctypes.byref(version)):
-            return "the NVIDIA driver does not tell its version: install it anew"
+            return "the NVIDIA driver does not give its version: reinstall it"
         if version.value < OLDEST_DRIVER:
             return (
                 f"the NVIDIA driver is too old, for CUDA {_dotted(version.value)}: "
@@ -52,23 +52,23 @@ def driver_fault() -> str | None:
         if error == 0:
             error = driver.cuDeviceGetCount(ctypes.byref(devices))
     except AttributeError as error:
-        return f"libcuda is not the NVIDIA driver's ({_line(error)}): install the driver anew"
+        return f"libcuda is not that of the NVIDIA driver ({_line(error)}): reinstall the driver"
     if error == NO_DEVICE or (error == 0 and devices.value < 1):
         return (
-            "the NVIDIA driver finds no device: see nvidia-smi, and whether "
+            "the NVIDIA driver finds no device: run nvidia-smi, and check whether "
             "CUDA_VISIBLE_DEVICES hides it"
         )
     if error == OTHER_MODULE:
-        return "the NVIDIA driver's library and kernel module are of two versions: restart"
+        return "the NVIDIA driver's library and kernel module have different versions: restart"
     if error == TOOLKIT_STUB:
-        return "libcuda is the CUDA toolkit's stub: take its folder from LD_LIBRARY_PATH"
+        return "libcuda is the CUDA toolkit's stub: remove its folder from LD_LIBRARY_PATH"
     if error:
-        return f"the NVIDIA driver does not start (CUDA error {error}): see nvidia-smi, or restart"
+        return f"the NVIDIA driver does not start (CUDA error {error}): run nvidia-smi, or restart"
     return None
 
 
 def cupy_fault() -> str | None:
-    """Why CuPy cannot run a kernel, None if it can. For where there is a driver: imports CuPy."""
+    """Why CuPy cannot run a kernel, None if it can. Needs a driver, and imports CuPy."""
     if find_spec("cupy") is None:
         return 'CuPy is not installed: pip install "enhance_np[gpu]"'
     try:
@@ -77,7 +77,7 @@ def cupy_fault() -> str | None:
         return f'CuPy cannot be imported ({_line(error)}): pip install "enhance_np[gpu]"'
     try:
         major, minor = cupy.cuda.nvrtc.getVersion()
-    except Exception:  # of CuPy's own types, as below, and it loads the library only now
+    except Exception:  # CuPy has its own types of errors, and loads the library only now
         return "NVRTC, CuPy's compiler, is not installed: pip install nvidia-cuda-nvrtc-cu12"
     try:
         y = cupy.zeros(THREADS, cupy.int32)
@@ -90,9 +90,9 @@ def cupy_fault() -> str | None:
             return (
                 f"CUDA's headers, for CuPy's own kernels, are not installed: pip install {headers}"
             )
-        return f"CuPy cannot use the GPU ({_line(error)}): see nvidia-smi, and cupy.show_config()"
+        return f"CuPy cannot use the GPU ({_line(error)}): run nvidia-smi and cupy.show_config()"
     if not right:
-        return "a test kernel gave a wrong result: install the driver and CuPy anew"
+        return "a test kernel gave a wrong result: reinstall the driver and CuPy"
     return None
 
 

@@ -1,4 +1,4 @@
-"""The network as an engine predicts with it: made ready once, for any number of images."""
+"""The network prepared for prediction by an engine, once for any number of images."""
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -10,7 +10,7 @@ from ..weights import Weights
 from .tiled import TILE, tiled
 from .tiles import check
 
-Progress = Callable[[int, int], None]  # called with (input pixels done, in all) of an image
+Progress = Callable[[int, int], None]  # called with (input pixels done, total) of an image
 
 
 def silent(done: int, total: int) -> None:
@@ -18,7 +18,7 @@ def silent(done: int, total: int) -> None:
 
 
 class Predictor:
-    """What `Engine.predictor` makes of weights.
+    """The result of `Engine.predictor`.
 
     each : (images, tile, progress) -> results, see the method.
     """
@@ -33,12 +33,13 @@ class Predictor:
         progress: Progress = silent,
         valid: np.ndarray | None = None,
     ) -> np.ndarray:
-        """The network on one normalised image.
+        """The network's output for one normalised image.
 
-        x : (H, W) float32 without NaN;  result : (2H, 2W) float32.
+        x : (H, W) float32 without NaN.  result : (2H, 2W) float32.
         tile : how much at a time: lines on the CPU, else the side of a square tile in pixels.
-        valid : (H, W) bool, where the result is wanted, the same as without it; None is everywhere.
-        What is far enough from such a pixel is not computed, and undefined.
+        progress : called with (input pixels done, total).
+        valid : (H, W) bool, where the result is wanted; None means everywhere. Wanted pixels do not
+        depend on it; pixels far enough from them are not computed, and are undefined.
         """
         return next(self.each([(x, valid)], tile, progress))
 
@@ -48,17 +49,17 @@ class Predictor:
         tile: int | None = None,
         progress: Progress = silent,
     ) -> Iterator[np.ndarray]:
-        """The result of each (x, valid), in their order; progress : of each.
+        """The output for each (x, valid), in order.  progress : called for each image.
 
-        On a GPU the next images are taken while one is computed, and while what has come of the
-        last is used: their tiles are one queue.  Raises ValueError for a tile of no pixel.
+        On a GPU the tiles of all images are one queue: the next images are taken while one is
+        computed and while the last result is used.  Raises ValueError if tile is below 1.
         """
         check(TILE if tile is None else tile)
         return self._each(images, tile, progress)
 
 
 def by_the_page(weights: Weights, engine) -> Callable:
-    """Prediction by `network.forward`, for an engine that has no way of its own."""
+    """Prediction by `network.forward`, for an engine without a way of its own."""
     p, moving = (
         {name: engine.asarray(a) for name, a in group.items()}
         for group in (weights.params, weights.moving)

@@ -1,15 +1,16 @@
-"""Channels that cannot change the output, taken out of a folded network.
+"""Removes channels that cannot change the output from a folded network.
 
 Three kinds of channels are dead:
-- one whose kernel is zero is the same constant for every image, and its effect goes into the bias
-  of what reads it. Reflection keeps a constant constant, so this is exact up to the border;
-- one that depends on such constants alone is a constant too;
-- one that nobody reads.
-Taking one out can make others dead, so it is done until nothing changes.
+- a channel whose kernel is zero: it is the same constant for every image, and its effect is added
+  to the bias of the layers that read it. Reflection padding keeps a constant constant, so this is
+  exact up to the border;
+- a channel that depends only on such constants, which is a constant too;
+- a channel that no layer reads.
+The removal of a channel can make others dead, so it is repeated until nothing changes.
 
-A residual sum joins channels of the same number, so channel c of the trunk (the stem and all sums)
-goes only if nobody who reads the trunk needs it. A block's inner channels, and those between
-refine/conv and the head, go one by one.
+A residual sum adds channels of the same number. Channel c of the trunk (the stem and all sums) is
+therefore removed only if no layer that reads the trunk needs it. The inner channels of a block, and
+those between refine/conv and the head, are removed one by one.
 """
 
 from typing import NamedTuple
@@ -19,9 +20,9 @@ import numpy as np
 from ..config import NetworkConfig
 from ..layers import activation
 
-# A kernel this small beside the largest of its layer adds less than a rounding of float32, 2^-24,
-# to a sum, even if 64 of them do. Kernels that weight decay has killed are below 1e-9 of it,
-# those that work above 1e-6.
+# A kernel this small relative to the largest of its layer adds less than a rounding of float32,
+# 2^-24, to a sum, even if there are 64 of them. Kernels that weight decay has killed are below 1e-9
+# of the largest, and working ones are above 1e-6.
 NEGLIGIBLE = 2.0**-31
 INPUTS, OUTPUTS = (0, 1, 3), (0, 1, 2)  # axes to sum over for the size of each channel's kernel
 
@@ -36,9 +37,9 @@ class Conv(NamedTuple):
 def pruned(convs: dict[str, Conv], config: NetworkConfig, multiple: int = 1) -> dict[str, Conv]:
     """The same network without its dead channels, equal up to rounding.
 
-    convs : of fold.fold, in float64, so that a bias that takes up constants is rounded once.
-    multiple : channels are kept in multiples of so many, which kernels ask for, filled up with
-    zeros; where a layer does not get smaller by that it stays as it is.
+    convs : of fold.fold, in float64, so that a bias with added constants is rounded once.
+    multiple : channels are kept in multiples of this number, which kernels need, and filled up
+    with zeros; a layer that would not become smaller is not changed.
     """
     network = _Channels(convs, config).settled()
     trunk, inner, refine = network.living()
@@ -58,19 +59,19 @@ def pruned(convs: dict[str, Conv], config: NetworkConfig, multiple: int = 1) -> 
 
 
 def living(convs: dict[str, Conv], config: NetworkConfig) -> dict[str, int]:
-    """How many filters (output channels) of each convolution can change the output."""
+    """Number of filters (output channels) of each convolution that can change the output."""
     settled = _Channels(convs, config).settled().convs
     return {name: int(_sizes(w, OUTPUTS).astype(bool).sum()) for name, (w, _) in settled.items()}
 
 
 def _sizes(w, axes):
-    """The norm of each channel's kernel; too small ones count as zero."""
+    """The norm of each channel's kernel; negligible norms are set to zero."""
     norms = np.sqrt((w.astype("f8") ** 2).sum(axis=axes))
     return np.where(norms > NEGLIGIBLE * norms.max(initial=0), norms, 0)
 
 
 def _taken(a, live, axis, multiple):
-    """The living channels along an axis, filled up with zeros; all, if that is no less."""
+    """The live channels along an axis, filled up with zeros; all channels if that is not fewer."""
     size = -(-max(1, int(live.sum())) // multiple) * multiple
     if size >= len(live):
         return a
@@ -88,7 +89,7 @@ class _Channels:
         self.act = getattr(activation, config.activation)
 
     def settled(self):
-        """self, until nothing changes any more."""
+        """self, after setting dead channels to zero until nothing changes."""
         for w, _ in self.convs.values():
             w[:, :, _sizes(w, INPUTS) == 0, :] = 0
             w[..., _sizes(w, OUTPUTS) == 0] = 0
@@ -99,7 +100,7 @@ class _Channels:
         return self
 
     def living(self):
-        """(trunk, [inner channels of each block], refine), where each is needed: arrays of bool."""
+        """(trunk, [inner channels of each block], refine): bool arrays of the needed channels."""
         readers = ["tail/conv", "refine/conv", *(first for first, _ in self.blocks)]
         trunk = np.logical_or.reduce([self._read(name) for name in readers])
         return trunk, [self._read(second) for _, second in self.blocks], self._read("head")
@@ -108,12 +109,12 @@ class _Channels:
         return self.convs[name].w.any(axis=INPUTS)
 
     def _made(self, name):
-        """Constant outputs of a convolution, NaN where they are none."""
+        """Constant outputs of a convolution; NaN for outputs that are not constant."""
         w, b = self.convs[name]
         return np.where(w.any(axis=OUTPUTS), np.nan, b)
 
     def _absorb(self, name, values):
-        """Into the bias: inputs that are constants, NaN where they are none."""
+        """Adds constant inputs to the bias.  values : the constants; NaN for other inputs."""
         (w, b), known = self.convs[name], ~np.isnan(values)
         b += np.einsum("rsio,i->o", w[:, :, known], values[known])
         w[:, :, known] = 0
@@ -122,7 +123,7 @@ class _Channels:
         return self.act(values)[0]
 
     def _constants(self):
-        """From the stem to the head."""
+        """Removes constants, from the stem to the head."""
         first = trunk = self._activated(self._made("stem/conv"))
         for one, two in self.blocks:
             self._absorb(one, trunk)
@@ -133,7 +134,7 @@ class _Channels:
         self._absorb("head", self._activated(self._made("refine/conv")))
 
     def _unread(self):
-        """From the head to the stem."""
+        """Removes channels that no layer reads, from the head to the stem."""
         self._silence("refine/conv", self._read("head"))
         long_skip = self._read("refine/conv")
         self._silence("tail/conv", long_skip)

@@ -1,4 +1,4 @@
-"""An image in tiles, where an engine cannot take it whole: one queue for many images."""
+"""Images computed in tiles, in one queue for all images."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -10,13 +10,13 @@ import numpy as np
 from ..config import NetworkConfig
 from .tiles import Tile, halo, plan
 
-TILE = 512  # pixels; an activation of 64 channels then takes 67 MB
+TILE = 512  # pixels, side of a tile; an activation of 64 channels then takes 67 MB
 
 
 class _Part(NamedTuple):
     y: np.ndarray  # result of an image
-    tile: Tile | None  # of it; None behind its last
-    wanted: bool  # else there is nothing to compute
+    tile: Tile | None  # a tile of it; None after its last tile
+    wanted: bool  # whether the tile has to be computed
 
 
 def tiled(
@@ -28,10 +28,10 @@ def tiled(
 ) -> Iterator[np.ndarray]:
     """`Predictor.each` of the images, in tiles of size x size pixels with their halo.
 
-    forward : iterable of tiles -> iterator of what the network makes of each, in their order; it
-    may take tiles ahead.
+    forward : iterable of tiles -> iterator of the network's outputs, in order; it may take tiles
+    ahead.
     """
-    parts = deque()  # of images that were taken, but for those that are done
+    parts = deque()  # parts of the taken images that are not done
 
     def taken():
         for x, valid in images:

@@ -1,6 +1,6 @@
-"""Cutting an image into tiles whose halo makes them give what the whole image gives.
+"""Cuts an image into tiles with a halo, which give the same output as the whole image.
 
-And telling Winograd's tiles, of 4 x 4 pixels, that are needed for the valid part of an image.
+It also finds the tiles of Winograd, of 4 x 4 pixels, that the valid part of an image needs.
 """
 
 from collections.abc import Iterator
@@ -18,15 +18,15 @@ AFTER_UPSAMPLING = ("refine/conv", "head")
 
 class Tile(NamedTuple):
     core: tuple[slice, slice]  # the input pixels whose output this tile gives
-    seen: tuple[slice, slice]  # what it reads: core and a halo, cut at the image's edge
+    seen: tuple[slice, slice]  # the pixels that it reads: core and a halo, within the image
     inner: tuple[slice, slice]  # core within seen
 
 
 def halo(config: NetworkConfig) -> int:
     """Input pixels on each side that can change an output pixel: 2 depth + 3.
 
-    Each k x k convolution reaches (k - 1) / 2 pixels; those after the upsampling reach half as
-    many input pixels, and part of a pixel needs the whole of it.
+    Each k x k convolution reaches (k - 1) / 2 pixels. Convolutions after the upsampling reach half
+    as many input pixels. The sum is rounded up, because a part of a pixel needs the whole pixel.
     """
     reach = 0.0
     for kind, name, shape in params.layers(config):
@@ -36,16 +36,17 @@ def halo(config: NetworkConfig) -> int:
 
 
 def needed(first: int, last: int, size: int, config: NetworkConfig) -> tuple[int, int]:
-    """(low, high): the input lines that decide the bits of what lines first to last become.
+    """(low, high): the range of input lines on which the bits of lines first to last depend.
 
-    size : lines (or columns) of the image. A part of it from low to high, tiled from its own
-    first line, gives the bits of the whole.
+    size : lines (or columns) of the image. The part of it from low to high, with tiles counted from
+    its own first line, gives the same bits as the whole.
 
-    That is more than `halo`: a tile of Winograd's is computed together, and where an output does
-    not depend on an input, its rounding may. Of the lines -1 to 4 that the outputs 0 to 3 of a
-    tile read, line -1 has a part in output 0 alone and line 4 in output 3 alone (the points 0
-    and infinity, see `winograd`), the others in all four. So a 3x3 convolution reaches one line
-    from the edge of a tile, and from within to its edge: two lines a layer on average.
+    This is more than `halo`. The outputs of one of Winograd's tiles are computed together, so the
+    rounding of an output may depend on an input on which the output itself does not. The outputs 0
+    to 3 of a tile read the lines -1 to 4. Line -1 contributes only to output 0, and line 4 only to
+    output 3 (the points 0 and infinity, see `winograd`); the others contribute to all four. A 3x3
+    convolution therefore reaches one line beyond a tile from its edge, and the edge of the tile
+    from within: two lines per layer on average.
     """
     high = last - 1
     low = first
@@ -53,7 +54,7 @@ def needed(first: int, last: int, size: int, config: NetworkConfig) -> tuple[int
         if kind == "conv" and shape[0] > 1:
             low = low - 1 if low % M == 0 else low - low % M
             high = high + 1 if high % M == M - 1 else high - high % M + M - 1
-    low, high = low - low % M, high - high % M + M  # the tiles of the part are the image's
+    low, high = low - low % M, high - high % M + M  # so that the part has tiles of the image
     return max(0, low), min(size, high)
 
 
@@ -66,8 +67,8 @@ def check(tile: int) -> None:
 def plan(shape: tuple[int, int], tile: int, reach: int) -> Iterator[Tile]:
     """Tiles of `tile` x `tile` input pixels that cover an image of `shape` = (H, W).
 
-    A tile reads `reach` pixels more on each side but for the image's own edge: there, and only
-    there, the reflection at a tile's edge is the image's own.
+    A tile reads `reach` pixels more on each side, except beyond the edge of the image. Only there
+    is the reflection at the edge of a tile that of the image.
     """
 
     def cut(size):
@@ -82,9 +83,9 @@ def plan(shape: tuple[int, int], tile: int, reach: int) -> Iterator[Tile]:
 
 
 def wanted(valid: np.ndarray) -> np.ndarray:
-    """(rows of tiles, 2): from the first Winograd tile with a valid pixel to behind the last.
+    """(rows of tiles, 2): the first Winograd tile with a valid pixel, and the one after the last.
 
-    valid : (H, W) bool.  A row without any has first = last.
+    valid : (H, W) bool.  In a row without valid pixels the two are equal.
     """
     h, w = valid.shape
     rows = np.logical_or.reduceat(valid, np.arange(0, h, M), axis=0)
@@ -96,11 +97,11 @@ def wanted(valid: np.ndarray) -> np.ndarray:
 
 
 def read_by(spans: np.ndarray, across: int) -> np.ndarray:
-    """The tiles that a 3x3 convolution reads to make those of `spans`: one more on every side.
+    """The tiles that a 3x3 convolution reads for those of `spans`: one more on every side.
 
-    Whole tiles, as the fused network makes no others, though at most the nearest line of each
-    neighbour has a part in the result (`needed`).
-    spans, result : see `wanted`, of `across` tiles a row.
+    They are whole tiles, because the fused network computes only whole ones, although at most the
+    nearest line of each neighbour contributes to the result (`needed`).
+    spans, result : see `wanted`.  across : tiles in a row.
     """
     empty = spans[:, 0] == spans[:, 1]
     first = np.pad(np.where(empty, across, spans[:, 0]), 1, constant_values=across)
@@ -113,9 +114,9 @@ def read_by(spans: np.ndarray, across: int) -> np.ndarray:
 
 
 def numbered(spans: np.ndarray, first: int, last: int, across: int) -> list[tuple[int, int]]:
-    """Those of the rows first <= i < last as ranges of tiles, numbered through all rows.
+    """The spans of rows first <= i < last as ranges of tiles, numbered through all rows.
 
-    Ranges that meet are joined: whole rows are cut into tasks as one.
+    Adjacent ranges are joined, so that whole rows are divided into tasks together.
     """
     found = []
     for start, stop in (np.arange(first, last)[:, None] * across + spans[first:last]).tolist():

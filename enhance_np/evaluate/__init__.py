@@ -1,1 +1,1 @@
-"""How good an output is: metrics by class of scene, figures, and the baselines to beat."""
+"""Measures the quality of an output: metrics by class of scene, figures, baselines."""

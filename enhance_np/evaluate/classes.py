@@ -1,9 +1,9 @@
-"""Classes of scene, so that a mean over an active region does not hide where a method fails.
+"""Classes of scene, because a mean over an active region would hide where a method fails.
 
-The thresholds stand in one table, THRESHOLDS, fixed, each with its reason. Masks are made on the
-pixels of the input (0.5 arcsec), from the truth averaged to them if there is one, else
-from the input. A pixel has one class or none: limb before dark classes before plage and
-quiet. What the files cannot tell is left out, not guessed: see `masks`.
+The table THRESHOLDS has all thresholds, with a reason for each. Masks are made on the pixels of the
+input (0.5 arcsec), from the truth averaged to these pixels if there is one, else from the input. A
+pixel has at most one class; limb takes precedence over the dark classes, and these over plage and
+quiet. Classes that the given images cannot determine are left out: see `masks`.
 """
 
 from typing import NamedTuple
@@ -29,16 +29,16 @@ THRESHOLDS = {
         0.5, "mu, below", "60 degrees from disc centre, where studies of flux usually stop"
     ),
     "sky": Threshold(
-        0.2, "Ic, below", "what adjoins missing pixels and is darker than the limb, 0.3, is no Sun"
+        0.2, "Ic, below", "pixels next to missing ones and darker than the limb, 0.3, are sky"
     ),
     "smoothing": Threshold(
-        1.0, "arcsec, sigma", "a granule is as wide: what remains dark is no intergranular lane"
+        1.0, "arcsec, sigma", "the width of a granule, which removes the intergranular lanes"
     ),
     "dark": Threshold(
         0.9, "Ic, smoothed, below", "three times the smoothed contrast of a 28 cm image below 1"
     ),
     "core": Threshold(
-        0.75, "Ic, smoothed, reached", "a dark area must have a core: granulation never has one"
+        0.75, "Ic, smoothed, reached", "a dark area must have a core, which granulation never has"
     ),
     "umbra": Threshold(
         0.5, "Ic, smoothed, below", "the contour of Jurcak et al. 2018, A&A 611, L4"
@@ -46,7 +46,7 @@ THRESHOLDS = {
     "spot": Threshold(
         50.0, "arcsec^2, of a dark area", "8 arcsec or 6 Mm across: pores are smaller"
     ),
-    "box": Threshold(4.5, "arcsec, side", "9 pixels of HMI: the mean of |B| loses its noise"),
+    "box": Threshold(4.5, "arcsec, side", "9 pixels of HMI, which average out the noise of |B|"),
     "quiet": Threshold(
         15.0, "G, box mean of |B|, below", "noise of 10 G alone gives 8 G, network 20 G or more"
     ),
@@ -54,10 +54,10 @@ THRESHOLDS = {
         100.0, "G, box mean of |B|, above", "a tenth of the area filled with field of 1 kG"
     ),
     "plage end": Threshold(
-        600.0, "G, box mean of |B|, below", "without intensity: more is a spot's, not plage"
+        600.0, "G, box mean of |B|, below", "without intensity: stronger field belongs to a spot"
     ),
     "apart": Threshold(
-        2.0, "arcsec, from dark areas", "quiet and plage keep clear of a spot's blurred edge"
+        2.0, "arcsec, from dark areas", "keeps a spot's blurred edge out of quiet and plage"
     ),
     "strong": Threshold(
         1500.0,
@@ -66,7 +66,7 @@ THRESHOLDS = {
         "A&A 620, A104), and plage stays below",
     ),
     "around": Threshold(
-        10.0, "arcsec, from strong field", "without intensity: what may be penumbra is left out"
+        10.0, "arcsec, from strong field", "without intensity: leaves out pixels of penumbra"
     ),
 }
 
@@ -77,15 +77,15 @@ def masks(
     mu: np.ndarray | None = None,
     pixel_scale: float = HMI_SCALE,
 ) -> dict[str, np.ndarray]:
-    """{class: (H, W) bool} of the classes that can be told, in the order of NAMES.
+    """{class: (H, W) bool} of the classes that can be determined, in the order of NAMES.
 
-    intensity : (H, W) over the quiet Sun, at disc centre or with the limb darkening still in it.
-    field : (H, W) G. Either may be None; NaN is a gap, and has no class.
-    mu : (H, W), see `disc.mu`. Without it the limb is what is nearer to the sky than 129 arcsec.
+    intensity : (H, W) over the quiet Sun's mean, at disc centre or with limb darkening left in.
+    field : (H, W) G. Either may be None; NaN is a gap and has no class.
+    mu : (H, W), see `disc.mu`. Without it, pixels within 129 arcsec of the sky are limb.
 
-    With both: all classes. Intensity alone: no plage; what faculae there are count as quiet.
-    Field alone: no penumbra, and "umbra" is strong field, pores included; plage and quiet keep
-    10 arcsec away from it, and plage has an upper end.
+    With both images there are all classes. With intensity alone there is no plage, and faculae
+    count as quiet. With field alone there is no penumbra, and "umbra" is strong field, pores
+    included; plage and quiet are then at least 10 arcsec from it, and plage has an upper limit.
     Raises ValueError if both are None or their shapes differ.
     """
     given = [image for image in (intensity, field, mu) if image is not None]
@@ -122,13 +122,13 @@ def masks(
 
 
 def quiet_field(field: np.ndarray, pixel_scale: float = HMI_SCALE) -> np.ndarray:
-    """Where the box mean of |B| is under 15 G: (H, W) bool, whatever the class."""
+    """Where the box mean of |B| is below 15 G: (H, W) bool, in any class."""
     strength = _box_mean(np.abs(fill(field)[0]), pixel_scale)
     return (strength < THRESHOLDS["quiet"].value) & np.isfinite(field)
 
 
 def table() -> str:
-    """THRESHOLDS in Markdown."""
+    """THRESHOLDS as a Markdown table."""
     rows = [f"| {name} | {t.value:g} {t.unit} | {t.reason} |" for name, t in THRESHOLDS.items()]
     return "\n".join(["| threshold | value | reason |", "| --- | --- | --- |", *rows])
 
@@ -144,13 +144,13 @@ def _limb(sky, mu, pixel_scale):
     least = THRESHOLDS["limb"].value
     if mu is not None:
         return np.nan_to_num(mu, nan=1.0) < least
-    # without a header, the sky itself tells where the limb is
+    # without mu, the limb is found from the sky
     width = SUN_RADIUS * (1 - np.sqrt(1 - least**2))
     return _distance(sky, pixel_scale) < width
 
 
 def _dark(smooth, pixel_scale):
-    """Pores, umbrae and penumbrae of an intensity that is smoothed and free of limb darkening."""
+    """Pores, umbrae and penumbrae of an intensity that is smoothed and without limb darkening."""
     from scipy.ndimage import label, minimum
 
     labels, n = label(smooth < THRESHOLDS["dark"].value, structure=np.ones((3, 3)))

@@ -1,10 +1,10 @@
-"""Output against truth, pixel by pixel: mean squared error, PSNR, structural similarity."""
+"""Errors of an output against the truth: mean squared error, PSNR, structural similarity."""
 
 import numpy as np
 from scipy.ndimage import correlate1d
 
-# What a signal may span, for PSNR and SSIM. Fixed, so that images can be compared: in Ic from
-# nothing to the quiet Sun; in G the span of plage and penumbra, as the figures draw it.
+# Range of a signal for PSNR and SSIM, fixed so that images can be compared: in Ic from zero to the
+# quiet Sun; in G the range of plage and penumbra, which the figures also show.
 DATA_RANGE = {"intensity": 1.0, "blos": 3000.0}
 WINDOW, SIGMA = 11, 1.5  # pixels, of SSIM
 K1, K2 = 0.01, 0.03
@@ -17,14 +17,14 @@ def scores(
 
     out, truth : (H, W), one unit, no NaN where the mask is True.  mask : None is everywhere.
     data_range : in that unit. psnr = 10 log10(data_range^2 / mse), infinite without error.
-    NaN, for pixels = 0, where there is nothing to score.
+    If the mask is empty, pixels is 0 and the other values are NaN.
     """
     mask = np.ones(out.shape, bool) if mask is None else mask
     return masked_scores(out, truth, ssim_map(out, truth, data_range), data_range, mask)
 
 
 def masked_scores(out, truth, similarity, data_range, mask) -> dict[str, float]:
-    """`scores`, with the map of `ssim_map` given, to be shared between masks."""
+    """`scores` with a given map of `ssim_map`, which several masks can share."""
     error = np.subtract(out, truth, dtype=np.float64)[mask]
     if error.size == 0:
         nothing = dict.fromkeys(("mse", "rms", "psnr", "ssim", "bias"), np.nan)
@@ -42,7 +42,7 @@ def masked_scores(out, truth, similarity, data_range, mask) -> dict[str, float]:
 
 
 def ssim_map(a: np.ndarray, b: np.ndarray, data_range: float) -> np.ndarray:
-    """Structural similarity around every pixel, (H, W), -1 to 1, 1 if alike.
+    """Structural similarity around every pixel, (H, W), from -1 to 1; 1 means equal.
 
     With means m, variances v and covariance c under a Gaussian window of 11 x 11 pixels, sigma
     1.5, of sum 1:
@@ -50,9 +50,9 @@ def ssim_map(a: np.ndarray, b: np.ndarray, data_range: float) -> np.ndarray:
         (2 ma mb + C1) (2 c + C2) / ((ma^2 + mb^2 + C1) (va + vb + C2)),
         C1 = (0.01 data_range)^2,  C2 = (0.03 data_range)^2.
 
-    NaN where the window leaves the image or meets a NaN: the published average is over whole
-    windows. Made for images that are nowhere negative: of two fields of opposite sign both
-    factors are negative, and the product calls them alike. Read it beside the rms.
+    NaN where the window leaves the image or includes a NaN, because the published average is over
+    whole windows. The measure is made for images without negative values: for two fields of
+    opposite sign both factors are negative, so their product is high. Compare it with the rms.
     Source: Wang, Bovik, Sheikh & Simoncelli 2004, IEEE Trans. Image Process. 13, 600, equation 13.
     """
     u = np.arange(WINDOW) - WINDOW // 2
@@ -67,6 +67,6 @@ def ssim_map(a: np.ndarray, b: np.ndarray, data_range: float) -> np.ndarray:
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     c1, c2 = (K1 * data_range) ** 2, (K2 * data_range) ** 2
     ma, mb = mean(a), mean(b)
-    # a variance of 0 may come out as -rounding: harmless beside C2
+    # a variance of 0 may become slightly negative by rounding, which is harmless beside C2
     va, vb, cov = mean(a * a) - ma**2, mean(b * b) - mb**2, mean(a * b) - ma * mb
     return (2 * ma * mb + c1) * (2 * cov + c2) / ((ma**2 + mb**2 + c1) * (va + vb + c2))

@@ -1,8 +1,8 @@
-"""Figures after those of the paper (Díaz Baso & Asensio Ramos 2018), for any output.
+"""Figures like those of the paper (Díaz Baso & Asensio Ramos 2018), for any output.
 
-Each function draws into a matplotlib Figure or SubFigure; `save` makes a PNG of one, `page` of all
-that the given images allow. Intensities in Ic, fields in G, as in `report`. matplotlib is an
-extra, imported where it is used.
+Each function draws into a matplotlib Figure or SubFigure. `save` makes a PNG of one figure, and
+`page` of all figures that the given images allow. Intensities are in Ic and fields in G, as in
+`report`. matplotlib is an optional dependency and imported inside functions.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,7 +24,7 @@ from .spectrum import power_spectrum
 
 PATCH = 50  # input pixels, as in training
 DIFFERENCE = {"intensity": 0.1, "blos": 200.0}  # grey scale of a difference, in Ic and G
-# in this order the classes are worth a patch
+# classes by preference for a patch
 TELLING = ("umbra", "pore", "penumbra", "plage", "quiet", "limb")
 
 
@@ -39,10 +39,11 @@ def save(draw: Callable, size: tuple[float, float], *arguments, **options) -> by
 
 
 def page(outputs: Mapping[str, np.ndarray], scene: Scene, optics: Optics = HMI) -> bytes:
-    """All figures on one page, of the first output; the second is what it is held against.
+    """All figures of the first output on one page, as a PNG.
 
-    With the truth patches of each class, with the input the active region, the scatter plot and
-    the difference to Richardson-Lucy, made here if it is not among the outputs.
+    They are patches of each class, PSFs and spectra, and, if the input is given, the region, the
+    scatter plot and the difference to Richardson-Lucy. The latter is computed if it is not among
+    the outputs.
     """
     out = next(iter(outputs.values()))
     images = _images(out, scene)
@@ -67,7 +68,7 @@ def page(outputs: Mapping[str, np.ndarray], scene: Scene, optics: Optics = HMI) 
 def psf_and_spectra(
     figure, images: Mapping[str, np.ndarray], type: str, optics: Optics = HMI
 ) -> None:
-    """As figures 5 and 9: the PSFs against radius; power spectra of the images.
+    """Like figures 5 and 9: the PSFs against radius; power spectra of the images.
 
     images : {name: image}: "input" (H, W), all others (2H, 2W).
     """
@@ -107,7 +108,7 @@ def psf_and_spectra(
 
 
 def patches(figure, out: np.ndarray, scene: Scene, most: int = 3) -> None:
-    """As figure 6: input, output and, if known, truth, around the richest place of each class."""
+    """Like figure 6: input, output and, if given, truth, where each class has most pixels."""
     images = _images(out, scene)
     places = _places(scene, most)
     axes = figure.subplots(len(images), len(places), squeeze=False)
@@ -122,7 +123,7 @@ def patches(figure, out: np.ndarray, scene: Scene, most: int = 3) -> None:
 
 
 def region(figure, image: np.ndarray, out: np.ndarray, type: str) -> None:
-    """As figures 8 and 9: the region, its upper half as observed; output against input."""
+    """Like figures 8 and 9: the region, its upper half as observed; output against input."""
     left, right = figure.subplots(1, 2)
     h, w = image.shape
     halves = out.copy()
@@ -135,7 +136,7 @@ def region(figure, image: np.ndarray, out: np.ndarray, type: str) -> None:
 
 
 def scatter(axes, image: np.ndarray, out: np.ndarray, type: str) -> None:
-    """Density of the input, interpolated, against the output; dotted: a change by 2."""
+    """Density of the output against the interpolated input; dotted lines: a factor of 2."""
     from matplotlib.colors import LogNorm
 
     filled, gaps = fill(image)
@@ -154,7 +155,7 @@ def scatter(axes, image: np.ndarray, out: np.ndarray, type: str) -> None:
 
 
 def against(figure, out: np.ndarray, other: np.ndarray, name: str, type: str) -> None:
-    """As figure 11: the output, another method's, and the difference."""
+    """Like figure 11: the output, that of another method, and their difference."""
     axes = figure.subplots(1, 3)
     h, w = (n // 2 for n in out.shape)
     limits = stretch([out, other], type)
@@ -182,7 +183,7 @@ def _images(out, scene):
 
 
 def _opponent(outputs, scene, optics):
-    """Richardson-Lucy among the outputs, else made from the input."""
+    """(name, output) of Richardson-Lucy: from the outputs, else computed from the input."""
     for name, other in outputs.items():
         if name.startswith("RL"):
             return name, other
@@ -192,7 +193,7 @@ def _opponent(outputs, scene, optics):
 
 
 def _places(scene, most):
-    """[(class, (y, x, side))] in input pixels: where most of a class is, no two the same."""
+    """[(class, (y, x, side))] in input pixels: where a class has most pixels not yet shown."""
     from scipy.ndimage import uniform_filter
 
     reference = q.averaged(scene.truth) if scene.input is None else scene.input
@@ -203,7 +204,7 @@ def _places(scene, most):
     side = min(PATCH, h, w)
     taken, places = np.zeros((h, w), bool), []
     for name in (n for n in TELLING if n in found and found[n].any()):
-        # share of the class in the box around each pixel that is not yet shown
+        # share of pixels of the class not yet shown in the box around each pixel
         share = uniform_filter((found[name] & ~taken).astype(float), side, mode="constant")
         y, x = np.unravel_index(int(share.argmax()), share.shape)
         y, x = (int(np.clip(c - side // 2, 0, n - side)) for c, n in ((y, h), (x, w)))

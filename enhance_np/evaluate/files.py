@@ -1,4 +1,4 @@
-"""From FITS files to a report, and to a deconvolved FITS file."""
+"""Evaluates and deconvolves FITS files."""
 
 import json
 import logging
@@ -31,7 +31,7 @@ from .report import Scene, report
 log = logging.getLogger(__name__)
 
 Path = str | os.PathLike
-SAME_UNIT = 1.2  # ratio of quiet-Sun levels, beyond which two files cannot be in one unit
+SAME_UNIT = 1.2  # largest ratio of the quiet-Sun levels of two files in one unit
 
 
 def evaluate_files(
@@ -52,21 +52,21 @@ def evaluate_files(
 ) -> str:
     """The table of `table.text` for the image `out`, against the truth, the input, or both.
 
-    out, truth : FITS, (2H, 2W).  input : FITS, (H, W), of which `out` was made.
-    companion : the same region's image of the other type, on either grid, for the classes.
-    type : None reads it from the files.
-    norm : intensity that counts as 1, of the input, else of the truth; for a field, of the
-        companion (`normalise.norm_value`). It is that of disc centre where the header tells the
+    out, truth : FITS, (2H, 2W).  input : FITS, (H, W), from which `out` was made.
+    companion : image of the same region and the other type, on either grid, for the classes.
+    type : None detects it from the files.
+    norm : intensity that counts as 1, of the input or else the truth; for a field, of the
+        companion (`normalise.norm_value`). It is the level at disc centre if the header gives the
         place on the disc.
-    box : y0, y1, x0, x1 in input pixels, where the granulation contrast is taken; None is
-        wherever the Sun is quiet.
-    with_baselines : adds what other methods make of the input.  linear_filter : of
-        `linear.LinearFilter.save`; adds it too.
-    optics : None takes those of the weights, which the header of `out` keeps, else HMI's. Their
-        pixels are those of the input's header, else of another's, if it tells.
-    plot, json_file : also written, both or neither, whole or not at all.
-    Raises ValueError for files that do not fit together, OSError for those that cannot be read
-    or written; before any work if an output cannot be written.
+    box : y0, y1, x0, x1 in input pixels, in which to measure the granulation contrast; None is
+        all quiet pixels.
+    with_baselines : also score the outputs of other methods.
+    linear_filter : file of `linear.LinearFilter.save`, to score as well.
+    optics : None takes those of the weights, which the header of `out` stores, else HMI's. The
+        pixel scale is that of the header of the input, else of the truth, else of `out`.
+    plot, json_file : files to write as well, both or neither, whole or not at all.
+    Raises ValueError for files that do not fit together, OSError for files that cannot be read or
+    written. Output paths are checked before any work.
     """
     given = {"output": out, "truth": truth, "input": input, "companion": companion}
     given = {name: path for name, path in given.items() if path is not None}
@@ -118,17 +118,17 @@ def deconvolve_file(
     plot: Path | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
-    """Richardson-Lucy (`richardson_lucy.deconvolve`) on a FITS file, with predict's header.
+    """Richardson-Lucy (`richardson_lucy.deconvolve`) on a FITS file, with a header as of predict.
 
-    optics : None is HMI's; on the pixels that the header tells.
-    Arguments and errors otherwise as in `prediction.file.enhance_file`; missing pixels are filled
-    before and missing again after.
+    optics : None is HMI's; the pixel scale is that of the header, if it has one.
+    Other arguments and errors as in `prediction.file.enhance_file`. Missing pixels are filled for
+    the deconvolution and are missing again in the output.
     """
     check_outputs(target, plot, overwrite, source)
     frame, type = read(source, ext, type)
     foreign = observation.foreign_instrument(frame.header)
     if foreign is not None and optics is None:
-        log.warning("%s is not of HMI (%s): the PSF must be its own", frame.path, foreign)
+        log.warning("%s is not from HMI (%s): pass the PSF of its telescope", frame.path, foreign)
     optics = optics or HMI
     observation.remark(frame, type, "the PSF is on", optics.hmi_scale)
     optics = observation.on_pixels(optics, frame.header)
@@ -153,20 +153,20 @@ def deconvolve_file(
 
 
 def _type(frames, asked):
-    """One type for all; what predict wrote into a header counts as said."""
+    """The one type of all files; ENHTYPE in a header counts as evidence too."""
     said = {asked} | {observation.detect_type(frame) for frame in frames}
     said |= {frame.header.get("ENHTYPE") for frame in frames}
     said &= set(TYPES)
     if len(said) != 1:
         raise ValueError(
-            "evaluate: the files must be of one type, or --type be given, got "
-            + (" and ".join(sorted(said)) or "none that tells")
+            "evaluate: the files must be of one type; pass --type, got "
+            + (" and ".join(sorted(said)) or "no evidence")
         )
     return said.pop()
 
 
 def _optics(frames, given):
-    """Of the telescope that took the input, on its pixels."""
+    """Optics of the telescope that took the input, with its pixel scale."""
     stored = {
         name: frames["output"].header[key]
         for name, (key, _) in OPTICS_CARDS.items()
@@ -176,8 +176,8 @@ def _optics(frames, given):
     foreign = observation.foreign_instrument(frames["output"].header)
     if given is None and not stored and foreign is not None:
         log.warning(
-            "%s is not of HMI (%s) and does not tell the optics of its weights: HMI's PSF is "
-            "taken; better give --psf, --aperture, --target-aperture, --wavelength",
+            "%s is not from HMI (%s) and does not store the optics of its weights: HMI's PSF is "
+            "used; pass --psf, --aperture, --target-aperture, --wavelength to change it",
             frames["output"].path,
             foreign,
         )
@@ -192,15 +192,15 @@ def _optics(frames, given):
     if max(scales.values()) > (1 + observation.SAME_PIXELS) * min(scales.values()):
         told = ", ".join(f"{scale:.3g} of the {name}" for name, scale in scales.items())
         log.warning(
-            "the headers must tell one size of the input's pixels, got %s arcsec: that of the %s "
-            "is taken",
+            "the headers must agree on the size of the input's pixels, got %s arcsec: that of the "
+            "%s is used",
             told,
             next(iter(scales)),
         )
     chosen = next(iter(found.values()))
     if chosen != optics:
         log.warning(
-            "the pixels are of %.3g arcsec, as the header tells, and the PSF is for %.3g",
+            "the header gives pixels of %.3g arcsec, but the PSF is for pixels of %.3g",
             chosen.hmi_scale,
             optics.hmi_scale,
         )
@@ -230,7 +230,7 @@ def _scene(frames, type, norm, box, optics):
     if angle is not None and "input" not in frames:
         angle = averaged(angle)
     if angle is not None and angle.shape != low:
-        angle = None  # `report` says what does not fit
+        angle = None  # `report` raises an error for the wrong shape
     scene = Scene(type, images.get("input"), images.get("truth"), images.get("companion"))
     return scene._replace(mu=angle, box=box), out
 

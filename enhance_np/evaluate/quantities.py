@@ -1,16 +1,16 @@
-"""What a physicist measures on an image: contrast, flux, and what became of the field."""
+"""Physical quantities of an image: contrast, noise, flux, and the change of the field."""
 
 from typing import NamedTuple
 
 import numpy as np
 
-KG_BAND = (800.0, 1200.0)  # G, of the input: the kG fields of which the paper tells
+KG_BAND = (800.0, 1200.0)  # G, of the input: the kG fields that the paper discusses
 KM_PER_ARCSEC = 725.3  # at 1 au
 KM2_TO_CM2 = 1e10
 
 
 def averaged(out: np.ndarray) -> np.ndarray:
-    """(2H, 2W) -> (H, W): the mean of the four output pixels that an input pixel covers."""
+    """(2H, 2W) -> (H, W): the mean of the four output pixels in each input pixel."""
     h, w = (n // 2 for n in out.shape)
     return out.reshape(h, 2, w, 2).mean(axis=(1, 3), dtype=np.float64)
 
@@ -21,26 +21,29 @@ def repeated(mask: np.ndarray) -> np.ndarray:
 
 
 def contrast(intensity: np.ndarray, mask: np.ndarray) -> float:
-    """rms of the intensity over its mean, within the mask; NaN if that holds no two pixels."""
+    """rms of the intensity over its mean, within the mask; NaN for fewer than two pixels."""
     values = intensity[mask].astype(np.float64)
     return float(values.std() / values.mean()) if values.size > 1 else np.nan
 
 
 def noise(field: np.ndarray, mask: np.ndarray) -> float:
-    """Standard deviation within the mask, in the unit of the field; NaN without two pixels."""
+    """Standard deviation within the mask, in the field's unit; NaN for fewer than two pixels."""
     values = field[mask].astype(np.float64)
     return float(values.std()) if values.size > 1 else np.nan
 
 
 class Flux(NamedTuple):
-    unsigned: float  # mean of |B|, G; the noise of the image adds to it
+    unsigned: float  # mean of |B|, G; includes the noise of the image
     net: float  # mean of B, G
-    unsigned_mx: float  # of all valid pixels, as seen from 1 au
-    net_mx: float
+    unsigned_mx: float  # Mx, of all valid pixels, as seen from 1 au
+    net_mx: float  # Mx
 
 
 def flux(field: np.ndarray, pixel_scale: float) -> Flux:
-    """field : G, NaN is no measurement.  pixel_scale : arcsec. No foreshortening is undone."""
+    """Flux of the valid pixels, without a correction for foreshortening.
+
+    field : G, NaN is missing.  pixel_scale : arcsec.
+    """
     values = field[np.isfinite(field)].astype(np.float64)
     area = values.size * (pixel_scale * KM_PER_ARCSEC) ** 2 * KM2_TO_CM2
     unsigned, net = float(np.abs(values).mean()), float(values.mean())
@@ -53,10 +56,10 @@ class Relation(NamedTuple):
 
 
 def slope(field: np.ndarray, out: np.ndarray, mask: np.ndarray) -> Relation:
-    """a of out = a * field, least squares, within the mask.
+    """The slope a of out = a * field, by least squares within the mask.
 
     field : (H, W) G, the input.  out : (H, W) G, on the same pixels (`averaged`), with sign.
-    Through the origin, where a field of 0 should stay; strong fields decide it.
+    The line goes through the origin, because a field of 0 should stay 0. Strong fields dominate.
     """
     x, y = field[mask].astype(np.float64), out[mask].astype(np.float64)
     return Relation(float(x @ y / (x @ x)) if x.any() else np.nan, int(mask.sum()))
@@ -67,7 +70,7 @@ def ratio(
 ) -> Relation:
     """Mean output over mean input where |input| is within the band and the mask is True.
 
-    Fields as in `slope`. What changed its sign counts against the output.
+    Fields as in `slope`. Pixels whose sign changed count as negative output.
     """
     inside = mask & (np.abs(field) >= band[0]) & (np.abs(field) <= band[1])
     x = np.abs(field[inside]).astype(np.float64)

@@ -1,6 +1,6 @@
-"""All metrics of one or more outputs of one scene, as one dictionary that JSON can hold.
+"""All metrics of one or more outputs of one scene, as one dictionary for JSON.
 
-Intensities are in units of the quiet Sun, fields in G, NaN where there is no Sun.
+Intensities are in units of the quiet Sun's mean, fields in G; NaN is missing.
 """
 
 import math
@@ -20,12 +20,12 @@ from .errors import DATA_RANGE, masked_scores, ssim_map
 from .spectrum import BANDS, band_powers, nyquist_lines, phase_amplitude
 
 UNIT = {"intensity": "Ic", "blos": "G"}
-FROM_GAPS = 5.0  # arcsec: nearer to a gap, a re-blurred output is made of what filled the gap
-LEAST_SIDE = 32  # pixels, for spectra
+FROM_GAPS = 5.0  # arcsec; nearer to a gap, a re-blurred output depends on the filled pixels
+LEAST_SIDE = 32  # pixels, smallest side of an image for a spectrum
 
 
 class Scene(NamedTuple):
-    """What is known beside the outputs. Input and truth may each be None, not both."""
+    """The images and data that outputs are compared with. Input or truth may be None, not both."""
 
     type: str
     input: np.ndarray | None = None  # (H, W)
@@ -38,8 +38,8 @@ class Scene(NamedTuple):
 def report(outputs: Mapping[str, np.ndarray], scene: Scene, optics: Optics = HMI) -> dict:
     """{"type", "unit", "classes", "images": {name: metrics}, ...}; NaN and infinity are None.
 
-    outputs : {name: (2H, 2W)}. "images" holds "input", the outputs, "truth", as far as given.
-    Raises ValueError if shapes disagree, if there is neither input nor truth, or for another type.
+    outputs : {name: (2H, 2W)}. "images" has "input" and "truth", if they are given, and the
+    outputs. Raises ValueError if shapes disagree, without input and truth, or for another type.
     """
     _check(outputs, scene)
     images = [*outputs.values(), *(i for i in (scene.truth,) if i is not None)]
@@ -85,7 +85,7 @@ def report(outputs: Mapping[str, np.ndarray], scene: Scene, optics: Optics = HMI
 
 
 class _Context:
-    """The masks of a scene, and what it takes to measure an image of it."""
+    """The masks of a scene, and methods that measure an image of it."""
 
     def __init__(self, scene, found, valid, intensity, optics):
         self.scene, self.classes, self.valid, self.optics = scene, found, valid, optics
@@ -111,7 +111,7 @@ class _Context:
         return distance_transform_edt(self.valid) * self.optics.hmi_scale > FROM_GAPS
 
     def absolute(self, image):
-        """Of any image by itself, on the input's grid or the output's."""
+        """Metrics of one image by itself, on the grid of the input or the output."""
         on_input = image.shape == self.valid.shape
         at = (lambda mask: mask) if on_input else q.repeated
         scale = self.optics.hmi_scale / (1 if on_input else 2)
@@ -169,14 +169,14 @@ class _Context:
             if name in self.classes
         }
         if self.intensity is not None:
-            # the plain division by brightness of one pixel, beside the classes
+            # besides the classes, a division by the brightness of each pixel
             bright = self.intensity > THRESHOLDS["dark"].value
             at |= {"bright": self.valid & bright, "dark": self.valid & ~bright}
         made["ratio"] = {n: q.ratio(image, average, mask)._asdict() for n, mask in at.items()}
         return made
 
     def pixels(self, out):
-        """Whether the output shows the grid it was made on."""
+        """Metrics of patterns in the output that follow its pixel grid."""
         part = self._cut(fill(out)[0])
         if min(part.shape) < LEAST_SIDE:
             return {}
@@ -227,7 +227,7 @@ def _check(outputs, scene):
 
 
 def _plain(value):
-    """As JSON knows it."""
+    """The value for JSON: NaN and infinity become None."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, float) and not math.isfinite(value):

@@ -1,4 +1,4 @@
-"""A report as a table to read: one column per image, one row per metric."""
+"""A report as a table: one column per image, one row per metric."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,7 +7,7 @@ from .spectrum import BANDS
 
 
 def text(report: dict) -> str:
-    """Plain text, columns aligned; what an image does not have is a dash."""
+    """Plain text with aligned columns; a metric that an image does not have is a dash."""
     names = list(report["images"])
     lines = [["", *names]]
     for label, style, cells in rows(report):
@@ -108,7 +108,7 @@ def _head(report):
 
 
 def _counted(label, images, kind, name):
-    """The label with the number of pixels that the figure rests on."""
+    """The label with the number of pixels of the figure."""
     counts = [_at(image, kind, name, "pixels") for image in images]
     return f"{label} ({next((n for n in counts if n is not None), 0)})"
 
@@ -122,7 +122,7 @@ def _at(tree, *path):
 
 
 def _without_empty_sections(lines):
-    """A heading that no row follows goes, and the blank line above it."""
+    """Removes headings without rows, and the blank lines above them."""
     kept = []
     for line in lines:
         if not line and len(kept) > 1 and len(kept[-1]) == 1:

@@ -1,14 +1,14 @@
-"""The vocabulary on an engine in float32, held against the reference in float64.
+"""Compares the operations of an engine in float32 with the reference in float64.
 
-Every error is held against a bound that is derived, whatever the order of the sums. A sum of k
-products in float32 is off by at most (k + s) u times the sum of the products' absolute values,
-u = 2^-24; s counts what else is rounded on the way (EXTRA). The sum of absolute values is what the
-reference itself gives for the absolute values of the arguments. For batch norm the error of the
-mean is carried on through every line of its formula, to first order.
+Every error is compared with a derived bound, which holds for any order of the sums. The error of a
+sum of k products in float32 is at most (k + s) u times the sum of the products' absolute values,
+with u = 2^-24; s counts other roundings (EXTRA). The sum of absolute values is the result of the
+reference for the absolute values of the arguments. For batch norm, the error of the mean is
+propagated through every line of its formula, to first order.
 Source: Higham 2002, Accuracy and Stability of Numerical Algorithms, sections 3.1 and 4.2.
 
-By Winograd, what is added up is not x and w but their transforms, whose absolute values are
-larger: the bound is then that of kernels/winograd.cu.
+Winograd adds not products of x and w but of their transforms, whose absolute values are larger; its
+bound is therefore that of kernels/winograd.cu.
 """
 
 from collections.abc import Iterator
@@ -23,8 +23,8 @@ from ..engine.cuda.convolution import conv
 from ..layers.batchnorm import EPS
 
 U = 2.0**-24
-# roundings of a bias, of kernels folded for the upsampling, of the padding's adjoint (9 terms) and
-# the upsampling's (4), of an activation
+# roundings of a bias, of kernels folded for the upsampling, of the adjoints of the padding (9
+# terms) and of the upsampling (4), and of an activation
 EXTRA = 16
 SIZES = (1, 2, 2), (2, 3, 13), (1, 17, 6), (2, 33, 35)  # N, H, W
 CHANNELS = (1, 64), (64, 64), (64, 1), (32, 32), (7, 48)  # Cin, Cout
@@ -39,7 +39,7 @@ F2 = (
 class Error(NamedTuple):
     name: str  # "pad_conv (2, 3, 13) 64 -> 64: dx"
     largest: float  # |found - exact|
-    share: float  # of the bound, the largest of any element
+    share: float  # largest ratio of error to bound of any element
 
     @property
     def passed(self) -> bool:
@@ -49,7 +49,7 @@ class Error(NamedTuple):
 def check(
     engine: Engine, rng: np.random.Generator, sizes=SIZES, channels=CHANNELS
 ) -> Iterator[Error]:
-    """The error of every result of every operation but gaussian_noise, which is NumPy's."""
+    """The error of every result of every operation except gaussian_noise, which uses NumPy."""
     for size, (cin, cout) in product(sizes, channels):
         for name in ("conv2d", "pad_conv", "upsample_conv", "relu_conv", "elu_conv"):
             for k in (1, 3):
@@ -62,7 +62,7 @@ def check(
 
 
 def check_winograd(engine: Engine, rng: np.random.Generator, sizes=SIZES) -> Iterator[Error]:
-    """The error of the GPU's 3x3 convolution of 64 channels by Winograd, with its epilogue."""
+    """The errors of the GPU's 3x3 convolution of 64 channels by Winograd, with its epilogue."""
     for size in sizes:
         x, w, b = _normal(rng, *size, 64), _normal(rng, 3, 3, 64, 64), _normal(rng, 64)
         skip = _normal(rng, *x.shape)
@@ -76,14 +76,14 @@ def check_winograd(engine: Engine, rng: np.random.Generator, sizes=SIZES) -> Ite
 
 
 def winograd_pad_conv(x: np.ndarray, w: np.ndarray, b: np.ndarray, matrices=F2) -> np.ndarray:
-    """layers.pad_conv's y of a 3x3 kernel by F(2x2, 3x3), in NumPy.
+    """y of layers.pad_conv for a 3x3 kernel by F(2x2, 3x3), in NumPy.
 
-    matrices : A^T, G, B^T. Their absolute values and those of the arguments give the sum of
-    absolute values that rounding is held against.
+    matrices : A^T, G, B^T. With absolute values of the matrices and of the arguments, the result
+    is the sum of absolute values in the bound of the rounding.
     """
     a_t, g, b_t = matrices
     _, height, width, _ = x.shape
-    # tiles overhang by a line that no y depends on
+    # tiles extend beyond the edge by a line on which no y depends
     framed = np.pad(x, ((0, 0), (1, 1 + height % 2), (1, 1 + width % 2), (0, 0)), "reflect")
     d = np.lib.stride_tricks.sliding_window_view(framed, (4, 4), (1, 2))[:, ::2, ::2]
     u = np.einsum("ik,klco,jl->ijco", g, w, g)
@@ -95,7 +95,7 @@ def winograd_pad_conv(x: np.ndarray, w: np.ndarray, b: np.ndarray, matrices=F2) 
 
 
 def error(name: str, engine: Engine, found, exact: np.ndarray, bound) -> Error:
-    """Of one array of the engine; bound : of each element, or one for all."""
+    """The Error of one array of the engine.  bound : of each element, or one for all."""
     found = engine.asnumpy(found)
     if found.shape != exact.shape or found.dtype != np.float32:
         return Error(f"{name}: shape or dtype", np.inf, np.inf)
@@ -156,7 +156,7 @@ def _batchnorm(engine, rng, name, size, c, given):
     yield error(f"{label}: y", engine, y, exact, e_y)
 
     dy = _normal(rng, *size, c)
-    if name == "batchnorm_relu":  # where rounding decides whether the gradient passes
+    if name == "batchnorm_relu":  # no gradient where rounding decides whether it passes
         h = layers.batchnorm(wide[0], *wide[-2:], moving=moving)[0]
         dy[abs(h) <= e_y] = 0
     wide_dy = dy.astype("f8")
@@ -170,13 +170,13 @@ def _batchnorm(engine, rng, name, size, c, given):
     bounds = rounded.gradients(dh, e_dh)
     found = getattr(engine.ops, f"{name}_backward")(engine.asarray(dy), found_cache)
     parts = ("dx", "dgamma", "dbeta")
-    if skip:  # whose gradient is dy itself
+    if skip:  # the gradient of skip is dy itself
         parts, bounds = ("dx", "dskip", *parts[1:]), (bounds[0], 0.0, *bounds[1:])
     yield from _errors(label, engine, parts, found, exact_gradients, bounds)
 
 
 class _Rounded:
-    """Bounds on the errors of batch norm's results, first order in u; SECOND for what is left."""
+    """Bounds on the errors of batch norm, to first order in u; SECOND covers higher orders."""
 
     SECOND = 1.01
 
@@ -190,7 +190,7 @@ class _Rounded:
             e_mean = (self.m + 2) * U * abs(x).mean(axes)
             e_var = (self.m + 6) * U * var + 2 * e_mean * abs(x - mean).mean(axes) + e_mean**2
         self.e_inv_std = e_var / (2 * (var + EPS)) + 8 * U  # relative
-        # 4 u (|x| + |mean|): gamma * x_hat + beta may be computed as x * scale + shift
+        # 4 u (|x| + |mean|) allows gamma * x_hat + beta to be computed as x * scale + shift
         e_x = inv_std * (e_mean + 4 * U * (abs(x) + abs(mean)))
         self.e_x_hat = e_x + abs(x_hat) * self.e_inv_std
         y = abs(gamma) * self.e_x_hat + 4 * U * (abs(gamma * x_hat) + abs(beta))
@@ -198,7 +198,7 @@ class _Rounded:
         self.x_hat, self.scale = x_hat, abs(gamma * inv_std)
 
     def gradients(self, dh, e_dh):
-        """Of dx, dgamma, dbeta, given the gradient behind batch norm and its error."""
+        """Bounds of dx, dgamma, dbeta, given the gradient in batch norm's output and its error."""
         axes, m, x_hat = (0, 1, 2), self.m, self.x_hat
         dbeta, dgamma = dh.sum(axes), (dh * x_hat).sum(axes)
         e_dbeta = (m + 2) * U * abs(dh).sum(axes) + e_dh.sum(axes)
@@ -214,7 +214,7 @@ class _Rounded:
 
 
 def _elementwise(engine, rng, size, c):
-    """Copies exactly, a sum of k terms within (k - 1) u of the sum of their sizes."""
+    """Copies must be exact, and a sum of k terms within (k - 1) u of the sum of their sizes."""
     ops, label = engine.ops, f"{size} {c}"
     x, other = _normal(rng, *size, c), _normal(rng, *size, c)
     wide, on_device = x.astype("f8"), engine.asarray(x)

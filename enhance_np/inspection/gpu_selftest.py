@@ -1,14 +1,15 @@
-"""gpu-selftest: is what this card computes right, and how fast is it? For whoever has a card.
+"""gpu-selftest: checks the results of a card and measures its speed.
 
-Right: every operation of the vocabulary, and the convolution by Winograd, within a derived bound
-(see accuracy.py), and the page and a prediction within the bars that tests/engine hold the CPU to.
-Fast: seconds between events on the device, the median of REPEATS, and what share that is of the
-card's peak
+Correctness: every operation, and the convolution by Winograd, must be within a derived bound (see
+accuracy.py); the network and a prediction must be within the bounds that tests/engine applies to
+the CPU.
+Speed: the time between events on the device, as the median of REPEATS, and its share of the peak
 
     multiprocessors * FP32 cores of each * 2 (a fused multiply-add) * clock
 
-with the clock that the driver names, which a card may exceed or not reach. A convolution counts as
-many multiply-adds as its definition has: an algorithm that needs fewer can show a larger share.
+with the clock that the driver reports; a card may run faster or slower. The work of a convolution
+is the number of multiply-adds of its definition, so an algorithm that needs fewer can have a larger
+share.
 """
 
 import json
@@ -34,7 +35,8 @@ from . import accuracy
 
 WARM_UP, REPEATS = 3, 20
 BATCH, PATCH, IMAGE = 32, 50, 1024  # patches of a step and their side, side of a predicted image
-# bars on the page, of the range and of the largest value: as in tests/engine/test_vocabulary.py
+# bounds for the network, relative to the range and to the largest value, as in
+# tests/engine/test_vocabulary.py
 PAGE_Y, PAGE_G = 1e-5, 1e-4
 # FP32 cores of a multiprocessor by compute capability; CUDA C++ Programming Guide, table of
 # arithmetic throughput
@@ -47,11 +49,11 @@ def run(
     overwrite: bool = False,
     progress: Callable[[str], None] = lambda line: None,
 ) -> dict:
-    """All of it: {"device": ..., "errors": ..., "passed": ..., "seconds": ..., "torch": ...}.
+    """The whole report: {"device", "operations", "page", "passed", "seconds", "torch"}.
 
-    json_file : the same, written; to attach to an issue.  progress : called with each line.
-    Raises RuntimeError with the reason if there is no GPU, OSError if the file exists, without
-    `overwrite`, or cannot be written: before anything is computed.
+    json_file : file for the report, to attach to an issue.  progress : called with each line.
+    Raises RuntimeError with the reason if there is no GPU. Raises OSError, before any computation,
+    if the file exists and not `overwrite`, or if it cannot be written.
     """
     engine = select("gpu")
     if json_file is not None:
@@ -75,20 +77,20 @@ def run(
 
 def _check_output(path, overwrite):
     if path.exists() and not overwrite:
-        raise OSError(f"gpu-selftest: {os.fspath(path)!r} must not exist, or pass --overwrite")
+        raise OSError(f"gpu-selftest: {os.fspath(path)!r} must not exist (or pass --overwrite)")
     if not path.absolute().parent.is_dir():
         raise OSError(f"gpu-selftest: the folder of {os.fspath(path)!r} must exist")
 
 
 # -------------------------------------------------------------------------------------- the card
 def device() -> dict:
-    """What the report says of the card and of the software; peak_flops None if not known."""
+    """Properties of the card and the software for the report; peak_flops is None if unknown."""
     import cupy
 
     runtime, card = cupy.cuda.runtime, cupy.cuda.Device()
     properties, attributes = runtime.getDeviceProperties(card.id), card.attributes
     capability = int(card.compute_capability)
-    cores, clock = CORES.get(capability), attributes["ClockRate"] * 1000  # which is in kHz
+    cores, clock = CORES.get(capability), attributes["ClockRate"] * 1000  # ClockRate is in kHz
     processors = attributes["MultiProcessorCount"]
     return {
         "name": properties["name"].decode(),
@@ -111,7 +113,7 @@ def device() -> dict:
 
 # ----------------------------------------------------------------------------------- correctness
 def correctness(engine: Engine, config: NetworkConfig, sizes, channels) -> dict:
-    """Has "operations", "page", "passed"; sizes, channels : as for accuracy.check."""
+    """{"operations", "page", "passed"}.  sizes, channels : as for accuracy.check."""
     rng = np.random.default_rng(0)
     operations = list(accuracy.check(engine, rng, sizes, channels))
     operations += accuracy.check_winograd(engine, rng, sizes)
@@ -124,7 +126,7 @@ def correctness(engine: Engine, config: NetworkConfig, sizes, channels) -> dict:
 
 
 def _page(engine, config):
-    """Forward, every gradient, and a prediction, against the reference in float64."""
+    """Errors of the forward pass, every gradient and a prediction, by the float64 reference."""
     rng = np.random.default_rng(1)
     p, moving = params.initial(config, 0)
     x = rng.standard_normal((2, 9, 6, 1)).astype(np.float32)
@@ -139,7 +141,7 @@ def _page(engine, config):
     largest = max(abs(a).max() for a in want_g.values())
     gradients = {"x": (dx, want_dx)} | {name: (g[name], want_g[name]) for name in g}
     for name, (found, a) in gradients.items():
-        bar = PAGE_G * abs(a).max() + 1e-6 * largest  # a floor: some are zero by theory
+        bar = PAGE_G * abs(a).max() + 1e-6 * largest  # some gradients are zero in theory
         yield accuracy.error(f"page: gradient of {name}", engine, found, a, bar)
     image = rng.standard_normal((37, 45)).astype(np.float32)
     found = engine.predictor(Weights(config, p, moving))(image, tile=32)
@@ -154,9 +156,9 @@ def _page(engine, config):
 
 # ------------------------------------------------------------------------------------------ time
 def work(config: NetworkConfig) -> dict[str, int]:
-    """FLOP of the convolutions, 2 for a multiply-add, per input pixel: "forward", "backward".
+    """{"forward", "backward"}: FLOP of the convolutions per input pixel, 2 for a multiply-add.
 
-    backward is that of training: each convolution's dx and dw, of the first dw alone.
+    backward is for training: dx and dw of each convolution, but only dw of the first one.
     """
     each = {
         name: 2 * prod(shape) * (4 if name in AFTER_UPSAMPLING else 1)
@@ -168,9 +170,9 @@ def work(config: NetworkConfig) -> dict[str, int]:
 
 
 def ways(engine: Engine, config: NetworkConfig, batch: int, patch: int, image: int) -> dict:
-    """{what is timed: (function, its FLOP)}; patch, image : sides in pixels.
+    """{name: (function to time, its FLOP)}.  patch, image : sides in pixels.
 
-    Winograd's convolution, which is not used by itself, stands beside the one that is.
+    It includes the convolution by Winograd, which is not used by default.
     """
     rng = np.random.default_rng(2)
     p, moving = params.initial(config, 0)
@@ -221,7 +223,7 @@ def ways(engine: Engine, config: NetworkConfig, batch: int, patch: int, image: i
 
 
 def seconds(way: Callable, warm_up: int, repeats: int) -> list[float]:
-    """Between an event before and one after each call, on the device's own clock."""
+    """Seconds between events before and after each call, by the clock of the device."""
     import cupy
 
     for _ in range(warm_up):
@@ -233,7 +235,7 @@ def seconds(way: Callable, warm_up: int, repeats: int) -> list[float]:
         way()
         end.record()
         end.synchronize()
-        found.append(cupy.cuda.get_elapsed_time(start, end) / 1000)  # which is in ms
+        found.append(cupy.cuda.get_elapsed_time(start, end) / 1000)  # from ms
     return found
 
 
@@ -249,7 +251,7 @@ def _timed(measured, work, peak):
 
 
 def beside_torch(progress=lambda line: None) -> dict | None:
-    """The same by PyTorch on this card, in float32 without TF32; None if it is not installed."""
+    """The same with PyTorch on this card, in float32 without TF32; None if it is not installed."""
     try:
         import torch
     except ImportError:
@@ -269,7 +271,7 @@ def beside_torch(progress=lambda line: None) -> dict | None:
 
 # ---------------------------------------------------------------------------------------- output
 def _in_json(value):
-    """What JSON has no number for, as text: "nan", "inf"."""
+    """The value for JSON, with numbers that are not finite as text: "nan", "inf"."""
     if isinstance(value, dict):
         return {name: _in_json(a) for name, a in value.items()}
     if isinstance(value, list):
@@ -295,7 +297,7 @@ def _correctness_lines(report):
         worst = max(errors, key=lambda error: error.share)
         yield (
             f"{kind}: {len(errors) - len(failed)} of {len(errors)} results within their bound, "
-            f"at most {worst.share:.2g} of it ({worst.name})"
+            f"largest share {worst.share:.2g} ({worst.name})"
         )
         for error in failed:
             share = f"{error.share:.2g} of its bound"

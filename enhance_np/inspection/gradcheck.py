@@ -1,7 +1,8 @@
-"""Every backward pass held against a central difference, in float64.
+"""Checks every backward pass against a central difference, in float64.
 
-The check of an operation is one number along one random direction: <J v, dy> measured with two
-forward passes must equal <v, J^T dy> from the backward pass. It costs the same for any size.
+An operation with the Jacobian J is checked along one random direction v: <J v, dy>, measured with
+two forward passes, must equal <v, J^T dy> from the backward pass. Any size needs only these two
+passes.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,7 +23,7 @@ RTOL = 1e-7
 class Check(NamedTuple):
     name: str  # operation and input: "batchnorm d/dgamma"
     error: float  # |measured - analytic|
-    bound: float  # what rounding and truncation allow
+    bound: float  # largest error by rounding and truncation
 
     @property
     def passed(self) -> bool:
@@ -36,12 +37,12 @@ def vjp(
     inputs: dict[str, Array],
     rng: np.random.Generator,
 ) -> Iterator[Check]:
-    """Each gradient of one operation against a central difference along a random direction.
+    """Checks each gradient of one operation against a central difference.
 
-    forward(*inputs) returns y;  backward(dy) returns one gradient per input, in their order.
-    dy is random on purpose: dy = 1 makes batch norm's dx and dgamma zero, so a wrong formula
-    that gives zero would pass. The bound has a floor for rounding: a gradient that is
-    zero by theory has no relative error.
+    forward(*inputs) returns y.  backward(dy) returns one gradient per input, in the same order.
+    dy is random, because dy = 1 makes batch norm's dx and dgamma zero, and a wrong formula that
+    gives zero would pass. The bound includes a term for rounding, because the relative error of a
+    gradient that is zero in theory is not defined.
     """
     arrays = list(inputs.values())
     y = forward(*arrays)
@@ -63,7 +64,7 @@ def vjp(
 def check_layers(
     rng: np.random.Generator, shape: tuple[int, ...] = (2, 5, 6, 3), ops: ModuleType = layers
 ) -> Iterator[Check]:
-    """Every operation of the vocabulary, at x : `shape` = (N, H, W, C)."""
+    """Checks every operation of `ops`.  shape : (N, H, W, C) of the input."""
     x = rng.standard_normal(shape)
     c = shape[-1]
     vector = rng.standard_normal
@@ -102,9 +103,10 @@ def check_network(
     ops: ModuleType = layers,
     moving: bool = False,
 ) -> Iterator[Check]:
-    """The whole page: x : `shape` = (N, H, W) with one channel, and every parameter.
+    """Checks the gradients of the whole network in x and in every parameter.
 
-    moving : with given statistics of batch norm, near those of fresh weights, not the batch's.
+    shape : (N, H, W) of the images, which have one channel.
+    moving : use given statistics of batch norm, close to the initial ones, and not the batch's.
     """
     p, fresh = params.initial(config, seed=int(rng.integers(2**31)), dtype=np.float64)
     p = {name: a + 0.1 * rng.standard_normal(a.shape) for name, a in p.items()}
@@ -123,7 +125,7 @@ def check_network(
 
 
 def _cached(ops, name, label, inputs, rng):
-    """vjp of an operation that returns y, cache and whose backward takes that cache."""
+    """`vjp` of an operation that returns (y, cache) and whose backward pass takes the cache."""
     forward, backward = getattr(ops, name), getattr(ops, f"{name}_backward")
     _, cache = forward(*inputs.values())
 
@@ -135,7 +137,7 @@ def _cached(ops, name, label, inputs, rng):
 
 
 def check_all(seed: int = 0) -> Iterator[Check]:
-    """Every operation, and the network at depths 0 to 3 with both activations."""
+    """Checks every operation, and the network at depths 0 to 3 with both activations."""
     rng = np.random.default_rng(seed)
     yield from check_layers(rng)
     for depth in range(4):

@@ -1,6 +1,7 @@
-"""The page in PyTorch on a CUDA device, to time beside: its operations are cuDNN's.
+"""The network in PyTorch on a CUDA device, with cuDNN's operations, as a comparison of speed.
 
-The only file of the package that imports torch, and only gpu-selftest imports it, where torch is.
+This is the only file of the package that imports torch, and only gpu-selftest imports it, if torch
+is installed.
 """
 
 from types import SimpleNamespace
@@ -14,7 +15,7 @@ from ..layers.batchnorm import EPS
 
 
 def ways(config, batch, patch, image, device="cuda") -> dict:
-    """{what is timed: function}: one training step and one prediction, in channels-last."""
+    """{name: function to time}: forward pass, training step and prediction, in channels-last."""
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.benchmark = True  # the fastest algorithm that cuDNN finds
     rng = np.random.default_rng(2)
@@ -54,7 +55,7 @@ def ways(config, batch, patch, image, device="cuda") -> dict:
 
 
 def seconds(way, warm_up, repeats) -> list[float]:
-    """As gpu_selftest.seconds, with torch's events."""
+    """Like gpu_selftest.seconds, with torch's events."""
     for _ in range(warm_up):
         way()
     found = []
@@ -94,7 +95,7 @@ def _batchnorm_add(h, skip, gamma, beta, moving=None):
     return _batchnorm(h, gamma, beta, moving) + skip, None
 
 
-# the forward vocabulary that the page needs: images NCHW, kernels OIHW; torch goes backward itself
+# forward operations for network.forward: images NCHW, kernels OIHW; torch computes the gradients
 OPS = SimpleNamespace(pad_conv=_pad_conv, upsample_conv=_upsample_conv)
 OPS.batchnorm_add = _batchnorm_add
 OPS.relu, OPS.batchnorm_relu, OPS.relu_conv = _of(functional.relu)

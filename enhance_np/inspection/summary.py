@@ -1,4 +1,4 @@
-"""The network as a table: what each layer makes, learns, costs and sees."""
+"""The network as a table of its layers: output, parameters, cost and receptive field."""
 
 from math import prod
 
@@ -12,10 +12,11 @@ from ..weights import Weights
 def table(config: NetworkConfig, weights: Weights | None = None) -> str:
     """Layers with output shape, parameters, multiply-adds and receptive field.
 
-    Shapes are per input image of H x W pixels; MAC (multiply-adds) per input pixel; the
-    receptive field is the side, in input pixels, of the square that an output pixel depends on.
-    weights : of such a network; then also how many filters of each convolution live, that is, can
-    change the output (see engine.prune), and how many multiply-adds prediction does.
+    Shapes are those for one input image of H x W pixels. MAC are multiply-adds per input pixel. The
+    receptive field is the side, in input pixels, of the square on which an output pixel depends.
+    weights : of such a network. The table then also has the number of live filters of each
+    convolution, which can change the output (see engine.prune), and the multiply-adds of
+    prediction.
     """
     lines = [["layer", "output", "parameters", "MAC / pixel", "sees"]]
     lines.append(["input", "H, W, 1", "", "", "1"])
@@ -58,12 +59,12 @@ def table(config: NetworkConfig, weights: Weights | None = None) -> str:
         f"parameters {trainable + moving:,}, trainable {trainable:,}, moving {moving:,}\n"
         f"{work}\n"
         f"halo {halo(config)} input pixels\n"
-        f"activation {config.activation}, each convolution behind a reflection pad"
+        f"activation {config.activation}, each convolution after a reflection pad"
     )
 
 
 def _living_work(weights: Weights) -> int:
-    """Multiply-adds per input pixel of what is left when dead channels are taken out."""
+    """Multiply-adds per input pixel without dead channels."""
     return sum(
         conv.w.size * (4 if name in AFTER_UPSAMPLING else 1)
         for name, conv in fold(weights, multiple=1).items()
@@ -71,5 +72,5 @@ def _living_work(weights: Weights) -> int:
 
 
 def sees(reach: float) -> str:
-    """Side of the receptive field that `reach` input pixels on each side make."""
+    """Side of the receptive field that extends `reach` input pixels to each side."""
     return f"{2 * reach + 1:g}"

@@ -1,11 +1,11 @@
-"""The reference vocabulary: pairs of pure functions, the same text for NumPy and CuPy.
+"""The reference operations: pairs of pure functions, with the same code for NumPy and CuPy.
 
     op(x, *params) -> y, cache
     op_backward(dy, cache) -> dx[, *dparams]
 
-Linear operations without parameters need no cache and have none. Nothing is changed in
-place, the dtype that goes in comes out, arrays are (N, H, W, C), kernels (kh, kw, Cin, Cout).
-An engine (see enhance_np.engine) offers the same names with the same results, faster.
+Linear operations without parameters have no cache. No argument is changed in place, and the dtype
+of the result is that of the input. Arrays are (N, H, W, C), kernels (kh, kw, Cin, Cout).
+An engine (see enhance_np.engine) provides faster functions of the same names and results.
 """
 
 from .activation import elu, elu_backward, relu, relu_backward

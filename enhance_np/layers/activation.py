@@ -10,7 +10,7 @@ def relu(x: Array) -> tuple[Array, Array]:
 
 
 def relu_backward(dy: Array, y: Array) -> Array:
-    """dx = dy where x > 0, else 0; at x = 0 exactly the gradient is 0, as in the frameworks."""
+    """dx = dy where x > 0, else 0; at x = 0 the gradient is 0, as in other frameworks."""
     return dy * (y > 0)
 
 
@@ -25,5 +25,5 @@ def elu(x: Array) -> tuple[Array, Array]:
 
 
 def elu_backward(dy: Array, y: Array) -> Array:
-    """dx = dy where x > 0, else dy * exp(x), and there exp(x) = y + 1."""
+    """dx = dy where x > 0, else dy * exp(x), where exp(x) = y + 1."""
     return dy * array_module(y).where(y > 0, y.dtype.type(1), y + 1)

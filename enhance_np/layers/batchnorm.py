@@ -1,4 +1,4 @@
-"""Batch normalisation with the batch's statistics, or with fixed ones."""
+"""Batch normalisation with the statistics of the batch or with fixed ones."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from .._array import Array
 
-EPS = 1e-3  # in units of x squared; Keras's default, and that of the published weights
+EPS = 1e-3  # in units of x squared; default of Keras, used for the published weights
 Moving = tuple[Array, Array] | None  # mean and var, each (C,)
 
 
@@ -24,16 +24,17 @@ def batchnorm(
 ) -> tuple[Array, BatchNormCache]:
     """y = gamma * x_hat + beta,  x_hat = (x - mean) / sqrt(var + eps).
 
-    mean and var run over the M = N*H*W values of a channel, or are given: then the layer is an
-    affine map of each channel, as at prediction, and no image depends on another.
+    mean and var are taken over the M = N*H*W values of a channel, or given by `moving`. In the
+    latter case, used for prediction, the layer is an affine map of each channel, and the images of
+    a batch do not depend on each other.
 
     x : (N, H, W, C);  gamma, beta : (C,);  y : (N, H, W, C) in the dtype of x.
-    moving : (mean, var) as gathered in training; None takes those of x.
-    Raises ValueError if M < 2 (x_hat is 0 for any x) without moving, or if gamma, beta or one of
-    moving is not (C,).
+    moving : (mean, var), gathered in training; None takes those of x.
+    Raises ValueError if M < 2 without moving (x_hat would be 0 for any x), or if gamma, beta, mean
+    or var is not (C,).
 
-    var is the mean of squared deviations, in two passes: mean(x^2) - mean(x)^2 loses
-    about log2(mean^2 / var) bits to cancellation.
+    var is the mean of squared deviations, computed in two passes, because mean(x^2) - mean(x)^2
+    loses about log2(mean^2 / var) bits to cancellation.
     Source: Ioffe & Szegedy 2015, arXiv:1502.03167, Algorithm 1.
     """
     n, h, w, c = x.shape
@@ -60,9 +61,9 @@ def batchnorm_backward(dy: Array, cache: BatchNormCache) -> tuple[Array, Array, 
     """dbeta = sum dy,  dgamma = sum dy * x_hat,
     dx = gamma * inv_std * (dy - dbeta / M - x_hat * dgamma / M).
 
-    The subtracted terms are the paths through mean and var: dx is dy without its parts
-    along 1 and along x_hat, so a constant dy gives 0 and a bias added before this layer
-    has no gradient. Statistics that were given do not depend on x: those paths are not there.
+    The subtracted terms are the gradients through mean and var. They remove from dy its parts along
+    1 and along x_hat. A constant dy therefore gives dx = 0, and a bias added before this layer has
+    no gradient. Given statistics do not depend on x, so these terms are absent with `moving`.
     dy, dx : (N, H, W, C);  dgamma, dbeta : (C,).
     Source: Ioffe & Szegedy 2015, section 3, collected into one line.
     """
@@ -75,7 +76,9 @@ def batchnorm_backward(dy: Array, cache: BatchNormCache) -> tuple[Array, Array, 
 
 
 def _sum(x: Array) -> Array:
-    """Per channel, accumulated in float64: NumPy adds NHWC rows one after another, and
-    float32 then loses 1.2e-5 of a mean of 1 at M = 80,000 (6e-8 this way, measured).
+    """Sum per channel, accumulated in float64.
+
+    NumPy adds the rows of NHWC one after another, so float32 would lose 1.2e-5 of a mean of 1 at
+    M = 80,000; float64 loses 6e-8 (measured).
     """
     return x.sum(axis=(0, 1, 2), dtype=np.float64).astype(x.dtype)

@@ -15,7 +15,7 @@ def im2col(x: Array, kh: int, kw: int) -> Array:
     """The kh x kw window of every output pixel as one row of a matrix.
 
     x : (N, H, W, C);  result : (N * Ho * Wo, kh * kw * C), Ho = H - kh + 1, Wo = W - kw + 1.
-    The columns run over (row, column, channel) of the window, as a kernel in HWIO does.
+    The columns run over (row, column, channel) of the window, in the order of a kernel.
     """
     n, h, w, c = x.shape
     ho, wo = h - kh + 1, w - kw + 1
@@ -42,11 +42,11 @@ def conv2d(x: Array, w: Array, b: Array) -> tuple[Array, ConvCache]:
     """y[n,i,j,o] = b[o] + sum over (r, s, c) of x[n,i+r,j+s,c] w[r,s,c,o].
 
     x : (N, H, W, Cin);  w : (kh, kw, Cin, Cout);  b : (Cout,);  y : (N, H-kh+1, W-kw+1, Cout).
-    No padding, stride 1. This is cross-correlation: the kernel is not flipped, as in every
+    No padding, stride 1. This is a cross-correlation: the kernel is not flipped, as in every
     deep-learning framework. Raises ValueError if shapes do not fit or the kernel is even.
 
-    The cache keeps x, not its im2col matrix, which is kh * kw times as large: backward
-    builds it again.
+    The cache keeps x and not its im2col matrix, which is kh * kw times as large; the backward pass
+    builds the matrix again.
     """
     check("conv2d", x, w, b)
     kh, kw, cin, cout = w.shape
@@ -58,7 +58,8 @@ def conv2d(x: Array, w: Array, b: Array) -> tuple[Array, ConvCache]:
 def conv2d_backward(dy: Array, cache: ConvCache) -> tuple[Array, Array, Array]:
     """With X = im2col(x), Y = X W + b:  dX = dY W^T,  dW = X^T dY,  db = sum of rows of dY.
 
-    dy : (N, Ho, Wo, Cout);  dx, dw, db have the shapes of x, w, b. Sums over the batch.
+    dy : (N, Ho, Wo, Cout);  dx, dw, db have the shapes of x, w, b. dw and db are sums over the
+    batch.
     """
     x, w = cache
     kh, kw, cin, cout = w.shape
@@ -72,7 +73,7 @@ def conv2d_backward(dy: Array, cache: ConvCache) -> tuple[Array, Array, Array]:
 def pad_conv(x: Array, w: Array, b: Array) -> tuple[Array, ConvCache]:
     """conv2d of reflection_pad(x): the output has the height and width of x.
 
-    The padding is (k - 1) / 2 for an odd k x k kernel; 1x1 needs none.
+    The padding is (k - 1) / 2 for an odd k x k kernel; a 1x1 kernel needs none.
     x : (N, H, W, Cin);  w : (k, k, Cin, Cout);  b : (Cout,);  y : (N, H, W, Cout).
     """
     if w.ndim != 4 or w.shape[0] != w.shape[1]:
@@ -81,13 +82,13 @@ def pad_conv(x: Array, w: Array, b: Array) -> tuple[Array, ConvCache]:
 
 
 def pad_conv_backward(dy: Array, cache: ConvCache) -> tuple[Array, Array, Array]:
-    """conv2d_backward, then the padding's adjoint. Shapes as in pad_conv."""
+    """conv2d_backward, then the adjoint of the padding. Shapes as in pad_conv."""
     dx, dw, db = conv2d_backward(dy, cache)
     return reflection_pad_backward(dx, cache.w.shape[0] // 2), dw, db
 
 
 def pad_conv_gradient(dy: Array, cache: ConvCache) -> tuple[Array, Array]:
-    """dw, db of pad_conv_backward alone: for the first layer, whose x is data."""
+    """(dw, db) of pad_conv_backward without dx, for the first layer, whose x is data."""
     _, dw, db = pad_conv_backward(dy, cache)
     return dw, db
 
@@ -107,5 +108,6 @@ def check(name: str, x: Array, w: Array, b: Array) -> None:
         raise ValueError(f"{name}: the kernel must have odd sides, got w.shape={w.shape}")
     if x.shape[1] < kh or x.shape[2] < kw:
         raise ValueError(
-            f"{name}: the image must hold the kernel, got x.shape={x.shape}, w.shape={w.shape}"
+            f"{name}: the image must be at least as large as the kernel, got x.shape={x.shape}, "
+            f"w.shape={w.shape}"
         )

@@ -1,8 +1,8 @@
-"""Layers that stand next to each other, as one operation each.
+"""Pairs of neighbouring layers, each pair as one operation.
 
-Nothing new is computed here: each is two operations of this package, one after the other, and its
-backward is theirs in reverse. They have names of their own because memory is slow: an engine
-that joins them reads and writes a whole activation less in each direction.
+Each function calls two operations of this package one after the other, and its backward pass calls
+theirs in reverse order. They are separate functions because memory is slow: an engine that joins
+the two layers reads and writes one activation less in each direction.
 """
 
 from typing import NamedTuple
@@ -15,25 +15,25 @@ from .conv import ConvCache, pad_conv, pad_conv_backward
 
 
 class BatchNormActCache(NamedTuple):
-    x_hat: Array  # the first six as in BatchNormCache
+    x_hat: Array  # x_hat to fixed are as in BatchNormCache
     inv_std: Array
     gamma: Array
     mean: Array
     var: Array
     fixed: bool
-    y: Array  # (N, H, W, C) behind the activation
+    y: Array  # (N, H, W, C), output of the activation
 
 
 class ActConvCache(NamedTuple):
-    x: Array  # as in ConvCache: framed, where the kernel needs it
+    x: Array  # as in ConvCache: padded, if the kernel needs it
     w: Array
-    h: Array  # (N, H, W, Cin) behind the activation
+    h: Array  # (N, H, W, Cin), output of the activation
 
 
 def batchnorm_relu(
     x: Array, gamma: Array, beta: Array, eps: float = EPS, moving: Moving = None
 ) -> tuple[Array, BatchNormActCache]:
-    """relu(batchnorm(x))."""
+    """relu(batchnorm(x)). Shapes and errors as in batchnorm."""
     h, cache = batchnorm(x, gamma, beta, eps, moving)
     y, _ = relu(h)
     return y, BatchNormActCache(*cache, y)
@@ -48,7 +48,7 @@ def batchnorm_relu_backward(dy: Array, cache: BatchNormActCache) -> tuple[Array,
 def batchnorm_elu(
     x: Array, gamma: Array, beta: Array, eps: float = EPS, moving: Moving = None
 ) -> tuple[Array, BatchNormActCache]:
-    """elu(batchnorm(x))."""
+    """elu(batchnorm(x)). Shapes and errors as in batchnorm."""
     h, cache = batchnorm(x, gamma, beta, eps, moving)
     y, _ = elu(h)
     return y, BatchNormActCache(*cache, y)
@@ -63,19 +63,19 @@ def batchnorm_elu_backward(dy: Array, cache: BatchNormActCache) -> tuple[Array, 
 def batchnorm_add(
     x: Array, skip: Array, gamma: Array, beta: Array, eps: float = EPS, moving: Moving = None
 ) -> tuple[Array, BatchNormCache]:
-    """add(batchnorm(x), skip); skip : (N, H, W, C) like x."""
+    """add(batchnorm(x), skip).  skip : (N, H, W, C) like x.  The rest as in batchnorm."""
     h, cache = batchnorm(x, gamma, beta, eps, moving)
     return add(h, skip), cache
 
 
 def batchnorm_add_backward(dy: Array, cache: BatchNormCache) -> tuple[Array, Array, Array, Array]:
-    """dx, dskip, dgamma, dbeta; dskip is dy itself."""
+    """(dx, dskip, dgamma, dbeta); dskip is dy itself."""
     dx, dgamma, dbeta = batchnorm_backward(dy, cache)
     return dx, dy, dgamma, dbeta
 
 
 def relu_conv(x: Array, w: Array, b: Array) -> tuple[Array, ActConvCache]:
-    """pad_conv(relu(x))."""
+    """pad_conv(relu(x)). Shapes and errors as in pad_conv."""
     h, _ = relu(x)
     y, cache = pad_conv(h, w, b)
     return y, ActConvCache(*cache, h)
@@ -89,7 +89,7 @@ def relu_conv_backward(dy: Array, cache: ActConvCache) -> tuple[Array, Array, Ar
 
 
 def elu_conv(x: Array, w: Array, b: Array) -> tuple[Array, ActConvCache]:
-    """pad_conv(elu(x))."""
+    """pad_conv(elu(x)). Shapes and errors as in pad_conv."""
     h, _ = elu(x)
     y, cache = pad_conv(h, w, b)
     return y, ActConvCache(*cache, h)

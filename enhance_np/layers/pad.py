@@ -4,10 +4,10 @@ from .._array import Array, array_module
 
 
 def reflection_pad(x: Array, p: int = 1) -> Array:
-    """Mirror p rows and columns outwards about the border pixels: c b | a b c ... | .
+    """Mirrors p rows and columns outwards about the border pixels: c b | a b c ... | .
 
     x : (N, H, W, C);  result : (N, H + 2p, W + 2p, C).
-    Raises ValueError unless 0 <= p < min(H, W): the border pixel itself is not repeated.
+    The border pixel itself is not repeated. Raises ValueError unless 0 <= p < min(H, W).
     """
     _, h, w, _ = x.shape
     if not 0 <= p < min(h, w):
@@ -16,12 +16,13 @@ def reflection_pad(x: Array, p: int = 1) -> Array:
 
 
 def reflection_pad_backward(dy: Array, p: int = 1) -> Array:
-    """The adjoint: every padded pixel's gradient goes back to the pixel it was copied from.
+    """The adjoint: the gradient of a padded pixel is added to the pixel from which it was copied.
 
     dy : (N, H + 2p, W + 2p, C);  result : (N, H, W, C).
 
-    The border is folded back, not cropped away. Rows first, then columns: a corner pixel
-    folds twice, as it was copied twice.
+    The padded rows are added first, then the padded columns. A pixel in a padded corner was copied
+    along both axes, so its gradient is moved along both. For p = 1 and dy = 1, the result is 1 in
+    the corners of the image and 4 in the pixels diagonally inside them.
     """
     hp, wp = dy.shape[1:3]
     if not 0 <= p < min(hp, wp) - 2 * p:

@@ -1,4 +1,4 @@
-"""The weights that ship with the package."""
+"""The shipped weights."""
 
 from pathlib import Path
 

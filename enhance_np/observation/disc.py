@@ -1,4 +1,4 @@
-"""Where on the solar disc a pixel is, from the header, and how dark the quiet Sun is there."""
+"""Finds the place of a pixel on the solar disc from the header, and the limb darkening there."""
 
 from collections.abc import Callable
 
@@ -15,16 +15,16 @@ Mu = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def locate(header) -> Mu | None:
-    """mu as a function of the pixel; None if the header does not tell it.
+    """mu as a function of the pixel; None if the header does not give it.
 
-    header : a mapping of FITS keywords, or None. Understood are
+    header : a mapping of FITS keywords, or None. Supported are
 
     - helioprojective images (CTYPE HPLN, HPLT; CUNIT arcsec or deg) with CDELT and CROTA2, PC or
       CD, full disks and cut-outs. The radius is RSUN_OBS (arcsec), else R_SUN (pixels). Distances
       are taken on the plane of the sky, where mu^2 = 1 - (r / radius)^2 to 1e-5.
-    - maps in Carrington coordinates, cylindrical equal-area (CRLN-CEA, CRLT-CEA; degrees; a SHARP
-      has the centre of its patch in CRVAL), with the observer in CRLN_OBS and CRLT_OBS, taken
-      to be far away: 0.3 degrees at most.
+    - cylindrical equal-area maps in Carrington coordinates (CRLN-CEA, CRLT-CEA; degrees; CRVAL is
+      the centre of a SHARP's patch), with the observer in CRLN_OBS and CRLT_OBS. The observer is
+      assumed to be at infinity, an error of 0.3 degrees at most.
 
     Source: Thompson 2006, A&A 449, 791; Calabretta & Greisen 2002, A&A 395, 1077 (CEA).
     """
@@ -39,18 +39,18 @@ def locate(header) -> Mu | None:
         if kind == "CRLN-CEACRLT-CEA":
             return _equal_area(header)
     except (KeyError, TypeError, ValueError, VerifyError):
-        pass  # a card is missing, or no number, or unreadable
+        pass  # a card is missing, not a number, or unreadable
     return None
 
 
 def mu(header, shape: tuple[int, int]) -> np.ndarray | None:
-    """`locate`, of all pixels of an image of `shape` = (H, W)."""
+    """`locate` for all pixels of an image of `shape` = (H, W)."""
     found = locate(header)
     return None if found is None else found(*map(np.arange, shape))
 
 
 def limb_darkening(mu: np.ndarray, wavelength: float = HMI_WAVELENGTH) -> np.ndarray:
-    """Quiet continuum over that of disc centre, for 422.57 to 1100 nm; 1 at mu = 1.
+    """Ratio of the quiet continuum to that at disc centre, for 422.57 to 1100 nm; 1 at mu = 1.
 
     wavelength : metres. Source: Neckel 2005, Solar Phys. 229, 13, table for that range.
     HMI's continuum follows it: medians of rings of an hmi.Ic_45s image lie within 1 % of it from
@@ -92,10 +92,10 @@ def _helioprojective(header) -> Mu:
 
 
 def _equal_area(header) -> Mu:
-    """The cylinder's equator goes through CRVAL: the sphere is turned there, then unrolled."""
+    """The equator of the cylinder goes through CRVAL, so the sphere is rotated there first."""
     (dx, across), (along, dy) = np.radians(_matrix(header))
     if across or along or any(_text(header, f"CUNIT{i}")[:3] != "deg" for i in (1, 2)):
-        raise ValueError("the map must be in degrees, and not turned")
+        raise ValueError("the map must be in degrees and not rotated")
     reference = [_number(header, f"CRPIX{i}", 0.0) for i in (1, 2)]
     longitude, latitude, observer_longitude, observer_latitude = (
         np.radians(_number(header, key)) for key in ("CRVAL1", "CRVAL2", "CRLN_OBS", "CRLT_OBS")
@@ -125,7 +125,7 @@ def _matrix(header):
     step = [_number(header, f"CDELT{i}") for i in (1, 2)]
     angle = np.radians(_number(header, "CROTA2", 0.0))
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    # CROTA2 turns the scaled axes: PC is not the rotation itself if pixels are not square
+    # CROTA2 rotates the scaled axes: for pixels that are not square, PC is not a rotation
     linear = turn * np.array(step)
     if any(_given(header, f"PC{i}_{j}") for i in (1, 2) for j in (1, 2)):
         pc = [[_number(header, f"PC{i}_{j}", float(i == j)) for j in (1, 2)] for i in (1, 2)]
@@ -143,7 +143,7 @@ def _text(header, key: str) -> str:
 
 
 def _number(header, key: str, default: float | None = None) -> float:
-    """Finite value of a card; without it the default, and without that ValueError."""
+    """Finite value of a card, or the default if the card is missing; ValueError without both."""
     if not _given(header, key) and default is not None:
         return default
     value = float(header[key])

@@ -1,6 +1,6 @@
-"""FITS in and out: pixels, and a header that stays true at double resolution.
+"""Reads and writes FITS images, and adapts the header to the doubled resolution.
 
-astropy is imported where it is used, so that importing this module costs nothing.
+astropy is imported inside functions, so that this module is fast to import.
 """
 
 import logging
@@ -22,7 +22,7 @@ class Frame(NamedTuple):
     """One image as read from a file."""
 
     data: np.ndarray  # (H, W) native float32, in `unit`; NaN where a pixel is not valid
-    header: Any  # astropy.io.fits.Header, a copy, without BSCALE and BZERO: they are applied
+    header: Any  # astropy.io.fits.Header, a copy; BSCALE and BZERO are applied and removed
     path: str
 
     @property
@@ -32,7 +32,7 @@ class Frame(NamedTuple):
 
     @property
     def year(self) -> float | None:
-        """Of the observation, to a month; None if no card tells."""
+        """Year of the observation, precise to a month; None if no card gives it."""
         for key in ("DATE-OBS", "T_OBS", "T_REC"):
             if found := re.match(r"(\d{4})[-.](\d\d)", str(card(self.header, key))):
                 return int(found[1]) + (int(found[2]) - 0.5) / 12
@@ -40,7 +40,7 @@ class Frame(NamedTuple):
 
 
 class Extension(NamedTuple):
-    """A further HDU of a file to write."""
+    """An additional HDU of a file to write."""
 
     name: str  # EXTNAME
     data: np.ndarray  # (H, W)
@@ -50,11 +50,11 @@ class Extension(NamedTuple):
 def read(path: str | os.PathLike, ext: int | str | None = None) -> Frame:
     """The first HDU of `path` that holds a 2-D image, or the HDU `ext` (index or EXTNAME).
 
-    Plain, gzipped and tile-compressed (Rice, .fz) files are read alike. BSCALE, BZERO and
-    BLANK are applied, once; BLANK, NaN, infinite pixels and what `missing.without_sentinels`
-    knows become NaN. A cube is refused even
-    if it is one plane deep: its header describes an axis that the output would not have. Cards
-    against the standard ("CRDER1 = nan") are repaired as astropy does, and logged.
+    Plain, gzipped and tile-compressed (Rice, .fz) files are read. BSCALE, BZERO and BLANK are
+    applied once. BLANK, NaN and infinite pixels become NaN, and so do the fill values of
+    `missing.without_sentinels`. A cube is refused even if it has one plane, because its header
+    describes an axis that the output would not have. Header cards that break the standard
+    ("CRDER1 = nan") are repaired by astropy, and logged.
 
     Raises OSError if the file is missing, is not FITS or is damaged; ValueError if it holds
     no 2-D image of 2 x 2 pixels or more with at least one valid pixel.
@@ -69,8 +69,8 @@ def read(path: str | os.PathLike, ext: int | str | None = None) -> Frame:
         kind = "the folder" if os.path.isdir(path) else "no regular file at"
         raise OSError(f"read: needs a file, got {kind} path={path!r}")
     try:
-        # The archives hold harmless faults (BLANK in a float image, a missing last block of
-        # padding) that astropy warns of and reads well. What it cannot read, it raises.
+        # Archived files have harmless faults (BLANK in a float image, a missing last block of
+        # padding) that astropy warns about but reads correctly. It raises for what it cannot read.
         with warnings.catch_warnings(record=True) as said, np.errstate(all="ignore"):
             warnings.simplefilter("always")
             with fits.open(path, memmap=False) as hdus:
@@ -78,7 +78,7 @@ def read(path: str | os.PathLike, ext: int | str | None = None) -> Frame:
                 lowest = _lowest(hdu.header)
                 data = np.array(hdu.data, np.float32)  # before the header: this scales both
                 header = hdu.header.copy()
-                # a card that cannot be written again is better found before the work
+                # find a card that cannot be written again now, before the work
                 fits.PrimaryHDU(None, header).verify("silentfix+ignore")
                 header.tostring()
     except _NoImageError as error:
@@ -100,17 +100,17 @@ def read(path: str | os.PathLike, ext: int | str | None = None) -> Frame:
 
 
 def _lowest(header) -> float | None:
-    """What the lowest integer stands for, of signed ones of which none is BLANK."""
+    """The physical value of the lowest signed integer, for a file without BLANK; else None."""
     bits = header["BITPIX"]
     if bits not in (16, 32) or "BLANK" in header or "ZBLANK" in header:
         return None
     scale, zero = float(header.get("BSCALE", 1.0)), float(header.get("BZERO", 0.0))
     offset = scale * 2.0 ** (bits - 1)
-    return None if zero == offset else zero - offset  # with that BZERO they are not signed
+    return None if zero == offset else zero - offset  # that BZERO makes the integers unsigned
 
 
 def _log_repairs(path: str, said) -> None:
-    """One line on the cards that astropy repaired; the rest of its warnings for a debugger."""
+    """Log the cards that astropy repaired in one line, and its other warnings at debug level."""
     messages = [str(warning.message).strip() for warning in said]
     repaired = re.findall(r"Fixed '([^']+)' card", "\n".join(messages))
     if repaired:
@@ -127,11 +127,11 @@ def _log_repairs(path: str, said) -> None:
 
 
 class _NoImageError(Exception):
-    """Tells a file without an image from a file that astropy cannot read."""
+    """A readable file without an image, as opposed to a file that astropy cannot read."""
 
 
 def _image_hdu(hdus, ext: int | str | None, path: str):
-    """HDU of the image; from the header alone, so that no other HDU is unpacked."""
+    """HDU of the image; only headers are read, so that no other HDU is unpacked."""
     if ext is not None:
         try:
             candidates = [hdus.index_of(ext)]
@@ -152,7 +152,7 @@ def _image_hdu(hdus, ext: int | str | None, path: str):
     raise _NoImageError(f"read: needs an HDU with a 2-D image, got {', '.join(seen)} in {path!r}")
 
 
-# Of the input's pixels and their storage; false for the output.
+# Cards on the input's pixels and their storage, which would be wrong for the output.
 _STALE = re.compile(
     r"_?(BSCALE|BZERO|BLANK|CHECKSUM|DATASUM|HEADSUM|EXTNAME|EXTVER|XTENSION|PCOUNT|GCOUNT"
     r"|TOTVALS|DATAVALS|MISSVALS|SATVALS|PERCENTD|DATA(MIN|MAX|MED|MEA|RMS|SKE|KUR)[A-Z]{0,2}2?"
@@ -174,7 +174,7 @@ def enhanced_header(
     limb: float = 0.0,
     factor: int = 2,
 ):
-    """The header of the output: the sky stays where it was, on pixels `factor` times smaller.
+    """The header of the output: the same sky coordinates, on pixels `factor` times smaller.
 
     The network keeps edges aligned: input pixel 1 spans 0.5 to 1.5 and becomes 0.5 to
     factor + 0.5, so p' - 0.5 = factor * (p - 0.5). Hence, for every WCS of the header (the
@@ -183,23 +183,23 @@ def enhanced_header(
         CRPIXj' = factor * (CRPIXj - 0.5) + 0.5        (2 * CRPIX - 0.5 at factor 2)
         CDELTi' = CDELTi / factor,  or  CDi_j' = CDi_j / factor
 
-    PCi_j, CROTA2, CRVALi, CUNITi and everything in angles stay. Defaults count: with a WCS
-    but no CRPIX (0) or CDELT (1) the card is written. Without a WCS none is invented.
-    Lengths in pixels (R_SUN, CRSIZE1/2) are multiplied. What counts pixels of another frame
-    stays as a record of the input: IMCRPIX1/2 and X0_LF, Y0_LF, RSUN_LF, X0_MP, Y0_MP (the
+    PCi_j, CROTA2, CRVALi, CUNITi and all angles stay. Defaults apply: if a WCS lacks CRPIX (0)
+    or CDELT (1), the card is written. Without a WCS none is written.
+    Lengths in pixels (R_SUN, CRSIZE1/2) are multiplied. Cards that count pixels of another frame
+    stay as a record of the input: IMCRPIX1/2 and X0_LF, Y0_LF, RSUN_LF, X0_MP, Y0_MP (the
     4096 x 4096 CCD image), NPIX, NACR, CMASK, CMASKL, AMBN* (of the HARP pipeline), HGWIDE,
-    HGHIGH (the box that a cut-out was ordered with). So do RECNUM, DRMS_ID and SOURCE: they
-    name the record that the image was made of.
-    Statistics, scaling, compression and checksums of the input are removed. DATE stays, as
-    the input's: JSOC tells calibrations apart by it, and equal inputs give equal outputs.
-    INSTRUME stays: sunpy knows an HMI map by it. _BUNIT, as some exports spell it, becomes
-    BUNIT. An unknown error of the WCS ("CRDER1 = nan"), which FITS cannot hold, goes. SIP
-    polynomials are not rescaled: HMI images have none.
+    HGHIGH (the box of a cut-out's order). RECNUM, DRMS_ID and SOURCE stay too: they name the
+    record from which the image was made.
+    Statistics, scaling, compression and checksums of the input are removed. DATE stays that of
+    the input: JSOC distinguishes calibrations by it, and equal inputs give equal outputs.
+    INSTRUME stays: sunpy identifies an HMI map by it. _BUNIT, the spelling of some exports,
+    becomes BUNIT. An unknown error of the WCS ("CRDER1 = nan") is removed, because FITS cannot
+    store NaN. SIP polynomials are not rescaled: HMI images have none.
 
-    version, model : of this package, and name of the network, or of a method without weights.
+    version : of this package.  model : name of the network, or of a method without weights.
     weights : sha256 of the weights file in hexadecimal; 16 digits are kept. None: no such card.
-    type : "intensity" or "blos".  norm : what the pixels were divided by, in BUNIT.
-    limb : the power of the limb darkening (`disc.limb_darkening`) that they were divided by too;
+    type : "intensity" or "blos".  norm : level that the pixels were divided by, in BUNIT.
+    limb : power of the limb darkening (`disc.limb_darkening`) that was also divided out;
         0: no such card.
     Raises ValueError if a WCS card is not a number.
     Source: Greisen & Calabretta 2002, A&A 395, 1061; Thompson 2006, A&A 449, 791.
@@ -235,7 +235,7 @@ def enhanced_header(
 
 
 def without_storage(header):
-    """A copy without the statistics, scaling, compression and checksums of the pixels it is of."""
+    """A copy without the cards on statistics, scaling, compression and checksums of the pixels."""
     out = header.copy(strip=True)
     for key in {key for key in out if _STALE.fullmatch(key)}:
         out.remove(key, remove_all=True)
@@ -252,7 +252,7 @@ def _scale_wcs(header, alternate: str, factor: int) -> None:
         key = f"CRPIX{i}{alternate}"
         header[key] = factor * (_number(header, key, 0.0) - 0.5) + 0.5
         key = f"CDELT{i}{alternate}"
-        # beside CDi_j, CDELTi has no meaning, but readers of CDELT alone should not err
+        # CDELTi has no meaning beside CDi_j, but is kept right for readers of CDELT alone
         if key in header or not any(cd in header for cd in matrix):
             header[key] = _number(header, key, 1.0) / factor
     for cd in matrix:
@@ -260,7 +260,7 @@ def _scale_wcs(header, alternate: str, factor: int) -> None:
             header[cd] = _number(header, cd, 0.0) / factor
 
 
-# How the name of an output ends. astropy packs by it, and knows .gz and .bz2 in small letters only
+# Allowed endings of an output's name. astropy compresses by them, for lower-case .gz and .bz2 only
 _NAME = re.compile(r".+\.(?i:fits|fit|fts)(\.gz|\.bz2)?")
 
 
@@ -269,18 +269,18 @@ def check_name(path: str | os.PathLike) -> None:
     name = os.path.basename(os.fspath(path))
     if name and not _NAME.fullmatch(name):
         raise ValueError(
-            "check_name: the output is a FITS file, its name must end in .fits, .fit or .fts, or "
-            f"in one of these and .gz or .bz2, got path={os.fspath(path)!r}"
+            "check_name: the name of the output must end in .fits, .fit or .fts, optionally "
+            f"followed by .gz or .bz2, got path={os.fspath(path)!r}"
         )
 
 
 def check_output(
     path: str | os.PathLike, overwrite: bool = False, input: str | os.PathLike | None = None
 ) -> None:
-    """Raise OSError if `path` cannot be written; called before any work is done.
+    """Raise OSError if `path` cannot be written; call it before any work.
 
-    Refused: a file that exists, unless `overwrite`; the input itself, always; a folder or a
-    device; a folder that is missing or not writable.
+    Refused are: an existing file, unless `overwrite`; the input itself; a folder or a device; a
+    path in a folder that is missing or not writable.
     """
     path = os.fspath(path)
     folder = os.path.dirname(os.path.realpath(path))
@@ -307,13 +307,13 @@ def write(
     overwrite: bool = False,
     extensions: Sequence[Extension] = (),
 ) -> None:
-    """Write one image as float32 in a plain primary HDU (packed if `path` ends in .gz or .bz2).
+    """Write one image as float32 in a plain primary HDU (compressed if `path` ends in .gz or .bz2).
 
     data : (H, W), in the unit of the header's BUNIT; NaN where there is no measurement.
-    extensions : HDUs that follow, likewise.
-    Not tile-compressed: NaN in compressed float images has corrupted whole tiles.
-    The file appears whole or not at all. Raises as `check_name` and `check_output`; ValueError if
-    not 2-D.
+    extensions : further HDUs, written in the same way.
+    There is no tile compression: NaN in tile-compressed float images has corrupted whole tiles.
+    The file is written whole or not at all. Raises as `check_name` and `check_output`; ValueError
+    if an image is not 2-D.
     """
     from astropy.io import fits
 
@@ -323,7 +323,7 @@ def write(
     check_name(path)
     check_output(path, overwrite)
     with warnings.catch_warnings():
-        # cards that JSOC wrote against the standard ("CRDER1 = nan") are repaired or kept
+        # JSOC's cards that break the standard ("CRDER1 = nan") are repaired or kept
         warnings.simplefilter("ignore")
         hdus = fits.HDUList([fits.PrimaryHDU(np.asarray(data, np.float32), header)])
         for name, image, its_header in extensions:

@@ -1,15 +1,15 @@
-"""Gaps: which are sky, and the part of an image without any, that a spectrum can be taken of."""
+"""Finds the gaps that are sky, and the largest part of an image without gaps, for its spectrum."""
 
 import numpy as np
 
-BLOCKS = 64  # along the longer side: the search is on a grid of blocks
+BLOCKS = 64  # blocks along the longer side; the search is on a grid of blocks
 
 
 def beyond_limb(valid: np.ndarray, dark: np.ndarray | None = None) -> np.ndarray:
-    """Gaps that are the sky, not bad pixels: those of 1 % of the image that reach its border.
+    """Gaps that are sky and not bad pixels: those at the border with 1 % of the image or more.
 
     valid : (H, W) bool.  result : (H, W) bool.
-    dark : (H, W) bool, pixels that belong to the sky too if they adjoin it.
+    dark : (H, W) bool, pixels that also belong to the sky if they adjoin it.
     """
     from scipy.ndimage import label
 
@@ -30,10 +30,10 @@ def beyond_limb(valid: np.ndarray, dark: np.ndarray | None = None) -> np.ndarray
 
 
 def gap_free_box(valid: np.ndarray) -> tuple[int, int, int, int]:
-    """(y0, y1, x0, x1) of the largest box, in whole blocks, where all is valid.
+    """(y0, y1, x0, x1) of the largest box of whole blocks in which all pixels are valid.
 
-    valid : (H, W) bool. The whole if all is valid; (0, 0, 0, 0) if no block is.
-    The box of the largest area under a histogram, row after row.
+    valid : (H, W) bool. The box is the whole image if all of it is valid, and (0, 0, 0, 0) if no
+    block is. For each row the search finds the largest rectangle under a histogram.
     """
     h, w = valid.shape
     if valid.all():

@@ -1,6 +1,6 @@
-"""What a file says of its image: type, unit, instrument, quality, deconvolved before or not.
+"""Reads an image's type, unit, instrument, quality and history from its header and values.
 
-Headers and values are asked; files are read in observation/fits.py.
+Files are read in fits.py.
 """
 
 import logging
@@ -19,7 +19,7 @@ from .fits import Frame, card
 
 log = logging.getLogger(__name__)
 
-# Units in lower case without blanks. JSOC writes "DN/s", "Gauss", "Mx/cm^2", MDI's are in words.
+# Units in lower case without blanks. JSOC writes "DN/s", "Gauss", "Mx/cm^2"; MDI uses words.
 _INTENSITY = {"dn", "dn/s", "dns", "counts", "count", "ct", "ct/s", "ic", "i/ic"}
 _INTENSITY |= {"arbitraryintensityunits"}
 _GAUSS = {
@@ -32,7 +32,7 @@ _GAUSS = {
 _OTHER = {"m/s", "cm/s", "km/s", "ms^-1", "cms^-1", "deg", "degree", "degrees"}
 _NONE = {"", "none", "1", "unitless", "dimensionless", "n/a"}
 
-# What is neither a continuum image nor a line-of-sight field, in words of JSOC and of sunpy
+# Words of JSOC and sunpy for images that are neither a continuum nor a line-of-sight field
 _OTHER_WORDS = re.compile(
     r"DOPPLER|WIDTH|DEPTH|STRENGTH|VELOCITY|SYNOPTIC|INCLINATION|AZIMUTH|DISAMBIG|BITMAP|STOKES|VECTOR"
     r"|\bERR(ORS?)?\b|\bB_?[RPT]\b",
@@ -55,20 +55,20 @@ _NAMES = {
 }
 _ENDS = re.compile(r"\.(fits|fit|fts)(\.(gz|bz2|fz))?$")
 
-SAME_SCALE = 1.11  # ratio of pixels' sides up to which a network trained on one serves the other
-SAME_PIXELS = 0.01  # by which headers of one telescope differ, HMI's CEA maps too
-CLASSES = 16  # whole numbers, at most, of a map of classes
-FEW = 256  # pixels: among fewer there are few values
-WIDEST = 180.0  # degrees of longitude: the Sun shows no more at once
-UNEQUAL = 5.0  # ratio of the steps of a map whose second is not in degrees
+SAME_SCALE = 1.11  # a network still serves images whose pixels differ by this ratio at most
+SAME_PIXELS = 0.01  # relative difference between headers of one telescope, HMI's CEA maps included
+CLASSES = 16  # largest number of different values in a map of classes
+FEW = 256  # pixels; in a smaller image the number of different values tells nothing
+WIDEST = 180.0  # degrees of longitude that are visible at once
+UNEQUAL = 5.0  # ratio of the steps of a map, beyond which the second is not in degrees
 SMALLEST_NOISE = 3.0  # G; HMI's is 6 in 720 s and 10 in 45 s
 LARGEST_NOISE = 100.0  # G, of quiet Sun with its network, in 45 s
 LARGEST_FIELD = 6000.0  # G; HMI's algorithm saturates below it
 BEYOND_FIELD = 10_000.0  # G; the strongest field measured in a spot is 8,200 G
 BEYOND_LIGHT = 5.0  # times the 99th percentile; a white-light flare doubles the light
-ASKED_VALUES = 1_000_000  # of an image, evenly spread: what they look like does not need more
+ASKED_VALUES = 1_000_000  # pixels sampled evenly from an image to judge its values
 
-# QUALITY of the line-of-sight observables: images that exist all the same. Source: JSOC,
+# QUALITY bits of line-of-sight observables for which an image still exists. Source: JSOC,
 # doc/data/hmi/Quality_Bits/QUALITY.txt (24 May 2013), and its code, HMI_observables.c.
 _QUALITY = {
     0x10000: "fewer points to interpolate in time than usual",
@@ -92,12 +92,12 @@ _NAMES_SERIES = ("DRMS_ID", "SOURCE", "HGQUERY", "LICENSE", "HISTORY")
 
 
 def gauss(unit: str) -> float:
-    """Gauss per `unit` (a BUNIT); 1 for any that is not known as one of field."""
+    """Gauss per `unit` (a BUNIT); 1 if `unit` is not a known unit of field."""
     return _GAUSS.get(_plain(unit), 1.0)
 
 
 def in_gauss(frame: Frame) -> Frame:
-    """The frame itself, or one in G of a field in kG, mT or T."""
+    """The frame in G if its unit is kG, mT or T; otherwise the frame itself."""
     scale = gauss(frame.unit)
     if scale == 1:
         return frame
@@ -107,19 +107,20 @@ def in_gauss(frame: Frame) -> Frame:
 
 
 def witnesses(frame: Frame) -> dict[str, str]:
-    """Who says what the image is: {"CONTENT='MAGNETOGRAM'": "blos", "BUNIT='Gauss'": "blos"}.
+    """The evidence of the type: {"CONTENT='MAGNETOGRAM'": "blos", "BUNIT='Gauss'": "blos"}.
 
-    CONTENT, BUNIT, the file's name, DRMS_ID, the coordinates and the values are asked; who does not
-    tell is left out. They say "intensity" (continuum), "blos" (line-of-sight field, in any
-    unit of field) or "other" (velocity, line width, an angle, a component of the vector, an
-    error, classes, a picture, a synoptic chart). A SHARP calls everything "HMI observable", a
-    JSOC cut-out "Tracked Extracted Patches": neither tells.
+    Evidence comes from CONTENT, BUNIT, the file's name, DRMS_ID, the coordinates and the values;
+    an item without evidence is left out. Each gives "intensity" (continuum), "blos" (line-of-sight
+    field, in any unit of field) or "other" (velocity, line width, an angle, a component of the
+    vector, an error, classes, a picture, a synoptic chart). CONTENT is no evidence in a SHARP
+    ("HMI observable") or a JSOC cut-out ("Tracked Extracted Patches").
 
-    By value, an intensity has no negative pixel, a spread well below its mean, and lies about
-    1 (Ic) or above what a field in G can reach (DN/s); a magnetogram has both signs and a
-    mean well inside its spread, which is noise at least. Values in a unit that nobody here
-    knows are not asked: a Dopplergram has both signs too. Whole numbers that are few are
-    classes, and those from 0 to 255 a picture: no field, and no light unless that is said.
+    The values of an intensity have no negative pixel and a spread well below their mean, and lie
+    about 1 (Ic) or above what a field in G can reach (DN/s). Those of a magnetogram have both
+    signs and a mean well inside their spread, which is at least the noise. Values in an unknown
+    unit are not used, because a Dopplergram has both signs too. A few different whole numbers are
+    classes, and whole numbers from 0 to 255 are a picture; a picture counts as an intensity only
+    if other evidence says so.
     """
     said = {}
     content = str(card(frame.header, "CONTENT") or "")
@@ -138,7 +139,7 @@ def witnesses(frame: Frame) -> dict[str, str]:
     record = str(card(frame.header, "DRMS_ID") or "")
     if (type := _by_name(name)) is not None:
         said["its name"] = type
-    # series:record:segment; the series alone is that of the whole vector, too
+    # series:record:segment; without its segment, a series may also hold the whole vector
     if (type := _by_name(re.sub(r":\d*:?", ".", record).rstrip("."))) is not None:
         said[f"DRMS_ID={record!r}"] = type
     if (chart := _chart(frame)) is not None:
@@ -153,13 +154,13 @@ def witnesses(frame: Frame) -> dict[str, str]:
 
 
 def _by_name(name: str) -> str | None:
-    """What the name of a file of JSOC's, or of a record, says."""
+    """The type that the name of a JSOC file or record indicates."""
     name = _ENDS.sub("", name.lower())
     return next((type for type, words in _NAMES.items() if words.search(name)), None)
 
 
 def _chart(frame: Frame) -> str | None:
-    """What tells that a map is put together from days of images, as a synoptic chart is."""
+    """The evidence that a map combines images of many days, as a synoptic chart does; or None."""
     kind = str(card(frame.header, "CTYPE1") or "")
     steps = [card(frame.header, f"CDELT{i}") for i in (1, 2)]
     if not kind.startswith(("CRLN", "HGLN")) or not all(isinstance(s, int | float) for s in steps):
@@ -176,7 +177,7 @@ def _chart(frame: Frame) -> str | None:
 
 
 def _whole_numbers(data: np.ndarray) -> str | None:
-    """What an image of whole numbers is, 0 or more, that are few or those of 8 bits."""
+    """What an image of whole numbers >= 0 is, if they are few or fit into 8 bits; else None."""
     values = _sample(data)
     if values.size < FEW or values.min() < 0 or values.max() > 2**31:
         return None
@@ -184,13 +185,13 @@ def _whole_numbers(data: np.ndarray) -> str | None:
         return None
     different = len(np.unique(values))
     if 1 < different <= CLASSES:
-        return f"{different} whole numbers as of classes"
+        return f"{different} different whole numbers as in a map of classes"
     picture = different > CLASSES and values.max() < 256
-    return "whole numbers up to 255 as of a picture" if picture else None
+    return "whole numbers up to 255 as in a picture" if picture else None
 
 
 def _by_value(data: np.ndarray, scale: float) -> str | None:
-    """scale : G per unit of `data`, if it is a field."""
+    """The type that the values indicate, or None.  scale : G per unit of `data`, if a field."""
     values = _sample(data)
     fill = missing.lowest_repeated(values)
     values = scale * (values if fill is None else values[values > fill])
@@ -201,40 +202,42 @@ def _by_value(data: np.ndarray, scale: float) -> str | None:
         level = np.median(lit)
         return "intensity" if 0.1 < level < 2 or level > LARGEST_FIELD else None
     rarer_sign = min((values < 0).mean(), (values > 0).mean())
-    spread = values.std()  # in G at least the noise, not 0.04 as an image of contrast
+    spread = values.std()  # at least the noise in G; an image of contrast has only 0.04
     if rarer_sign > 0.05 and abs(values.mean()) < 0.5 * spread and spread > SMALLEST_NOISE:
         return "blos"
     return None
 
 
 def _sample(data: np.ndarray) -> np.ndarray:
-    """The valid pixels of `data`, of a large image those of a coarser grid; (n,) float64."""
+    """The valid pixels of `data`, on a coarser grid if the image is large; (n,) float64."""
     step = max(1, int((data.size / ASKED_VALUES) ** 0.5))
     values = data[::step, ::step].astype(np.float64)
     return values[np.isfinite(values)]
 
 
 def detect_type(frame: Frame) -> str | None:
-    """ "intensity" or "blos", if all witnesses agree on it; None: ask the user."""
+    """ "intensity" or "blos" if all the evidence agrees; otherwise None."""
     said = set(witnesses(frame).values())
     return said.pop() if len(said) == 1 and said <= set(TYPES) else None
 
 
 def image_type(frame: Frame, asked: str | None) -> str:
-    """The type to enhance the image as.
+    """The type as which to enhance the image.
 
-    asked : by the user. Decides where the file is silent or contradicts itself; the values or the
-        name alone may look otherwise, or like neither type, and a warning says so.
-    Raises ValueError if the file does not tell, or says that it is neither, and nobody asked, or
-    if CONTENT or BUNIT say another type than was asked and nothing in the file speaks for that.
+    asked : the user's choice, or None. It decides if the evidence is missing or contradictory.
+        With a warning it also decides if only the values or the name point to the other type, or
+        if the file seems to be of neither type.
+    Raises ValueError without `asked`, if the file's type is unclear or neither of the two. Raises
+    ValueError with `asked`, if CONTENT, BUNIT or DRMS_ID gives the other type and nothing gives
+    the one asked.
     """
     said = witnesses(frame)
     types = set(said.values())
-    found = ", ".join(f"{who} ({type})" for who, type in said.items()) or "nothing that tells"
+    found = ", ".join(f"{who} ({type})" for who, type in said.items()) or "no evidence"
     if asked is None and "other" in types:
         raise ValueError(
             "image_type: needs a continuum image or a line-of-sight magnetogram (or pass --type "
-            f"to take it for one), got {found} in {frame.path!r}"
+            f"to treat it as one), got {found} in {frame.path!r}"
         )
     if asked is None and len(types) != 1:
         raise ValueError(
@@ -251,34 +254,38 @@ def image_type(frame: Frame, asked: str | None) -> str:
     words = {type for who, type in said.items() if not who.startswith(("the values", "its name"))}
     if asked not in types and words & set(TYPES):
         raise ValueError(
-            f"image_type: the type given must be what the file holds, got {asked} "
-            f"for {frame.path!r}, which says {found}"
+            f"image_type: the type given must match the file, got {asked} "
+            f"for {frame.path!r}, against {found}"
         )
-    log.warning("%s: taken for %s as told, though it says %s", frame.path, asked, found)
+    log.warning("%s: treated as %s, as requested, against %s", frame.path, asked, found)
     return asked
 
 
 def _say_guess(frame: Frame, type: str) -> None:
-    """A magnetogram is noise but for its strong fields; a velocity is large everywhere."""
+    """Logs the guess, as a warning if the values may be a velocity.
+
+    Most pixels of a magnetogram hold only noise; a velocity is large everywhere.
+    """
     values = np.abs(_sample(frame.data)) * gauss(frame.unit)
     spread = np.sqrt(np.mean(values**2))
     restless = type == "blos" and spread > LARGEST_NOISE and np.median(values) > 0.5 * spread
     log.log(
         logging.WARNING if restless else logging.INFO,
-        "%s: type guessed from the values alone: %s%s; --type says it",
+        "%s: type guessed from the values alone: %s%s; pass --type to set it",
         frame.path,
         type,
-        ", though hardly any of it is quiet, as in a Dopplergram" if restless else "",
+        ", although few pixels are quiet, as in a Dopplergram" if restless else "",
     )
 
 
 def foreign_instrument(header) -> str | None:
     """The cards that name another instrument than HMI: "TELESCOP='SOHO', INSTRUME='MDI'".
 
-    None: HMI, or no card tells. TELESCOP='SDO' alone does not: AIA flies there too.
+    None if the instrument is HMI or unknown. TELESCOP='SDO' alone leaves it unknown, because AIA
+    is on SDO too.
     """
     names = {key: card(header, key) for key in ("TELESCOP", "INSTRUME", "DETECTOR", "CAMERA")}
-    # HMI counts its cameras, MDI writes its name there
+    # CAMERA is a number for HMI and the instrument's name for MDI
     names = {key: str(name).strip() for key, name in names.items() if isinstance(name, str)}
     if any(re.search(r"(?<![A-Z0-9])HMI", name.upper()) for name in names.values()):
         return None
@@ -287,24 +294,25 @@ def foreign_instrument(header) -> str | None:
 
 
 def require_hmi(frame: Frame) -> None:
-    """Raise ValueError for an image of another instrument: the weights that ship undo HMI's PSF.
+    """Raise ValueError for an image of another instrument: the shipped weights undo HMI's PSF.
 
-    A refusal, not a warning: the result would look right. Who trains for the instrument has
-    weights to give, and is not asked.
+    This is an error and not a warning, because the wrong result would look right. The check
+    applies only to the shipped weights, not to weights that the user gives.
     """
     foreign = foreign_instrument(frame.header)
     if foreign is not None:
         raise ValueError(
-            "require_hmi: the weights that ship are for HMI, another instrument needs its own "
+            "require_hmi: the shipped weights are for HMI; another instrument needs its own "
             f"(--weights), got {foreign} in {frame.path!r}"
         )
 
 
 def pixel_scales(header) -> tuple[float, ...]:
-    """Sides of a pixel in arcsec, along rows and columns, of those axes that the header tells.
+    """Sides of a pixel in arcsec, along rows and columns; an axis without a scale is left out.
 
-    Of helioprojective images, and of cylindrical equal-area maps in degrees: these as at disc
-    centre, which is how long the sides are on the Sun. Their area is the same everywhere.
+    Defined for helioprojective images and for cylindrical equal-area maps in degrees. For a map
+    they are the sides of a pixel at disc centre, that is, its length on the Sun; all pixels of
+    such a map have the same area.
     """
     kind = str(card(header, "CTYPE1") or "HPLN")
     units = {"arcsec": 1.0, "arcsecond": 1.0, "deg": 3600.0, "degree": 3600.0}
@@ -336,10 +344,10 @@ def pixel_scales(header) -> tuple[float, ...]:
 
 
 def on_pixels(optics: Optics, header, factor: int = 1) -> Optics:
-    """The optics, on the pixels that the header of an image tells, if it does.
+    """The optics with the pixel scale of an image's header, if the header gives one.
 
-    factor : pixels of that image along a pixel of the telescope's, 2 for an output.
-    Within SAME_PIXELS of those of the optics they are the same, however long they are rounded.
+    factor : pixels of that image along one pixel of the telescope, 2 for an output.
+    A scale within SAME_PIXELS of that of the optics counts as the same, and changes nothing.
     """
     scales = pixel_scales(header)
     if not scales:
@@ -356,7 +364,7 @@ def _product(a, b):
 
 
 def deconvolved(frame: Frame) -> str | None:
-    """What tells that the image has been deconvolved before; None if nothing does."""
+    """The evidence that the image has been deconvolved before; None if there is none."""
     model = card(frame.header, "ENHMODEL")
     if model is not None:
         return f"ENHMODEL={model!r}"
@@ -375,8 +383,8 @@ def deconvolved(frame: Frame) -> str | None:
 def quality(header) -> str | None:
     """QUALITY in words, None if it is 0 or missing.
 
-    Only the bits that JSOC documents for line-of-sight observables of HMI are named. SHARPs
-    have an index of their own, other instruments other bits: these are given in hexadecimal.
+    Only the bits that JSOC documents for HMI's line-of-sight observables are named. SHARPs and
+    other instruments define their bits differently; for them the number is given in hexadecimal.
     """
     bits = _integer(header, "QUALITY")
     if not bits:
@@ -393,9 +401,10 @@ def quality(header) -> str | None:
 def remarks(
     frame: Frame, type: str, made_for: str, expected: float | None = None
 ) -> Iterator[tuple[int, str]]:
-    """(level of logging, text) of what a user should know before trusting the result.
+    """(logging level, text) of each remark that a user should read before using the result.
 
-    made_for : what knows pixels of one size alone: "the network was trained on", "the PSF is on".
+    made_for : beginning of the clause that names the expected pixel size: "the network was
+        trained on", "the PSF is on".
     expected : that size in arcsec; None is HMI's.
     """
     scales = pixel_scales(frame.header)
@@ -411,7 +420,7 @@ def remarks(
         )
     before = deconvolved(frame)
     if before is not None:
-        yield logging.WARNING, f"has been deconvolved before ({before}): do not do it twice"
+        yield logging.WARNING, f"has been deconvolved before ({before}): do not deconvolve it twice"
     flags = quality(frame.header)
     if flags is not None:
         yield logging.WARNING, flags
@@ -421,7 +430,7 @@ def remarks(
         if spread < SMALLEST_NOISE:
             yield (
                 logging.WARNING,
-                f"names no unit of field and is taken to be in G, but its spread of {spread:.2g} "
+                f"names no unit of field, so G is assumed, but its spread of {spread:.2g} "
                 "is below HMI's noise: if it is in kG, write BUNIT = 'kG' into the header",
             )
     absurd = _absurd(frame, type)
@@ -429,20 +438,20 @@ def remarks(
         yield (
             logging.WARNING,
             f"has {absurd} (cosmic ray, overflow?): the network spreads them over their "
-            "neighbours; make them NaN",
+            "neighbours; set them to NaN",
         )
     if _integer(frame.header, "QLOOK") == 1:
         yield logging.INFO, "is near-real-time (QLOOK=1): JSOC will replace it"
     if str(card(frame.header, "CTYPE1") or "").startswith(("CRLN", "HGLN")):
         yield (
             logging.WARNING,
-            "is a map: off disc centre its pixels are remapped, and the blur is not HMI's; better "
+            "is a map: off disc centre its pixels are remapped, so the blur is not HMI's; instead, "
             f"enhance {_unmapped(frame)}",
         )
 
 
 def _unmapped(frame: Frame) -> str:
-    """The series that holds the same on the pixels of the telescope."""
+    """The series that holds the same data on the telescope's own pixels."""
     texts = (os.path.basename(frame.path), str(card(frame.header, "DRMS_ID") or ""))
     for text in texts:
         if found := re.search(r"hmi\.sharp_cea_(\w+)", text):
@@ -453,15 +462,15 @@ def _unmapped(frame: Frame) -> str:
 
 
 def _absurd(frame: Frame, type: str) -> str | None:
-    """Pixels that are not of the Sun, in words; every pixel is looked at."""
+    """The pixels that no value on the Sun explains, in words; every pixel is checked."""
     data = frame.data
     if type == "blos":
         limits = -BEYOND_FIELD / gauss(frame.unit), BEYOND_FIELD / gauss(frame.unit)
-        what = "a field beyond any of the Sun"
+        what = "a field beyond any on the Sun"
     else:
         lit = _sample(data)
         bright = float(np.percentile(lit, 99)) if lit.size else 0.0
-        limits, what = (-0.1 * bright, BEYOND_LIGHT * bright), "an intensity that the Sun has not"
+        limits, what = (-0.1 * bright, BEYOND_LIGHT * bright), "an intensity beyond any on the Sun"
         if bright <= 0:
             return None
     gone = (data < limits[0]) | (data > limits[1])
@@ -489,7 +498,7 @@ def _plain(unit: str) -> str:
 
 
 def _integer(header, key: str) -> int | None:
-    """A card of bits: a number, or text such as "0x00000400"; None if there is none."""
+    """The value of a card of bits: a number, or text such as "0x00000400"; None without one."""
     value = card(header, key)
     try:
         return int(value, 0) if isinstance(value, str) else int(value)

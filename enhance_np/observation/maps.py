@@ -8,14 +8,17 @@ import numpy as np
 
 from . import fits
 
-# Of many lines, or sunpy's own; and the form of the array, as far as sunpy keeps it up to date
+# Meta of many lines or sunpy's own; and the form of the array, as far as sunpy updates it itself
 _NO_CARDS = ("keycomments", "comment", "history")
 _FORM = ("simple", "extend", "bitpix", "naxis", "naxis1", "naxis2")
 _KEY = re.compile(r"[a-z0-9_-]{1,8}")
 
 
 def frame(map) -> fits.Frame:
-    """What fits.read gives of a file; data : of the Map's kind, NaN where it is masked."""
+    """The Map as a Frame, as fits.read gives a file; the data are dask if the Map's are.
+
+    Masked pixels are NaN.
+    """
     data = map.data
     if map.mask is not None:
         data = np.where(map.mask, np.float32(np.nan), data)  # dask's, if one of them is
@@ -25,7 +28,7 @@ def frame(map) -> fits.Frame:
 def header(meta):
     """An astropy Header of the cards of `meta`, without comments, history and the array's form.
 
-    Values that a card cannot hold (NaN, a list) are there without a value.
+    A value that a card cannot hold (NaN, a list) is left empty.
     """
     from astropy.io.fits import Header
 
@@ -41,15 +44,15 @@ def header(meta):
 
 
 def rebuilt(map, data, changed):
-    """A Map like `map` of the output.
+    """A Map of the output, made like `map`.
 
     data : (2H, 2W).  changed : `header` of the Map after fits.enhanced_header.
-    Its class, plot settings, nickname and mask are the Map's, the mask doubled. The meta are
-    changed where the header was: what a FITS header cannot hold stays. An uncertainty is left
-    behind, as it is the input's. Nothing is shared with `map`.
+    Class, plot settings, nickname and mask (doubled) are those of `map`. The meta change where
+    the header changed; meta that a FITS header cannot hold stay. An uncertainty is dropped, because
+    it belongs to the input. Nothing is shared with `map`.
     """
     before, meta = header(map.meta), map.meta.copy()
-    # first of all, for `pop` prunes the comments where they are
+    # before any `pop`, which removes comments from this dictionary
     comments = meta["keycomments"] = dict(meta.get("keycomments", {}))
     for key in set(before) - set(changed):
         meta.pop(key)
@@ -63,18 +66,18 @@ def rebuilt(map, data, changed):
     meta["history"] = "\n".join([*filter(None, [meta.get("history")]), *changed["HISTORY"]])
     height, width = data.shape
     for key, value in {"bitpix": -32, "naxis1": width, "naxis2": height}.items():
-        if key in meta:  # else sunpy would write it in the wrong place
+        if key in meta:  # a new key would be written in the wrong place by sunpy
             meta[key] = value
     mask = map.mask
     if mask is not None:
         mask = np.broadcast_to(mask, map.data.shape)
         mask = np.repeat(np.repeat(mask, 2, axis=0), 2, axis=1)
-    # An HMIMap of a field looks for the largest value, which would compute a dask array
+    # An HMIMap of a field searches for the largest value, which would compute a dask array
     quick = {"norm": None} if isinstance(map, sys.modules["sunpy.map"].sources.HMIMap) else None
     new = type(map)(data, meta, mask=mask, plot_settings=quick)
     new.plot_settings = copy.deepcopy(map.plot_settings)
-    # sunpy 8 gives the norm of a field its limits when it is drawn, by what is drawn: the same grey
-    # would be one field in the input and another in the output
+    # sunpy 8 sets the limits of a field's norm from the data when it draws them: one grey level
+    # would mean different fields in the input and the output
     norm, field = new.plot_settings.get("norm"), frame(map).data
     if getattr(norm, "halfrange", 0) is None and isinstance(field, np.ndarray):
         norm.autoscale(field[np.isfinite(field)])
@@ -83,5 +86,5 @@ def rebuilt(map, data, changed):
 
 
 def _text(lines) -> str:
-    """sunpy reads text from a file; a Map made with a FITS header has astropy's cards there."""
+    """The lines as text: a Map read from a file has text, one made from a Header has cards."""
     return lines if isinstance(lines, str) else "\n".join(map(str, lines))

@@ -1,8 +1,8 @@
-"""Numbers that stand for a missing measurement: found, said, and made NaN.
+"""Finds numbers that stand for a missing measurement, logs them and replaces them by NaN.
 
-JSOC marks what is missing by BLANK or NaN. Programs that pass an image on write a number there:
-0 (`nan_to_num`, a resampling), -1, -9999, -32768 or what becomes of it with BSCALE and BZERO,
-1e20. The network would take the edge of such an area for the steepest on the Sun.
+JSOC marks missing pixels by BLANK or NaN. Programs that process an image often write a number
+instead: 0 (`nan_to_num`, a resampling), -1, -9999, -32768 (also scaled by BSCALE and BZERO), 1e20.
+The network would treat the edge of such an area as an extremely steep gradient on the Sun.
 """
 
 import logging
@@ -15,20 +15,20 @@ from .quiet_sun import sample_step
 
 log = logging.getLogger(__name__)
 
-HUGE = 1e20  # and beyond: what other archives fill with, or an overflow
-SENTINELS = (-9999.0, -32768.0)  # neither a field in any unit nor light
-NO_LIGHT = (0.0, -1.0)  # no pixel of an intensity; a field of 0 or -1 G is one
-SHARE = 0.1  # of the pixels off the disc, at least, that hold a fill value; the sky is not so even
-FEWEST = 8  # of them, for a value that nobody is known to fill with
+HUGE = 1e20  # from here on a value is a fill value of another archive, or an overflow
+SENTINELS = (-9999.0, -32768.0)  # impossible as a field in any unit and as an intensity
+NO_LIGHT = (0.0, -1.0)  # impossible as an intensity; possible as a field in G
+SHARE = 0.1  # smallest share of the pixels off the disc that one fill value has; sky varies more
+FEWEST = 8  # smallest number of such pixels, for a value that is not a known fill value
 NEAR_LIMB = 0.15  # mu; 1.1 % of the radius, by which header and image may differ
 
 
 def without_sentinels(data, name: str, lowest: float | None = None):
-    """`data`, or a copy with NaN where a number says "missing" whatever the image is of.
+    """`data`, or a copy with NaN for numbers that mean "missing" in an image of any type.
 
-    data : (H, W), any real kind; of a dask array nothing is computed, and nothing said.
+    data : (H, W), any real kind; a dask array is not computed, and nothing is logged for it.
     name : of the image, for the log.
-    lowest : in the image's units, the lowest integer of a file that names no BLANK.
+    lowest : the lowest integer of a file without BLANK, in the image's units.
     """
 
     def found(block, corner):
@@ -43,25 +43,26 @@ def without_sentinels(data, name: str, lowest: float | None = None):
 
 
 def without_fill(data, type: str, mu: Mu | None, name: str, look: bool = True):
-    """`data`, or a copy with NaN where a fill value stands that is one for this type of image.
+    """`data`, or a copy with NaN for numbers that are fill values in this type of image.
 
-    In an intensity 0 and -1 are, wherever they stand, and what is below 0 and repeated. Off the
-    disc any value is that fills a tenth of it, in fields too: there no image is so even.
+    In an intensity, 0 and -1 are fill values everywhere, and so is a repeated value below 0. In
+    both types, a value that fills a tenth of the pixels off the disc is a fill value there,
+    because measured sky is never so uniform.
 
     type : "intensity" or "blos".  mu : of the pixels, see `disc.locate`; None: not known.
-    look : at what stands off the disc, for which some pixels of a dask array are computed.
+    look : examine the pixels off the disc, which computes some pixels of a dask array.
     The rest as in `without_sentinels`.
     """
     values, filled = set(NO_LIGHT if type == "intensity" else ()), set()
     step = sample_step(data)
     off = mu is not None and look and np.isnan(mu(*(np.arange(0, n, step) for n in data.shape)))
-    if look and (type == "intensity" or np.any(off)):  # else no dask array is computed
+    if look and (type == "intensity" or np.any(off)):  # otherwise no dask array is computed
         sample = data[::step, ::step]
         sample = sample.compute() if is_dask(sample) else sample
         sample = np.ma.filled(sample.astype(np.result_type(sample.dtype, np.float32)), np.nan)
         if np.any(off):
             filled = _repeated(sample[off])
-        # light is not below 0: where such a value stands again and again, it fills
+        # an intensity is never below 0: a repeated negative value is a fill value
         if type == "intensity":
             values |= {v for v in (*filled, lowest_repeated(sample)) if v is not None and v < 0}
     filled -= values
@@ -81,7 +82,7 @@ def without_fill(data, type: str, mu: Mu | None, name: str, look: bool = True):
 
 
 def lowest_repeated(values: np.ndarray) -> float | None:
-    """The lowest of all finite values, if it is 0 or less and one of a hundred is that."""
+    """The lowest finite value, if it is 0 or less and makes up at least 1 % of the values."""
     values = values[np.isfinite(values)]
     lowest = values.min(initial=np.inf)
     count = np.count_nonzero(values == lowest)
@@ -89,7 +90,7 @@ def lowest_repeated(values: np.ndarray) -> float | None:
 
 
 def _repeated(values: np.ndarray) -> set[float]:
-    """Those of `values`, (n,), from off the disc, that fill it."""
+    """The fill values among `values`, (n,), which are pixels off the disc."""
     values, counts = np.unique(values[np.isfinite(values)], return_counts=True)
     enough = counts >= SHARE * counts.sum()
     known = np.isin(values, NO_LIGHT) | (counts >= FEWEST)
@@ -97,7 +98,10 @@ def _repeated(values: np.ndarray) -> set[float]:
 
 
 def _blanked(data, name, found):
-    """NaN where found(data, corner), the (row, column) that it begins at; itself if nowhere."""
+    """`data` with NaN where found(data, corner); `data` itself if that is nowhere.
+
+    corner : (row, column) of the first pixel.
+    """
     if is_dask(data):
         dtype = np.result_type(data.dtype, np.float32)
         return data.map_blocks(_blank, found=found, dtype=dtype, meta=data._meta)
@@ -109,7 +113,7 @@ def _blanked(data, name, found):
         f"{count} of {value:g}" for value, count in list(zip(values, counts, strict=True))[:3]
     )
     log.warning(
-        "%s: values that are no measurement count as missing pixels: %s%s",
+        "%s: fill values are treated as missing pixels: %s%s",
         name,
         shown,
         ", ..." * (len(values) > 3),

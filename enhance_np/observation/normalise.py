@@ -1,7 +1,7 @@
-"""From file units to the network's units and back, and from pixels with gaps to pixels without.
+"""Converts between file units and the network's units, and fills gaps.
 
-The network is not scale-equivariant: it was trained on intensity over the quiet-Sun mean and
-on magnetograms in kG, and wants its input so.
+The network is not scale-equivariant: it was trained on intensity divided by the quiet-Sun mean
+and on magnetograms in kG, so its input must be in these units.
 """
 
 import math
@@ -17,19 +17,19 @@ from .quiet_sun import quiet_sun, quiet_sun_level, sample_step
 __all__ = ["Norm", "divided", "fill", "multiplied", "norm_value", "quiet_sun_level", "restore"]
 
 GAUSS_PER_KILOGAUSS = 1000.0
-LINES = 128  # at a time: the limb darkening of a full disk would take half a gigabyte
+LINES = 128  # processed at a time; the limb darkening of a full disk would take half a gigabyte
 
 
 class Norm(NamedTuple):
-    """What an image is divided by: level * limb_darkening(mu) ** strength."""
+    """The divisor of an image: level * limb_darkening(mu) ** strength."""
 
-    level: float  # in the units of the image; of disc centre, if limb darkening is divided out
-    strength: float = 0.0  # of the limb darkening; 0: it is left in
-    mu: Mu | None = None  # of the image's pixels, see `disc.locate`; for the two beside it
-    disc_only: bool = False  # what lies off the disc is a gap, whatever stands there
+    level: float  # in the units of the image; at disc centre, if limb darkening is divided out
+    strength: float = 0.0  # of the limb darkening; 0 leaves it in the image
+    mu: Mu | None = None  # of the image's pixels, see `disc.locate`; for strength and disc_only
+    disc_only: bool = False  # all pixels off the disc are gaps, whatever their values
 
     def part(self, row: int, column: int) -> "Norm":
-        """Of a part of the image that begins there."""
+        """The Norm of the part of the image that begins at (row, column)."""
         if self.mu is None:
             return self
         whole = self.mu
@@ -38,7 +38,7 @@ class Norm(NamedTuple):
     def lines(self, first: int, last: int, width: int, factor: int = 1):
         """Divisor of lines first <= i < last of the image, on pixels `factor` times smaller.
 
-        A float, or float32 (last - first, factor * width) if there is limb darkening in it. Off
+        A float; or, if it includes limb darkening, float32 (last - first, factor * width). Off
         the disc the law keeps its value at the limb.
         """
         if self.strength == 0:
@@ -56,16 +56,17 @@ def norm_value(
     mu: Mu | None = None,
     usual: float | None = None,
 ) -> Norm:
-    """What to divide the input by, in the units of `data`, and to multiply the output by.
+    """The divisor of the input, which is also the factor of the output, in the units of `data`.
 
-    norm : "quiet-sun", with the limb darkening if mu is given (`quiet_sun.quiet_sun`); "max" or
-        "none" (1), to reproduce published pixels; or a level > 0. These leave it in.
-    type : "intensity", or "blos", which is divided by 1000 G whatever `norm` says: the
-        network's unit of field is the kG.
-    mu : of the pixels of `data`, see `disc.locate`. Off the limb HMI's magnetograms go on for
-        45 arcsec with noise of 50 G, and begin with values of up to 4800 G beside the limb,
-        which the network would ring at, far into the disc. They measure nothing: where the
-        image shows such noise, what is off the disc counts as missing.
+    norm : "quiet-sun", which includes the limb darkening if mu is given (`quiet_sun.quiet_sun`);
+        "max" or "none" (1), to reproduce published pixels; or a level > 0. The last three leave
+        the limb darkening in the image.
+    type : "intensity"; or "blos", which is always divided by 1000 G, because the network's unit
+        of field is the kG.
+    mu : of the pixels of `data`, see `disc.locate`. HMI's magnetograms extend beyond the limb by
+        45 arcsec, with noise of 50 G and values of up to 4800 G next to the limb. The latter
+        would cause ringing far into the disc. These pixels measure nothing: if the image shows
+        such noise, all pixels off the disc count as missing.
     usual : see `quiet_sun.quiet_sun`.
     Raises ValueError for another norm or type, or if the level is not finite and > 0.
     """
@@ -87,20 +88,20 @@ def norm_value(
 
 
 def check_norm(norm: str | float) -> None:
-    """Raise ValueError unless it is one that `norm_value` knows."""
+    """Raise ValueError unless `norm` is valid for `norm_value`."""
     if norm not in ("quiet-sun", "max", "none"):
         _positive(norm, norm)
 
 
 def _noise_off_disc(data: np.ndarray, mu: Mu) -> bool:
-    """Whether a magnetogram is noisier off the disc than on it, as HMI's are, 6 times.
+    """Whether a magnetogram is noisier off the disc than on it; HMI's are, by a factor of 6.
 
-    If not, it is the header that is wrong, or all is quiet there. The lower quartile of |B| is
-    noise, but where strong field fills the image.
+    If it is not, the header is wrong or the pixels off the disc are quiet. The lower quartile of
+    |B| measures the noise, unless strong field fills the image.
     """
     step = sample_step(data)
     off = np.isnan(mu(*(np.arange(0, n, step) for n in data.shape)))
-    if not off.any():  # then a dask array is not computed
+    if not off.any():  # return before a dask array would be computed
         return False
     strength = np.abs(np.asarray(data[::step, ::step]))
     sides = [strength[side & np.isfinite(strength)] for side in (off, ~off)]
@@ -116,7 +117,7 @@ def _positive(level, norm) -> float:
     except (TypeError, ValueError):
         level = math.nan
     with np.errstate(all="ignore"):
-        rounded = np.float32(level)  # what the output is multiplied by
+        rounded = np.float32(level)  # the output is multiplied by this
     if not 0 < rounded < math.inf:  # False for NaN
         raise ValueError(
             f"norm_value: norm must be quiet-sun, max, none or a level > 0, got norm={norm!r}"
@@ -126,17 +127,17 @@ def _positive(level, norm) -> float:
 
 
 def measured(image: np.ndarray, norm: Norm) -> np.ndarray:
-    """Where an image is no gap: (H, W) bool."""
+    """Where an image has no gap: (H, W) bool."""
     found = np.isfinite(image)
     return found & ~np.isnan(norm.mu(*map(np.arange, image.shape))) if norm.disc_only else found
 
 
 def divided(image: np.ndarray, norm: Norm) -> tuple[np.ndarray, np.ndarray]:
-    """(image / norm without gaps, the mask of the gaps), float32 and bool, (H, W) as the image.
+    """(image / norm with gaps filled, mask of the gaps), float32 and bool, (H, W) as the image.
 
-    Gaps are filled after the division: limb darkening continued off the limb would be a gradient
-    that is not on the Sun. They are the pixels that are NaN or infinite, and those off the disc
-    if `norm` has it so.
+    Gaps are the NaN and infinite pixels, and those off the disc if norm.disc_only. They are
+    filled after the division: limb darkening continued off the limb would add a gradient that is
+    not on the Sun.
     Raises ValueError if no pixel is valid, or a quotient does not fit float32.
     """
     x = np.empty(image.shape, np.float32)
@@ -145,7 +146,7 @@ def divided(image: np.ndarray, norm: Norm) -> tuple[np.ndarray, np.ndarray]:
         lines = image[first:last]
         gaps += np.count_nonzero(~np.isfinite(lines))
         with np.errstate(over="ignore"):
-            # divided before it is rounded to float32, which might not hold the image's own range
+            # divide before rounding to float32, which may not hold the range of the image
             x[first:last] = lines / norm.lines(first, last, x.shape[1])
     if np.count_nonzero(~np.isfinite(x)) != gaps:
         raise ValueError(f"divided: image / norm must fit float32, got norm={norm.level:g}")
@@ -164,7 +165,7 @@ def multiplied(out: np.ndarray, mask: np.ndarray, norm: Norm) -> np.ndarray:
     k = len(out) // len(mask)
     for first, last in _cut(len(mask)):
         lines = out[k * first : k * last]
-        lines[...] = restore(lines, mask[first:last])  # first: gaps may hold anything
+        lines[...] = restore(lines, mask[first:last])  # before the product: gaps hold any value
         lines *= np.float32(norm.lines(first, last, mask.shape[1], k))
     return out
 
@@ -174,18 +175,17 @@ def _cut(lines: int) -> Iterator[tuple[int, int]]:
 
 
 def fill(data: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Image without gaps, and the mask of the gaps.
+    """(filled, mask): the image without gaps, and the mask of the gaps.
 
     data : (H, W); a gap is NaN or infinite.  filled : (H, W), dtype of data.
     mask : (H, W) bool, True in the gaps.
 
-    A gap takes twice its nearest valid pixel minus the mirror image of itself in that pixel, but
-    nothing beyond the nearest or of the other sign: the image goes on across the limb with its
-    value and, where it falls, with its slope. A limb cut where it has fallen to a half goes on
-    falling to nothing, as it would have done. Zeros would be an edge sharper than any on the
-    Sun, which the network rings at; the nearest pixel alone would be a step that it takes for
-    the limb, with 1.3 to 1.9 times the error in the last 1.5 arcsec (tests/test_limb.py). Where
-    the mirror image is a gap too, or off the image, the nearest pixel is taken.
+    Gaps are filled by odd reflection about the nearest valid pixel v: 2v minus the mirrored value,
+    clipped to lie between 0 and v. If the mirrored pixel is a gap too, or outside the image, v is
+    taken. The image thus continues across the limb with its value and, where it falls, with its
+    slope: a limb that is cut at half its height falls on to zero. Zeros would make an edge sharper
+    than any on the Sun, at which the network rings. The nearest pixel alone would make a step that
+    acts like a limb, with 1.3 to 1.9 times the error in the last 1.5 arcsec (tests/test_limb.py).
     Raises ValueError if no pixel is valid.
     """
     mask = ~np.isfinite(data)
@@ -212,7 +212,7 @@ def fill(data: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def restore(out: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """NaN where the input had gaps. `out` is not changed.
+    """A copy of `out` with NaN where the input had gaps.
 
     out : (k H, k W), k = 2 for the network.  mask : (H, W) from `fill`.
     Each pixel of the mask covers k x k pixels of the output: edges are aligned.

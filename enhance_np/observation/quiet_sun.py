@@ -1,4 +1,4 @@
-"""How bright the quiet Sun is in an image, and how it darkens towards the limb."""
+"""Measures the brightness of the quiet Sun in an image and its limb darkening."""
 
 import logging
 
@@ -9,22 +9,23 @@ from .disc import Mu, limb_darkening
 log = logging.getLogger(__name__)
 
 SAMPLE = 2**20  # pixels that the limb darkening is fitted to
-LEAST_MU = 0.15  # 0.989 radii: nearer to the limb blur, and the radius's error, count
+LEAST_MU = 0.15  # 0.989 radii; nearer to the limb, blur and the error of the radius matter
 RINGS = 20
 LEAST_IN_RING = 50  # pixels
-RING_ERROR = 0.01  # of the level of a ring, at least: what real rings are off the law
-FITTED = 0.1  # error of the strength up to which the fit is believed
+RING_ERROR = 0.01  # smallest relative error of a ring's level: real rings differ so from the law
+FITTED = 0.1  # largest error of the strength for which the fit is used
 
 HMI_2011, HMI_PER_YEAR = 64.2e3, -1.30e3  # DN/s, see usual_level
-LEAST = 0.82  # of the usual level: penumbra alone gives 0.70 to 0.78
-LEAST_ANYWHERE = 0.4  # where the limb darkening is not known, which reaches 0.4 at mu = 0.06
+LEAST = 0.82  # smallest share of the usual level; penumbra alone gives 0.70 to 0.78
+LEAST_ANYWHERE = 0.4  # the same without the limb darkening, which reaches 0.4 at mu = 0.06
 
 
 def usual_level(unit: str, year: float | None) -> float | None:
-    """Quiet Sun of disc centre to be expected, in `unit`; None if nothing is known of that unit.
+    """Expected level of the quiet Sun at disc centre, in `unit`; None if `unit` is not DN/s.
 
-    HMI's fades evenly: this line is within 2.5 % of what `quiet_sun` finds in five images of
-    2011.1 (63.8e3 DN/s), 2014.2 (60.3e3), 2024.4 (47.8e3), 2025.3 (45.5e3) and 2025.7 (44.9e3).
+    HMI's level falls evenly with time. This line is within 2.5 % of the results of `quiet_sun` for
+    five images: 2011.1 (63.8e3 DN/s), 2014.2 (60.3e3), 2024.4 (47.8e3), 2025.3 (45.5e3) and
+    2025.7 (44.9e3).
     """
     if unit.lower().replace(" ", "") not in ("dn/s", "dns") or year is None:
         return None
@@ -38,31 +39,31 @@ def quiet_sun(
 
     data : (H, W) intensity; NaN and pixels <= 0 are left out.
     mu : of its pixels (`disc.locate`). Without it the level is that of the upper mode and the
-        strength 0.
-    usual : what to expect at disc centre (`usual_level`). Of images over the quiet Sun, which are
-        told by a level up to 2, it is 1. If nothing in the image is so bright (an umbra fills
-        it), this is taken for the level, with a warning.
+        strength is 0.
+    usual : expected level at disc centre (`usual_level`). A level up to 2 means that the image is
+        in units of the quiet Sun; 1 is then expected. If nothing in the image is that bright (an
+        umbra fills it), the expected level is used, with a warning.
 
-    The published law is fitted by its strength: 1 is the law, which HMI's continuum follows, 0 an
-    image without limb darkening (hmi.Ic_noLimbDark). Each ring of equal darkening, pixels of
-    mu > 0.15, has the level of its own upper mode, which spots and faculae do not move; the
-    strength is the median slope of pairs of rings, ln level against ln law (Theil & Sen). One
-    coefficient, because the law's shape fits HMI within 1 %, and because a free polynomial
-    would take a spot in a cut-out, or the fall of the limb itself, for darkening. Where the
-    image spans too little darkening (a ratio of 1.1) to tell the strength to 0.1, it is 1, or
-    0 if 0.5 is excluded by twice the error.
+    The strength is fitted as a power of the published law: 1 is the law itself, which HMI's
+    continuum follows, and 0 is an image without limb darkening (hmi.Ic_noLimbDark). Pixels with
+    mu > 0.15 are sorted into rings of equal darkening. The level of a ring is that of its upper
+    mode, which spots and faculae do not change. The strength is the median slope of ln level
+    against ln law over pairs of rings (Theil & Sen). One coefficient is enough, because the law's
+    shape fits HMI within 1 %. A free polynomial would fit a spot in a cut-out, or the blurred limb
+    itself, as darkening. If the image spans too little darkening (a ratio of 1.1) to determine the
+    strength to 0.1, it is 1, or 0 if 0.5 is excluded by twice the error.
 
     Raises ValueError if no pixel is positive.
     """
     level, strength = (quiet_sun_level(data), 0.0) if mu is None else _fitted(data, mu)
     if level <= 2:
         usual = 1.0
-    elif usual is None or level < 0.05 * usual:  # no umbra is: it is in another unit
+    elif usual is None or level < 0.05 * usual:  # no umbra is so dark: the unit is another one
         return level, strength
     if level < usual * (LEAST_ANYWHERE if mu is None else LEAST):
         log.warning(
-            "no quiet Sun to be seen: the brightest is %.4g, and the usual %.4g is taken "
-            "instead; better give --norm-from FULLDISK.fits or a --norm",
+            "no quiet Sun in the image: its level is %.4g, so the usual level %.4g is used "
+            "instead; pass --norm-from FULLDISK.fits or --norm for a better one",
             level,
             usual,
         )
@@ -75,12 +76,12 @@ def quiet_sun_level(data: np.ndarray) -> float:
 
     data : array of intensity in any unit; NaN and pixels <= 0 are left out.
 
-    The upper mode is the brightest significant peak: in a spot field umbra, penumbra and the
-    sky off the limb make the peaks below it. The histogram has bins of 1 % of the 99th
-    percentile (not the maximum: one hot pixel would spoil it) and is smoothed by 3 %, about
-    the contrast of granulation at HMI's resolution; a peak is significant if it stands out
-    by a tenth of the highest. Faculae are a shoulder of the mode, not a peak. On a full disc
-    limb darkening makes the level 7 to 9 % lower than that of disc centre.
+    The upper mode is the brightest significant peak: umbra, penumbra and the sky off the limb
+    make peaks below it. The bins of the histogram are 1 % of the 99th percentile (a single hot
+    pixel would change the maximum), and it is smoothed by 3 %, about the contrast of granulation
+    at HMI's resolution. A peak is significant if its prominence is a tenth of the highest peak.
+    Faculae are a shoulder of the mode, not a peak. On a full disc the level is 7 to 9 % lower than
+    at disc centre, because of limb darkening.
 
     Raises ValueError if no pixel is positive.
     """
@@ -94,7 +95,7 @@ def quiet_sun_level(data: np.ndarray) -> float:
     smooth = np.convolve(counts, gaussian / gaussian.sum(), mode="same")
     peak = _last_peak(smooth, 0.1 * smooth.max())
     middle = 0.5 * (edges[peak] + edges[peak + 1]) * bin_width
-    # the pixel nearest to the peak stands for it: the window is then never empty
+    # the pixel nearest to the peak is the mode, so that the window is never empty
     mode = values[np.argmin(np.abs(values - middle))]
     return float(np.median(values[np.abs(values - mode) <= 0.1 * mode]))
 
@@ -102,8 +103,8 @@ def quiet_sun_level(data: np.ndarray) -> float:
 def _last_peak(curve: np.ndarray, prominence: float) -> int:
     """Index of the last maximum that stands out by `prominence` on both sides.
 
-    By hand because scipy.signal, which has find_peaks, takes a third of the time of enhancing
-    a cut-out to import.
+    Written by hand because importing scipy.signal, which has find_peaks, takes a third of the time
+    of enhancing a cut-out.
     """
     top, low = len(curve) - 1, curve[-1]
     for i in range(len(curve) - 1, -1, -1):
@@ -111,18 +112,18 @@ def _last_peak(curve: np.ndarray, prominence: float) -> int:
             top = i
         elif curve[top] - curve[i] >= prominence and curve[top] - low >= prominence:
             return top
-        if curve[i] < low:  # the lowest so far; only what rises above it can stand out
+        if curve[i] < low:  # the lowest so far; the next peak is measured from here
             low, top = curve[i], i
     return top
 
 
 def sample_step(data: np.ndarray) -> int:
-    """Every so many lines and columns are at most SAMPLE pixels, or about that."""
+    """Step between sampled lines and columns that gives about SAMPLE pixels at most."""
     return int(np.ceil(np.sqrt(max(data.size / SAMPLE, 1))))
 
 
 def _fitted(data: np.ndarray, mu: Mu) -> tuple[float, float]:
-    """`quiet_sun`, of an image that may hold no disc, and then is not divided by any law."""
+    """`quiet_sun` with mu; if no pixel is on the disc, the strength is 0."""
     step = sample_step(data)
     at = mu(*(np.arange(0, n, step) for n in data.shape))
     values = data[::step, ::step]
@@ -137,7 +138,7 @@ def _fitted(data: np.ndarray, mu: Mu) -> tuple[float, float]:
 
 
 def _strength(law: np.ndarray, values: np.ndarray) -> float:
-    """Of the limb darkening in `values`, (n,), where `law` is the logarithm of the published."""
+    """Strength of the limb darkening in `values`, (n,).  law : ln of the published law, (n,)."""
     edges = np.linspace(law.min(), law.max(), RINGS + 1)
     ring = np.clip(np.searchsorted(edges, law, side="right") - 1, 0, RINGS - 1)
     filled = np.flatnonzero(np.bincount(ring, minlength=RINGS) >= LEAST_IN_RING)

@@ -1,10 +1,10 @@
-"""Images as sums of cosines: the grid of the input, the grid of the output, and filters between.
+"""Images as sums of cosines, on the grids of input and output, and filters between them.
 
 As in `degrade`, an image is continued as its mirror image at all borders, and the cosine
-transform (DCT-II) is the Fourier transform of just that. Pixel i of n has its centre at
-(i + 1/2) / n of the side, on any grid: edges are aligned by themselves. So mode k of n pixels is
-mode k of 2n pixels, and doubling the sampling, or halving it, only lengthens, or folds, the
-array of modes. `degrade` evaluates the same cosines at any place, at the price of full matrices.
+transform (DCT-II) is the Fourier transform of this continuation. Pixel i of n has its centre at
+(i + 1/2) / n of the side on any grid, so edges are aligned. Mode k of n pixels is therefore also
+mode k of 2n pixels: doubling the sampling only lengthens the array of modes, and halving it only
+folds it. `degrade` evaluates the same cosines at any place, but needs full matrices for that.
 
 All arrays are float64; a full disk at double resolution takes 0.5 GB each.
 """
@@ -16,14 +16,14 @@ from scipy.fft import dctn, idctn
 
 from .degrade import Optics
 
-WORKERS = os.cpu_count()  # every transform is one thread's: the bits do not depend on it
-FINER = 4  # the kernels' pixels per output pixel: their own spectra must not be folded
+WORKERS = os.cpu_count()  # one thread per transform, so the bits do not depend on their number
+FINER = 4  # pixels of the kernels per output pixel, so that the kernels' spectra do not fold
 
 
 def to_modes(image: np.ndarray, overwrite: bool = False) -> np.ndarray:
     """(H, W) -> (H, W), orthonormal. Raises ValueError for NaN: see `normalise.fill`.
 
-    overwrite : the memory of the image, if it is float64, becomes that of the modes.
+    overwrite : store the modes in the memory of the image, if it is float64.
     """
     image = np.asarray(image, np.float64) if overwrite else np.array(image, np.float64)
     if image.ndim != 2 or not np.isfinite(image).all():
@@ -39,7 +39,7 @@ def doubled(modes: np.ndarray) -> np.ndarray:
     """Modes (H, W) -> (2H, 2W) of the same continuous image on pixels of half the size."""
     h, w = modes.shape
     out = np.zeros((2 * h, 2 * w))
-    # an orthonormal mode is sqrt(2) lower on twice the pixels along either axis
+    # an orthonormal mode is lower by sqrt(2) for each axis whose number of pixels doubles
     out[:h, :w] = 2 * modes
     return out
 
@@ -48,8 +48,8 @@ def halved(modes: np.ndarray) -> np.ndarray:
     """Modes (2H, 2W) -> (H, W) of the continuous image's values at the centres of large pixels.
 
     At the centres of n large pixels, cos(pi (2n - k) (i + 1/2) / n) is -cos(pi k (i + 1/2) / n):
-    what the large pixels cannot resolve is folded, as in any sampling. Nothing is averaged.
-    In place: the result lies in the memory of `modes`, which is changed.
+    frequencies that the large pixels cannot resolve are folded, as in any sampling. Nothing is
+    averaged. The result is stored in the memory of `modes`, which is changed.
     """
     if any(n % 2 for n in modes.shape):
         raise ValueError(f"halved: needs sides of even length, got shape={modes.shape}")
@@ -70,7 +70,10 @@ def double(image: np.ndarray) -> np.ndarray:
 def frequencies(
     shape: tuple[int, int], pixel_scale: float, lines: slice = slice(None)
 ) -> np.ndarray:
-    """Spatial frequency of every mode, (H, W), cycles per unit of pixel_scale; or some lines."""
+    """Spatial frequency of every mode, (H, W), in cycles per unit of pixel_scale.
+
+    lines : of the result, if not all.
+    """
     fy, fx = (np.arange(n) / (2 * n * pixel_scale) for n in shape)
     return np.hypot(fy[lines, None], fx)
 
@@ -78,11 +81,11 @@ def frequencies(
 def transfers(
     shape: tuple[int, int], pixel_scale: float, optics: Optics, lines: slice = slice(None)
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Of HMI's PSF and of the target's, at the frequencies of an image's modes: (H, W) each.
+    """Transfer functions of HMI's PSF and of the target's at an image's modes: (H, W) each.
 
-    pixel_scale : arcsec per pixel of that image. The kernels are those of the training data,
-    but on pixels so fine that no sampling changes them.  lines : of the result, if not all.
-    Raises ValueError for a PSF without mirror symmetry, whose transfer is not real.
+    pixel_scale : arcsec per pixel of that image. The kernels are those of the training data, but
+    on pixels so fine that the sampling does not change them.  lines : of the result, if not all.
+    Raises ValueError for a PSF without mirror symmetry, whose transfer function is not real.
     """
     scale = optics.hmi_scale / 2 / FINER
     found = []

@@ -1,12 +1,12 @@
-"""From a scene as the Sun sends it to what HMI records, and to what the network is to predict.
+"""Degrades a scene to the image that HMI records and to the target that the network predicts.
 
-A scene ends somewhere and the convolution must not wrap around, so a scene is continued as its
-mirror image at all four borders. The cosine transform (DCT-II) is the Fourier transform of
-just that continuation: there a convolution with a symmetric kernel is a product, and the
-result, a finite sum of cosines, can be evaluated at any point, on the scene's grid or off it.
-A kernel without symmetry adds products with sines and changes nothing else.
-So the geometry is exact, whatever the ratio of the pixel scales. Both images of a pair show
-the same mirrored scene and agree up to the border, hence nothing is cropped.
+The convolution must not wrap around, so a scene is continued as its mirror image at all four
+borders. The cosine transform (DCT-II) is the Fourier transform of this continuation. In it, a
+convolution with a symmetric kernel is a product, and the result, a finite sum of cosines, can be
+evaluated at any point, on the scene's grid or off it. A kernel without symmetry only adds products
+with sines.
+The geometry is therefore exact for any ratio of the pixel scales. Both images of a pair show the
+same mirrored scene and agree up to the border, so nothing is cropped.
 """
 
 from dataclasses import dataclass
@@ -31,11 +31,11 @@ STORED += ("hmi_scale_arcsec",)
 class Optics:
     """The two telescopes of a pair.
 
-    psf : HMI's: "modified" or "wachter" (`psf.hmi_psf`), "airy", or a PsfImage.
+    psf : HMI's PSF: "modified" or "wachter" (`psf.hmi_psf`), "airy", or a PsfImage.
     support : arcsec, half-width of both kernels.
-    aperture : metres, D in HMI's PSF if that is a formula.  target_aperture : metres, of the
-        Airy pattern in the target.  wavelength : metres, in both.
-    hmi_scale : arcsec per low-resolution pixel; the target has pixels of half of it.
+    aperture : metres, D in HMI's PSF if it is a formula.  target_aperture : metres, aperture of
+        the target's Airy pattern.  wavelength : metres, of both.
+    hmi_scale : arcsec per low-resolution pixel; pixels of the target have half that size.
     Raises ValueError for an unknown psf, or a number that is not positive and finite.
     """
 
@@ -56,7 +56,7 @@ class Optics:
 
     @classmethod
     def named(cls, psf: str, psf_scale: float | None = None, **rest) -> "Optics":
-        """With the PSF of PSFS that `psf` names, or the one in the FITS file `psf`.
+        """Optics whose PSF is given by a name in PSFS or by the path of a FITS file.
 
         psf_scale : arcsec per pixel of that file; None takes it from its header.
         Raises as `Optics` and `psf_image.read_psf`.
@@ -71,14 +71,14 @@ class Optics:
 
     @classmethod
     def stored(cls, attributes) -> "Optics | None":
-        """Those that `attributes` wrote, into the head of a file or of weights; None without.
+        """The optics stored by `attributes` in a file of pairs or weights; None without them.
 
-        Raises ValueError if they have the PSF of a FITS file, of which the name alone is kept.
+        Raises ValueError if their PSF came from a FITS file, because only its name is stored.
         """
         if "hmi_scale_arcsec" not in attributes:
             return None
         if (psf := str(attributes["psf"])) not in PSFS:
-            raise ValueError(f"optics: the PSF is in the file {psf!r} alone; pass --psf")
+            raise ValueError(f"optics: the PSF is stored only in the file {psf!r}; pass --psf")
         return cls(psf, *(float(attributes[name]) for name in STORED[1:]))
 
     def kernels(self, pixel_scale: float) -> tuple[np.ndarray, np.ndarray]:
@@ -97,7 +97,7 @@ class Optics:
         return hmi_psf(pixel_scale, **at_hmi, **shape), target
 
     def attributes(self) -> dict[str, str | float]:
-        """For the head of a file."""
+        """The optics as attributes of a file; `stored` reads them."""
         found = {
             "psf": self.psf.name if isinstance(self.psf, PsfImage) else self.psf,
             "support_arcsec": self.support,
@@ -121,18 +121,18 @@ def degrade(
     *,
     offset: tuple[float, float] = (0.0, 0.0),
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The pair (low, high): low = (PSF * scene) at HMI's pixels, high = (Airy * scene) at half.
+    """(low, high): low = PSF * scene on HMI's pixels, high = Airy * scene on pixels of half size.
 
     scene : (H, W), any unit; the mean is kept.  pixel_scale : arcsec per pixel of the scene.
     offset : arcsec (y, x), 0 or more, from the corner of the scene to the corner of both images.
     Returns low (h, w) and high (2h, 2w) in the dtype of the scene (float64 if it is not
     floating), h = floor((H pixel_scale - offset) / hmi_scale).
-    Raises ValueError if a scene holds NaN or is too small for one pixel, or the PSF is unfit.
+    Raises ValueError if the scene has NaN or is too small for one pixel, or the PSF is unsuitable.
 
     Edges are aligned: the centre of low pixel i is i + 1/2 low pixels from the common corner,
     that of high pixel j is (j + 1/2) / 2, so low pixel i covers high pixels 2i and 2i + 1.
-    Values are taken at the centres, not averaged over the pixel: the published model has
-    pixel integration in its PSF.
+    Values are taken at the centres of pixels and not averaged over them, because the PSF of the
+    published model includes the pixel integration.
     Source: Díaz Baso & Asensio Ramos 2018, A&A 614, A5, section 3.1.
     """
     from scipy.fft import dctn
@@ -168,11 +168,11 @@ def degrade(
 
 
 def convolve(scene: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    """kernel * scene on the scene's grid, mirror image beyond the borders.
+    """kernel * scene on the scene's grid; the scene is mirrored beyond its borders.
 
     scene : (H, W).  kernel : odd sides, symmetric under reversal of either axis; it may be
     larger than the scene.  Returns float64 (H, W), whose mean is mean(scene) * sum(kernel).
-    Raises ValueError for NaN in the scene or an unfit kernel.
+    Raises ValueError for NaN in the scene or an unsuitable kernel.
     """
     from scipy.fft import dctn, idctn
 
@@ -182,10 +182,10 @@ def convolve(scene: np.ndarray, kernel: np.ndarray) -> np.ndarray:
 
 
 def convolve_inverse(image: np.ndarray, kernel: np.ndarray, least: float) -> np.ndarray:
-    """The scene whose convolution with the kernel is the image, where the kernel passes enough.
+    """The scene whose convolution with the kernel gives the image, at well-passed frequencies.
 
-    Divides by the transfer function where that is above `least`; frequencies below it are
-    left as they are divided by `least`. Shapes and errors as in `convolve`; 0 < least <= 1.
+    Divides by the transfer function where it is above `least`, and by `least` elsewhere. Shapes
+    and errors as in `convolve`; 0 < least <= 1.
     """
     from scipy.fft import dctn, idctn
 
@@ -197,9 +197,10 @@ def convolve_inverse(image: np.ndarray, kernel: np.ndarray, least: float) -> np.
 
 
 def magnify(image: np.ndarray, factor: int) -> np.ndarray:
-    """The same cosines on a grid `factor` times finer, edges aligned: (H, W) -> factor (H, W).
+    """The same sum of cosines on a grid `factor` times finer, edges aligned: (H, W) -> factor (H,
+    W).
 
-    For images sampled too coarsely to hold a kernel. Errors as in `convolve`; factor >= 1.
+    For images whose pixels are too coarse to sample a kernel. Errors as in `convolve`; factor >= 1.
     """
     from scipy.fft import dctn
 
@@ -217,8 +218,9 @@ def _symmetric(kernel):
 def _transfer(shape, kernel, waves=(np.cos, np.cos)):
     """Transfer function of a kernel at the frequencies k / (2N) of the cosine transform.
 
-    cos k(u - a) = cos ku cos ka + sin ku sin ka along either axis: the scene's cosine k comes out
-    as a cosine times the kernel's cosine sum, and a sine times its sine sum, 0 by symmetry.
+    Along either axis cos k(u - a) = cos ku cos ka + sin ku sin ka. The scene's cosine k thus
+    becomes a cosine times the kernel's cosine sum plus a sine times its sine sum; the latter is 0
+    if the kernel is symmetric.
     """
     if kernel.ndim != 2 or not all(n % 2 for n in kernel.shape):
         raise ValueError(f"degrade: a PSF must have odd sides, got psf.shape={kernel.shape}")
@@ -236,7 +238,7 @@ def _symmetric_transfer(shape, kernel):
 
 
 def _sample(modes, rows, columns, waves=(np.cos, np.cos)):
-    """The sum of cosines, or sines, at all pairs of rows and columns, in pixels from the corner."""
+    """The sum of cosines or sines at all pairs of rows and columns, in pixels from the corner."""
 
     def basis(wave, n, u):
         values = wave(np.pi / n * u[:, None] * np.arange(n)) * np.sqrt(2 / n)

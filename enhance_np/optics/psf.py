@@ -1,7 +1,7 @@
 """Point spread functions of the telescopes, on square grids of odd size.
 
 Angles are in arcsec, lengths in metres. Every kernel has its centre on the middle pixel, is
-symmetric in both axes, and sums to 1, so that a convolution keeps the mean intensity or flux.
+symmetric in both axes, and has the sum 1, so that a convolution keeps the mean intensity or flux.
 """
 
 import numpy as np
@@ -9,8 +9,8 @@ import numpy as np
 ARCSEC = np.pi / (180 * 3600)  # in radians
 HMI_DIAMETER = 0.14
 HMI_WAVELENGTH = 6173e-10
-MODIFIED = {"w": 2.0, "W": 3.4}  # what the published weights were trained with
-WACHTER = {"w": 1.8, "W": 3.0}  # as published, from calibration before launch
+MODIFIED = {"w": 2.0, "W": 3.4}  # used for the training of the published weights
+WACHTER = {"w": 1.8, "W": 3.0}  # published values, from the calibration before launch
 
 
 def hmi_psf(
@@ -26,8 +26,8 @@ def hmi_psf(
 ) -> np.ndarray:
     """PSF(r) = (1 - epsilon) exp(-(r / w)^2) + epsilon / (1 + (r / W)^k),  r = pi D theta / lambda.
 
-    A core (diffraction and defocus) and a tail of scattered light; theta is the angle from the
-    centre in radians, so r, w and W have no unit.
+    The first term is the core (diffraction and defocus), the second the tail of scattered light.
+    theta is the angle from the centre in radians, so r, w and W have no unit.
 
     pixel_scale : arcsec per pixel.  support : arcsec from the centre to the edge of the kernel.
     diameter, wavelength : D and lambda, in metres.
@@ -35,8 +35,8 @@ def hmi_psf(
     Raises ValueError unless pixel_scale, w, W, k, support, diameter, wavelength are positive,
     support is at least one pixel, and 0 <= epsilon <= 1.
 
-    The support is part of the model: the tail falls as theta^-k, and simulated quiet Sun comes
-    out with a contrast of 4.19 % at 4.4 arcsec, 4.00 % at 12 and 3.95 % at 20 (measured).
+    The support is part of the model, because the tail falls as theta^-k: simulated quiet Sun gets
+    a contrast of 4.19 % with a support of 4.4 arcsec, 4.00 % with 12 and 3.95 % with 20 (measured).
     Sources: Wachter et al. 2012, Solar Phys. 275, 261 (w = 1.8, W = 3.0); Díaz Baso & Asensio
     Ramos 2018, A&A 614, A5, equation 6 (w = 2, W = 3.4: the observed power spectrum).
     """
@@ -57,8 +57,8 @@ def airy(
 ) -> np.ndarray:
     """[2 J1(x) / x]^2,  x = pi D theta / lambda: diffraction by a clear circular aperture.
 
-    The first dark ring is at 1.22 lambda / D, 0.55 arcsec for the default: a telescope of
-    twice HMI's diameter, whose image is what the network is to predict.
+    The first dark ring is at 1.22 lambda / D, 0.55 arcsec for the default. The default is a
+    telescope of twice HMI's diameter; its image is the target of the network.
 
     pixel_scale : arcsec per pixel.  support : arcsec from the centre to the edge of the kernel.
     diameter, wavelength : D and lambda, in metres.
@@ -70,7 +70,7 @@ def airy(
 
     x = _reduced_radius("airy", pixel_scale, support, diameter, wavelength)
     middle = x.shape[0] // 2
-    x[middle, middle] = 1.0  # 0/0 there; the limit is 1
+    x[middle, middle] = 1.0  # avoids 0/0; the limit is 1
     psf = (2 * j1(x) / x) ** 2
     psf[middle, middle] = 1.0
     return psf / psf.sum()

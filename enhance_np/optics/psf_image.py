@@ -1,4 +1,4 @@
-"""A PSF measured or computed elsewhere: an image with a pixel scale, brought to a scene's grid."""
+"""A PSF given as an image with a pixel scale, and its interpolation to the grid of a scene."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -7,8 +7,8 @@ import numpy as np
 
 from ..pairs.frames import angular_scale, read_image
 
-SPLINE = 5  # order; the modified PSF on pixels of 0.16 arcsec comes out to 2e-5 of its peak
-SETTLED = 1e-7  # pixels of the kernel, by which its centroid may be off its middle
+SPLINE = 5  # order; reproduces the modified PSF on pixels of 0.16 arcsec to 2e-5 of its peak
+SETTLED = 1e-7  # pixels; largest distance of the kernel's centroid from its middle
 MOST_SHIFTS = 100
 
 
@@ -20,15 +20,15 @@ class PsfImage(NamedTuple):
     def kernel(self, pixel_scale: float, support: float) -> np.ndarray:
         """The PSF on a grid of pixel_scale arcsec, float64 (n, n), of sum 1.
 
-        support : arcsec from the centre to the edge, n = 2 round(support / pixel_scale) + 1; 0
-            beyond the image.
+        support : arcsec from the centre to the edge, n = 2 round(support / pixel_scale) + 1; the
+            kernel is 0 beyond the image.
 
-        Rows and columns run as those of the scene, and a point source becomes the image as it
-        is, not mirrored. The centroid of the kernel is its middle pixel, wherever the PSF
-        stands in its image: the degraded scene is then not displaced against the target.
-        Between its pixels the image is a spline; it must resolve the PSF, and the
-        scene's pixels must be small against it.
-        Raises ValueError if the support is below one pixel or what it holds has no positive sum.
+        Rows and columns have the directions of the scene's, and a point source becomes the image
+        itself, not its mirror image. The centroid of the kernel is its middle pixel, whatever the
+        position of the PSF in its image, so that the degraded scene is not displaced against the
+        target. The image is interpolated by a spline: its pixels must resolve the PSF, and the
+        scene's pixels must be small compared with it.
+        Raises ValueError if the support is below one pixel or the kernel has no positive sum.
         """
         from scipy.ndimage import map_coordinates, spline_filter
 
@@ -59,11 +59,11 @@ class PsfImage(NamedTuple):
 
 
 def read_psf(path: str | Path, pixel_scale: float | None = None) -> PsfImage:
-    """The first image of a FITS file.
+    """The PSF in the first image of a FITS file.
 
     pixel_scale : arcsec per pixel; None takes it from the header (`frames.angular_scale`).
-    Raises OSError if the file is missing or no FITS; ValueError if its first image is not 2-D,
-    holds NaN, or has no scale.
+    Raises OSError if the file is missing or not FITS; ValueError if its first image is not 2-D,
+    has NaN, or has no scale.
     """
     data, header = read_image("psf", path)
     if data.ndim != 2 or not np.isfinite(data).all():

@@ -1,4 +1,4 @@
-"""The training set of those who have none: the synthetic scenes of the shipped recipe, once."""
+"""The default training set: pairs of synthetic scenes by the shipped recipe, made once."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from .. import __version__
 from .from_recipe import build
 from .recipe import read
 
-TRAINING, VALIDATION = 1600, 160  # patches: three minutes of one core
+TRAINING, VALIDATION = 1600, 160  # patches; three minutes on one core
 
 
 def synthetic_pairs(
@@ -15,7 +15,7 @@ def synthetic_pairs(
     """(training file, validation file) in `folder`, made there unless they exist.
 
     type : "intensity" or "blos".  seed : of the patches.  progress : shows a bar.
-    The name holds all that the content depends on, this package's version included.
+    The file name contains everything that the content depends on: type, seed and version.
     """
     path = Path(folder) / f"synthetic_{type}_{seed}_{__version__}.h5"
     held_out = path.with_name(f"{path.stem}_val.h5")

@@ -12,7 +12,7 @@ DEFAULT_SCALE = 0.0662  # arcsec per pixel: 48 km at 1 au, the published weights
 
 @dataclass(frozen=True)
 class FrameFile:
-    """count frames of shape (h, w) in one file; pixel_scale in arcsec, the same along both axes."""
+    """`count` frames of shape (h, w) in one file; pixel_scale in arcsec, equal along both axes."""
 
     path: Path
     count: int
@@ -20,9 +20,9 @@ class FrameFile:
     pixel_scale: float
 
     def read(self, index: int) -> np.ndarray:
-        """Frame `index`, from 0, as float64 (h, w) in the file's unit. No other frame is read.
+        """Frame `index`, from 0, as float64 (h, w) in the file's unit. Reads only this frame.
 
-        Raises ValueError if it holds NaN or infinity.
+        Raises ValueError if it has NaN or infinity.
         """
         if self.path.suffix == ".npy":
             array = np.lib.format.open_memmap(self.path, mode="r")
@@ -40,11 +40,11 @@ class FrameFile:
 
 
 def open_frames(path: str | Path, pixel_scale: float | None = None) -> FrameFile:
-    """What a file holds, from its header alone.
+    """The frames of a file; only its header is read.
 
-    pixel_scale : arcsec; None takes it from a FITS header, and DEFAULT_SCALE where there is none.
-    Raises OSError if the file is missing or damaged; ValueError if it holds no real numbers of
-    shape (h, w) or (t, h, w), or if the scale is unfit.
+    pixel_scale : arcsec; None takes it from a FITS header, or DEFAULT_SCALE without one.
+    Raises OSError if the file is missing or damaged; ValueError if it has no real numbers of
+    shape (h, w) or (t, h, w), or if the scale is invalid.
     """
     path = Path(path)
     _check_file("frames", path)
@@ -74,9 +74,9 @@ def open_frames(path: str | Path, pixel_scale: float | None = None) -> FrameFile
 
 
 def read_image(function: str, path: str | Path):
-    """(data, header) of the first image of a FITS file, float64. Errors name `function`.
+    """(data, header) of the first image of a FITS file, float64. Errors begin with `function`.
 
-    Raises OSError if the file is missing or damaged, ValueError if it holds no image.
+    Raises OSError if the file is missing or damaged, ValueError if it has no image.
     """
     path = Path(path)
     _check_file(function, path)
@@ -85,11 +85,11 @@ def read_image(function: str, path: str | Path):
 
 
 def angular_scale(function: str, header, path, option: str) -> float | None:
-    """arcsec per pixel by CDELT1 and CDELT2, else by CDi_j; None if the header has neither.
+    """arcsec per pixel from CDELT1 and CDELT2, else from CDi_j; None if the header has neither.
 
-    CUNITi may be arcsec or deg; where it is missing the number is taken for arcsec, as most
-    headers without it mean. option : named in the message as the way to give the scale by hand.
-    Raises ValueError for another unit, pixels that are not square, or no number.
+    CUNITi may be arcsec or deg; if it is missing, arcsec is assumed, which most such headers mean.
+    option : name of the option that sets the scale, for the messages.
+    Raises ValueError for another unit, pixels that are not square, or values that are not numbers.
     """
     keys = [[f"CDELT{i}"] for i in (1, 2)]
     if not all(key in header for (key,) in keys):
@@ -128,13 +128,13 @@ def _check_file(function, path):
 
 @contextmanager
 def _image(function, path):
-    """The first HDU with an image; what astropy raises for a damaged file names the file."""
+    """The first HDU with an image; errors of astropy become an OSError that names the file."""
     from astropy.io import fits
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of harmless faults, as `fits.read`
-            # scaled integers cannot be mapped; a section reads no more than itself anyway
+            warnings.simplefilter("ignore")  # harmless faults, as in `fits.read`
+            # no memmap: scaled integers cannot be mapped, and a section reads only itself anyway
             with fits.open(path, memmap=False) as hdus:
                 for hdu in hdus:
                     if hdu.is_image and hdu.shape:

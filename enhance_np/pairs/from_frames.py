@@ -1,9 +1,9 @@
 """Training pairs from the frames of a simulation (layout: `hdf5`).
 
-Every visit to a frame takes one region of it, turned and mirrored at random and then degraded, at
-a random sub-pixel offset; patches are cut from the pair of images on whole pixels. Quarter
-turns are exact, `degrade` evaluates the convolved scene at the pixels' centres themselves, and
-the PSF stays upright whatever the turn: so the geometry is exact for any PSF.
+Every visit to a frame takes one region of it, rotates and mirrors it at random, and degrades it at
+a random sub-pixel offset. Patches are cut from the pair of images on whole pixels. The geometry is
+exact for any PSF: quarter turns are exact, `degrade` evaluates the convolved scene at the centres
+of the pixels, and the PSF is not rotated with the scene.
 """
 
 import json
@@ -21,7 +21,7 @@ from .sources import GUARD, Box, crop
 from .split import split
 
 PER_VISIT = 8  # patches of one turn and one sub-pixel offset
-LEVEL_FRAMES = 16  # that norm="quiet-sun" looks at
+LEVEL_FRAMES = 16  # largest number of frames for norm="quiet-sun"
 COLUMNS = {
     "source": ("u1", ()),
     "file": ("u4", ()),
@@ -54,24 +54,24 @@ def build(
     n_train, n_val : numbers of patches, spread evenly over all frames of all files.
     patch : low-resolution pixels on a side.  seed : the same arguments give the same values.
     pixel_scale : arcsec per pixel of all frames; None takes each file's own (`open_frames`).
-    norm : what becomes an intensity of 1, see `level`; None is "mean" for intensity.
+    norm : the intensity that becomes 1, see `level`; None is "mean" for intensity.
     validation_region : see `split`.  progress : shows bars.
-    overwrite : replace files that exist.
-    Raises ValueError for arguments or frames that do not fit, OSError for files that cannot be
-    read or written. Then neither file is changed.
+    overwrite : replace existing files.
+    Raises ValueError for unsuitable arguments or frames, OSError for files that cannot be read or
+    written. Then neither file is changed.
 
-    Columns beside `source`: file (counts the dataset `files`) and frame, from 0; turn, as in
+    Columns besides `source`: file, an index into the dataset `files`; frame, from 0; turn, as in
     `turned`; centre (y, x), arcsec from the corner of the frame to the middle of the patch.
     """
     job = hdf5.Job(out, type, n_train, n_val, patch, seed, progress, overwrite)
     if not files:
         raise ValueError("simulation: needs one file or more, got none")
     if type == "blos" and norm is not None:
-        raise ValueError(f"simulation: norm is for intensity, gauss become kG; got norm={norm!r}")
+        raise ValueError(f"simulation: norm is only for intensity, got norm={norm!r} for blos")
     frames = [open_frames(file, pixel_scale) for file in files]
     if {path.resolve() for path in job.paths} & {f.path.resolve() for f in frames}:
         raise OSError(f"simulation: the output must not be one of the frames, got {out}")
-    kinds = {}  # of frames, by shape and scale
+    kinds = {}  # files by shape and scale of their frames
     for file in frames:
         kinds.setdefault((file.shape, file.pixel_scale), []).append(file)
     if len(kinds) > 256:
@@ -105,12 +105,12 @@ def build(
 
 
 def _visits(frames, boxes, n, key, job, unit, optics):
-    """n times (file, frame, pair), from the box of each file."""
+    """(file, frame, pair) of n pairs, from the box of each file."""
     for f, i, share in _shares(frames, n, key):
         file, box = frames[f], boxes[f]
         corner = np.round(np.multiply(box[::2], file.shape)) * file.pixel_scale
         for visit, first in enumerate(range(0, share, PER_VISIT)):
-            # i + 1: `hdf5` and `_shares` have 0 there
+            # a purpose of its own: `hdf5` and `_shares` use other ones
             rng = stream(*key, "visit", f, i, visit)
             field = crop(_read(file, i, job.type), box) / unit
             count = min(PER_VISIT, share - first)
@@ -124,12 +124,13 @@ def level(
 ) -> float:
     """The intensity that becomes 1, in the frames' unit.
 
-    norm : "mean" of all pixels of all frames; "quiet-sun": `normalise.quiet_sun_level`, as
-        prediction finds it, mean over up to LEVEL_FRAMES frames; or a number.
+    norm : "mean" of all pixels of all frames; "quiet-sun", the mean of
+        `normalise.quiet_sun_level`, which prediction uses, over up to LEVEL_FRAMES frames; or a
+        number.
     Raises ValueError for another norm or a level that is not positive.
 
-    quiet_sun_level is asked about the frame as HMI sees it: at full resolution its mode is that
-    of the dark side of granulation, 0.88 of the mean in MURaM's quiet Sun, degraded 1.000
+    quiet_sun_level is applied to the frame as HMI sees it. At full resolution its mode is on the
+    dark side of granulation: 0.88 of the mean in MURaM's quiet Sun, but 1.000 when degraded
     (measured).
     """
     from tqdm import tqdm
@@ -162,12 +163,12 @@ def level(
                 f"simulation: norm must be mean, quiet-sun or a level > 0, got norm={norm!r}"
             ) from None
     if not 0 < found < np.inf:  # False for NaN
-        raise ValueError(f"simulation: the level of 1 must be positive, got {found} by {norm=}")
+        raise ValueError(f"simulation: the level must be positive, got {found} with {norm=}")
     return float(found)
 
 
 def turned(field: np.ndarray, turn: int) -> np.ndarray:
-    """Turned by turn % 4 quarters (numpy.rot90), then, from 4 on, its columns reversed."""
+    """The field rotated by turn % 4 quarter turns (numpy.rot90); for turn >= 4 also mirrored."""
     field = np.rot90(field, turn % 4)
     return field[:, ::-1] if turn >= 4 else field
 
@@ -177,8 +178,8 @@ def cut(
 ) -> Iterator[hdf5.Pair]:
     """`count` pairs from one visit to a region (H, W).
 
-    They show the region `turned` by the column turn; centre (y, x): of the patch, in arcsec from
-    the corner of the region as it was.
+    They show the region `turned` by the column turn. The column centre (y, x) is that of the patch
+    in arcsec from the corner of the region before it was turned.
     """
     turn = int(rng.integers(8))
     scene = turned(field, turn)
@@ -197,7 +198,7 @@ def cut(
 
 
 def _turned_back(point, size, turn):
-    """Where a point of the turned field was before; size: (y, x) of the turned field."""
+    """Position of a point of the turned field before the turn; size : (y, x) of the former."""
     (y, x), (h, w) = point, size
     if turn >= 4:
         x = w - x
@@ -217,7 +218,7 @@ def _read(file, index, type):
 
 
 def _shares(frames, n, key):
-    """(file, frame, patches) of the frames with any: as even as can be, what is left at random."""
+    """(file, frame, patches) of each frame that has patches: equal shares, the rest at random."""
     places = [(f, i) for f, file in enumerate(frames) for i in range(file.count)]
     shares = np.full(len(places), n // len(places))
     rng = stream(*key, "shares")
@@ -230,7 +231,7 @@ def _shares(frames, n, key):
 def _check_sampling(file, optics):
     if not file.pixel_scale <= optics.hmi_scale / 2:
         raise ValueError(
-            f"simulation: frames must have pixels of half of HMI's or less, "
+            f"simulation: pixels of the frames must be at most half as large as HMI's, "
             f"{optics.hmi_scale / 2:g} arcsec, got {file.pixel_scale:g} in {file.path}"
         )
-    optics.kernels(file.pixel_scale)  # a PSF that does not fit is known before the work
+    optics.kernels(file.pixel_scale)  # raises for an unsuitable PSF before the work

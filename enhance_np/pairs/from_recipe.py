@@ -1,4 +1,4 @@
-"""Training pairs by recipe, from scenes that are turned, scaled and dimmed (layout: `hdf5`)."""
+"""Training pairs by recipe, from scenes that are rotated, scaled and dimmed (layout: `hdf5`)."""
 
 from collections.abc import Iterator
 from functools import lru_cache
@@ -16,8 +16,8 @@ from .recipe import Augmentation, Recipe
 from .sources import Source, region
 
 PER_SCENE = 24  # patches of one scene at one zoom
-AT_ONCE = 16  # scenes whose patches wait to be written, 20 MB
-SPLINE = 5  # order; at 0.16 arcsec per pixel the cubic one errs by 1 % near the target's cut-off
+AT_ONCE = 16  # scenes whose patches are held in memory, 20 MB
+SPLINE = 5  # order; at 0.16 arcsec per pixel a cubic spline errs by 1 % near the target's cut-off
 
 
 def build(
@@ -28,18 +28,20 @@ def build(
     overwrite: bool = False,
     keep: bool = False,
 ) -> tuple[Path, ...]:
-    """Writes `out`, <stem>_val.h5 and, unless the recipe has none, <stem>_test.h5; returns them.
+    """Writes `out`, <stem>_val.h5 and, if the recipe has test patches, <stem>_test.h5; returns the
+    paths.
 
-    recipe : on the folder of its fields, `Recipe.on`. The same one gives the same values, with
-        any number of threads.
-    progress : shows a bar.  overwrite : replace files that exist.  keep : but not those that this
-        version wrote by this very recipe, from these fields.
+    recipe : with the folder of its fields, see `Recipe.on`. The same recipe gives the same values
+        with any number of threads.
+    progress : shows a bar.  overwrite : replace existing files.
+    keep : keep existing files that this version wrote with this recipe and these fields, and
+        replace others.
     Raises ValueError for sizes below 1, a PSF that is not round, or a side that no source has;
     OSError if the files cannot be written. Then no file is changed.
 
-    Each scene has its own zoom; each patch of it its own place, angle and mirror image, and with
-    them its own sub-pixel offset, its light or strength of field, and its noise. The PSF is
-    round, so turning the pixel grid after the convolution is turning the Sun before it.
+    Each scene has its own zoom. Each patch has its own place, angle and mirroring, and thus its own
+    sub-pixel offset; it also has its own brightness or strength of field, and its own noise. The
+    PSF is round, so rotating the pixel grid after the convolution equals rotating the Sun before.
     """
     numbers = (recipe.train, recipe.validation, recipe.patch, recipe.seed)
     job = hdf5.Job(out, recipe.type, *numbers, progress, overwrite or keep, recipe.test)
@@ -50,7 +52,7 @@ def build(
         check_output(path, overwrite)
     if not isinstance(recipe.optics.psf, str):
         raise ValueError(
-            f"build: scenes turned by any angle need a round PSF, a formula, "
+            f"build: scenes rotated by any angle need a round PSF, given by a formula, "
             f"got {recipe.optics.psf.name}"
         )
     for side in job.sides:
@@ -59,7 +61,7 @@ def build(
     columns = {"source": ("u1", ())}
     if recipe.noise:
         columns["noise"] = ("f4", ())
-    load = lru_cache(maxsize=4)(region)  # a field is read once, not for each of its visits
+    load = lru_cache(maxsize=4)(region)  # reads a field once and not for each of its visits
     frames = [getattr(source.load, "count", 1) for source in recipe.sources]
 
     def draw(side, n, key):
@@ -84,9 +86,9 @@ def regions(
     scenes: int = 2,
     optics: Optics = HMI,
 ) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """(name, low, high) of every region of a side, whole and not augmented.
+    """(name, low, high) of every whole region of a side, without augmentation.
 
-    low (h, w), high (2h, 2w) as `degrade` returns them.  scenes : how many of a seeded source.
+    low (h, w), high (2h, 2w) as `degrade` returns them.  scenes : number per seeded source.
     """
     for source in sources:
         if side not in source.boxes:
@@ -98,7 +100,7 @@ def regions(
 
 
 def _visits(sources, side, n):
-    """(source, visit, patches), of n patches in all, PER_SCENE a visit."""
+    """(source, visit, patches) of each visit: n patches in total, PER_SCENE in a visit."""
     index = [i for i, s in enumerate(sources) if side in s.boxes]
     shares = _apportioned(n, np.array([sources[i].weight for i in index]))
     for i, share in zip(index, shares, strict=True):
@@ -107,7 +109,7 @@ def _visits(sources, side, n):
 
 
 def _apportioned(n, weights):
-    """Integers that sum to n, as near to the weights as can be."""
+    """Integers with the sum n, in proportion to the weights up to rounding."""
     edges = np.round(n * np.concatenate([[0], np.cumsum(weights)]) / weights.sum())
     return np.diff(edges).astype(int)
 
@@ -126,9 +128,9 @@ def _drawn(rng, field, scale, source, count, recipe):
 
 
 def _dimmed(rng, pair, augmentation: Augmentation):
-    """Another Sun: what changes from region to region but not the shape of what is seen.
+    """The pair with another brightness and contrast, or strength of field, but the same shapes.
 
-    Both kernels have the sum 1, so it does not matter that the pair is degraded already.
+    Both kernels have the sum 1, so this may be done after the degradation.
     """
     if augmentation.strength != (1.0, 1.0):
         strength = rng.uniform(*augmentation.strength)
@@ -157,7 +159,7 @@ def _cut(rng, field, pixel_scale, count, patch, optics, rotation=True):
         reach = np.abs(turn).sum(axis=1) * (patch * optics.hmi_scale / pixel_scale / 2)
         center = np.array(
             [
-                # a field smaller than the patch is met by its mirror images on all sides
+                # a field smaller than the patch is continued by its mirror images
                 rng.uniform(r, n - r) if 2 * r < n else rng.uniform(0, n)
                 for r, n in zip(reach, field.shape, strict=True)
             ]

@@ -1,13 +1,13 @@
 """HDF5 files of training pairs: patches as HMI sees them, and as the network should return them.
 
     out             imHMI (n, p, p, 1), imSST (n, 2p, 2p, 1), float32; columns (n, ...)
-    <stem>_val.h5   the same names, from other regions, fields or seeds
-    <stem>_test.h5  and from others still, where there are any
+    <stem>_val.h5   the same datasets, from other regions, fields or seeds
+    <stem>_test.h5  the same from yet others, if there are test pairs
 
-Intensity over the quiet Sun's mean, or field in kG. Names as in the original Enhance. Patches stand
-in random order; the column source[i] counts the attribute `sources`. Inputs have no noise: the
-training loop draws it anew for every batch, of the standard deviation in the column noise[i], if
-there is one, in the file's unit. Attributes symmetries and polarity tell it what else to draw.
+The unit is the quiet Sun's mean intensity, or kG. Names are those of the original Enhance. Patches
+are in random order; source[i] is an index into the attribute `sources`. Inputs have no noise: the
+training loop draws new noise for every batch, with the standard deviation noise[i] in the file's
+unit if there is such a column. The attributes symmetries and polarity select what else it draws.
 """
 
 import shutil
@@ -34,10 +34,12 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True)
 class Job:
-    """What to write: numbers of patches of patch x patch low-resolution pixels for each side.
+    """The files to write.
 
+    n_train, n_val, n_test : numbers of patches of each side; without n_test there is no third file.
+    patch : side of a patch in low-resolution pixels.
     type : "intensity" or "blos".  seed : of all random numbers.  progress : shows a bar.
-    overwrite : replace files that exist.  n_test : 0 for no third file.
+    overwrite : replace existing files.
     Raises ValueError for another type, sizes below 1 or a negative seed; OSError if a file cannot
     be written.
     """
@@ -67,13 +69,13 @@ class Job:
 
     @property
     def sides(self) -> dict[str, int]:
-        """Patches of each side, by name, in the order of `paths`."""
+        """Number of patches of each side, by name, in the order of `paths`."""
         found = {"train": self.n_train, "validation": self.n_val, "test": self.n_test}
         return {side: n for side, n in found.items() if n}
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """Of the training and the validation pairs, and of the test's if there are any."""
+        """Paths of the training, the validation and, if there are any, the test pairs."""
         out = Path(self.out)
         ends = ("_val", "_test") if self.n_test else ("_val",)
         return out, *(out.with_name(f"{out.stem}{end}.h5") for end in ends)
@@ -86,11 +88,11 @@ def write(
     draw: Callable[[str, int, list[int]], Iterator[Pair]],
     lists: dict[str, list[str]] | None = None,
 ) -> tuple[Path, ...]:
-    """Writes all files, or none, and returns their paths.
+    """Writes all files or none, and returns their paths.
 
     attributes : of all files; type, unit, seed, version and side are added.
-    columns : name -> (dtype, shape) of a patch's value.  lists : name -> texts, for all files.
-    draw : (side, n, key) -> n pairs; key, (seed, side), is for streams.stream.
+    columns : name -> (dtype, shape) of the value of a patch.  lists : name -> texts, for all files.
+    draw : (side, n, key) -> n pairs; key = (seed, side) is for streams.stream.
     """
     import h5py
 
@@ -100,7 +102,7 @@ def write(
         "seed": job.seed,
         "version": __version__,
     }
-    # HDF5 does not survive a disk that fills up: it crashes when Python ends
+    # check the space first: when a disk is full, HDF5 crashes at the end of the process
     needed = 20 * job.patch**2 * sum(job.sides.values())
     if (free := shutil.disk_usage(job.paths[0].absolute().parent).free) < 1.1 * needed:
         raise OSError(
@@ -119,7 +121,7 @@ def write(
 
 
 def written(job: Job, attributes: dict) -> bool:
-    """Whether the files are there already, whole, as `write` would write them with this version."""
+    """Whether the files exist, whole, as `write` of this version would write them."""
     wanted = attributes | {"type": job.type, "seed": job.seed, "version": __version__}
     return all(
         _as_wanted(path, n, job.patch, wanted | {"side": side})

@@ -1,4 +1,4 @@
-"""Recipes: one TOML file says what a training set is made of (`enhance_np/recipes/`)."""
+"""Recipes: TOML files that define the content of a training set (`enhance_np/recipes/`)."""
 
 import hashlib
 import json
@@ -15,18 +15,19 @@ from ..sun.scene import KINDS, check
 from . import recipes
 from .sources import SIDES, WHOLE, Field, Source, Synthetic, check_sides
 
-LARGEST = 50_000  # bytes: an attribute of HDF5 ends at 64 kB
+LARGEST = 50_000  # bytes, because an attribute of HDF5 is limited to 64 kB
 PER_METRE = 1e10  # angstrom
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What is drawn for each patch, or, zoom, for each scene; see the shipped recipes.
+    """What is drawn at random for each patch (zoom: for each scene); see the shipped recipes.
 
-    rotation : any angle, and mirrored or not.  zoom : (low, high) factor of the pixel scale.
-    brightness : share of the patches with another `contrast` about 1 and then `factor`,
-        (low, high) both.  strength : (low, high), factor of the field.
-    symmetries, polarity : left to the training loop, anew for each batch.
+    rotation : by any angle, and mirrored or not.  zoom : (low, high) factor on the pixel scale.
+    brightness : share of the patches whose contrast about 1 is multiplied by `contrast` and whose
+        intensity is then multiplied by `factor`, both (low, high).
+    strength : (low, high) factor on the field.
+    symmetries, polarity : drawn by the training loop for each batch.
     """
 
     rotation: bool = False
@@ -42,16 +43,16 @@ class Augmentation:
 class Noise(NamedTuple):
     cadence: str
     sigma: float  # over the quiet Sun, or kG
-    share: float  # of the patches, relative to the others'
+    share: float  # of the patches, relative to the other shares
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What to build; see the shipped recipes for what the fields mean.
+    """The content of a training set; the shipped recipes explain the fields.
 
     train, validation, test : numbers of patches; test may be 0.
-    name, text : of the file.  changes : what was asked for that the text does not say.
-    checksums : sha256 of the fields that are used, by file.
+    name, text : of the file.  changes : values that differ from those in the text.
+    checksums : sha256 of the used fields, by file.
     """
 
     type: str
@@ -70,7 +71,7 @@ class Recipe:
     checksums: dict = field(default_factory=dict)
 
     def on(self, folder: str | Path | None) -> "Recipe":
-        """The recipe with the fields of a folder, or, of None, with synthetic sources alone.
+        """The recipe with the fields in a folder; with None only its synthetic sources.
 
         Raises OSError for a file that is missing or unreadable; ValueError if its sha256 differs,
         if two boxes are less than GUARD arcsec apart, or if there is no synthetic source.
@@ -94,7 +95,7 @@ class Recipe:
         return replace(self, sources=tuple(found), checksums=checksums)
 
     def changed(self, **changes) -> "Recipe":
-        """With other values of some fields, but for those that are None; kept in `changes`."""
+        """The recipe with some values replaced (None keeps a value) and noted in `changes`."""
         given = {k: v for k, v in changes.items() if v is not None and v != getattr(self, k)}
         plain = {k: v for k, v in given.items() if k != "optics"}
         if "optics" in given:
@@ -102,7 +103,7 @@ class Recipe:
         return replace(self, **given, changes=self.changes | plain)
 
     def attributes(self) -> dict[str, Any]:
-        """For the head of a file: all that the patches depend on."""
+        """Attributes of a file of pairs: everything that the patches depend on."""
         sha256 = hashlib.sha256(self.text.encode()).hexdigest()
         about = f"recipe {self.name}, sha256 {sha256}, seed {self.seed}"
         if self.changes:
@@ -135,10 +136,10 @@ def _checksum(path, wanted):
 
 
 def read(name: str | Path) -> Recipe:
-    """The recipe that ships under a name, "intensity" or "blos", or the one in a file *.toml.
+    """The shipped recipe "intensity" or "blos", or the recipe in a file *.toml.
 
-    Raises OSError for a file that cannot be read; ValueError, in one line with the key, what it
-    must be and the file, for what is unknown, missing, of another kind or out of range.
+    Raises OSError for a file that cannot be read; ValueError for a key that is unknown, missing,
+    of a wrong kind or out of range, in one line with the key, what it must be, and the file.
     """
     path = recipes.path(str(name)) if str(name) in TYPES else Path(name)
     if not path.is_file():
@@ -165,14 +166,14 @@ def read(name: str | Path) -> Recipe:
     names = [source.name for source in sources]
     if not 1 <= len(sources) <= 256 or len(set(names)) < len(names):
         raise ValueError(
-            f"recipe: [[source]] must be there 1 to 256 times, each with a name of its own, "
+            f"recipe: there must be 1 to 256 tables [[source]], each with its own name, "
             f"got {names} in {path}"
         )
     foreign = augmentation.polarity or augmentation.strength != (1.0, 1.0)
     if augmentation.brightness if type == "blos" else foreign:
         raise ValueError(
-            f"recipe: [augmentation] must hold brightness for intensity alone, polarity and "
-            f"strength for blos, got type = {type!r} in {path}"
+            f"recipe: in [augmentation], brightness is only for intensity, and polarity and "
+            f"strength only for blos, got type = {type!r} in {path}"
         )
     return Recipe(
         type,
@@ -227,7 +228,7 @@ def _source(table, type, checksums):
     table.where = f"{name}: "
     weight = table.take("weight", _number(0, above=True))
     scale = table.take("pixel_scale", _number(0, above=True))
-    for key in ("licence", "origin"):  # for the reader
+    for key in ("licence", "origin"):  # for the reader of the file
         table.take(key, TEXT, "")
     if "synthetic" in table.values:
         kind = table.take("synthetic", _one_of(KINDS))
@@ -268,7 +269,7 @@ class _Kind(NamedTuple):
 
 
 class _Table:
-    """A table of TOML: each key is asked for once, and what is left at the end is a mistake."""
+    """A table of TOML. Each key is taken once; `end` raises an error for any key that is left."""
 
     def __init__(self, values, where, file):
         self.values, self.where, self.file, self.known = values, where, file, set()

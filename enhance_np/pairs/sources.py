@@ -1,9 +1,9 @@
-"""The scenes that patches are cut from, and which part of each is kept from training.
+"""The scenes from which patches are cut, and the parts of them for training, validation and test.
 
-One field is one scene: whatever the number of patches, neighbours share granules. So training,
-validation and test take disjoint boxes of a field, GUARD arcsec or more apart, or different
-fields, or, for synthetic scenes, different seeds. A box is degraded by itself, continued as its
-mirror image: no light crosses from one side to another, not even in the tail of the PSF.
+Patches of one field are not independent, because neighbours share granules. Therefore training,
+validation and test take different fields, or disjoint boxes of a field that are GUARD arcsec or
+more apart, or different seeds of synthetic scenes. Each box is degraded by itself and continued as
+its mirror image, so that no light crosses from one side to another, even in the tail of the PSF.
 """
 
 from collections.abc import Callable
@@ -30,15 +30,15 @@ WHOLE: Box = (0.0, 1.0, 0.0, 1.0)
 
 @dataclass(frozen=True)
 class Source:
-    """Where scenes come from.
+    """A source of scenes.
 
     name : stored with the patches.
     load : seed -> (field, pixel_scale): (H, W), intensity over the quiet Sun's mean or field in kG;
         arcsec per pixel.
     weight : share of the patches, relative to the other sources.
     train, validation, test : boxes of the field, or None to leave the source out of that side.
-    seeded : True if every seed gives another scene; then the sides differ by seed and each may take
-        the whole.
+    seeded : True if every seed gives another scene; the sides then differ by seed and each may take
+        the whole field.
     """
 
     name: str
@@ -58,14 +58,14 @@ class Source:
 
     @property
     def boxes(self) -> dict[str, Box]:
-        """By side, of the sides that it has."""
+        """Boxes by side, for the sides that the source has."""
         return {side: box for side in SIDES if (box := getattr(self, side)) is not None}
 
 
 def region(source: Source, side: str, seed: int = 0) -> tuple[np.ndarray, float]:
-    """(field, pixel_scale) of one of SIDES of a source.
+    """(field, pixel_scale) of a source for one of SIDES.
 
-    seed : counts the scenes of that side, or the frames of a field that has many, from 0.
+    seed : index from 0 of the scene of that side, or of the frame of a field with several frames.
     Raises ValueError if the source has no such side, if the seeds run out, or if two boxes of a
     field are less than GUARD arcsec apart.
     """
@@ -84,7 +84,7 @@ def region(source: Source, side: str, seed: int = 0) -> tuple[np.ndarray, float]
 
 
 def crop(field: np.ndarray, box: Box) -> np.ndarray:
-    """The part of a field (H, W) in a box, edges at the nearest pixel's."""
+    """The part of a field (H, W) in a box, whose edges are rounded to whole pixels."""
     h, w = field.shape
     y0, y1, x0, x1 = box
     return field[round(y0 * h) : round(y1 * h), round(x0 * w) : round(x1 * w)]
@@ -110,7 +110,7 @@ def check_apart(
 
 @dataclass(frozen=True)
 class Synthetic:
-    """Scenes of `synthetic.scene`, of one kind and type, another for each seed."""
+    """Scenes of `synthetic.scene` of one kind and type, one for each seed."""
 
     kind: str
     type: str
@@ -124,11 +124,12 @@ class Synthetic:
 
 @dataclass(frozen=True)
 class Field:
-    """A field on disk, .npy or FITS, (H, W), or a cube; a seed counts its frames round and round.
+    """A field on disk, .npy or FITS, (H, W), or a cube; the frame is seed modulo their number.
 
-    pixel_scale : arcsec.  unit : values over it are intensity over quiet Sun, or kG; None is the
-    mean of the frame.  seen_through : metres, aperture of the telescope that took it.
-    finer : sampled so many times finer before anything else.
+    pixel_scale : arcsec.
+    unit : divisor that gives intensity over the quiet Sun's mean, or kG; None is the frame's mean.
+    seen_through : metres, aperture of the telescope that took the field; its blur is removed.
+    finer : factor of finer sampling, applied first.
     """
 
     path: Path
@@ -144,7 +145,7 @@ class Field:
 
     @property
     def size(self) -> np.ndarray:
-        """Arcsec (y, x), by the file's header. Raises as `frames.open_frames`."""
+        """(y, x) in arcsec, from the shape in the file's header. Raises as `frames.open_frames`."""
         return np.array(open_frames(self.path, self.pixel_scale).shape) * self.pixel_scale
 
     def __call__(self, seed):
@@ -154,6 +155,6 @@ class Field:
         field, pixel_scale = magnify(field, self.finer), self.pixel_scale / self.finer
         if self.seen_through is not None:
             seen = airy(pixel_scale, self.seen_through)
-            # at the target's cut-off, 2.2 cycles per arcsec, 50 cm still pass a third
+            # at the target's cut-off, 2.2 cycles per arcsec, a 50 cm aperture still passes a third
             field = convolve_inverse(field, seen, least=0.25)
         return field, pixel_scale

@@ -1,4 +1,4 @@
-"""Which part of a simulation's frames trains, and which is kept for validation."""
+"""Divides the frames of a simulation into a part for training and one for validation."""
 
 import numpy as np
 
@@ -11,12 +11,12 @@ VALIDATION_SHARE = 0.25
 def split(file: FrameFile, side: float, region: Box | None = None) -> dict[str, Box]:
     """{"train": box, "validation": box} of the frames of a file, GUARD arcsec apart or more.
 
-    side : arcsec, of a patch; both boxes hold one.
-    region : validation, in fractions (y0, y1, x0, x1) of the frame. None is the last quarter of the
-        longer side (the rows of a square), or as much of it as a patch needs.
-    Training takes the largest of the four strips above, below, left and right of it; the
-    default leaves one. The boxes are the same at all times: a region changes little from one
-    frame to the next. Raises ValueError if a box cannot hold a patch.
+    side : arcsec, side of a patch; each box is large enough for one.
+    region : box for validation, in fractions (y0, y1, x0, x1) of the frame. None is the last
+        quarter along the longer side (the rows of a square), or more if a patch needs it.
+    Training takes the largest of the four strips above, below, left and right of that box; the
+    default leaves one. The boxes are the same in all frames, because a region changes little from
+    one frame to the next. Raises ValueError if a box is too small for a patch.
     """
     scale = file.pixel_scale
     need = int(np.ceil(side / scale - 1e-9))  # pixels
@@ -40,8 +40,8 @@ def split(file: FrameFile, side: float, region: Box | None = None) -> dict[str, 
     fitting = [box for box in strips if _holds(box, need)]
     if not fitting or not _holds(validation, need):
         raise ValueError(
-            f"split: frames must hold a patch of {side:.2f} arcsec for training and one for "
-            f"validation, {GUARD} arcsec apart; got {h} x {w} pixels of {scale:g} arcsec "
+            f"split: frames must have room for a patch of {side:.2f} arcsec for training and one "
+            f"for validation, {GUARD} arcsec apart; got {h} x {w} pixels of {scale:g} arcsec "
             f"({h * scale:.1f} x {w * scale:.1f}) in {file.path}"
         )
     train = max(fitting, key=lambda box: (box[1] - box[0]) * (box[3] - box[2]))

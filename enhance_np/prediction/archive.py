@@ -1,4 +1,4 @@
-"""Many files in, a folder of files out: what becomes what."""
+"""Maps many input files to the output files in a folder."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -12,22 +12,22 @@ class Job(NamedTuple):
 
 
 def into_folder(sources: Sequence[str], output: str) -> bool:
-    """Whether `output` is meant to be a folder, as `cp` decides it: where there are several
-    sources or a folder among them, where it is a folder, and where it ends in a slash."""
+    """Whether `output` is meant to be a folder, decided as `cp` does: if there are several sources
+    or a source is a folder, if `output` is a folder, or if it ends in a slash."""
     several = len(sources) > 1 or os.path.isdir(sources[0])
     return several or os.path.isdir(output) or output.endswith("/")
 
 
 def jobs(sources: Sequence[str], output: str, plot: str | None = None) -> list[Job]:
-    """A job for every file, in the order of the sources; the folders are made if they are missing.
+    """A job for every file, in the order of the sources; missing output folders are made.
 
-    sources : files, and folders, of which those are meant whose names end as FITS files' do, but
-    not those in folders therein.
-    output, plot : folders. A target has the name of its source (without .fz: it is not
-    tile-compressed), its picture that name and .png.
+    sources : files and folders. A folder stands for the files in it that have names of FITS
+    files; its subfolders are not searched.
+    output, plot : folders. A target has the name of its source (without .fz, because it is not
+    tile-compressed), and its picture has that name with .png added.
 
-    Raises ValueError, before anything is done, if two files would become one, or an input would
-    be replaced, or a folder holds none; OSError if `output` or `plot` cannot be a folder.
+    Raises ValueError, before any work, if two files have the same target, if a target is an input,
+    or if a folder has no FITS files; OSError if `output` or `plot` cannot be a folder.
     """
     found = []
     for source in _files(sources):
@@ -47,7 +47,7 @@ def jobs(sources: Sequence[str], output: str, plot: str | None = None) -> list[J
 def _files(sources: Sequence[str]) -> Iterator[str]:
     for source in sources:
         if not os.path.isdir(source):
-            if not os.path.basename(source):  # mistyped, the target would be the output folder
+            if not os.path.basename(source):  # a mistyped folder: the target would be the output
                 raise FileNotFoundError(f"the file or folder must exist, got {source!r}")
             yield source
             continue
@@ -58,7 +58,7 @@ def _files(sources: Sequence[str]) -> Iterator[str]:
 
 
 def _is_fits(name: str) -> bool:
-    # files that a program is still writing have names with a dot in front
+    # files that a program is still writing have names that begin with a dot
     plain = name.removesuffix(".gz").removesuffix(".fz").lower()
     return plain.endswith((".fits", ".fit", ".fts")) and not name.startswith(".")
 
@@ -70,10 +70,10 @@ def _check_distinct(found: list[Job]) -> None:
         for path in filter(None, job[1:]):
             place = os.path.realpath(path)
             if place in inputs:
-                raise ValueError(f"outputs must not replace inputs, got {path!r} for both")
+                raise ValueError(f"outputs must not replace inputs, got {path!r} as both")
             if place in made:
                 raise ValueError(
-                    f"every file must have a name of its own, got {made[place]!r} and "
+                    f"every output must have its own name, got {made[place]!r} and "
                     f"{job.source!r}, which both become {path!r}"
                 )
             made[place] = job.source

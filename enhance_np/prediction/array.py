@@ -26,21 +26,22 @@ def predict(
 ) -> np.ndarray:
     """Deconvolve an HMI image and double its sampling.
 
-    image : (H, W), H and W >= 2, any real dtype; intensity in any unit, or field in G. NaN
-    and the mask of a masked array mark missing pixels. Not changed.
+    image : (H, W), H and W >= 2, any real dtype; intensity in any unit, or field in G. NaN and
+    masked pixels are missing. Not changed.
     type : "intensity" or "blos" (line-of-sight field).
-    weights : a file, loaded weights, or None for those that ship with the package.
-    norm : intensity that the network takes for 1: "quiet-sun", "max", "none" or a number.
+    weights : a file, loaded weights, or None for the shipped default network.
+    norm : intensity that becomes 1 in the network: "quiet-sun", "max", "none" or a number.
     Fields are always divided by 1000 G.
-    device : "auto", "cpu" or "gpu".  tile : how much at a time, which decides the memory: input
-    lines on the CPU, where any value gives the same bits; a square tile's side in pixels on a
-    GPU, where sums of another order differ by their rounding.
-    ensemble : the mean over the eight rotations and reflections of the image, in 8 times the time.
+    device : "auto", "cpu" or "gpu".
+    tile : amount to process at a time, which determines the memory. On the CPU it is a number of
+    input lines, and any value gives the same bits. On a GPU it is the side of a square tile in
+    pixels, and another value may change the rounding.
+    ensemble : average over the eight rotations and reflections of the image; takes 8 times as long.
 
-    Returns (2H, 2W) float32 in the units of the image, NaN where it was: input pixel (i, j)
+    Returns (2H, 2W) float32 in the units of the image, NaN where it is missing. Input pixel (i, j)
     covers output pixels 2i, 2i+1 and 2j, 2j+1.
-    Raises ValueError for what does not hold, OSError for weights that cannot be read,
-    RuntimeError for a GPU that is not there.
+    Raises ValueError for an invalid argument, OSError for weights that cannot be read,
+    RuntimeError for a missing GPU.
     """
     weights = _loaded(weights, type)
     image = unmasked(image)
@@ -58,15 +59,15 @@ def predict_all(
     device: str = "auto",
     tile: int | None = None,
 ) -> Iterator[np.ndarray]:
-    """`predict` of each of many images, in their order: for an archive of cut-outs.
+    """`predict` for each of many images, in order, for example an archive of cut-outs.
 
-    images : of any sizes, taken one by one as they are needed: a generator that reads files will
-    do. Each is divided by its own norm.  The rest is as in `predict`.
+    images : of any sizes, taken one by one when they are needed, so a generator that reads files
+    can be used. Each is divided by its own norm.  The rest is as in `predict`.
 
-    The results are those of `predict`. On a GPU they come while it computes the next images, of
-    which two tiles are under way: reading, dividing and writing then take none of its time. So an
-    error that an image raises may come before the results of those just before it.
-    Raises at once what `predict` raises for anything but an image.
+    The results are those of `predict`. A GPU already computes the next images, with two tiles in
+    progress, while a result is used, so that reading, dividing and writing cost it no time. An
+    error of an image may therefore be raised before the results of the images just before it.
+    Raises the errors of `predict` at once, except those of an image.
     """
     weights, engine = _loaded(weights, type), select(device)
     check_weights(weights, type)
@@ -93,21 +94,21 @@ def _loaded(weights: Weights | str | os.PathLike | None, type: str) -> Weights:
 
 
 def unmasked(image: np.ndarray) -> np.ndarray:
-    """A plain array, of any other: NaN, in a floating dtype, where a masked array is masked."""
+    """image as a plain array; masked pixels become NaN, in a floating dtype."""
     if np.ma.isMaskedArray(image):
         image = np.ma.filled(image.astype(np.result_type(image, np.float32)), np.nan)
     return np.asarray(image)
 
 
 def masked_like(output: np.ndarray, image: np.ndarray) -> np.ndarray:
-    """output (2H, 2W); masked, if image (H, W) is a masked array, where that is."""
+    """output (2H, 2W), masked like image (H, W) if the latter is a masked array."""
     if not np.ma.isMaskedArray(image):
         return output
     return np.ma.array(output, mask=np.ma.getmaskarray(image).repeat(2, axis=0).repeat(2, axis=1))
 
 
 def check_image(image) -> None:
-    """Raise ValueError unless image, an array of any kind, is (H, W), H and W >= 2, and real."""
+    """Raise ValueError unless image, an array of any kind, is real and (H, W), H and W >= 2."""
     if image.ndim != 2 or min(image.shape) < 2 or image.dtype.kind not in "fiu":
         raise ValueError(
             "predict: image must be (H, W) with H, W >= 2 and real numbers, "
@@ -116,15 +117,15 @@ def check_image(image) -> None:
 
 
 def check_weights(weights: Weights, type: str) -> None:
-    """Raise ValueError if they were trained for the other type; those of Keras do not say."""
+    """Raise ValueError if the weights store another type; files of Keras store none."""
     trained_for = weights.provenance.get("type", type)
     if trained_for != type:
         raise ValueError(f"predict: the weights must be for {type}, got weights for {trained_for}")
 
 
 class Enhanced(NamedTuple):
-    output: np.ndarray  # (2H, 2W) float32, in the units of the image, NaN where it was
-    spread: np.ndarray | None  # likewise: that of the ensemble; None without one
+    output: np.ndarray  # (2H, 2W) float32, in the units of the image, NaN where it is missing
+    spread: np.ndarray | None  # the same for the spread of the ensemble; None without one
 
 
 def apply(
@@ -136,7 +137,7 @@ def apply(
     progress: Callable[[int, int], None] = lambda done, total: None,
     ensemble: bool = False,
 ) -> Enhanced:
-    """What `predict` does once all is loaded; norm : what the image is divided by."""
+    """`predict` with a predictor that was made before.  norm : the divisor of the image."""
     check_weights(predictor.weights, type)
     x, mask = normalise.divided(image, norm)
     valid = ~mask if mask.any() else None
@@ -151,11 +152,11 @@ def apply(
 
 
 def in_units(y: np.ndarray, mask: np.ndarray, norm: normalise.Norm) -> np.ndarray:
-    """normalise.multiplied, in place. Raises ValueError if a pixel that is no gap is not finite."""
+    """normalise.multiplied, in place. Raises ValueError if a pixel outside gaps is not finite."""
     y = normalise.multiplied(y, mask, norm)
     if np.count_nonzero(~np.isfinite(y)) != 4 * np.count_nonzero(mask):
         raise ValueError(
             f"predict: the result must be finite, got NaN or infinity with norm={norm.level:g}: "
-            "is the image in its units, and are the weights those of a trained network?"
+            "check the units of the image, and whether the weights are those of a trained network"
         )
     return y

@@ -1,4 +1,4 @@
-"""Prediction on a dask array: chunk by chunk, when it is asked for, with the bits of the whole."""
+"""Prediction on a dask array: lazily, chunk by chunk, with the same bits as on the whole array."""
 
 from math import ceil, sqrt
 from typing import NamedTuple
@@ -19,10 +19,10 @@ from .ensemble import mean_and_spread
 class Cut(NamedTuple):
     """Lines (or columns) for one chunk of the output."""
 
-    read: slice  # of the image: for the network, and for what fills gaps
+    read: slice  # of the image: for the network and for the filling of gaps
     core: slice  # of read: those whose output is wanted
-    seen: slice  # of read: those the network sees
-    inner: slice  # of the network's output: the wanted
+    seen: slice  # of read: the input of the network
+    inner: slice  # of the network's output: the wanted part
 
 
 def predict_chunks(
@@ -34,19 +34,19 @@ def predict_chunks(
     tile: int | None = None,
     ensemble: bool = False,
 ):
-    """What `predict` gives on the whole array, as a dask array: nothing is computed here.
+    """The result of `predict` on the whole array, as a dask array. Nothing is computed here.
 
-    x : dask array (H, W), its chunks of known size, masked or not.
-    norm : what it is divided by; one for all chunks.  ensemble : see array.predict.
-    Returns (2H, 2W) float32, masked if x is, in the chunks of x doubled; narrow ones, that would
-    have to compute more than twice their pixels, are joined with their neighbours.
+    x : dask array (H, W), with chunks of known size, masked or not.
+    norm : the divisor of the image, one for all chunks.  ensemble : see array.predict.
+    Returns (2H, 2W) float32, masked if x is, with the chunks of x doubled. Narrow chunks, which
+    would compute more than twice their pixels, are joined with their neighbours.
 
-    A chunk computes what decides its bits (`tiles.needed`: 28 pixels on each side at most at
-    depth 5). It reads 80 more, for gaps in there to find what fills them. On the CPU
-    the result has the bits of the whole; other engines round differently in arrays of another
-    shape, and so does the ensemble, whose turned chunks are cut into other tiles.
-    Raises ValueError for chunks of unknown size and weights of another type, RuntimeError for a
-    GPU that is not there; the rest when it is computed.
+    A chunk computes all pixels that its bits depend on (`tiles.needed`: at most 28 more on each
+    side at depth 5). It reads 80 pixels more, which may fill gaps in the former. On the CPU the
+    result has the same bits as on the whole array. Other engines round differently for another
+    shape, and so does the ensemble, because its turned chunks have other tiles.
+    Raises ValueError for chunks of unknown size or weights of another type, RuntimeError for a
+    missing GPU; other errors are raised when the result is computed.
     """
     import dask
     import dask.array as da
@@ -56,12 +56,12 @@ def predict_chunks(
     check_weights(weights, type)
     if tile is not None:
         check(tile)
-    select(device)  # raises now, if it is not there
+    select(device)  # raises for a missing device now
     blank = np.empty((0, 0), np.float32)
     common = {
         "dtype": blank.dtype,
         "meta": masked_like(blank, x._meta),
-        # named in the graph, once; a plain argument would go with every chunk
+        # one node of the graph; a plain argument would be copied with every chunk
         "weights": dask.delayed(weights, pure=True, traverse=False),
         "norm": norm,
         "device": device,
@@ -80,13 +80,13 @@ def predict_chunks(
 
 
 def cuts(sizes: tuple[int, ...], config: NetworkConfig) -> list[Cut]:
-    """Along one axis; sizes : of the chunks."""
-    far = 1000 * M  # from any edge
+    """The Cut of every chunk along one axis.  sizes : of the chunks."""
+    far = 1000 * M  # far from any edge
     reach = max(far + i - needed(far + i, far + M, 2 * far, config)[0] for i in range(M))
-    # with this size the square of what is computed is twice the square of what is wanted
+    # for a chunk of this side, the computed area is twice the wanted area
     sizes = _joined(sizes, ceil(2 * reach / (sqrt(2) - 1)))
-    # from a gap that the network sees for a valid pixel, that one is no farther than the diagonal,
-    # and the mirror image of the gap in it is twice as far
+    # the nearest valid pixel of a gap in the network's input is at most a diagonal away, and the
+    # mirrored pixel that `normalise.fill` uses is twice as far
     margin = ceil(2 * sqrt(2) * reach)
     found, total, last = [], sum(sizes), 0
     for size in sizes:
@@ -105,7 +105,7 @@ def cuts(sizes: tuple[int, ...], config: NetworkConfig) -> list[Cut]:
 
 
 def _joined(sizes: tuple[int, ...], least: int) -> list[int]:
-    """Neighbours together until each has `least` lines; what is left joins the last."""
+    """Joins neighbours until each has at least `least` lines; a shorter rest joins the last."""
     out = [0]
     for size in sizes:
         if out[-1] >= least:
@@ -127,7 +127,7 @@ def _chunk(
     rows: Cut,
     columns: Cut,
 ) -> np.ndarray:
-    """Output of one chunk; image : what it reads."""
+    """Output of one chunk.  image : the part of the image that it reads."""
     core, seen, inner = zip(rows[1:], columns[1:], strict=True)
     plain = unmasked(image)
     corner = rows.read.start, columns.read.start
@@ -140,7 +140,7 @@ def _chunk(
         else:
             y = predictor(x, tile)
         output = in_units(np.ascontiguousarray(y[inner]), gaps[core], here)
-    else:  # off the limb: nothing to compute
+    else:  # no valid pixel, for example off the limb: nothing to compute
         size = (cut.inner.stop - cut.inner.start for cut in (rows, columns))
         output = np.full(tuple(size), np.nan, np.float32)
     return masked_like(output, image[core])
@@ -156,9 +156,9 @@ _last = _Made(None, "", None)
 
 
 def _predictor(weights: Weights, device: str) -> Predictor:
-    """Made once for all chunks of a graph, to which dask hands the same object.
+    """Made once for all chunks of a graph, because dask passes the same `weights` to them.
 
-    Two threads may both make the first one: either will do.
+    Two threads may both make the first one; either is good.
     """
     global _last
     made = _last

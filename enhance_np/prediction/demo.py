@@ -1,4 +1,4 @@
-"""The main job on a scene whose truth is known: no data needed."""
+"""The demo: enhances a synthetic scene of known truth, so no data are needed."""
 
 from pathlib import Path
 
@@ -16,8 +16,8 @@ SIDE = 128  # input pixels, 64.6 arcsec
 def make(folder: str | Path, device: str = "auto", progress=lambda done, total: None) -> str:
     """Write scene.fits (as HMI sees it), enhanced.fits and demo.png to `folder`.
 
-    Returns one line of figures: the error against the truth, beside bicubic interpolation's,
-    and the granulation contrast of input, output and truth.
+    Returns one line of figures: the errors of the output and of bicubic interpolation against the
+    truth, and the granulation contrast of input, output and truth.
     """
     from astropy.io.fits import Header
     from scipy.ndimage import zoom

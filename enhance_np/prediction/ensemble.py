@@ -1,12 +1,12 @@
-"""One image in eight orientations: the mean of what a network makes of them, and their spread.
+"""The mean and the spread of a network's outputs for eight orientations of one image.
 
-Edges are aligned, so an image and its enhanced one stay a pair under the rotations and reflections
-of the square. No place on the Sun prefers an orientation, hence a perfect network would commute
-with them. A trained one does nearly, and where it does not, it shows what it adds by itself.
+Edges are aligned, so an image and its output stay a pair under the rotations and reflections of
+the square. No place on the Sun prefers an orientation, so a perfect network would commute with
+them. A trained network commutes approximately; the differences show what it adds by itself.
 
-A reflection of a line-of-sight field also changes its sign, as a mirror does: the field is an
-axial vector. Nothing in the Sun's physics or in HMI prefers a polarity either, so to let half of
-the images have the other one costs nothing, and what the network makes of no field cancels.
+A reflection also changes the sign of a line-of-sight field, because the field is an axial vector.
+Neither the Sun's physics nor HMI prefers a polarity, so half of the images may have the other one,
+and the network's output for zero field cancels in the mean.
 """
 
 from collections.abc import Callable
@@ -26,13 +26,14 @@ def mean_and_spread(
 ) -> tuple[np.ndarray, np.ndarray]:
     """(mean, spread), (2H, 2W) float32 each, of forward in all orientations of x.
 
-    forward(image, valid, progress) : (h, w) -> (2h, 2w) float32, an array that it does not use
-    again.  x : (H, W) float32.  valid : (H, W) bool, where the result is wanted; None everywhere.
+    forward(image, valid, progress) : (h, w) -> (2h, 2w) float32, a new array in each call.
+    x : (H, W) float32.  valid : (H, W) bool, where the result is wanted; None means everywhere.
     type : "intensity", or "blos", whose reflections change sign.
     spread : standard deviation, the root of the mean square about the mean.
-    progress : called with (input pixels done, in all), over all eight.
+    progress : called with (input pixels done, total), counted over all eight.
 
-    Sums run along: besides x turned once, three arrays of the output's size are alive.
+    The sums are updated after each output, so at most one turned copy of x and three arrays of the
+    output's size exist at a time.
     Source: Welford 1962, Technometrics 4, 419.
     """
     mean = squares = None
@@ -47,7 +48,7 @@ def mean_and_spread(
         if mean is None:
             mean, squares = y, np.zeros_like(y)
             continue
-        with np.errstate(over="ignore", invalid="ignore"):  # for the caller to find, in the sums
+        with np.errstate(over="ignore", invalid="ignore"):  # the caller checks the result
             for first in range(0, len(y), BAND):
                 band = slice(first, first + BAND)
                 off = sign * y[band] - mean[band]
@@ -58,7 +59,7 @@ def mean_and_spread(
 
 
 def _turned(image, k):
-    """Upside down from k = 4 on, then by k % 4 quarters."""
+    """The image, upside down for k >= 4, rotated by k % 4 quarter turns."""
     return np.rot90(image[::-1] if k >= 4 else image, k % 4)
 
 

@@ -22,7 +22,7 @@ from .ensemble import ORIENTATIONS
 
 log = logging.getLogger(__name__)
 
-# Where the header of an output keeps the optics of the weights, for who blurs it again
+# Cards that keep the optics of the weights in the header of an output, to re-blur it later
 OPTICS_CARDS = {
     "psf": ("ENHPSF", "PSF that the weights undo"),
     "support_arcsec": ("ENHSUPP", "[arcsec] half-width of its kernel"),
@@ -37,8 +37,8 @@ class Result(NamedTuple):
     input: np.ndarray  # (H, W) float32, in the file's units
     output: np.ndarray  # (2H, 2W) float32, the same units
     type: str  # "intensity" or "blos"
-    norm: float  # what the input was divided by
-    limb: float  # strength of the limb darkening that it was divided by too; 0 is none
+    norm: float  # level that the input was divided by
+    limb: float  # strength of the limb darkening that was also divided out; 0 is none
 
 
 def enhance_file(
@@ -50,15 +50,15 @@ def enhance_file(
     progress: Callable[[int, int], None] = lambda done, total: None,
     **options,
 ) -> Result:
-    """Read the FITS image `source`, enhance it, write `target` (float32, units as in).
+    """Read the FITS image `source`, enhance it, write `target` (float32, in the input's unit).
 
-    plot : PNG to draw beside it.  progress : called with (input pixels done, in all).
-    Each file appears whole or not at all, the plot only with the output, and existing ones only
-    go with `overwrite`.  options : see `enhancer`, which is for more than one file.
+    plot : PNG to draw as well.  progress : called with (input pixels done, total).
+    options : see `enhancer`, which serves more than one file.
+    Each file is written whole or not at all, and the plot only together with the output. Existing
+    files are replaced only with `overwrite`.
 
-    Raises ValueError for what the input does not hold, OSError for files that cannot be read
-    or written, RuntimeError for a device that is not there. Every output is checked before
-    the work begins.
+    Raises ValueError for an unsuitable input, OSError for files that cannot be read or written,
+    RuntimeError for a missing device. Every output path is checked before the work begins.
     """
     return enhancer(**options)(source, target, overwrite=overwrite, plot=plot, progress=progress)
 
@@ -77,17 +77,18 @@ def enhancer(
     ensemble: bool = False,
     confidence: bool = False,
 ) -> Callable[..., Result]:
-    """`enhance_file` with these options: they are checked, and files of theirs read, here and once.
+    """`enhance_file` with these options, which are checked, and whose files are read, only once.
 
-    type : "intensity" or "blos"; None reads it from the file (`observation.image_type`).
-    weights : a file; None takes those that ship for the type and `model` (default, small):
-    they are for HMI alone.
-    activation : of weights that do not say, see weights.load.
+    type : "intensity" or "blos"; None detects it from the file (`observation.image_type`).
+    weights : a file; None takes the shipped weights of the type and `model` (default, small),
+    which are for HMI only.
+    activation : of weights that do not store it, see weights.load.
     norm : see `image_norm`.  norm_from : FITS, see `reference`.
     device, tile : as in array.predict.  ext : HDU to read.
-    ensemble : write the mean over the eight rotations and reflections of the image, in 8 times
-    the time.  confidence : the same, and two more HDUs, in the image's units: SPREAD, the standard
-    deviation over the eight, and on the input's pixels RESIDUAL, `reblur.residual_map`.
+    ensemble : write the mean over the eight rotations and reflections of the image, which takes 8
+    times as long.
+    confidence : as ensemble, with two more HDUs in the image's unit: SPREAD, the standard deviation
+    over the eight outputs, and RESIDUAL, `reblur.residual_map` on the input's pixels.
     """
     chosen = engine.select(device)
     if tile is not None:
@@ -124,14 +125,14 @@ def enhancer(
         extensions = _confidence(frame, output, spread, header, its_optics) if confidence else ()
         write(frame, output, header, target, plot, its_type, overwrite, extensions)
         log.info(
-            "%s: %s, %d x %d -> %d x %d, divided by %.6g%s%s%s, on the %s",
+            "%s: %s, %d x %d -> %d x %d, norm %.6g%s%s%s, on the %s",
             os.fspath(target),
             its_type,
             *frame.data.shape,
             *output.shape,
             divisor.level,
             f" {frame.unit}" if frame.unit else "",
-            f" and limb darkening (strength {divisor.strength:.3f})" if divisor.strength else "",
+            f" with limb darkening (strength {divisor.strength:.3f})" if divisor.strength else "",
             f", mean of {ORIENTATIONS} orientations" if ensemble else "",
             chosen.name.upper(),
         )
@@ -143,17 +144,22 @@ def enhancer(
 def read(
     path: str | os.PathLike, ext: int | str | None = None, type: str | None = None
 ) -> tuple[fits.Frame, str]:
-    """The image, NaN where a fill value stood, and its type; raises as fits.read, image_type."""
+    """(frame, type): the image with NaN for each fill value, and its type.
+
+    Raises as fits.read and image_type.
+    """
     frame = fits.read(path, ext)
     type = image_type(frame, type)
     return without_fill(frame, type), type
 
 
 def without_fill(frame: fits.Frame, type: str) -> fits.Frame:
-    """`missing.without_fill` of a frame. Raises ValueError if nothing is left."""
+    """`missing.without_fill` of a frame. Raises ValueError if no valid pixel is left."""
     data = missing.without_fill(frame.data, type, disc.locate(frame.header), frame.path)
     if not np.isfinite(data).any():
-        raise ValueError(f"read: needs one valid pixel or more, got fill alone in {frame.path!r}")
+        raise ValueError(
+            f"read: needs one valid pixel or more, got only fill values in {frame.path!r}"
+        )
     return frame._replace(data=data)
 
 
@@ -164,9 +170,11 @@ class Reference(NamedTuple):
 
 
 def reference(path: str | os.PathLike) -> Reference:
-    """The quiet Sun of another file: of the same series and time as the images that it is for,
-    and better with quiet Sun; a full disk for a cut-out. Raises as fits.read, ValueError for a
-    magnetogram."""
+    """The quiet-Sun level of another file, for images of the same series and time.
+
+    The file should hold quiet Sun: for a cut-out, the full disk. Raises as fits.read, and
+    ValueError for a magnetogram.
+    """
     frame, _ = read(path, None, "intensity")
     return Reference(frame.path, frame.unit, _norm(frame, "intensity", "quiet-sun"))
 
@@ -177,11 +185,12 @@ def image_norm(
     norm: str | float = "quiet-sun",
     other: Reference | None = None,
 ) -> normalise.Norm:
-    """What an image is divided by: its own `normalise.norm_value`, or that of another file.
+    """The divisor of an image: its own `normalise.norm_value`, or that of another file.
 
-    other : the level and the strength of limb darkening are its, the place on the disc is of
+    other : gives the level and the strength of limb darkening; the place on the disc is that of
         the pixels of `frame`.
-    Raises ValueError unless `other` comes with intensities in one unit and norm "quiet-sun".
+    Raises ValueError if `other` is given, unless both images are intensities in one unit and norm
+    is "quiet-sun".
     """
     if other is None:
         return _norm(frame, type, norm)
@@ -198,7 +207,7 @@ def image_norm(
     mu = disc.locate(frame.header)
     if found.strength and mu is None:
         log.warning(
-            "%s does not tell where on the disc it is: divided by the level of disc centre",
+            "%s does not give its place on the disc: divided by the level at disc centre",
             frame.path,
         )
         return normalise.Norm(found.level)
@@ -208,7 +217,7 @@ def image_norm(
 def _check_norm_from(norm, type):
     if norm != "quiet-sun" or type != "intensity":
         raise ValueError(
-            "image_norm: --norm-from is for the quiet-sun level of an intensity, "
+            "image_norm: --norm-from needs norm quiet-sun and type intensity, "
             f"got norm={norm!r}, type={type!r}"
         )
 
@@ -220,15 +229,15 @@ def _norm(frame, type, norm):
 
 
 def optics(loaded: Weights) -> Optics:
-    """Those of the data that the weights were trained on, HMI's if they do not say.
+    """The optics of the data that the weights were trained on; HMI's if they are not stored.
 
-    Raises ValueError if their PSF was a file's.
+    Raises ValueError if the PSF came from a file.
     """
     return Optics.stored(loaded.provenance) or HMI
 
 
 def _confidence(frame, output, spread, header, optics) -> tuple[fits.Extension, ...]:
-    """SPREAD, on the grid of the output, whose header is given, and RESIDUAL on the input's."""
+    """SPREAD on the grid of the output, whose header is `header`, and RESIDUAL on the input's."""
     from ..optics.reblur import residual_map
 
     of_spread, of_residual = header.copy(), fits.without_storage(frame.header)
@@ -248,7 +257,7 @@ def output_header(
     divisor: normalise.Norm,
     ensemble: bool = False,
 ):
-    """`header` after the network; content : `weights.digest` of their file, None without one."""
+    """The header of the output.  content : `weights.digest` of the weights file, or None."""
     own = {name: loaded.provenance[name] for name in STORED if name in loaded.provenance}
     enhanced = fits.enhanced_header(
         header,
@@ -259,7 +268,7 @@ def output_header(
         norm=divisor.level,
         limb=divisor.strength,
     )
-    # of HMI's optics nothing is said: they are what is assumed
+    # HMI's optics are not written: they are the default
     foreign = own not in ({}, HMI.attributes())
     for name, (key, comment) in OPTICS_CARDS.items():
         enhanced.remove(key, ignore_missing=True)
@@ -276,8 +285,11 @@ def check_outputs(
     overwrite: bool,
     source: str | os.PathLike,
 ) -> None:
-    """Raise what `write` would find too late: ValueError for a name that no FITS file has, OSError,
-    or ImportError without matplotlib."""
+    """Checks the outputs before the work, because `write` would fail only after it.
+
+    Raises ValueError for a name that is not a FITS file's, OSError for a path that cannot be
+    written, ImportError if a plot is wanted and matplotlib is missing.
+    """
     fits.check_name(target)
     fits.check_output(target, overwrite, source)
     if plot is not None:
@@ -301,7 +313,7 @@ def write(
     overwrite: bool,
     extensions: Sequence[fits.Extension] = (),
 ) -> None:
-    """The FITS file and, if asked for, its picture beside the input: both or neither."""
+    """Write the FITS file and, if wanted, the picture of input and output: both or neither."""
     if plot is None:
         fits.write(target, output, header, overwrite, extensions)
         return
@@ -309,7 +321,7 @@ def write(
 
     png = side_by_side(frame.data, output, type, units=frame.unit, header=frame.header)
     fits.check_output(target, overwrite)
-    # the picture gets its name first: where the FITS file is, all is done
+    # the picture is renamed first: once the FITS file exists, everything is done
     with replacing(target) as image, replacing(plot) as picture:
         picture.write_bytes(png)
         fits.write(image, output, header, extensions=extensions)

@@ -30,30 +30,31 @@ def enhance(
     tile: int | None = None,
     ensemble: bool = False,
 ):
-    """Deconvolve an HMI image and double its sampling; the same kind comes back.
+    """Deconvolve an HMI image and double its sampling; the result is of the same kind as x.
 
     x : (H, W), H and W >= 2; intensity in any unit, or line-of-sight field in G. Not changed.
-        NaN and what a mask hides are missing pixels.
+        NaN and masked pixels are missing pixels.
 
-        NumPy array, masked or not: the result is, too.
-        sunpy Map: a Map of its class, with its mask, plot settings and meta; those of the meta
-            that count pixels are updated as `enhance-np predict` does in a FITS header. The sky
-            coordinates stay. An uncertainty does not.
-        dask array, or a Map of one: nothing is computed but what `type` and `norm` need to
-            know; of a magnetogram, when its header says that it reaches off the disc, whether
-            that is noise. The result does not depend on the chunks: see chunks.
-    type : "intensity" or "blos"; None: what the Map's header tells, or else the values.
-    model : "default" or "small", of the weights that ship.
-    weights : a file, or loaded weights, instead of them.
-    norm : intensity that the network takes for 1: "quiet-sun", "max", "none" or a number. The
-        first two look at all of the image. Fields are always divided by 1000 G.
+        NumPy array: the result is masked if x is.
+        sunpy Map: the result is a Map of the same class, with the mask, plot settings and meta of
+            x. Meta that count pixels are updated as `enhance-np predict` updates a FITS header.
+            The sky coordinates stay; an uncertainty is dropped.
+        dask array, or a Map of one: only what `type` and `norm` need is computed now. For a
+            magnetogram whose header says that it reaches off the disc, this includes some pixels,
+            to test whether those off the disc are noise. The result does not depend on the
+            chunks: see chunks.
+    type : "intensity" or "blos"; None detects it from the Map's header or the values.
+    model : "default" or "small", a shipped network.
+    weights : a file or loaded weights, instead of a shipped network.
+    norm : intensity that becomes 1 in the network: "quiet-sun", "max", "none" or a number. The
+        first two need the whole image. Fields are always divided by 1000 G.
     device, tile, ensemble : see array.predict.
 
-    Returns (2H, 2W) float32 in the units of x, NaN where pixels are missing: input pixel (i, j)
+    Returns (2H, 2W) float32 in the units of x, NaN where pixels are missing. Input pixel (i, j)
     covers output pixels 2i, 2i+1 and 2j, 2j+1.
-    Raises TypeError for another kind of x, ValueError for what does not hold, and if neither
-    the header nor the values tell the type; OSError for weights that cannot be read,
-    RuntimeError for a GPU that is not there.
+    Raises TypeError for another kind of x; ValueError for an invalid argument, or if neither the
+    header nor the values give the type; OSError for weights that cannot be read; RuntimeError for
+    a missing GPU.
     """
     if type not in (None, *TYPES):
         raise ValueError(f"enhance: type must be one of {TYPES} or None, got type={type!r}")
@@ -66,7 +67,7 @@ def enhance(
         return unmasked(frame.data.compute()) if is_dask(frame.data) else frame.data
 
     type = _type(frame, type, read)
-    # what a dask array holds off the disc is asked where its pixels are looked at anyway
+    # pixels of a dask array off the disc are examined only if some are computed anyway
     looks = type == "intensity" and norm in ("quiet-sun", "max")
     image = missing.without_fill(
         frame.data, type, disc.locate(frame.header or None), frame.path, looks or type == "blos"
@@ -78,7 +79,7 @@ def enhance(
     if not isinstance(weights, Weights):
         path = models.path(type, model) if weights is None else Path(weights)
         weights, content = load(path), digest(path)
-    # of dask's values nothing is said: that would compute them
+    # no remark on the values of a dask array: it would compute them
     unseen = frame._replace(data=np.empty((0, 0), np.float32))
     seen = unseen if is_dask(image) else frame
     observation.remark(seen, type, expected=weights.provenance.get("hmi_scale_arcsec"))
@@ -96,12 +97,12 @@ def enhance(
 
 
 def _frame(x) -> fits.Frame:
-    """x as a file would be read; of a dask array data is dask, of any other plain."""
+    """x as a Frame, as if read from a file; its data are dask for a dask array, else NumPy."""
     if is_map(x):
         return maps.frame(x)
     if is_dask(x):
         return fits.Frame(x, {}, "the dask array")
-    # a Quantity is an array that would lose its unit
+    # a Quantity is refused: it is an array, but would lose its unit
     if isinstance(x, np.ndarray) and not hasattr(x, "unit"):
         return fits.Frame(unmasked(x), {}, "the array")
     raise TypeError(
@@ -110,14 +111,16 @@ def _frame(x) -> fits.Frame:
 
 
 def _type(frame: fits.Frame, asked: str | None, values: Callable[[], np.ndarray]) -> str:
-    """As of a file; who names the type of a bare array is warned at most, if the values differ.
+    """The type, decided as for a file. A type given for a bare array is never refused; if the
+    values differ from it, a warning is logged.
 
-    values : of frame.data, called if that is dask and nothing else tells.
+    values : gives the values of frame.data; called if those are dask and nothing else gives the
+        type.
     """
     if asked is not None and not frame.header and is_dask(frame.data):
         return asked
     if is_dask(frame.data):
-        # values that tell nothing
+        # NaN in place of the values: they are no evidence
         header = frame._replace(data=np.broadcast_to(np.float32(np.nan), frame.data.shape))
         silent = asked is None and observation.detect_type(header) is None
         frame = frame._replace(data=values()) if silent else header

@@ -1,7 +1,7 @@
-"""Input and output side by side, on one stretch, for the eye to judge.
+"""Draws input and output side by side, with one stretch.
 
-matplotlib is an extra and imported where it is used. Figures are made with its Figure and
-FigureCanvasAgg, not pyplot: no window, no global state, no change to the user's settings.
+matplotlib is an optional dependency and imported inside functions. Figures use its Figure and
+FigureCanvasAgg instead of pyplot: no window, no global state, no change to the user's settings.
 """
 
 import io
@@ -14,12 +14,12 @@ from ..config import TYPES
 
 log = logging.getLogger(__name__)
 
-GAUSS_LIMIT = 1500.0  # stronger fields are clipped: plage would be invisible beside umbrae
-PANEL_PIXELS = 600  # a larger image is averaged in blocks: a panel shows no more
+GAUSS_LIMIT = 1500.0  # stronger fields are clipped; otherwise umbrae would make plage invisible
+PANEL_PIXELS = 600  # a larger image is averaged in blocks, because a panel has no more pixels
 
 
 def require_matplotlib() -> None:
-    """Raise ImportError, in one line, if matplotlib is missing; to call before any work."""
+    """Raise ImportError in one line if matplotlib is missing; call it before any work."""
     try:
         import matplotlib  # noqa: F401
     except ImportError:
@@ -37,18 +37,18 @@ def side_by_side(
     header=None,
     truth: np.ndarray | None = None,
 ) -> bytes:
-    """A PNG of input and output: the whole image above, its richest part zoomed below.
+    """A PNG of input and output: the whole image above, its most structured part enlarged below.
 
     input : (H, W); output, truth : (k H, k W), NaN off the limb.
-    units : of all; "" is unknown for an intensity, G for a field.
+    units : of all images; "" means unknown for an intensity, G for a field.
     type : "intensity" (stretch from percentiles 0.1 to 99.9 of all images) or "blos"
-        (symmetric about zero, 1500 G at most). Stretch and zoom look at the input only where the
-        output has a value.
+        (symmetric about zero, 1500 G at most). Stretch and enlarged part use the input only where
+        the output has a value.
     header : of the input. With its WCS the ticks are in arcsec from disc centre, or in degrees
-        of longitude and latitude, true on any projection. Where solar north is down, as in what
-        JSOC serves (CROTA2 near 180), the image is turned by 180 degrees; no pixel is
-        interpolated, so the ticks tell what is left of the angle. Without a WCS the image is
-        drawn as stored and the axes count input pixels.
+        of longitude and latitude, correct on any projection. If solar north is down, as in files
+        from JSOC (CROTA2 near 180), the image is turned by 180 degrees. No pixel is interpolated,
+        so the ticks show the rest of the angle. Without a WCS the image is drawn as stored and
+        the axes count input pixels.
     truth : adds two panels, the truth and output - truth, with the rms of the latter.
 
     Raises ValueError if the shapes disagree, ImportError without matplotlib.
@@ -64,7 +64,7 @@ def side_by_side(
         raise ValueError(f"side_by_side: type must be one of {TYPES}, got type={type!r}")
     if truth is not None and truth.shape != output.shape:
         raise ValueError(
-            f"side_by_side: truth must be of the size of output, got "
+            f"side_by_side: truth must be of the same shape as output, got "
             f"{truth.shape} and {output.shape}"
         )
     require_matplotlib()
@@ -75,7 +75,7 @@ def side_by_side(
     if turned:
         input, output = input[::-1, ::-1], output[::-1, ::-1]
         truth = None if truth is None else truth[::-1, ::-1]
-    # off the disc a magnetogram holds noise, and at the limb spikes, which the output leaves out
+    # a magnetogram has noise off the disc and spikes at the limb, which are NaN in the output
     measured = np.where(np.isnan(output[::k, ::k]), np.nan, input)
     limits = stretch([measured, output] if truth is None else [measured, output, truth], type)
     panels = [("input", input, limits), ("enhanced", output, limits)]
@@ -93,7 +93,7 @@ def side_by_side(
     )
     quantity = {"intensity": "intensity", "blos": "line-of-sight field"}[type]
     units = units or ("G" if type == "blos" else "")
-    units = units.replace("$", r"\$")  # else matplotlib reads a formula
+    units = units.replace("$", r"\$")  # otherwise matplotlib reads a formula
     bar = {"label": f"{quantity} [{units}]" if units else quantity, "extend": "both"}
     box = _richest_box(measured)
     shown = []
@@ -110,9 +110,9 @@ def side_by_side(
 
 
 def _draw(column, image: np.ndarray, k: int, box, style: dict):
-    """Whole image into column[0] and its box into column[1]; k image pixels per input pixel.
+    """Draws the image into column[0] and its box into column[1]; k image pixels per input pixel.
 
-    Axes count input pixels from the lower left corner.  box : (row, column, side) in those.
+    Axes count input pixels from the lower left corner.  box : (row, column, side) in input pixels.
     """
     from matplotlib.patches import Rectangle
 
@@ -133,9 +133,9 @@ def _draw(column, image: np.ndarray, k: int, box, style: dict):
 
 
 def _sky(header, shape: tuple[int, int]):
-    """(WCS, turned): of the image as drawn, and whether that is the image turned by 180 degrees.
+    """(WCS, turned): the WCS of the image as drawn, and whether it is turned by 180 degrees.
 
-    shape : (H, W).  WCS : counts pixels as `_draw` does; None if there are no two celestial axes.
+    shape : (H, W).  WCS : counts pixels as `_draw` does; None without two celestial axes.
     """
     if header is None:
         return None, False
@@ -143,16 +143,16 @@ def _sky(header, shape: tuple[int, int]):
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of what astropy repairs: "degree", dates
+            warnings.simplefilter("ignore")  # astropy warns of its repairs: "degree", dates
             wcs = WCS(header)
             if not wcs.has_celestial:
                 return None, False
             turned = bool(wcs.pixel_scale_matrix[wcs.wcs.lat, 1] < 0)
             if turned:
                 wcs = WCS(_turned(header, shape))
-    except Exception as error:  # astropy raises many kinds for a header that means nothing
+    except Exception as error:  # astropy raises many kinds for an invalid header
         reason = " ".join(str(error).split())
-        log.warning("the picture's axes count pixels: its WCS cannot be read (%s)", reason)
+        log.warning("the picture's axes count pixels because the WCS is invalid (%s)", reason)
         return None, False
     wcs.wcs.crpix += 0.5  # the corner of the first pixel, 0 in `_draw`, is -0.5 to astropy
     return wcs, turned
@@ -171,7 +171,7 @@ def _turned(header, shape):
 
 
 def _label(ax, wcs) -> None:
-    """What the axes are, and their units; ticks are decimal numbers."""
+    """Labels the axes with their quantities and units; ticks are decimal numbers."""
     if wcs is None:
         ax.set(xlabel="x [input pixel]", ylabel="y [input pixel]")
         return
@@ -203,16 +203,16 @@ def about_zero(images: list[np.ndarray]) -> tuple[float, float]:
 
 
 def _richest_box(image: np.ndarray) -> tuple[int, int, int]:
-    """(row, column, side) of the square without gaps that has most structure.
+    """(row, column, side) of the square without gaps that has the most structure.
 
-    A fifth of the image, 16 to 100 pixels; from squares half a side apart. Structure is the
-    80th percentile of the steps between neighbours after averages over a 16th of the side: an
-    edge that only crosses the square, as the limb does, does not count, and noise (a
-    magnetogram's off the limb) counts little. If every square has a gap, the central one.
+    The side is a fifth of the image, 16 to 100 pixels; candidates are half a side apart. Structure
+    is the 80th percentile of the steps between neighbours after averages over a 16th of the side.
+    An edge that only crosses the square, such as the limb, then does not count, and noise (of a
+    magnetogram off the limb) counts little. If every square has a gap, the central one is taken.
     """
     h, w = image.shape
     side = min(h, w, int(np.clip(max(h, w) / 5, 16, 100)))
-    block = max(side // 16, 1)  # never more than h or w, as side is not
+    block = max(side // 16, 1)  # not larger than h or w, because side is not
     small = _block_mean(image, block)
     n = side // block
     best, best_structure = ((h - side) // 2, (w - side) // 2, side), -1.0
@@ -226,7 +226,7 @@ def _richest_box(image: np.ndarray) -> tuple[int, int, int]:
 
 
 def _block_mean(image: np.ndarray, block: int) -> np.ndarray:
-    """Means of block x block pixels; rows and columns left over at the far ends are dropped."""
+    """Means of block x block pixels; remaining rows and columns at the far ends are dropped."""
     h, w = (n // block for n in image.shape)
     return image[: h * block, : w * block].reshape(h, block, w, block).mean(axis=(1, 3))
 

@@ -1,23 +1,23 @@
-"""A toy of convection at the solar surface: it makes the cells, the lanes and what lies in them.
+"""A toy model of convection at the solar surface: granules, lanes and the field in them.
 
-No equation of a fluid is solved, and there is no third dimension. Five fields on a plane follow
-rules that each stand for something that happens in the photosphere (Stein & Nordlund 1998, ApJ
-499, 914; Nordlund, Stein & Asplund 2009, Living Rev. Sol. Phys. 6, 2). Time is in minutes,
-length in arcsec, D/Dt is along the flow u:
+The model solves no fluid equations and has no third dimension. Five fields on a plane follow
+rules, each of which represents a process in the photosphere (Stein & Nordlund 1998, ApJ 499, 914;
+Nordlund, Stein & Asplund 2009, Living Rev. Sol. Phys. 6, 2). Time is in minutes, length in arcsec,
+and D/Dt is the derivative along the flow u:
 
     upflow  DW/Dt = 3 band(T) - W / 4 - |W| W / 2 - cold            hot fluid rises
-    flow    u = grad(lap^-1 W) + curl(lap^-1 Z)                     what rises must part
-    heat    DT/Dt = 2 (hot(W) - T)                                  it shines, cools and sinks
+    flow    u = grad(lap^-1 W) + curl(lap^-1 Z)                     rising fluid diverges
+    heat    DT/Dt = 2 (hot(W) - T)                                  it radiates, cools and sinks
     spin    DZ/Dt = -W Z - Z / 3 - |Z| Z / 10 + noise               sinking fluid spins up
-    grain   DC/Dt = -C / 1.5 + noise, most of it in the lanes       what the eddies wind up
-    field   DB/Dt = -W B + noise                                    flux goes with the flow
+    grain   DC/Dt = -C / 1.5 + noise, most of it in the lanes       threads wound up by eddies
+    field   DB/Dt = -W B + noise                                    flux moves with the flow
 
-`band` leaves out what is wider than a granule: over a wide cell pressure holds the rising fluid
-back, it cools from the middle, and the cell breaks up; cold fluid that falls here and there
-(`cold`) helps. So cells of many sizes live side by side and none lasts. Flux is swept out of the
-cells into the lanes, where it ends as ribbons of kG (flux expulsion: Weiss 1966, Proc. R. Soc. A
-293, 310); there it stops the convection, and stronger it does not get. The step along the flow
-is semi-Lagrangian (Stam 1999, SIGGRAPH), so the time step is free; flux is not conserved exactly.
+`band` removes scales wider than a granule: over a wide cell, pressure holds the rising fluid
+back, the cell cools from its middle and breaks up. Cold fluid that falls at random places (`cold`)
+also breaks cells. Cells of many sizes therefore coexist, and none lasts. The flow sweeps flux out
+of the cells into the lanes, where it forms ribbons of kG (flux expulsion: Weiss 1966, Proc. R. Soc.
+A 293, 310). There it stops the convection and grows no further. The step along the flow is
+semi-Lagrangian (Stam 1999, SIGGRAPH), so the time step is free; flux is not conserved exactly.
 """
 
 from typing import NamedTuple
@@ -26,14 +26,14 @@ import numpy as np
 
 from .plane import FLOAT, Plane, ramp
 
-SPACING = 0.0662  # arcsec per pixel of the finished plane; the cells grow at twice that
-GROWTH = (30, 0.5)  # steps and minutes of each, while the cells grow
-DETAIL = (12, 0.25)  # and then on the finished plane
+SPACING = 0.0662  # arcsec per pixel of the finished plane; the cells grow on pixels twice as large
+GROWTH = (30, 0.5)  # number of steps, and minutes per step, while the cells grow
+DETAIL = (12, 0.25)  # the same afterwards, on the finished plane
 
-STRONG = 750.0  # gauss, stops the convection
-STRONGEST = 1250.0  # gauss, spreads instead of growing further
-LIMIT = 1750.0  # gauss, of what piles up all the same
-TURBULENT = 33.0  # gauss per square root of a minute, the field that the lanes stir up
+STRONG = 750.0  # gauss; field of this strength stops the convection
+STRONGEST = 1250.0  # gauss; stronger field spreads instead of growing
+LIMIT = 1750.0  # gauss; limit of field that still accumulates
+TURBULENT = 33.0  # gauss per square root of a minute, new field from turbulence in the lanes
 
 
 class Convection(NamedTuple):
@@ -49,10 +49,10 @@ class Convection(NamedTuple):
 def convection(
     rng, plane: Plane, field: np.ndarray | None = None, still: np.ndarray | None = None
 ) -> tuple[Plane, Convection]:
-    """The plane refined to half of its spacing, and the convection on it.
+    """(the plane with half its spacing, the convection on it).
 
-    field : (H, W) gauss on the plane as it is given; the flux that the flow is to sweep together.
-    still : (H, W) 0 to 1, where 1 nothing rises, say in a sunspot.
+    field : (H, W) gauss on the given plane, the flux that the flow sweeps together.
+    still : (H, W) from 0 to 1; where it is 1 no fluid rises, for example in a sunspot.
     """
     nothing = np.zeros(plane.shape, FLOAT)
     field = nothing if field is None else field.astype(FLOAT)
@@ -74,7 +74,7 @@ def convection(
 
 
 def _step(rng, plane, state, still, minutes, detail):
-    """The convection `minutes` later. detail: the finest scales are stirred too."""
+    """The convection `minutes` later.  detail : the finest scales are stirred as well."""
     dt = FLOAT(minutes)
     free = (1 - still) / (1 + np.square(np.square(state.field * FLOAT(1 / STRONG))))
     upflow = _risen(rng, plane, state, free, dt, detail)
@@ -93,7 +93,7 @@ def _step(rng, plane, state, still, minutes, detail):
         lanes = FLOAT(0.1) + FLOAT(0.9) * ramp((FLOAT(0.3) - state.upflow) / FLOAT(0.3))
         grain += np.sqrt(dt / FLOAT(0.75)) * lanes * plane.noise(rng, 0.1)
     field = state.field * (1 - dt * divergence)
-    # while the cells grow it would gather in kG, which it does not
+    # less while the cells grow, because the new field would otherwise accumulate to kG
     fresh = FLOAT(TURBULENT if detail else 0.3 * TURBULENT) * np.sqrt(dt)
     field += fresh * (1 - still) * plane.noise(rng, 0.12)
     kept = np.clip(field, -STRONGEST, STRONGEST)
@@ -103,11 +103,11 @@ def _step(rng, plane, state, still, minutes, detail):
 
 
 def _risen(rng, plane, state, free, dt, detail):
-    """The upflow after a step; free: 0 where the field holds it, to 1."""
+    """The upflow after a step.  free : from 0, where the field stops it, to 1."""
     wide = FLOAT(0.81) * plane.k2  # 1 where a wave is 2 pi 0.9 arcsec long
     band = wide / (1 + wide) * plane.gaussian(0.1)
     lift = 3 * dt * plane.field(plane.modes(state.heat) * band)
-    # cold fluid falls in plumes, and at last in curtains that split the cells
+    # cold fluid falls in plumes, and on the finished plane in curtains that split the cells
     plumes = plane.noise(rng, 0.18)
     cold = FLOAT(1.5 if detail else 4.5) * np.maximum(plumes - FLOAT(1.15), 0)
     if detail:
@@ -128,7 +128,7 @@ def _spun(rng, plane, spin, upflow, divergence, free, dt, detail):
 
 
 def _displacement(plane, parting, spin, dt):
-    """Pixels (dy, dx) that the fluid goes in a step.
+    """Pixels (dy, dx) that the fluid moves in a step.
 
     parting : modes of the divergence.
     """

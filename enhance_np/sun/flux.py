@@ -1,7 +1,7 @@
-"""Where magnetic flux comes up: the field that the granules then sweep into their lanes.
+"""The emerging magnetic flux, which the granules then sweep into their lanes.
 
-Maps of the vertical field (gauss) as it would be without granulation, on scales of arcseconds:
-the salt and pepper of the quiet Sun, the network along the borders of supergranules, plage.
+These are maps of the vertical field (gauss) without granulation, on scales of arcseconds: the
+mixed polarities of the quiet Sun, the network along the borders of supergranules, and plage.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ SUPERGRANULE = 30.0  # arcsec, mean distance of their centres (Rieutord & Rincon
 
 
 def salt_and_pepper(rng, plane: Plane) -> np.ndarray:
-    """Mixed polarity everywhere, (H, W) gauss, on the scale of granules and of a few of them."""
+    """Mixed polarity everywhere, (H, W) gauss, on the scales of one and of a few granules."""
     return FLOAT(6) * plane.noise(rng, 0.6) + FLOAT(2) * plane.noise(rng, 2.5)
 
 
@@ -30,7 +30,7 @@ def network(rng, plane: Plane) -> np.ndarray:
 
 
 def plage(rng, plane: Plane, polarity) -> np.ndarray:
-    """Unipolar flux in patches, (H, W) gauss, a few hundred where it is dense.
+    """Unipolar flux in patches, (H, W) gauss, a few hundred gauss where it is dense.
 
     polarity : from -1 to 1, a number or (H, W).
     """
@@ -41,9 +41,9 @@ def plage(rng, plane: Plane, polarity) -> np.ndarray:
 
 
 def with_pores(rng, plane: Plane, field, places, polarity) -> np.ndarray:
-    """The field with discs, frayed, stronger than granules let be: (H, W) gauss.
+    """The field with pores added: frayed discs of strong field, (H, W) gauss.
 
-    places : (y, x, radius) in arcsec, of each.  polarity : as in `plage`.
+    places : (y, x, radius) of each pore in arcsec.  polarity : as in `plage`.
     """
     y, x = _coordinates(plane)
     frayed = 0.35 * plane.noise(rng, 1.1) + 0.15 * plane.noise(rng, 0.4)
@@ -55,7 +55,7 @@ def with_pores(rng, plane: Plane, field, places, polarity) -> np.ndarray:
 
 
 def polarity(rng, plane: Plane, spots) -> np.ndarray:
-    """From -1 to 1, (H, W): that of the spots nearby, of one sign where there are none."""
+    """The polarity, (H, W) from -1 to 1: that of the nearby spots; of one sign without spots."""
     wander = plane.noise(rng, 3.0)
     sign = rng.choice([-1, 1])
     if not spots:
@@ -81,7 +81,7 @@ def _supergranules(rng, plane):
 
     size = np.array(plane.shape) * plane.spacing
     margin = 2 * SUPERGRANULE
-    # a point in every square, anywhere in it: no lattice is left, and no empty region
+    # a point at random in every square: this leaves no lattice and no empty region
     counts = np.ceil((size + 2 * margin) / SUPERGRANULE).astype(int)
     squares = np.indices(counts).reshape(2, -1).T
     centres = (squares + rng.uniform(0, 1, squares.shape)) * SUPERGRANULE

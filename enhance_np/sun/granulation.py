@@ -1,10 +1,10 @@
-"""The light of the surface: granules, lanes and magnetic elements, from a toy of convection.
+"""The intensity of granules, lanes and magnetic elements, from the toy model of convection.
 
-`convection` says where fluid rises and what the eddies made of the lanes; here that becomes
-intensity. Two maps of the values and one of the spatial frequencies, the same for every scene,
-give it the histogram and the power spectrum of a MURaM simulation of the quiet Sun. They were
-measured once (`python bench/bench_simulation.py --fields DIR --calibrate`) on other seeds than
-any scene has, so a scene keeps its own fluctuations about them.
+`convection` gives the upflow and the eddies in the lanes; this module converts them to intensity.
+Two maps of the values and one of the spatial frequencies give it the histogram and the power
+spectrum of a MURaM simulation of the quiet Sun. The maps are the same for every scene. They were
+measured once (`python bench/bench_simulation.py --fields DIR --calibrate`) on seeds that no scene
+has, so a scene keeps its own fluctuations about them.
 """
 
 import numpy as np
@@ -12,8 +12,8 @@ import numpy as np
 from .convection import STRONGEST, Convection
 from .plane import FLOAT, Plane, ramp
 
-# Cumulative histograms: probability; value of MURaM's I / <I> (the rows of HelioML's snapshot that
-# training uses, BSD-3), of `pattern`, and of that after the first two steps of `granulation`
+# Cumulative histograms. Columns: probability; value of MURaM's I / <I> (the rows of HelioML's
+# snapshot that training uses, BSD-3); of `pattern`; after the first two steps of `granulation`
 HISTOGRAM = np.array(
     [
         [0.000, 0.528, -2.679, 0.526],
@@ -35,7 +35,7 @@ HISTOGRAM = np.array(
         [1.000, 1.573, 1.737, 1.561],
     ]
 )
-# Cycles per arcsec, and the factor of the amplitude there
+# Cycles per arcsec, and the factor on the amplitude at that frequency
 TRANSFER = np.array(
     [
         [0.138, 1.369],
@@ -59,23 +59,23 @@ TRANSFER = np.array(
 )
 
 # |B| in gauss and the intensity there: dark sheets in the lanes, bright where the field has
-# evacuated the gas; so chosen that with the rest of `with_field` the mean at |B| is about that in
-# MURaM's plage of 100 G (`bench/bench_simulation.py` shows both)
+# evacuated the gas. Together with the rest of `with_field` they give about the mean intensity at
+# |B| of MURaM's plage of 100 G (`bench/bench_simulation.py` shows both)
 ELEMENT_FIELD = np.array([300.0, 500, 700, 900, 1100, 1300, 1500])
 ELEMENT_LIGHT = np.array([0.87, 0.86, 0.87, 0.92, 0.99, 1.09, 1.24])
-DIMMING = 0.2  # intensity, of granules, per area covered with kG around them
+DIMMING = 0.2  # loss of a granule's intensity per share of kG field in the area around it
 PORE = 0.32  # intensity inside a pore
 
 
 def granulation(plane: Plane, state: Convection) -> np.ndarray:
-    """Intensity over the quiet Sun's mean, (H, W) float32, as if there were no field."""
+    """Intensity over the quiet Sun's mean, (H, W) float32, without any field."""
     _, muram, drawn, sharpened = HISTOGRAM.T
     mapped = np.interp(pattern(plane, state), drawn, muram).astype(FLOAT)
     return np.interp(filtered(plane, mapped, *TRANSFER.T), sharpened, muram).astype(FLOAT)
 
 
 def pattern(plane: Plane, state: Convection) -> np.ndarray:
-    """(H, W): what rises is bright, its edges frayed by the eddies; what sinks fast is darkest."""
+    """(H, W): rising fluid is bright, with edges frayed by eddies; fast downflow is darkest."""
     upflow = plane.smooth(state.upflow, 0.055)
     frayed = upflow + FLOAT(0.35) * state.grain
     granule = ramp((frayed - FLOAT(0.3)) * 10)
@@ -84,7 +84,10 @@ def pattern(plane: Plane, state: Convection) -> np.ndarray:
 
 
 def filtered(plane: Plane, image: np.ndarray, frequency, gain) -> np.ndarray:
-    """The image (H, W) with amplitudes times the gain, given at frequencies (cycles per arcsec)."""
+    """The image (H, W) with its amplitudes multiplied by the gain at each frequency.
+
+    frequency, gain : (n,), in cycles per arcsec and factors; interpolated between them.
+    """
     at = np.log(np.maximum(np.sqrt(plane.k2) / (2 * np.pi), 1e-3))
     factor = np.exp(np.interp(at, np.log(frequency), np.log(gain)))
     factor[0, 0] = 1  # the mean
@@ -94,11 +97,11 @@ def filtered(plane: Plane, image: np.ndarray, frequency, gain) -> np.ndarray:
 def with_field(
     rng, plane: Plane, state: Convection, intensity: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(intensity, field in gauss), (H, W): what the field does to the light of `granulation`.
+    """(intensity, field in gauss), (H, W): the intensity of `granulation` changed by the field.
 
-    Thin elements are bright, for one looks through evacuated gas at their hot walls (Spruit
-    1976, Sol. Phys. 50, 269); wide ones are pores, dark because nothing rises in them, and
-    hold more field.
+    Thin elements are bright, because their hot walls are seen through evacuated gas (Spruit 1976,
+    Sol. Phys. 50, 269). Wide ones are pores: they have more field, and are dark because no fluid
+    rises in them.
     """
     strength = np.abs(state.field)
     grain = np.clip(state.grain, -1, 1)
@@ -108,6 +111,6 @@ def with_field(
     pore = ramp((plane.smooth(strength, 0.6) - FLOAT(0.82 * STRONGEST)) * FLOAT(1 / 120))
     light += pore * (FLOAT(PORE) + FLOAT(0.08) * grain - light)
     weight = ramp((strength - 500) * FLOAT(1 / 100))
-    # where field stops them in the lanes, the granules are dimmer: the mean stays that of MURaM
+    # granules near strong field are dimmer, which keeps the mean at that of MURaM
     intensity = intensity - FLOAT(DIMMING) * plane.smooth(weight, 1.0)
     return intensity + weight * (light - intensity), state.field * (1 + FLOAT(0.4) * pore)

@@ -11,8 +11,8 @@ FLOAT = np.float32
 class Plane:
     """H x W pixels of `spacing` arcsec. Fields are float32 (H, W), lengths are in arcsec.
 
-    What leaves one side enters at the other: whoever draws on a plane cuts the middle out of it.
-    Threads change the time that it takes and no bit of the result.
+    The plane is periodic, so a scene is cut out of its middle. The number of threads changes the
+    time but no bit of the result.
     """
 
     def __init__(self, shape: tuple[int, int], spacing: float):
@@ -49,8 +49,8 @@ class Plane:
     def noise(self, rng, scale: float):
         """Gaussian random field, mean 0, standard deviation 1: white noise smoothed by `scale`.
 
-        Drawn as its Fourier modes, and only those that the smoothing leaves (3e-4 or more). A
-        scale above a quarter of the plane's shorter side counts as that.
+        Only the Fourier modes that the smoothing passes (3e-4 or more) are drawn. A scale above a
+        quarter of the plane's shorter side is reduced to that.
         """
         scale = min(scale, min(self.shape) * self.spacing / 4)
         most = 4.0 / scale  # radians per arcsec
@@ -62,7 +62,7 @@ class Plane:
         modes[rows, :columns] = drawn[..., 0] * transfer
         modes[0, 0] = 0
         square = transfer.astype(float) ** 2
-        # of a column at kx > 0 the inverse transform adds the complex conjugate
+        # for columns at kx > 0 the inverse transform adds the complex conjugate
         variance = 4 * square[:, 1:].sum() + square[:, 0].sum()
         return self.field(modes) * FLOAT(np.prod(self.shape) / variance**0.5)
 
@@ -87,7 +87,7 @@ def ramp(x):
 
 @jit()
 def _carried(field, dy, dx):
-    """Plane.carry of one field. Compiled: most of a scene's time goes here."""
+    """Plane.carry of one field. Compiled, because it takes most of the time of a scene."""
     h, w = field.shape
     found = np.empty_like(field)
     for i in range(h):

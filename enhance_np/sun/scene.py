@@ -1,10 +1,10 @@
-"""A synthetic Sun: intensity and vertical field of one scene, made by rule from a seed.
+"""A synthetic Sun: intensity and vertical field of one scene, made by rules from a seed.
 
-It is documented as what it is: a toy of convection (`convection`), flux that it sweeps into its
-lanes (`flux`), light by what MURaM simulations show on average (`granulation`), and spots after
-the textbook (`sunspot`). It is neither a simulation of magnetohydrodynamics nor an
-observation. It supplies what free data lack (the field of sunspots, scenes without end), a demo
-that needs no download, and tests.
+A scene consists of a toy model of convection (`convection`), of flux that it sweeps into its lanes
+(`flux`), of intensities that MURaM simulations have on average (`granulation`), and of textbook
+spots (`sunspot`). It is neither a simulation of magnetohydrodynamics nor an observation. It serves
+where free data are lacking (the field of sunspots, any number of scenes), for a demo without a
+download, and for tests.
 """
 
 import numpy as np
@@ -17,15 +17,15 @@ from .plane import FLOAT, Plane
 from .sunspot import anatomy, draw, draw_delta, draw_spot
 
 KINDS = ("quiet", "network", "plage", "pore", "spot", "delta", "active")
-# Seeds belong to one purpose each, so that no scene is on two sides
+# Each seed belongs to one purpose, so that no scene is on two sides
 TRAINING_SEEDS = range(0, 100_000)
 VALIDATION_SEEDS = range(500_000, 600_000)
 TEST_SEEDS = range(700_000, 800_000)
 DEMO_SEEDS = range(1_000_000, 1_100_000)
 
-MARGIN = 4.0  # arcsec that are made on every side and cut off again: a plane is periodic
-LARGEST = 50_000_000  # pixels, some 12 GB
-DARKEST = 0.03  # intensity; nothing on the disc is darker
+MARGIN = 4.0  # arcsec added on every side and then cut off, because a plane is periodic
+LARGEST = 50_000_000  # pixels, about 12 GB of memory
+DARKEST = 0.03  # lowest intensity on the disc
 
 
 def scene(
@@ -34,20 +34,21 @@ def scene(
     pixel_scale: float = SPACING,
     kind: str = "active",
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(intensity, bz) of a piece of the Sun at disc centre, on one grid.
+    """(intensity, bz) of a region of the Sun at disc centre, on one grid.
 
     seed : 0 or more; the same arguments give the same scene.
     shape : (H, W) pixels.  pixel_scale : arcsec per pixel.
-    kind : "quiet" (granulation; salt and pepper, its net flux zero), "network" (kG elements along
-        the borders of supergranules too), "plage" (unipolar kG field in the lanes), "pore"
+    kind : "quiet" (granulation and mixed polarities of zero net flux), "network" (also kG elements
+        along the borders of supergranules), "plage" (unipolar kG field in the lanes), "pore"
         (plage with pores), "spot" (a sunspot in the network), "delta" (a spot of both
         polarities, in plage), "active" (two spots of opposite polarity with plage and pores).
     Returns intensity (H, W) float32 over the quiet Sun's mean, bz (H, W) float32 in gauss.
     Raises ValueError for another kind, a negative seed, pixels above 0.25 arcsec, a side below 4
-    arcsec or above what memory holds.
+    arcsec, or a scene too large for memory.
 
-    Everything is made on pixels of 0.0662 arcsec: finer pixels are interpolated and show no
-    more, coarser ones are smoothed first. Sizes are the Sun's: a small scene is a piece of a spot.
+    The scene is made on pixels of 0.0662 arcsec: finer pixels are interpolated and show no more
+    detail, coarser ones are smoothed first. Sizes are those on the Sun, so a small scene shows only
+    a part of a spot.
     """
     check(seed, shape, pixel_scale, kind)
     size = np.array(shape) * pixel_scale
@@ -74,7 +75,7 @@ def scene(
 
 
 def check(seed: int, shape: tuple[int, int], pixel_scale: float, kind: str) -> None:
-    """Raises ValueError for what `scene` cannot make."""
+    """Raises ValueError for arguments that `scene` does not accept."""
     if kind not in KINDS:
         raise ValueError(f"scene: kind must be one of {KINDS}, got kind={kind!r}")
     if seed < 0:
@@ -94,7 +95,7 @@ def check(seed: int, shape: tuple[int, int], pixel_scale: float, kind: str) -> N
 
 
 def _planes(size):
-    """The plane that cells grow on and the finished one, around a scene of `size` arcsec."""
+    """The plane on which cells grow and the finished one, for a scene of `size` (y, x) arcsec."""
     from scipy.fft import next_fast_len
 
     count = np.ceil((size + 2 * MARGIN) / (2 * SPACING)).astype(int)
@@ -125,7 +126,7 @@ def _spots(rng, kind, size):
 
 
 def _flux(rng, kind, plane, size, spots):
-    """Gauss, (H, W), before the granules sweep it."""
+    """Field in gauss, (H, W), before the granules sweep it."""
     field = flux.salt_and_pepper(rng("salt and pepper"), plane)
     if kind in ("network", "spot"):
         field += flux.network(rng("network"), plane)

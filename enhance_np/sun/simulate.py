@@ -1,4 +1,4 @@
-"""Synthetic scenes on disk, as `degrade` reads them: FITS, one type a file."""
+"""Writes synthetic scenes as `degrade` reads them: FITS, one type per file."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -29,14 +29,14 @@ def simulate(
     progress: bool = False,
     overwrite: bool = False,
 ) -> list[Path]:
-    """Writes `frames` scenes and returns the paths: `out`, or of both types <stem>_<type>.fits.
+    """Writes `frames` scenes and returns the paths: `out`; for both types <stem>_<type>.fits.
 
     kind, shape, pixel_scale, seed : see `synthetic.scene`; frame i is the scene of seed + i, so
         frames are independent of each other and not moments of one Sun.
     type : "intensity" (over the quiet Sun's mean), "blos" (vertical field, gauss) or "both".
-    progress : shows a bar.  overwrite : replace files that exist.
-    Raises ValueError for arguments that do not fit, OSError for files that cannot be written.
-    Then no file is changed.
+    progress : shows a bar.  overwrite : replace existing files.
+    Raises ValueError for invalid arguments, OSError for files that cannot be written. Then no file
+    is changed.
 
     The image is (H, W) for one frame, the cube (frames, H, W) for more; float32.
     """
@@ -64,7 +64,7 @@ def simulate(
                 with open(path, "ab") as file:
                     file.write(fields[t].astype(">f4").tobytes())
         for path in files.values():
-            with open(path, "ab") as file:  # FITS files come in blocks
+            with open(path, "ab") as file:  # FITS files consist of blocks of 2880 bytes
                 file.write(bytes(-file.tell() % 2880))
     return list(paths.values())
 

@@ -1,11 +1,11 @@
-"""Sunspots drawn by rule: umbrae with dots and light bridges in a penumbra of filaments.
+"""Procedural sunspots: umbrae with dots and light bridges in a penumbra of filaments.
 
-A spot is a cluster of flux tubes. The potential field of their buried ends (monopoles) says how
-strong and how inclined the field is: where it is strong lies the umbra, where it is weaker and
-inclined the penumbra, whose filaments follow the horizontal field. So the outline is as
-irregular as the cluster, an umbra may come in parts, filaments bend, and tubes of both signs in
-one cluster make a delta spot. Values after Solanki 2003, Astron. Astrophys. Rev. 11,
-153; Borrero & Ichimoto 2011, Living Rev. Sol. Phys. 8, 4; Jurcak et al. 2018, A&A 611, L4.
+A spot is a cluster of flux tubes. The potential field of their buried ends (monopoles) gives the
+strength and the inclination of the field. The umbra is where the field is strong; the penumbra is
+where it is weaker and inclined, and its filaments follow the horizontal field. The outline is
+therefore as irregular as the cluster, an umbra may have several parts, and filaments bend. Tubes
+of both signs in one cluster make a delta spot. Values are after Solanki 2003, Astron. Astrophys.
+Rev. 11, 153; Borrero & Ichimoto 2011, Living Rev. Sol. Phys. 8, 4; Jurcak et al. 2018, A&A 611, L4.
 """
 
 from typing import NamedTuple
@@ -14,16 +14,16 @@ import numpy as np
 
 from .plane import FLOAT, Plane, ramp
 
-UMBRA, EDGE = 0.83, 0.42  # strength, over the strongest, at the umbra's edge and the penumbra's
-OUTER = 1.17  # radius of the penumbra over the depth of a single monopole, from EDGE
-STEP = 0.06  # arcsec, of the walk along filaments
+UMBRA, EDGE = 0.83, 0.42  # relative strength at the edges of the umbra and of the penumbra
+OUTER = 1.17  # ratio of the penumbra's radius to the depth of a single monopole, from EDGE
+STEP = 0.06  # arcsec, step of the walk along filaments
 
 
 class Tube(NamedTuple):
     y: float  # arcsec from the corner of the plane
     x: float
     depth: float  # arcsec, of the monopole
-    field: float  # gauss above it if it were alone, with its sign
+    field: float  # gauss above this tube alone, with its sign
 
 
 class Sunspot(NamedTuple):
@@ -31,7 +31,7 @@ class Sunspot(NamedTuple):
     radius: float  # arcsec to the outer edge of the penumbra, about
     field: float  # gauss, the strongest
     twist: float = 0.0  # radians between filaments and the horizontal field
-    shear: float = 0.0  # radians more where the polarity changes
+    shear: float = 0.0  # additional radians where the polarity changes
 
 
 def draw_spot(rng, center: tuple[float, float], radius: float, polarity: int) -> Sunspot:
@@ -56,7 +56,7 @@ def draw_delta(rng, center: tuple[float, float], radius: float, polarity: int) -
 
 
 def _cluster(rng, center, radius, polarity, spread):
-    """One to five tubes about the center, of a strength that is still to be found."""
+    """One to five tubes about the center; `_levelled` then sets their strengths."""
     count = int(rng.integers(1, 6))
     share = rng.dirichlet(np.full(count, 3.0))
     angle = rng.uniform(0, 2 * np.pi) + np.arange(count) * (2 * np.pi / count)
@@ -71,9 +71,10 @@ def _cluster(rng, center, radius, polarity, spread):
 
 
 def _levelled(tubes, field):
-    """The tubes, each so strong that above it all together have `field`, with its sign.
+    """The tubes with strengths such that the total field above each tube is `field`, with its sign.
 
-    tubes : `field` holds their signs.  A tube that the others drown gets none.
+    tubes : their attribute `field` holds the signs.  A tube that needs no field of its own, because
+    the others already give it, is dropped.
     """
     from scipy.optimize import nnls
 
@@ -103,7 +104,7 @@ class Anatomy(NamedTuple):
 
 
 def anatomy(rng, spot: Sunspot, plane: Plane) -> Anatomy:
-    """Where what is. Some of the spot must be on the plane."""
+    """The parts of a spot on a window of the plane. A part of it must be on the plane."""
     window = []
     for axis, n in enumerate(plane.shape):
         places = [tube[axis] for tube in spot.tubes]
@@ -121,8 +122,9 @@ def anatomy(rng, spot: Sunspot, plane: Plane) -> Anatomy:
     strength = np.sqrt(vertical**2 + by**2 + bx**2)
     here = Plane(strength.shape, plane.spacing)
     wide = float(np.log(UMBRA / EDGE))
-    # by the vertical field the umbra ends where the field lies down: the same for one tube, for
-    # its vertical field goes as its strength to the power of 3/2, and not between two signs
+    # a second limit of the umbra, from the vertical field. For a single tube it is the same limit,
+    # because its vertical field goes as its strength to the power of 3/2; between two tubes of
+    # opposite sign, where the field is horizontal, it ends the umbra
     lying = np.log(UMBRA**1.5 / np.maximum(np.abs(vertical), 1e-6)) / (1.5 * wide)
     depth = np.maximum(np.log(UMBRA / strength) / wide, np.minimum(lying, 0.6))
     depth += 0.07 * here.noise(rng, 0.2 * spot.radius) + 0.04 * here.noise(rng, 0.6)
@@ -141,7 +143,7 @@ def anatomy(rng, spot: Sunspot, plane: Plane) -> Anatomy:
 def draw(
     rng, spot: Sunspot, found: Anatomy, plane: Plane, intensity: np.ndarray, field: np.ndarray
 ) -> None:
-    """Puts the spot into intensity (over the quiet Sun's mean) and vertical field (gauss).
+    """Draws the spot into intensity (over the quiet Sun's mean) and vertical field (gauss).
 
     Both (H, W) on the plane, changed in place.
     """
@@ -153,7 +155,7 @@ def draw(
     umbral = ramp((-s - FLOAT(0.07) * thread - FLOAT(0.02) * fine) * sharp) * inside
     s = np.clip(s, 0, 1)
 
-    # a bright filament begins with a brighter head at the umbra
+    # a bright filament has a brighter head at the umbra
     head = np.exp(-((s / FLOAT(0.25)) ** 2))
     penumbra = 0.70 + 0.10 * s - 0.06 * head + (0.115 + 0.02 * s) * thread
     penumbra += (0.05 + 0.05 * head) * np.maximum(thread - 0.6, 0)
@@ -178,11 +180,11 @@ def draw(
 
 
 def filaments(rng, plane: Plane, inward) -> list[np.ndarray]:
-    """Two patterns of comets that trail outwards, (h, w), mean 0, standard deviation 1.
+    """Two patterns of comets with tails outwards, (h, w), mean 0, standard deviation 1.
 
-    A one-sided line integral convolution (Cabral & Leedom 1993, SIGGRAPH) of noise: the weight
-    falls by e within one or two arcsec of the head. Walking twice as far costs one more round,
-    as the map of 2n steps is that of n steps applied twice.
+    They are one-sided line integral convolutions (Cabral & Leedom 1993, SIGGRAPH) of noise: the
+    weight falls by a factor e within one or two arcsec of the head. Each round doubles the length,
+    because the map of 2n steps is that of n steps applied twice.
     """
     found = [0, 0]
     for width, length, share in ((0.09, 1.1, 0.8), (0.2, 2.2, 0.5)):
@@ -196,12 +198,12 @@ def filaments(rng, plane: Plane, inward) -> list[np.ndarray]:
             walk = [walk[0] + dy, walk[1] + dx]
             keep = keep**2
         found = [a + share * (b - b.mean()) / b.std() for a, b in zip(found, smeared, strict=True)]
-    # where the walk comes together the noise adds up: make its strength the same everywhere
+    # the noise adds up where walks converge, so divide by its local strength
     return [(a / np.sqrt(plane.smooth(a * a, 1.0))).astype(FLOAT) for a in found]
 
 
 def _light_bridge(rng, plane, across):
-    """Weight of a light bridge along across = 0, (h, w), 0 to 1; every second spot has none."""
+    """Weight of a light bridge along across = 0, (h, w), 0 to 1; half of the spots have none."""
     if rng.random() < 0.5:
         return np.zeros(plane.shape, FLOAT)
     width = rng.uniform(0.2, 0.6)

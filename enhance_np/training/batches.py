@@ -1,4 +1,4 @@
-"""Training pairs on disk: checked once, then read batch by batch while the network works."""
+"""Training pairs on disk: checked once, then read in batches while the network works."""
 
 import hashlib
 import os
@@ -10,23 +10,23 @@ import numpy as np
 from ..layers import gaussian_noise
 
 NAMES = ("imHMI", "imSST")  # as in the original Enhance
-DRAWN = ("symmetries", "polarity")  # attributes: what `degrade` leaves to the loop
-CHUNK = 256  # patches read at a time by the check: 16 MB of 50 x 50 pairs
+DRAWN = ("symmetries", "polarity")  # attributes of a file: what the training loop draws
+CHUNK = 256  # patches that `check` reads at a time: 16 MB of 50 x 50 pairs
 
 
 class Pairs:
-    """An HDF5 file with imHMI (n, h, w, 1) and imSST (n, 2h, 2w, 1), or a stretch of it.
+    """An HDF5 file with imHMI (n, h, w, 1) and imSST (n, 2h, 2w, 1), or a range of its pairs.
 
-    len() is the number of pairs. The file is never read whole.
+    len() is the number of pairs. The whole file is never in memory.
     noise : (n,) float32, sigma of each pair's input in its unit; None if the file has no such
-    column.  symmetries, polarity : what the file's attributes ask `augmented` to draw.
+    column.  symmetries, polarity : bool, attributes of the file; what `augmented` draws.
     """
 
     def __init__(self, file, path: str | os.PathLike, first: int = 0, last: int | None = None):
-        """file : open h5py.File; path names it in errors; first, last : the stretch.
+        """file : open h5py.File.  path : its name in errors.  first, last : the range of pairs.
 
-        Raises ValueError, naming the dataset and what it must be, if one is missing, not
-        floating point, misshapen or empty.
+        Raises ValueError, with the dataset and what it must be, if one is missing, empty, not
+        floating point or of a wrong shape.
         """
         for name in NAMES:
             if not hasattr(file.get(name), "dtype"):
@@ -54,7 +54,7 @@ class Pairs:
         self.symmetries, self.polarity = (bool(file.attrs.get(name)) for name in DRAWN)
         if self.symmetries and low.shape[1] != low.shape[2]:
             raise ValueError(
-                f"train: imHMI must be (n, h, h, 1) in {path}, which asks for symmetries, "
+                f"train: imHMI must be (n, h, h, 1) in {path}, which has symmetries, "
                 f"got {low.shape}"
             )
 
@@ -69,7 +69,7 @@ class Pairs:
         else:
             indices = self.first + indices
         try:
-            with np.errstate(over="ignore"):  # `check` finds what becomes infinite
+            with np.errstate(over="ignore"):  # `check` finds values that become infinite
                 return tuple(dataset[indices].astype(np.float32) for dataset in self.datasets)
         except OSError as error:
             message = " ".join(str(error).split())
@@ -97,13 +97,13 @@ class Pairs:
         return digest.hexdigest()
 
     def sigma(self, indices, otherwise: float) -> float | np.ndarray:
-        """Of the noise of the pairs at `indices`, (n,) float32, or `otherwise` if none is known."""
+        """Sigma of the noise of the pairs at `indices`, (n,) float32; `otherwise` if unknown."""
         return otherwise if self.noise is None else self.noise[indices]
 
     def augmented(self, x, target, rng) -> tuple[np.ndarray, np.ndarray]:
-        """A batch as `read` returns it, each pair turned, mirrored and of a sign of its own.
+        """A batch of `read` with a random symmetry of the square and a random sign for each pair.
 
-        Only as the file asks: without its attributes nothing is drawn from rng, nothing changed.
+        The attributes of the file select which of the two apply. If neither does, rng is not used.
         Edges of low and high pixels are aligned, so a pair stays a pair under the eight symmetries.
         """
         if self.symmetries:
@@ -116,7 +116,7 @@ class Pairs:
 
 
 def _turned(images, turns):
-    """Each image (h, h, 1) turned by turn % 4 quarters, then, from 4 on, its columns reversed."""
+    """Each image (h, h, 1) rotated by turn % 4 quarter turns; for turn >= 4 also mirrored."""
     turned = np.empty_like(images)
     for turn in range(8):
         chosen = np.rot90(images[turns == turn], turn % 4, axes=(1, 2))
@@ -127,8 +127,8 @@ def _turned(images, turns):
 def noisy(x: np.ndarray, sigma: float | np.ndarray, engine, rng: np.random.Generator):
     """x (n, h, w, 1) float32 + sigma * N(0, 1), on the engine.
 
-    sigma : a number, or (n,) float32, of each patch.  The sum is made on the host, where the
-    noise is drawn: one array goes to a device.
+    sigma : a number, or (n,) float32, one of each patch.  The noise is drawn and added on the
+    host, so that only one array is copied to a device.
     """
     if np.ndim(sigma) == 0:
         return engine.asarray(gaussian_noise(x, sigma, rng))
@@ -151,21 +151,24 @@ def _noise(file, path, n):
 
 
 def split(file, path: str | os.PathLike, fraction: float) -> tuple[Pairs, Pairs]:
-    """All pairs but the last `fraction` of them, and those. Raises ValueError as Pairs does."""
+    """(training pairs, validation pairs): the last `fraction` of all pairs is for validation.
+
+    Raises ValueError as Pairs does, or if a side would be empty.
+    """
     if not 0 < fraction < 1:
         raise ValueError(f"train: the validation fraction must be in (0, 1), got {fraction}")
     n = len(Pairs(file, path))
     edge = n - max(1, round(fraction * n))
     if edge < 1:
         raise ValueError(
-            f"train: a validation fraction of {fraction} must leave a patch to train on in {path}, "
-            f"got {n} in all"
+            f"train: a validation fraction of {fraction} must leave a patch for training in "
+            f"{path}, got {n} patches"
         )
     return Pairs(file, path, 0, edge), Pairs(file, path, edge, n)
 
 
 def prefetched(pairs: Pairs, batches: Iterable) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """pairs.read of each batch of indices, one batch ahead of the caller, in a thread."""
+    """pairs.read of each batch of indices; a thread reads one batch ahead of the caller."""
     with ThreadPoolExecutor(1, thread_name_prefix="enhance_np_reader") as reader:
         waiting = None
         for indices in batches:

@@ -1,4 +1,4 @@
-"""The state of a training between two steps, and its file."""
+"""The state of a training between two steps, and the file that stores it."""
 
 import io
 import json
@@ -14,34 +14,34 @@ GROUPS = ("params", "moving", "m", "v")
 
 
 class State(NamedTuple):
-    """Everything that the next step depends on. Steps make a new one; nothing is changed."""
+    """Everything that the next step depends on. A step makes a new State and changes none."""
 
     params: dict[str, Array]
     moving: dict[str, Array]
     adam: AdamState
     epoch: int  # epochs done
     step: int  # steps done in this epoch
-    random: dict | None  # of the epoch's NumPy generator; None before its first step
+    random: dict | None  # state of the epoch's NumPy generator; None before its first step
     loss: float  # sum over the steps of this epoch
-    rows: tuple[dict, ...]  # of the log, one per epoch done
+    rows: tuple[dict, ...]  # rows of the log, one per epoch done
 
 
 def save(path: str | os.PathLike, state: State, run: dict) -> None:
     """Write an HDF5 file, whole or not at all.
 
-    state : with NumPy arrays. run : JSON values that say which run this is, for `load`.
+    state : with NumPy arrays.  run : JSON values that identify the run; `load` returns them.
     """
     import h5py
 
     numbers = state._asdict()
     tensors = (numbers.pop("params"), numbers.pop("moving"), *(adam := numbers.pop("adam"))[1:])
     numbers["adam_step"] = adam.step
-    image = io.BytesIO()  # in memory: HDF5 on a full disk fails again when it is closed
+    image = io.BytesIO()  # in memory, because HDF5 on a full disk fails again when it is closed
     with h5py.File(image, "w") as file:
         for group, arrays in zip(GROUPS, tensors, strict=True):
             for name, array in arrays.items():
                 file[f"{group}/{name}"] = array
-        # a dataset, not an attribute: those end at 64 kB
+        # a dataset, because an attribute is limited to 64 kB
         file["state"] = json.dumps({"run": run, "numbers": numbers})
     write_bytes(path, image.getbuffer())
 
@@ -71,7 +71,7 @@ def load(path: str | os.PathLike) -> tuple[State, dict]:
 
 
 def differences(before: dict, now: dict) -> list[str]:
-    """ "lr was 0.001, is 0.0001" for each value of two runs that is not the same."""
+    """ "lr was 0.001, is 0.0001" for each value that differs between two runs."""
     return [
         f"{key} was {before.get(key)!r}, is {now.get(key)!r}"
         for key in sorted(before.keys() | now.keys())
@@ -80,7 +80,7 @@ def differences(before: dict, now: dict) -> list[str]:
 
 
 def same_arrays(state: State, convert) -> State:
-    """The state with convert(array) for each array: to an engine, or back."""
+    """The state with convert(array) for each array, to move it to an engine or back."""
 
     def each(group):
         return {name: convert(array) for name, array in group.items()}

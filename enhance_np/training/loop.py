@@ -1,7 +1,7 @@
-"""The training loop: batches from HDF5, the page forward and backward, Adam, nothing ever lost.
+"""The training loop: batches from HDF5, forward and backward pass, Adam, checkpoints.
 
-Beside the weights file `name.h5` stand `name.csv` (the log), `name.png` (the loss curves, if
-matplotlib is installed) and `name.checkpoint.h5` (everything needed to go on).
+The files of a run are the weights `name.h5`, and beside them `name.csv` (the log), `name.png` (the
+loss curves, if matplotlib is installed) and `name.checkpoint.h5` (the state needed to continue).
 """
 
 import csv
@@ -57,22 +57,24 @@ def train(
 
     data : HDF5 file with imHMI (n, h, w, 1) and imSST (n, 2h, 2w, 1), in Ic or kG; None makes
     synthetic pairs in the folder of `output`, once, with a bar if `progress`.
-    output : weights file, see the top of this module for what stands beside it. Those for
-    magnetograms are saved without their zero level (`zero_level`), which the checkpoint and the
-    log's losses keep.
-    validation : such a file too, or the fraction of `data`, at its end, to hold out; None takes
-    <data>_val.h5 if there is one, as `degrade` writes, else 0.1. Patches of one scene on both
-    sides make a fraction look better than it is.
-    resume : go on from the checkpoint, with the bits that one run would have had; without a
-    checkpoint start anew, and say so.  overwrite : replace the files of an earlier run.
+    output : weights file; the other files of the run are named at the top of this module. The zero
+    level of magnetogram networks is subtracted in the saved weights (`zero_level`), but not in the
+    checkpoint or in the losses of the log.
+    validation : another such file, or the fraction of `data` to hold out, at its end. None takes
+    <data>_val.h5, as `degrade` writes it, if it exists, else 0.1. A fraction gives too low a loss
+    if patches of one scene are on both sides.
+    resume : continue from the checkpoint, with the same bits as an uninterrupted run; without a
+    checkpoint, start from the beginning with a warning.
+    overwrite : replace the files of an earlier run.
     report : called with {"epoch", "step", "steps", "loss"} at every step, and with the log's row
     after each epoch.
 
-    A checkpoint is written at every epoch's end, every minute, and when KeyboardInterrupt
-    comes, which is then raised again.
-    Raises ValueError for data or options that do not fit, or to resume with others; OSError
-    for files that cannot be read or written, or would be overwritten; FloatingPointError,
-    naming the step and the tensor, when a value stops being finite: no file is changed then.
+    A checkpoint is written at the end of every epoch, every minute, and at KeyboardInterrupt,
+    which is then raised again.
+    Raises ValueError for unsuitable data or options, or if they differ from those of the run to
+    resume; OSError for files that cannot be read or written, or would be overwritten;
+    FloatingPointError, with the step and the tensor, if a value is not finite; no file is then
+    changed.
     """
     import h5py
 
@@ -112,7 +114,7 @@ def train(
         }
         if pairs.noise is not None:
             run["noise"] = "of each patch"
-        if begun != "he":  # which is what checkpoints without this key are of
+        if begun != "he":  # checkpoints without this key started from "he"
             run["start"] = begun
         state = _start(output, saved, run, config, options, resume, pairs, weights)
         about = source.attrs.get("about", source.attrs.get("sources", Path(data).name))
@@ -123,8 +125,9 @@ def train(
 
 
 def step_once(p, adam, x, target, config, ops, lr, l2, moving=None, clip=None):
-    """One step of Adam on one batch: new params, new Adam state, data loss, tape.
+    """One step of Adam on one batch: (new params, new Adam state, data loss, tape).
 
+    x : (n, h, w, 1).  target : (n, 2h, 2w, 1).  lr : learning rate.  l2 : strength of L2.
     moving : batch norm's statistics if they are frozen.  clip : see optim.clipped.
     Raises FloatingPointError with the name of the first tensor that is not finite.
     """
@@ -134,10 +137,11 @@ def step_once(p, adam, x, target, config, ops, lr, l2, moving=None, clip=None):
 
 
 def gradients(p, x, target, config, ops, moving=None):
-    """The data loss of one batch, its gradient in every parameter, tape.
+    """(data loss of one batch, its gradient in every parameter, tape).
 
-    Means over the batch: of batches of one size on several workers, loss and gradient are the
-    means of theirs. Raises FloatingPointError if the loss is not finite, naming the tensor.
+    Loss and gradient are means over the batch. For equal batches on several workers, those of the
+    whole batch are therefore the means over the workers.
+    Raises FloatingPointError with the name of the first tensor that is not finite.
     """
     y, tape = network.forward(p, x, config, ops, moving)
     value, dy = loss.mse(y, target)
@@ -148,7 +152,7 @@ def gradients(p, x, target, config, ops, moving=None):
 
 
 def update(p, adam, g, lr, l2, clip=None):
-    """New params and Adam state from the data loss's gradient g, L2 added.
+    """(new params, new Adam state) from the gradient g of the data loss, to which L2 is added.
 
     Raises FloatingPointError with the name of a gradient that is not finite.
     """
@@ -163,7 +167,7 @@ def update(p, adam, g, lr, l2, clip=None):
 
 
 def evaluate(p, moving, pairs, config, engine, options) -> float:
-    """Mean squared error on held-out patches, with noise of a fixed seed as in training."""
+    """Mean squared error on held-out patches, with noise as in training but of a fixed seed."""
     rng = stream(options.seed, "validation noise")
     total, n = 0.0, len(pairs)
     batches = [slice(i, i + VALIDATION_BATCH) for i in range(0, n, VALIDATION_BATCH)]
@@ -175,14 +179,14 @@ def evaluate(p, moving, pairs, config, engine, options) -> float:
 
 
 class _Loop:
-    """What stays the same from step to step."""
+    """A run of training: its constants and its current state."""
 
     def __init__(self, output, saved, run, config, options, engine, report, about):
         self.output, self.saved, self.about_run = output, saved, run
         self.config, self.options, self.engine = config, options, engine
         self.report, self.about_data = report, about
         self.optics = {}  # of the data, for the provenance
-        # of the step whose loss was not looked at: the state before it, steps, arguments, reading
+        # (state before, steps, arguments, reading) of the step whose loss has not been read yet
         self.unread = None
 
     def run(self, state: State, pairs: Pairs, val_pairs: Pairs) -> None:
@@ -197,7 +201,7 @@ class _Loop:
             raise
 
     def epoch(self, pairs, val_pairs):
-        """From wherever self.state stands to the end of its epoch."""
+        """Train from self.state to the end of its epoch."""
         options, state = self.options, self.state
         rng = stream(options.seed, "epoch", state.epoch)
         order = rng.permutation(len(pairs))
@@ -216,7 +220,7 @@ class _Loop:
         self.finish(steps, val_pairs)
 
     def pooled(self, pairs, batches) -> dict:
-        """Batch norm's statistics over these batches, with the weights as they are."""
+        """Batch norm's statistics over these batches, with the current weights."""
         rng = stream(self.options.seed, "statistics")
 
         def tapes():
@@ -263,10 +267,10 @@ class _Loop:
         )
 
     def read_loss(self):
-        """Report the loss of the last step that was not yet, or raise what was wrong with it.
+        """Report the loss of the last unread step, or raise its error.
 
-        A device is then at work on the next one and does not wait. Of a step that was not finite
-        the state before it is still there: it is done again, and looked at more closely.
+        The loss is read one step late, so that a device works on the next step meanwhile. If a
+        step was not finite, it is repeated from the saved state with checks that name the tensor.
         """
         if self.unread is None:
             return
@@ -280,18 +284,18 @@ class _Loop:
 
     @contextmanager
     def named(self, state):
-        """FloatingPointError says at which step."""
+        """Adds the epoch and the step to a FloatingPointError."""
         try:
             yield
         except FloatingPointError as error:
             raise FloatingPointError(
                 f"train: every value must stay finite, got NaN or infinity in {error} at epoch "
-                f"{state.epoch}, step {state.step}: try a smaller lr; {self.saved} is as it was"
+                f"{state.epoch}, step {state.step}: try a smaller lr; {self.saved} is unchanged"
             ) from None
 
     def finish(self, steps, val_pairs):
-        """Validate, keep the weights if they are the best so far, log, and save."""
-        self.save()  # killed from here to the next one, the epoch's end is done again
+        """Validate, save the weights if they are the best so far, log, write a checkpoint."""
+        self.save()  # if the process is killed before the next save, this method runs again
         state, options = self.state, self.options
         val_loss = self.validated(val_pairs)
         if not math.isfinite(val_loss):
@@ -328,7 +332,7 @@ class _Loop:
         return evaluate(state.params, state.moving, pairs, self.config, self.engine, self.options)
 
     def save(self):
-        self.read_loss()  # nothing that is not finite
+        self.read_loss()  # raises if the state is not finite
         on_host = checkpoint.same_arrays(self.state, self.engine.asnumpy)
         on_host = on_host._replace(loss=float(on_host.loss))
         checkpoint.save(self.saved, on_host, self.about_run)
@@ -336,12 +340,12 @@ class _Loop:
 
 
 def _beside(output: Path) -> tuple[Path, ...]:
-    """Weights, checkpoint, log and curves of a run."""
+    """Paths of the weights, checkpoint, log and loss curves of a run."""
     return tuple(output.with_suffix(end) for end in (".h5", ".checkpoint.h5", ".csv", ".png"))
 
 
 def _outputs(output, resume, overwrite) -> tuple[Path, Path]:
-    """(weights file, checkpoint), after seeing that all files of the run can be written."""
+    """(weights file, checkpoint), after checking that all files of the run can be written."""
     output = check_name(output)
     files = _beside(output)
     saved = files[1]
@@ -349,7 +353,7 @@ def _outputs(output, resume, overwrite) -> tuple[Path, Path]:
     if not going_on and not overwrite and (there := [str(f) for f in files if f.exists()]):
         raise FileExistsError(
             f"train: {', '.join(there)} must not exist: there is no checkpoint to continue, "
-            "or --continue was not given; --overwrite replaces them"
+            "or --continue is missing; --overwrite replaces them"
         )
     for path in files:
         check_output(path, overwrite=True)
@@ -363,16 +367,16 @@ def _start(output, saved, run, config, options, resume, pairs, weights) -> State
         if differ := checkpoint.differences(before, run):
             raise ValueError(f"train: to continue, nothing may change, got {'; '.join(differ)}")
         if state.rows and not output.exists():
-            raise FileNotFoundError(f"train: to continue, {output} must still be there")
+            raise FileNotFoundError(f"train: to continue, {output} must exist, got no such file")
         log.info("continuing %s at epoch %d, step %d", saved, state.epoch, state.step)
         return state
     if resume:
-        log.warning("there is no checkpoint %s: starting anew", saved)
+        log.warning("there is no checkpoint %s: starting from the beginning", saved)
     return start.first_state(config, options, pairs, weights)
 
 
 def _open(h5py, path):
-    """The file, opened for reading; errors of HDF5 in one line."""
+    """The file, opened for reading; errors of HDF5 are raised in one line."""
     if not Path(path).is_file():
         raise FileNotFoundError(f"train: the file must exist, got {os.fspath(path)!r}")
     try:
@@ -395,7 +399,7 @@ def _provenance(run, options, row, data):
 
 
 def _optics(attributes) -> dict[str, str | float]:
-    """The optics that the data were made with, as `degrade` wrote them; {} if it did not."""
+    """The optics of the data, as `degrade` stored them; {} if they are not stored."""
     if not all(name in attributes for name in STORED):
         return {}
     names = [*STORED, *(name for name in ("psf_scale_arcsec",) if name in attributes)]
@@ -405,7 +409,7 @@ def _optics(attributes) -> dict[str, str | float]:
 
 def _write_log(output, rows):
     text = io.StringIO(newline="")
-    # the columns of today: older rows of a run that is continued may lack one
+    # current columns; older rows of a continued run may lack one
     writer = csv.DictWriter(text, rows[-1].keys(), restval="")
     writer.writeheader()
     writer.writerows(rows)

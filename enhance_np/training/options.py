@@ -1,4 +1,4 @@
-"""How to train: the numbers that a run is made of, checked, and what they say of each step."""
+"""Options of a training, their checks, and the learning rate and batch norm mode of each step."""
 
 import math
 from dataclasses import asdict, dataclass, replace
@@ -6,29 +6,31 @@ from dataclasses import asdict, dataclass, replace
 NOISE = {"intensity": 1e-3, "blos": 1e-2}  # Ic and kG; the paper, section 3.3
 L2 = {"intensity": 1e-6, "blos": 1e-5}
 STARTS = ("he", "contrast")
-REAL = ("lr", "lr_multiplier", "clip", "noise", "l2", "decay")  # options that are no counts
-LATE_EPOCH = 20  # from here on lr_multiplier counts, as in the original's script
+REAL = ("lr", "lr_multiplier", "clip", "noise", "l2", "decay")  # options that are not counts
+LATE_EPOCH = 20  # lr_multiplier applies from this epoch on, as in the original's script
 FROZEN_OVER = 64  # batches whose statistics are pooled when batch norm is frozen
 
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """How to train. The defaults are the paper's (Díaz Baso & Asensio Ramos 2018, section 3.3).
+    """Options of a training. The defaults are the paper's (Díaz Baso & Asensio Ramos 2018, section
+    3.3).
 
-    type : "intensity" (Ic) or "blos" (kG); it sets noise and l2 where they are None.
-    epochs : in all, those of a run that is continued included.
-    lr_multiplier : of lr, from epoch 20 on (the first is 0).
+    type : "intensity" (Ic) or "blos" (kG); it sets noise and l2 if they are None.
+    epochs : total number, including those before a run is continued.
+    batch_size : pairs in a batch.  lr : learning rate.  seed : of all random numbers.
+    lr_multiplier : factor on lr from epoch 20 on (the first epoch is 0).
     schedule : "constant", or "cosine": lr falls to 0 at the last step.
     clip : largest norm of a step's gradient, over all tensors; None sets no bound.
-    warmup : steps over which the rate rises from 0 to what the schedule says.
-    start : "he" (He et al. 2015), "contrast", see params.contrasted, or the name of a weights file
-    of this network and type; batch norm then keeps the statistics that they were trained with, and
-    freeze must be None. To continue such a run the file must be there, under the same name.
-    freeze : from this epoch on batch norm keeps its statistics, pooled over the epoch's first
-    FROZEN_OVER batches; None never.
-    noise : sigma, in Ic or kG; None takes that of each patch, where the data say.
+    warmup : steps over which the rate rises from 0 to that of the schedule.
+    start : "he" (He et al. 2015), "contrast" (see params.contrasted), or the path of a weights file
+    of this network and type. With a file, batch norm keeps the file's statistics and freeze must be
+    None; to continue such a run, the file must still exist under the same name.
+    freeze : epoch from which batch norm keeps its statistics, pooled over the first FROZEN_OVER
+    batches of that epoch; None means never.
+    noise : sigma in Ic or kG; None takes the sigma of each patch, if the data store it.
     l2 : strength of L2 on the kernels, part of the loss.
-    decay : strength of decoupled weight decay of the kernels, see optim.decayed; with 0 none.
+    decay : strength of decoupled weight decay of the kernels, see optim.decayed; 0 means none.
     """
 
     type: str = "intensity"
@@ -47,7 +49,7 @@ class TrainOptions:
     seed: int = 0
 
     def resolved(self) -> "TrainOptions":
-        """The same with noise and l2 filled in. Raises ValueError for what cannot be."""
+        """The same with noise and l2 filled in. Raises ValueError for an invalid option."""
         if self.type not in NOISE:
             raise ValueError(f"train: type must be intensity or blos, got {self.type!r}")
         if self.schedule not in ("constant", "cosine"):
@@ -56,8 +58,8 @@ class TrainOptions:
             raise ValueError(f"train: start must be text, got {self.start!r}")
         if self.from_weights and self.freeze is not None:
             raise ValueError(
-                f"train: freeze must not be set with a start from weights, whose statistics are "
-                f"kept, got {self.freeze}"
+                f"train: freeze must not be set with a start from weights, which keeps their "
+                f"statistics, got {self.freeze}"
             )
         noise = NOISE[self.type] if self.noise is None else self.noise
         l2 = L2[self.type] if self.l2 is None else self.l2
@@ -79,9 +81,10 @@ class TrainOptions:
         return filled
 
     def of_the_run(self) -> dict:
-        """What a run cannot change on the way: all but a number of epochs that no step sees.
+        """The options that must stay the same when a run is continued.
 
-        Its start is missing: start.read tells it by content.
+        These are all options but `epochs`, if the schedule is constant, and `start`, which
+        start.read identifies by its content.
         """
         found = asdict(self)
         del found["start"]
@@ -103,7 +106,7 @@ class TrainOptions:
         return self.from_weights or (self.freeze is not None and epoch >= self.freeze)
 
     def rate(self, epoch: int, step: int, steps: int) -> float:
-        """Learning rate of a step; with a constant schedule it does not depend on `epochs`."""
+        """Learning rate of a step; it depends on `epochs` only with the cosine schedule."""
         lr = self.lr * (self.lr_multiplier if epoch >= LATE_EPOCH else 1)
         done = epoch * steps + step
         if self.schedule == "cosine":
@@ -111,5 +114,5 @@ class TrainOptions:
         return lr * min(1.0, (done + 1) / max(1, self.warmup))
 
 
-# without data of one's own: the small network on synthetic scenes, some minutes on two cores
+# used without --data: the small network on synthetic scenes, some minutes on two cores
 QUICK = TrainOptions(epochs=20, batch_size=16, lr=2e-3, schedule="cosine")

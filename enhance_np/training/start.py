@@ -1,4 +1,4 @@
-"""Where a training starts: at fresh kernels, or at those of a file."""
+"""The state in which a training starts: newly initialised kernels, or those of a file."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -14,12 +14,13 @@ from .batches import Pairs, noisy
 from .checkpoint import State
 from .options import TrainOptions
 
-STARTED_OVER = 256  # patches that the start "contrast" looks at
+STARTED_OVER = 256  # patches over which the start "contrast" measures the mean level
 
 
 def read(config: NetworkConfig, options: TrainOptions) -> tuple[str, Weights | None]:
-    """What a run says of its start, and the weights, if it starts from some; those by content.
+    """(description, weights) of the start; weights are None unless it is a weights file.
 
+    The description names a file by its name and its sha256.
     Raises FileNotFoundError; OSError if the file cannot be read; ValueError for weights of another
     network or type.
     """
@@ -28,7 +29,7 @@ def read(config: NetworkConfig, options: TrainOptions) -> tuple[str, Weights | N
     path = Path(options.start)
     if not path.is_file():
         raise FileNotFoundError(
-            f"train: start must be he, contrast or a weights file that exists, got {path}"
+            f"train: start must be he, contrast or an existing weights file, got {path}"
         )
     content = digest(path)
     weights = load(path, config.activation)
@@ -43,7 +44,7 @@ def read(config: NetworkConfig, options: TrainOptions) -> tuple[str, Weights | N
 def first_state(
     config: NetworkConfig, options: TrainOptions, pairs: Pairs, weights: Weights | None
 ) -> State:
-    """Params and batch norm's statistics as options.start says, and nothing done yet."""
+    """The state before the first step, with params and statistics according to options.start."""
     if weights is not None:
         p, moving = (
             {name: a.astype(np.float32) for name, a in group.items()}

@@ -253,7 +253,10 @@ def test_deconvolve_another_instrument_warns(files, capsys, caplog):
     cards = {"BUNIT": "DN/s", "TELESCOP": "SOHO", "INSTRUME": "MDI"}
     fits.writeto(files / "mdi.fits", image, fits.Header(cards))
     run(capsys, "deconvolve", files / "mdi.fits", files / "rl.fits", "--iterations", 1, "--quiet")
-    assert "not of HMI (TELESCOP='SOHO', INSTRUME='MDI'): the PSF must be its own" in caplog.text
+    assert (
+        "not from HMI (TELESCOP='SOHO', INSTRUME='MDI'): pass the PSF of its telescope"
+        in caplog.text
+    )
 
 
 def test_fields_are_scored_in_gauss(files, capsys):
@@ -392,22 +395,22 @@ def test_optics_of_the_weights_and_scale_of_the_header(tmp_path, theirs, caplog)
     assert not caplog.messages
     given = evaluated(tmp_path, theirs, *OPTIONS)  # the scale is the header's
     assert given == told
-    assert "the pixels are of 0.14 arcsec, as the header tells, and the PSF" in caplog.text
+    assert "the header gives pixels of 0.14 arcsec, but the PSF" in caplog.text
     caplog.clear()
     assert evaluated(tmp_path, theirs, *OPTIONS, "--hmi-scale", 0.14) == told
     assert not caplog.messages
     untold = evaluated(tmp_path, theirs)
     assert untold["reblur"]["consistent"]["whole"] > 10 * told["reblur"]["consistent"]["whole"]
     assert untold["nyquist"] == told["nyquist"]
-    assert "is not of HMI (TELESCOP='OTHER') and does not tell the optics" in caplog.text
+    assert "is not from HMI (TELESCOP='OTHER') and does not store the optics" in caplog.text
 
 
 def test_headers_of_two_scales_are_said(tmp_path, theirs, caplog):
     same = evaluated(tmp_path, theirs, *OPTIONS, "--hmi-scale", 0.14)
     assert evaluated(tmp_path, theirs, *OPTIONS, "--hmi-scale", 0.14, output=0.14) == same
     assert caplog.messages == [
-        "the headers must tell one size of the input's pixels, got 0.14 of the input, 0.28 of the "
-        "output arcsec: that of the input is taken"
+        "the headers must agree on the size of the input's pixels, got 0.14 of the input, 0.28 of "
+        "the output arcsec: that of the input is used"
     ]
 
 
@@ -419,4 +422,4 @@ def test_deconvolve_on_the_pixels_of_the_header(tmp_path, theirs, caplog):
     made = fits.getdata(out)
     want = deconvolve(fits.getdata(low).astype("f4"), "intensity", 3, optics=OTHER)
     np.testing.assert_allclose(made, want, rtol=1e-5)
-    assert not [m for m in caplog.messages if "is not of HMI" in m]
+    assert not [m for m in caplog.messages if "is not from HMI" in m]

@@ -69,7 +69,7 @@ def test_matches_torch(rng):
         ((1, 5, 5, 2), (3, 3, 3, 4), (4,), "needs x"),
         ((1, 5, 5, 2), (3, 3, 2, 4), (3,), "needs x"),
         ((1, 5, 5, 2), (2, 2, 2, 4), (4,), "odd sides"),
-        ((1, 2, 5, 2), (3, 3, 2, 4), (4,), "hold the kernel"),
+        ((1, 2, 5, 2), (3, 3, 2, 4), (4,), "at least as large as the kernel"),
     ],
 )
 def test_refuses(x, w, b, words):

@@ -142,7 +142,7 @@ def test_read_invalid_cards(tmp_path, field, caplog):
     assert np.isnan(got.data[3, 3])
     assert caplog.messages == [
         f"{path}: 2 header cards that break the FITS standard were repaired: CRDER1, USFLUX",
-        f"{path}: values that are no measurement count as missing pixels: 1 of inf",
+        f"{path}: fill values are treated as missing pixels: 1 of inf",
     ]
     fits.write(tmp_path / "b.fits", got.data, fits.enhanced_header(got.header, **DONE))
     again = fits.read(tmp_path / "b.fits")

@@ -92,7 +92,7 @@ def test_large_images_are_sampled():
 
 def test_asked_type():
     bare = frame(UMBRA)
-    with pytest.raises(ValueError, match=r"^image_type: .* got nothing that tells in 'made.fits'$"):
+    with pytest.raises(ValueError, match=r"^image_type: .* got no evidence in 'made.fits'$"):
         image_type(bare, None)
     assert image_type(bare, "blos") == "blos"
     conflict = frame(QUIET, CONTENT="CONTINUUM INTENSITY", BUNIT="Gauss")
@@ -106,14 +106,14 @@ def test_asked_type():
     assert image_type(conflict, "blos") == "blos"
     for known in (frame(CONTENT="MAGNETOGRAM"), frame(CONTENT="MAGNETOGRAM", BUNIT="Gauss")):
         assert image_type(known, None) == "blos"
-        with pytest.raises(ValueError, match=r"^image_type: the type given must be"):
+        with pytest.raises(ValueError, match=r"^image_type: the type given must match"):
             image_type(known, "intensity")
 
 
 def test_asked_type_against_the_values_alone(caplog):
     assert image_type(frame(QUIET), "blos") == "blos"
     assert caplog.messages == [
-        "made.fits: taken for blos as told, though it says the values (intensity)"
+        "made.fits: treated as blos, as requested, against the values (intensity)"
     ]
 
 
@@ -139,7 +139,7 @@ def test_names_of_what_is_neither(caplog, name):
     with pytest.raises(ValueError, match=r"^image_type: needs .*its name \(other\)"):
         image_type(seen, None)
     assert image_type(seen, "blos") == "blos"
-    assert "taken for blos as told, though it says" in caplog.text
+    assert "treated as blos, as requested, against" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -198,16 +198,17 @@ def test_headers_of_fields(cards):
 def test_pictures_and_classes(caplog):
     grey = np.clip(np.rint(127 + FIELD / 10), 25, 229)
     words = {"CONTENT": "MAGNETOGRAM", "BUNIT": "Gauss"}
-    with pytest.raises(ValueError, match=r"whole numbers up to 255 as of a picture \(other\)"):
+    with pytest.raises(ValueError, match=r"whole numbers up to 255 as in a picture \(other\)"):
         image_type(frame(grey, **words), None)
     assert image_type(frame(grey, **words), "blos") == "blos"
-    assert "as of a picture" in caplog.text
+    assert "as in a picture" in caplog.text
     # of light a picture is one still
     assert image_type(frame(grey, CONTENT="CONTINUUM INTENSITY"), None) == "intensity"
     bitmap = np.select([FIELD > 300, FIELD > 0], [34, 2], 1)
     for cards in ({}, {"BUNIT": "none"}, words):
         with pytest.raises(
-            ValueError, match=r"the values, 3 whole numbers as of classes \(other\)"
+            ValueError,
+            match=r"the values, 3 different whole numbers as in a map of classes \(other\)",
         ):
             image_type(frame(bitmap, **cards), None)
     # fields in whole gauss, and light in whole DN/s
@@ -232,7 +233,7 @@ def test_a_guess_is_said(caplog):
     caplog.clear()
     assert image_type(frame(9 * FIELD), None) == "blos"
     assert [r.levelname for r in caplog.records] == ["WARNING"]
-    assert "as in a Dopplergram; --type says it" in caplog.text
+    assert "as in a Dopplergram; pass --type to set it" in caplog.text
     caplog.clear()
     assert image_type(frame(9 * FIELD, BUNIT="Gauss"), None) == "blos"
     assert image_type(frame(9 * FIELD), "blos") == "blos"

@@ -77,10 +77,7 @@ def test_fill_without_a_place(caplog):
         )
         np.testing.assert_array_equal(np.argwhere(gone), np.argwhere(data == np.float32(value)))
         assert gone.sum() == 45
-        assert (
-            f"a: values that are no measurement count as missing pixels: 45 of {value:g}"
-            in caplog.text
-        )
+        assert f"a: fill values are treated as missing pixels: 45 of {value:g}" in caplog.text
     field = np.round(sun("blos"))
     assert missing.without_fill(field, "blos", None, "a") is field
 
@@ -107,7 +104,7 @@ def test_arrays_and_maps(caplog):
     y = enhance_np.enhance(data, model="small", norm=50_000.0)
     np.testing.assert_array_equal(data, before)
     np.testing.assert_array_equal(np.isnan(y), OFF.repeat(2, 0).repeat(2, 1))
-    assert "the array: values that are no measurement count as missing" in caplog.text
+    assert "the array: fill values are treated as missing" in caplog.text
     sunpy_map = pytest.importorskip("sunpy.map")
     for type in WORDS:
         seen = sunpy_map.Map(np.where(OFF, 0, sun(type)), PLACE | WORDS[type])
@@ -135,7 +132,9 @@ def test_dask_gives_the_same(type):
 
 def test_nothing_but_fill_is_refused(tmp_path):
     path = written(tmp_path / "a.fits", "intensity", np.zeros(SHAPE, np.float32))
-    with pytest.raises(ValueError, match=r"^read: needs one valid pixel or more, got fill alone"):
+    with pytest.raises(
+        ValueError, match=r"^read: needs one valid pixel or more, got only fill values"
+    ):
         enhance_file(path, tmp_path / "b.fits", model="small")
     assert [p.name for p in tmp_path.iterdir()] == ["a.fits"]
 
@@ -152,4 +151,4 @@ def test_one_absurd_pixel(tmp_path, caplog):
     np.testing.assert_array_equal(gone, np.argwhere(np.isnan(np.kron(made.input, np.ones((2, 2))))))
     assert len(gone) == 12
     assert "missing pixels: 1 of -inf, 1 of 1e+30, 1 of inf" in caplog.text
-    assert "has 1 pixels of a field beyond any of the Sun, such as 3e+05 Gauss" in caplog.text
+    assert "has 1 pixels of a field beyond any on the Sun, such as 3e+05 Gauss" in caplog.text

@@ -161,8 +161,8 @@ FAULTS = {  # what stands in the recipe, what is written instead, words of the m
     "zoom one": ("zoom = [0.9, 1.1]", "zoom = 1.1", "augmentation.zoom must be [low, high]"),
     "zoom wide": ("zoom = [0.9, 1.1]", "zoom = [0.1, 1.1]", "within 0.5 to 2"),
     "rotation": ("rotation = true", "rotation = 1", "rotation must be true or false, got 1"),
-    "strength": ("rotation = true", "strength = [1, 2]", "strength for blos, got type"),
-    "polarity": ("rotation = true", "polarity = true", "strength for blos, got type"),
+    "strength": ("rotation = true", "strength = [1, 2]", "strength only for blos, got type"),
+    "polarity": ("rotation = true", "polarity = true", "strength only for blos, got type"),
     "brightness": ("rotation = true", "brightness.share = 2", "brightness.share must be a number"),
     "sigma": ("sigma = 0.01", "sigma = -0.01", "noise 1: sigma must be a number 0 or more"),
     "share": ("share = 1.0", "share = 0", "noise 1: share must be a number above 0, got 0"),
@@ -177,7 +177,7 @@ FAULTS = {  # what stands in the recipe, what is written instead, words of the m
     "box turned": ("[0.6, 1.0, 0.0, 0.4]", "[1, 0.6, 0, 0.4]", "own: validation must be [y0, y1"),
     "sha256": ("unit = 2.0", 'unit = 2.0\nsha256 = "abc"', "sha256 must be 64 hexadecimal digits"),
     "finer": ("unit = 2.0", "unit = 2.0\nfiner = 0", "own: finer must be an integer 1 or more"),
-    "names": ('name = "own"', 'name = "synthetic quiet"', "a name of its own"),
+    "names": ('name = "own"', 'name = "synthetic quiet"', "its own name"),
 }
 
 
@@ -197,7 +197,7 @@ def test_refuses(kind, own):
 
 def test_refuses_a_recipe_without_sources(own):
     own.write_text(SMALL.format(type="blos").split("[[source]]")[0])
-    with pytest.raises(ValueError, match=r"\[\[source\]\] must be there 1 to 256 times"):
+    with pytest.raises(ValueError, match=r"there must be 1 to 256 tables \[\[source\]\]"):
         read(own)
 
 
@@ -210,7 +210,7 @@ def test_refuses_a_source_on_no_side(own):
 def test_blos_has_no_brightness(own):
     text = own.read_text().replace('"intensity"', '"blos"')
     own.write_text(text.replace("rotation = true", "brightness.share = 0.5"))
-    with pytest.raises(ValueError, match="brightness for intensity alone"):
+    with pytest.raises(ValueError, match="brightness is only for intensity"):
         read(own)
 
 

@@ -52,10 +52,10 @@ def test_the_gap_is_at_least_the_guard():
 @pytest.mark.parametrize(
     ("shape", "region", "message"),
     [
-        ((400, 40), None, "must hold a patch"),
+        ((400, 40), None, "must have room for a patch"),
         ((120, 100), None, r"5\.00 arcsec.*120 x 100 pixels of 0\.1 arcsec.*run\.npy"),
-        ((400, 200), (0.9, 1, 0, 1), "must hold a patch"),
-        ((400, 200), (0.02, 0.98, 0.02, 0.98), "must hold a patch"),
+        ((400, 200), (0.9, 1, 0, 1), "must have room for a patch"),
+        ((400, 200), (0.02, 0.98, 0.02, 0.98), "must have room for a patch"),
         ((400, 200), (0.5, 0.2, 0, 1), "must be 0 <= y0"),
         ((400, 200), (0, 0.5, 0, 1.5), "must be 0 <= y0"),
         ((400, 200), (0, np.nan, 0, 1), "must be 0 <= y0"),

@@ -138,12 +138,12 @@ def test_same_command_again_goes_on(command, folder, tmp_path, caplog):
     before = {name: (out / name).stat().st_mtime_ns for name in os.listdir(out)}
     (out / "b.fits").unlink()
     assert command("predict", folder, out)[0] == 0
-    assert "of 3 files 1 written, 2 there already" in caplog.messages[-1]
+    assert "3 files: 1 written, 2 existed already" in caplog.messages[-1]
     after = {name: (out / name).stat().st_mtime_ns for name in os.listdir(out)}
     assert after.keys() == before.keys()
     assert {name for name in after if after[name] != before[name]} == {"b.fits"}
     assert command("predict", folder, out, "--overwrite")[0] == 0
-    assert "of 3 files 3 written, 0 there already, 0 failed" in caplog.messages[-1]
+    assert "3 files: 3 written, 0 existed already, 0 failed" in caplog.messages[-1]
     assert all((out / name).stat().st_mtime_ns != time for name, time in after.items())
 
 
@@ -183,7 +183,7 @@ def test_refused_before_anything_is_done(command, folder, tmp_path):
     (trap / "a.fits.gz").symlink_to(folder / "b.fits")  # one input's output is another input
     out = tmp_path / "out"
     for what, *arguments in (
-        ("name of its own", folder, copy, out),
+        ("its own name", folder, copy, out),
         ("replace inputs", folder, folder, "--overwrite"),
         ("replace inputs", folder / "b.fits", f"{folder}/../in", "--overwrite"),
         ("replace inputs", folder, tmp_path / "same", "--overwrite"),

@@ -81,7 +81,7 @@ def test_needed_is_no_more_than_it_takes(config, rng):
 
 @pytest.mark.parametrize("config", CONFIGS, ids=str)
 @pytest.mark.parametrize(
-    "chunks",
+    "sizes",
     [
         (75, 75),
         (61, 90),
@@ -91,11 +91,11 @@ def test_needed_is_no_more_than_it_takes(config, rng):
     ],
     ids=str,
 )
-def test_any_chunks_give_the_same_bits(da, config, chunks, rng):
+def test_any_chunks_give_the_same_bits(da, config, sizes, rng):
     weights = random_weights(config)
     image = image_with_gaps(rng, (190, 203))
     want = array.predict(image, "blos", weights, device="cpu")
-    lazy = da.from_array(image, chunks=chunks)
+    lazy = da.from_array(image, chunks=sizes)
     got = chunks.predict_chunks(lazy, "blos", weights, Norm(1000.0), "cpu")
     assert got.shape == want.shape
     np.testing.assert_array_equal(got.compute(), want)

@@ -101,7 +101,7 @@ def test_type_is_the_users_where_the_file_contradicts_itself(tmp_path, tiny):
         enhance_file(path, out, weights=tiny)
     enhance_file(path, out, type="intensity", weights=tiny)  # the user decides
     known = image_file(tmp_path / "known.fits", CONTENT="CONTINUUM INTENSITY")
-    with pytest.raises(ValueError, match="says CONTENT='CONTINUUM INTENSITY'"):
+    with pytest.raises(ValueError, match="against CONTENT='CONTINUUM INTENSITY'"):
         enhance_file(known, out, type="blos", weights=tiny, overwrite=True)
 
 
@@ -325,7 +325,7 @@ def test_norm_from_for_a_file_that_tells_no_place(tmp_path, tiny, caplog):
     disk = on_the_sun(tmp_path / "disk.fits", (250, 260), (131.0, 124.0))
     bare = on_the_sun(tmp_path / "bare.fits", (30, 40), (0.0, 0.0), RSUN_OBS=None)
     made = enhance_file(bare, tmp_path / "a.fits", weights=tiny, norm_from=disk, device="cpu")
-    assert "does not tell where" in caplog.text
+    assert "does not give its place" in caplog.text
     assert made.norm == pytest.approx(60_000, rel=0.01)
     assert made.limb == 0
 
@@ -340,16 +340,16 @@ def test_norm_from_refuses(tmp_path, tiny, case):
         on_the_sun(disk, (90, 90), (45.0, 45.0), level=1.0, BUNIT=None)
     elif case == "type":
         image_file(disk, 0.0, 100.0, CONTENT="MAGNETOGRAM")
-        words = r"which says CONTENT='MAGNETOGRAM' \(blos\)"
+        words = r"against CONTENT='MAGNETOGRAM' \(blos\)"
     elif case != "missing":
         on_the_sun(disk, (90, 90), (45.0, 45.0))
     if case == "blos":
         image_file(source, 0.0, 100.0, CONTENT="MAGNETOGRAM")
-        words = "is for the quiet-sun level of an intensity"
+        words = "needs norm quiet-sun and type intensity"
     else:
         on_the_sun(source, (30, 40), (0.0, 0.0))
     if case == "norm":
-        options, words = {"norm": "max"}, "is for the quiet-sun level"
+        options, words = {"norm": "max"}, "needs norm quiet-sun"
     error = OSError if case == "missing" else ValueError
     words = "must exist" if case == "missing" else words
     with pytest.raises(error, match=words):
@@ -417,7 +417,9 @@ def test_a_psf_that_was_a_file_is_not_known(tmp_path):
     own = tmp_path / "own.h5"
     theirs = OTHER.attributes() | {"psf": "mine.fits", "psf_scale_arcsec": 0.05}
     weights.save(own, weights.Weights(CONFIG, *params.initial(CONFIG, 0), theirs))
-    with pytest.raises(ValueError, match=r"^optics: the PSF is in the file 'mine.fits' alone"):
+    with pytest.raises(
+        ValueError, match=r"^optics: the PSF is stored only in the file 'mine.fits'"
+    ):
         enhance_file(image, tmp_path / "a.fits", weights=own, confidence=True)
     assert not (tmp_path / "a.fits").exists()
     enhance_file(image, tmp_path / "a.fits", weights=own, device="cpu")

@@ -143,7 +143,7 @@ def test_asks_for_a_type_that_nothing_tells(tiny):
 
 def test_values_against_the_type_that_is_given(tiny, caplog):
     enhance_np.enhance(pixels("blos"), "intensity", weights=tiny, norm=1000.0)
-    told = "the array: taken for intensity as told, though it says the values (blos)"
+    told = "the array: treated as intensity, as requested, against the values (blos)"
     assert caplog.messages[0] == told
     caplog.clear()
     for type in LEVEL:
@@ -328,7 +328,7 @@ def test_map_plot_settings(tiny, hmi):
 
 
 def test_map_type_is_that_of_a_file(tiny, hmi):
-    with pytest.raises(ValueError, match="got blos for 'HMIMap', which says CONTENT="):
+    with pytest.raises(ValueError, match="got blos for 'HMIMap', against CONTENT="):
         enhance_np.enhance(hmi(), "blos", weights=tiny)
     both = hmi("intensity", BUNIT="Gauss")
     with pytest.raises(ValueError, match="cannot tell intensity"):

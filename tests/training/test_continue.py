@@ -167,13 +167,13 @@ def test_continue_replaces_nothing_that_is_not_its_own(files):
 def test_continue_wants_its_weights(files):
     train(files)
     files[2].unlink()
-    with pytest.raises(FileNotFoundError, match="must still be there"):
+    with pytest.raises(FileNotFoundError, match="must exist, got no such file"):
         train(files, resume=True)
 
 
 def test_continue_without_a_checkpoint_starts_anew_and_says_so(files, caplog):
     train(files, resume=True)
-    assert "starting anew" in caplog.text
+    assert "starting from the beginning" in caplog.text
     assert state(files).epoch == 3
 
 

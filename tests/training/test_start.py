@@ -69,7 +69,7 @@ def test_a_run_from_weights_is_continued_with_their_content(further):
         train(files, replace(OPTIONS, start=start), overwrite=True, report=interrupt)
     (first.parent / "elsewhere").mkdir()
     moved = first.rename(first.parent / "elsewhere" / "w.h5")
-    with pytest.raises(FileNotFoundError, match="a weights file that exists, got .*w.h5"):
+    with pytest.raises(FileNotFoundError, match="an existing weights file, got .*w.h5"):
         train(files, replace(OPTIONS, start=start), resume=True)
     train(files, replace(OPTIONS, start=str(moved)), resume=True)
     assert_same_bits(whole, state(files))
@@ -155,6 +155,6 @@ def test_command_takes_the_network_of_the_file(further):
     assert "must hold weights of NetworkConfig(depth=3" in run(
         "--start", str(first), "--depth", "3"
     )
-    assert "a weights file that exists, got contrats" in run("--start", "contrats")
+    assert "an existing weights file, got contrats" in run("--start", "contrats")
     wrong = run("--start", "small", "--type", "blos", "--depth", "3")
     assert re.search(r"blos_small.h5 must hold .*got NetworkConfig\(depth=1, filters=32", wrong)

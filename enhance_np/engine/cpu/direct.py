@@ -1,6 +1,7 @@
-"""Convolutions on CPU cores straight from the definition: any kernel, any channels.
+"""Convolutions on CPU cores by their definition, for any kernel and any number of channels.
 
-Float32. By register_tile; work is cut by the arrays' sizes alone.
+Arrays are float32. The products are tiles of register_tile. The work is divided by the sizes
+of the arrays only.
 """
 
 import numpy as np
@@ -9,11 +10,11 @@ from ..._threads import cut
 from . import elementwise, memory, register_tile
 from .subnormal import parallel
 
-MULTIPLY_ADDS = 10**8  # of a task: long beside the 0.03 ms that waking a thread costs
+MULTIPLY_ADDS = 10**8  # of a task, which takes much longer than the 0.03 ms to wake a thread
 
 
 def correlate(x, w, b):
-    """layers.conv2d's y of contiguous float32 arrays."""
+    """y of layers.conv2d for contiguous float32 arrays."""
     kh, kw, cin, cout = w.shape
     n, h, wd, _ = x.shape
     h, wd = h - kh + 1, wd - kw + 1
@@ -32,9 +33,9 @@ def correlate(x, w, b):
 
 
 def kernel_gradient(x, dy, shape):
-    """dw, db of layers.conv2d; x (N, H, W, Cin), dy (N, Ho, Wo, Cout), both contiguous.
+    """(dw, db) of layers.conv2d.  x : (N, H, W, Cin), dy : (N, Ho, Wo, Cout), both contiguous.
 
-    Summed in float32 within an image and in float64 over the batch.
+    The sums are in float32 within an image and in float64 over the batch.
     """
     n, h, w, cout = dy.shape
     kh, kw, cin, _ = shape
@@ -58,7 +59,7 @@ def kernel_gradient(x, dy, shape):
 
 
 def kernel_layout(w):
-    """(flat kernel, tile) as conv_lines takes them: tile is (0, 0) where none fits."""
+    """(flat kernel, tile) for conv_lines; tile is (0, 0) if none fits."""
     tile = register_tile.block_shape(w.shape[-1])
     if tile == (0, 0):
         w = w.transpose(3, 0, 1, 2)
@@ -74,12 +75,12 @@ def conv_lines(x, w, y, shape, x_at, y_at, tile, lines):
 
 
 def lines_per_task(multiply_adds: int) -> int:
-    """How many image lines make a task, from the multiply-adds of one."""
+    """Number of image lines in a task.  multiply_adds : of one line."""
     return max(1, MULTIPLY_ADDS // multiply_adds)
 
 
 def flat(x: np.ndarray) -> np.ndarray:
-    """x as the compiled kernels take it: contiguous, writeable, float32, one axis."""
+    """x as the compiled kernels need it: contiguous, writeable, float32, one axis."""
     return np.require(x, np.float32, ["C", "W"]).reshape(-1)
 
 
@@ -90,7 +91,7 @@ def strides(x: np.ndarray) -> tuple[int, int, int, int]:
 
 
 def framed(x, p, q, reflect):
-    """x with a frame of p rows and q columns, mirrored or zero; x itself without a frame."""
+    """x padded by p rows and q columns, mirrored or zero; x itself if p = q = 0."""
     if p == q == 0:
         return x
     n, h, w, c = x.shape

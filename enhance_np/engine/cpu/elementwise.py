@@ -1,8 +1,8 @@
-"""The memory-bound steps of training in numba: one pass over each array, GIL released.
+"""The memory-bound operations in numba: one pass over each array, with the GIL released.
 
-Arrays are (P, C): pixels by channels. Sums over one piece of the pixels are float64 sums of float32
-sums over RUN of them; the caller adds the pieces in their order, so the bits do not depend on the
-number of threads.
+Arrays are (P, C): pixels by channels. A sum over one piece of the pixels is a float64 sum of
+float32 sums over RUN pixels. The caller adds the pieces in their order, so the bits do not depend
+on the number of threads.
 """
 
 import numpy as np
@@ -10,8 +10,8 @@ import numpy as np
 from .jit import jit
 from .vector import LINE, prefetch
 
-AHEAD = 12  # pixels: where two arrays are read and much is computed, the processor asks too late
-RUN = 16  # pixels summed in float32 before the sum goes on in float64, at half the speed
+AHEAD = 12  # pixels to prefetch; for two arrays and much arithmetic the processor does it too late
+RUN = 16  # pixels summed in float32, before they are added in float64, which has half the speed
 
 
 @jit()
@@ -31,8 +31,8 @@ def channel_sums(x):
 def moments(x):
     """(2, C) float64: mean over pixels, and sum of the squared deviations from it.
 
-    What is summed is the difference from the first pixel: a constant channel has its mean and no
-    variance exactly, whatever its value, and rounding is of the order of the variation.
+    The sum is over differences from the first pixel. Mean and variance of a constant channel are
+    therefore exact, and the rounding is of the order of the variation.
     """
     found, part = np.zeros((2, x.shape[1])), np.empty(x.shape[1], np.float32)
     for first in range(0, x.shape[0], RUN):
@@ -51,7 +51,7 @@ def moments(x):
                 d = x[i, c] - mean[c]
                 part[c] += d * d
         found[1] += part
-    # of the rounded mean; less about the exact one
+    # these are deviations from the rounded mean; those from the exact mean are smaller
     found[1] = np.maximum(found[1] - x.shape[0] * (found[0] - mean) ** 2, 0)
     return found
 
@@ -77,7 +77,7 @@ def scale_shift_add(x, mean, scale, beta, skip, y):
 def channel_products(dy, x, mean, scale, beta, floor):
     """(2, C) float64: sums of dy and of dy * (x - mean) over the pixels above the floor.
 
-    scale, beta, floor : as in scale_and_shift, whose y is made again rather than read.
+    scale, beta, floor : as in scale_and_shift, whose y is computed again instead of read.
     """
     sums, part = np.zeros((2, x.shape[1])), np.empty((2, x.shape[1]), np.float32)
     for first in range(0, x.shape[0], RUN):
@@ -108,7 +108,7 @@ def normalise_backward(dy, x, mean, scale, beta, floor, shift, slope, dx):
 
 @jit()
 def _ask_pixel(x, i):
-    """Asks for x[i]."""
+    """Prefetches x[i]."""
     for c in range(0, x.shape[1], LINE):
         prefetch(x, i * x.shape[1] + c)
 
@@ -146,7 +146,7 @@ def upsample_backward(dy, dx):
 def fold_frame(dy, p, dx):
     """dx = the adjoint of reflection_pad by p of one image: dy (H + 2p, W + 2p, C).
 
-    Pixel i was copied to the places p - i and 2 (H - 1) - i + p, where those are in the frame.
+    Pixel i was copied to the places p - i and 2 (H - 1) - i + p, if they are in the padding.
     """
     h, w, _ = dx.shape
     for i in range(h):
@@ -184,7 +184,7 @@ def fold_repeated(dy, dx):
 
 @jit()
 def _in_frame(at, p, size):
-    """Whether the padded index stands in the frame."""
+    """Whether an index of the padded image is in the padding."""
     return 0 <= at < p or size + p <= at < size + 2 * p
 
 
@@ -225,7 +225,7 @@ def relu_dot_backward(dy, x, w, dx, sums):
 
 @jit()
 def elu(x, first, count):
-    """x = x if x > 0 else exp(x) - 1, in place, for `count` floats of flat x from `first` on."""
+    """x = x if x > 0 else exp(x) - 1, in place, for `count` floats of flat x from `first`."""
     for k in range(first, first + count):
         if not x[k] > 0:
             x[k] = np.expm1(x[k])

@@ -1,15 +1,15 @@
-"""The folded network on CPU cores, a strip of lines at a time through all layers.
+"""The folded network on CPU cores, which processes a strip of lines through all layers.
 
-No tiles, no frames, no upsampled image: a convolution's border is told to it by indices
-(winograd.window), a residual sum is added in place, and the last 3x3 convolution, its
-upsampling and the 1x1 head are one pass. Every layer runs as far as its input reaches, then the
-next one; of each activation only the newest lines are kept, in a ring. So the memory grows with
-the image's width alone, the lines of a strip stay in the cache from layer to layer, and every
-output pixel is summed in the same order whatever the strips are.
+There are no tiles of the image, no padded arrays and no upsampled image. The border of a
+convolution is given by indices (winograd.window), a residual sum is added in place, and the last
+3x3 convolution, its upsampling and the 1x1 head are one pass. Each layer runs as far as its input
+is available, then the next layer does. Of each activation only the newest lines are kept, in a
+ring. The memory therefore grows only with the image's width, the lines of a strip stay in the cache
+from layer to layer, and every output pixel is summed in the same order for any strips.
 
-Off the disc nothing is wanted: of each layer only those of Winograd's tiles are made that the
-next one reads, in every row of tiles from the first to the last. Nothing is read that was not
-made, so the rest has the same bits.
+Off the disc no output is wanted. Of each layer, only those of Winograd's tiles are computed that
+the next layer reads, from the first to the last in each row of tiles. No tile is read that was not
+computed, so the wanted output has the same bits.
 """
 
 from collections.abc import Callable
@@ -30,8 +30,8 @@ from .vocabulary import ELEMENTS
 from .winograd import NO_HEAD, UPSAMPLED, conv_tiles, is_winograd, planes, window
 from .winograd_kernels import ADD, ELU, RELU
 
-STRIP = 2**16  # pixels: tasks for many threads, and at 4096 a line 0.25 GB for all rings
-CHANNELS = 16  # that are left when dead ones are taken out: whole register tiles
+STRIP = 2**16  # pixels; enough tasks for many threads, and 0.25 GB for all rings at 4096 a line
+CHANNELS = 16  # live channels are kept in multiples of these: whole register tiles
 
 
 def prediction(weights: Weights, engine) -> Callable:
@@ -46,14 +46,14 @@ def prediction(weights: Weights, engine) -> Callable:
 
 @dataclass
 class Step:
-    """One layer: run(first, last) makes these lines from those of its source."""
+    """One layer: run(first, last) computes these lines from the lines of its source."""
 
     run: Callable[[int, int], None]
-    source: list["Step"]  # one, or none for the layer that sees the image
-    done: int = 0  # lines made
+    source: list["Step"]  # one step, or none for the layer that reads the image
+    done: int = 0  # lines computed
 
     def advance(self, height: int, most: int) -> None:
-        """As far as the source's lines reach, in whole tiles, but at most `most` lines."""
+        """Computes the lines for which the source is ready, in whole tiles, at most `most`."""
         ready = height
         if self.source and self.source[0].done < height:
             ready = (self.source[0].done - 1) // M * M  # the last line needs the one below it
@@ -85,9 +85,9 @@ class Fused:
         progress: Callable[[int, int], None] = lambda done, total: None,
         valid: np.ndarray | None = None,
     ) -> np.ndarray:
-        """strip : lines of x at a time, rounded up to whole tiles.
+        """strip : number of lines of x to process at a time, rounded up to whole tiles.
 
-        progress : called with (input pixels done, in all).
+        progress : called with (input pixels done, total).
         valid : (H, W) bool, where the result is wanted; elsewhere it is undefined.
         """
         height, width = x.shape
@@ -103,9 +103,9 @@ class Fused:
         return y[0, :, :, 0]
 
     def _tiles(self, size, valid):
-        """{layer: (rows of tiles, 2)} from the first tile that is made to behind the last.
+        """{layer: (rows of tiles, 2)}: the first computed tile of a row and the one after the last.
 
-        All of them if a layer between stem and head is not by Winograd, and makes all pixels.
+        These are all tiles if a layer between stem and head does not use Winograd.
         """
         rows, across = (-(-n // M) for n in size)
         layers = [name for name in self.convs if name not in ("stem/conv", "head")]
@@ -118,10 +118,10 @@ class Fused:
         return made
 
     def _steps(self, image, y, most, made):
-        """The network's layers from image (1, H, W, 1) to y (1, 2H, 2W, 1).
+        """The steps of the layers from image (1, H, W, 1) to y (1, 2H, 2W, 1).
 
-        made : of `_tiles`.  A ring holds the lines that its readers still need: every layer is at
-        most one tile behind its source, and `most` lines more before it runs.
+        made : of `_tiles`.  A ring has the lines that its readers still need: before a layer runs,
+        it is at most one tile and `most` lines behind its source.
         """
         _, height, width, _ = image.shape
         depth = self.config.depth
@@ -134,7 +134,7 @@ class Fused:
             run = self._conv(name, source, targets, epilogue, height, made.get(name))
             steps.append(Step(run, steps[-1:]))
 
-        # blocks replace in h what they skip; x0 is kept for the long skip
+        # each block adds its output to h in place; x0 is kept for the long skip
         x0, h, steps = ring(2 * depth + 2), ring(2 * depth + 1), []
         conv("stem/conv", image, [x0, h], self.activation)
         for k in range(depth):
@@ -194,7 +194,7 @@ class Fused:
         return self._by_winograd("refine/conv", x, y, self.activation, size, "repeat", made, head)
 
     def _refine(self, x, y):
-        """The same by the definition: with the upsampled lines, and their own border."""
+        """The same without Winograd, with the upsampled lines and their own border."""
         _, height, width, _ = y.shape
 
         def run(first, last):
@@ -239,6 +239,6 @@ def _reflected(k, size):
 
 
 def _cut(lines, width, shape):
-    """Tasks of a direct convolution: small enough for the cache, and for every thread."""
+    """Tasks of a direct convolution, small enough for the cache and for all threads to work."""
     most = min(direct.lines_per_task(int(np.prod(shape)) * width), ELEMENTS // (width * shape[3]))
     return cut(lines, max(1, most))

@@ -1,4 +1,4 @@
-"""numba's njit with a cache on disk, where there is a place for one."""
+"""numba's njit with a cache on disk, if a folder for it is writable."""
 
 import hashlib
 import logging
@@ -18,7 +18,7 @@ COMPILED += ("winograd_kernels",)
 
 
 def jit(**options):
-    """A decorator: nogil, compiled once and cached; on a read-only system, once per process."""
+    """A decorator: njit with nogil, compiled once and cached; once per process if read-only."""
 
     def decorate(function):
         try:
@@ -26,8 +26,8 @@ def jit(**options):
         except RuntimeError:  # numba: "no locator available"
             _say_uncached()
             return njit(nogil=True, **options)(function)
-        # numba's key is the file of the function alone: a change in an intrinsic or in a
-        # kernel that it calls would go unnoticed, and so would another width of the vectors
+        # numba's key depends only on the function's own file: it would miss a change in an
+        # intrinsic or in a kernel that the function calls, and another width of the vectors
         index = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
         if index is not None:
             index._source_stamp = f"{_stamp()}, {LANES} lanes"
@@ -47,12 +47,13 @@ def _stamp():
 @cache
 def _say_uncached():
     log.warning(
-        "compiling at every start: no folder for numba's cache is writable (set NUMBA_CACHE_DIR)"
+        "compiling at every start, because no folder for numba's cache is writable (set "
+        "NUMBA_CACHE_DIR)"
     )
 
 
 class _Say(event.Listener):
-    """Tells, once, why the first start takes longer."""
+    """Logs once why the first start takes longer."""
 
     said = False
 
@@ -60,7 +61,7 @@ class _Say(event.Listener):
         own = event.data["dispatcher"].py_func.__module__.startswith(__package__)
         if own and not self.said:
             self.said = True
-            log.warning("compiling for this processor, once (some seconds)")
+            log.warning("compiling once for this processor (some seconds)")
 
     def on_end(self, event):
         pass

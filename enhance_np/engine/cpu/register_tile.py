@@ -1,11 +1,8 @@
-"""One matrix tile held in registers, written as vector instructions for numba.
+"""A matrix product of one tile in registers, written as vector instructions for numba.
 
-Plain numba loops leave a matrix product at a third of the machine's speed: LLVM keeps the
-accumulators in memory. Here they are named: `rows` x `vectors` registers of `lanes` floats,
-each used in every step of the inner loop and stored once at its end.
-
-Everything compiled lives in this one module on purpose: numba's cache is keyed by the file of
-the cached function, so an intrinsic kept elsewhere could change unnoticed.
+Plain numba loops reach only a third of the machine's speed for a matrix product, because LLVM
+keeps the accumulators in memory. Here the accumulators are `rows` x `vectors` registers of LANES
+floats. Each is used in every step of the inner loop and stored once at its end.
 """
 
 import numpy as np
@@ -20,9 +17,9 @@ from .vector import FLAT, INDEX, LANES, VECTOR, Emitter, constant
 def _tile(rows: int, vectors: int, fresh: bool = False):
     """Intrinsic: y[r, :] += sum over t, k of a[r, t, k] * b[t, k, :] for one tile of y.
 
-    The tile has `rows` rows of vectors * LANES floats; a fresh one is set, not added to.
+    The tile has `rows` rows of vectors * LANES floats; with `fresh` it is set and not added to.
     Operands are flat float32 arrays with a start and strides in floats, so that the same tile
-    serves
+    serves for
       direct convolution:  rows = pixels,    t = kernel rows, k = (kernel column, channel in)
       Winograd:            rows = tiles,     t = one,         k = channel in
       dW:                  rows = (column, channel in), t = one, k = pixels or tiles
@@ -41,7 +38,7 @@ def _tile(rows: int, vectors: int, fresh: bool = False):
             y, a, b = emit.at(y, y0), emit.at(a, a0), emit.at(b, b0)
             y_row = [emit.at(y, builder.mul(y_r, y_r.type(r))) for r in range(rows)]
             a_row = [emit.at(a, builder.mul(a_r, a_r.type(r))) for r in range(rows)]
-            # LLVM turns these stack slots into registers: only whole loads and stores touch them
+            # LLVM turns these stack slots into registers, as they are only loaded and stored whole
             slot = [[cgutils.alloca_once(builder, VECTOR) for _ in range(vectors)] for _ in y_row]
             for r in range(rows):
                 for v in range(vectors):
@@ -68,8 +65,8 @@ def _tile(rows: int, vectors: int, fresh: bool = False):
     return tile
 
 
-# (rows, vectors) of the tiles: enough accumulators to hide the latency of a multiply-add, few
-# enough that addresses stay in registers too: 12 x 2 was slower than 8 x 2.
+# (rows, vectors) of the tiles: enough accumulators to hide the latency of a multiply-add, but few
+# enough that addresses stay in registers too (12 x 2 was slower than 8 x 2)
 _tile_6x4, _tile_1x4 = _tile(6, 4), _tile(1, 4)  # with the 32 registers of AVX-512
 _tile_8x2, _tile_6x2, _tile_1x2 = _tile(8, 2), _tile(6, 2), _tile(1, 2)
 _tile_8x1, _tile_1x1 = _tile(8, 1), _tile(1, 1)
@@ -81,7 +78,7 @@ SHAPES = ((6, 4), (8, 2), (8, 1)) if LANES == 16 else ((6, 2), (8, 1))
 def block_shape(cout: int) -> tuple[int, int]:
     """(rows, vectors) of the tile for `cout` channels; (0, 0) if no vector width divides it.
 
-    Those take the few_* kernels below.
+    The few_* kernels below are for the latter case.
     """
     for rows, vectors in SHAPES:
         if cout % (vectors * LANES) == 0:
@@ -90,7 +87,7 @@ def block_shape(cout: int) -> tuple[int, int]:
 
 
 def gradient_shape(cin: int, cout: int) -> tuple[int, int]:
-    """(rows, vectors) of the tile for a (Cin, Cout) gradient: rows that divide Cin if any do."""
+    """(rows, vectors) of the tile for a (Cin, Cout) gradient, with rows that divide Cin if any."""
     for rows, vectors in SHAPES:
         if cin % rows == 0 and cout % (vectors * LANES) == 0:
             return rows, vectors
@@ -101,8 +98,8 @@ def gradient_shape(cin: int, cout: int) -> tuple[int, int]:
 def product(rows, vectors, count, y, y0, y_r, a, a0, a_r, a_t, a_k, b, b0, b_t, b_k, nt, nk):
     """y[r, :] += sum over t, k of a[r, t, k] * b[t, k, :] for r < count, in tiles of `rows`.
 
-    Whole tiles and single rows add in the same order, so a row's bits do not depend on where
-    in the image its tile begins.
+    Whole tiles and single rows add in the same order, so the bits of a row do not depend on where
+    its tile begins in the image.
     """
     r = 0
     while r + rows <= count:
@@ -129,11 +126,11 @@ def product(rows, vectors, count, y, y0, y_r, a, a0, a_r, a_t, a_k, b, b0, b_t, 
 
 @jit()
 def plane_products(rows, vectors, alive, fresh, count, y, y0, y_p, a, a0, a_p, b, b0, nk, width):
-    """y[p, r, :] = (or += unless fresh) sum over k of a[p, r, k] * b[p, k, :] for planes alive.
+    """y[p, r, :] = (+= unless fresh) sum over k of a[p, r, k] * b[p, k, :] for p with alive[p].
 
-    y : (P, count, width) with y_p floats from plane to plane, a : (P, count, nk) likewise,
-    b : (P, nk, width); count is a multiple of `rows`. y may be a where one tile holds a whole
-    row: all of it is read before it is written.
+    y : (P, count, width) with y_p floats from plane to plane.  a : (P, count, nk) likewise.
+    b : (P, nk, width).  count is a multiple of `rows`. y may be the same array as a if a tile has
+    whole rows, because a tile is read before it is written.
     """
     block = vectors * LANES
     for p in range(len(alive)):
@@ -164,8 +161,8 @@ def plane_products(rows, vectors, alive, fresh, count, y, y0, y_p, a, a0, a_p, b
 def conv_lines(x, w, y, shape, x_at, y_at, rows, vectors, first, last):
     """y += convolution of x with w, for output lines first <= n * H + i < last.
 
-    x, w, y : flat float32 arrays. x_at, y_at : (start, image, line, pixel) in floats, where
-    line (n, i) begins and how far apart pixels are: padded or interleaved arrays need no copy.
+    x, w, y : flat float32 arrays.  x_at, y_at : start and strides (image, line, pixel) in floats,
+    so that padded or interleaved arrays need no copy.
     shape : (H, W, kh, kw, Cin, Cout) with H, W of the output.
     """
     h, wd, kh, kw, cin, cout = shape
@@ -205,10 +202,10 @@ def kernel_gradient(x, dy, dw, shape, x_at, dy_at, rows, vectors, n):
 
 @jit(fastmath={"reassoc", "contract"})
 def few_conv_lines(x, w, y, shape, x_at, y_at, first, last):
-    """conv_lines for channel counts that no register tile divides, such as the head's one.
+    """conv_lines for numbers of channels that no register tile divides, such as 1 in the head.
 
-    w : flat (Cout, kh, kw, Cin), so that each output is a dot product over contiguous runs;
-    the rest as in conv_lines. Every pixel is summed vector by vector in the same order.
+    w : flat (Cout, kh, kw, Cin), so that each output is a dot product over contiguous runs.
+    The rest as in conv_lines. Every pixel is summed vector by vector in the same order.
     """
     h, wd, kh, kw, cin, cout = shape
     run = np.uint64(kw * cin)  # unsigned: an index that may be negative does not vectorise
@@ -228,7 +225,7 @@ def few_conv_lines(x, w, y, shape, x_at, y_at, first, last):
 
 @jit()
 def few_kernel_gradient(x, dy, dw, shape, x_at, dy_at, n):
-    """kernel_gradient for such channel counts; dw : flat (Cout, kh, kw, Cin)."""
+    """kernel_gradient for the channels of few_conv_lines.  dw : flat (Cout, kh, kw, Cin)."""
     h, wd, kh, kw, cin, cout = shape
     run = np.uint64(kw * cin)
     for i in range(h):

@@ -1,15 +1,15 @@
-"""Numbers below 1.2e-38 cost nothing: while kernels run, the processor takes them for zero.
+"""Makes the processor treat subnormal numbers as zero while kernels run.
 
-A float32 below its smallest normal number, 1.2e-38, is called subnormal. Weight decay drives the
-kernels that the data do not need into that range, and so do the moments of Adam whose gradients
-have become zero. Intel's processors handle each operation on such a number outside their fast
-path, which takes over a hundred cycles instead of half a one: a network of which a third of the
-weights are subnormal predicts 60 times slower there. AMD's Zen handles them at full speed.
+A float32 below its smallest normal number, 1.2e-38, is called subnormal. Weight decay drives
+kernels that the data do not need into that range, and Adam's moments decay into it when gradients
+become zero. Intel's processors handle each operation on such a number outside their fast path,
+which takes over a hundred cycles instead of half a cycle: a network with a third of its weights
+subnormal predicts 60 times slower there. AMD's Zen handles them at full speed.
 
-Two bits of the floating-point control register change that. On x86 (MXCSR): FTZ, results that
-would be subnormal become zero, and DAZ, subnormal operands count as zero. On ARM (FPCR): FZ does
-both. The register belongs to a thread, so every thread of the engine sets it for its own piece of
-work and restores it. On other processors nothing is done.
+Bits of the floating-point control register change that. On x86 (MXCSR), FTZ makes subnormal results
+zero, and DAZ makes subnormal operands count as zero. On ARM (FPCR), FZ does both. The register
+belongs to a thread, so every thread of the engine sets it for its own piece of work and then
+restores it. On other processors nothing is done.
 
 Sources: Intel 64 and IA-32 Architectures Software Developer's Manual, volume 1, section 10.2.3;
 Arm Architecture Reference Manual for A-profile, FPCR.
@@ -74,13 +74,13 @@ def _write(typingctx, word):
 
 @jit()
 def control() -> int:
-    """The control register of this thread; 0 on a processor that is not known here."""
+    """The control register of this thread; 0 on an unknown processor."""
     return _read()
 
 
 @jit()
 def _change(mask, bits):
-    """Give the bits of mask those values, and return what they were."""
+    """Sets the bits of mask to those of `bits`, and returns their old values."""
     before = _read()
     _write((before & ~mask) | bits)
     return before & mask
@@ -88,7 +88,7 @@ def _change(mask, bits):
 
 @contextmanager
 def flushed() -> Iterator[None]:
-    """Within, this thread takes subnormal numbers for zero; afterwards as it did before."""
+    """In this context, this thread treats subnormal numbers as zero."""
     before = _change(FLUSH, FLUSH)
     try:
         yield
@@ -97,5 +97,5 @@ def flushed() -> Iterator[None]:
 
 
 def parallel(task: Callable, pieces: Iterable) -> list:
-    """_threads.parallel, every thread of which flushes subnormal numbers while it works."""
+    """_threads.parallel, with subnormal numbers treated as zero in every thread."""
     return _threads.parallel(task, pieces, flushed)

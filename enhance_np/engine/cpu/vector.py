@@ -1,8 +1,8 @@
-"""Vector instructions for numba: small matrices of exact numbers become straight-line code.
+"""Vector instructions for numba: generates unrolled code for products with small exact matrices.
 
-Plain numba loops over a 6x6 block do not vectorise. Here one vector holds LANES channels of one
-pixel, and a matrix applied to vectors is unrolled into additions and multiply-adds: a Winograd
-transform is a page of them, generated from the matrix itself (engine.winograd.matrices).
+Plain numba loops over a 6x6 block are not vectorised. Here one vector has LANES channels of one
+pixel, and the product of a matrix with vectors is unrolled into additions and multiply-adds. The
+code of a Winograd transform is generated from its matrix (engine.winograd.matrices).
 """
 
 import os
@@ -19,10 +19,10 @@ LINE = 16  # floats of a cache line
 
 
 def _lanes() -> int:
-    """Floats of a vector: as many as the widest register of this processor holds.
+    """Number of floats in the widest vector register of this processor.
 
-    Those are 16 (AVX-512), 8 (AVX) or 4 (SSE, NEON). ENHANCE_NP_LANES sets another number, to test
-    here what other processors run: LLVM makes several instructions of a vector that is too wide.
+    It is 16 (AVX-512), 8 (AVX) or 4 (SSE, NEON). ENHANCE_NP_LANES sets another number, to test the
+    code of other processors; LLVM splits a vector that is too wide into several instructions.
     """
     if wanted := os.environ.get("ENHANCE_NP_LANES"):
         if wanted not in ("4", "8", "16"):
@@ -38,9 +38,9 @@ VECTOR = ir.VectorType(ir.FloatType(), LANES)
 
 @intrinsic
 def prefetch(typingctx, x, at):
-    """Asks for the cache line of x.flat[at] into L2, x float32 and contiguous.
+    """Prefetches the cache line of x.flat[at] into L2; x is float32 and contiguous.
 
-    It may lie behind the end: nothing is read.
+    The place may be beyond the end of x, because nothing is read.
     """
 
     def codegen(context, builder, signature, args):
@@ -57,7 +57,7 @@ def prefetch(typingctx, x, at):
 
 
 def constant(value) -> ir.Constant:
-    """The same number in every lane, rounded once from exact."""
+    """A vector with the same number in every lane, rounded once from the exact value."""
     return ir.Constant(VECTOR, [float(value)] * LANES)
 
 
@@ -81,7 +81,7 @@ class Emitter:
         return pointer
 
     def load(self, pointer, vector=0):
-        """The vector-th vector from pointer on; no alignment is assumed."""
+        """The vector number `vector`, counted from pointer; no alignment is assumed."""
         return self.builder.load(self._vector(pointer, vector), align=4)
 
     def store(self, value, pointer, vector=0):
@@ -92,14 +92,14 @@ class Emitter:
         return self.builder.bitcast(pointer, VECTOR.as_pointer())
 
     def splat(self, pointer):
-        """One float in every lane."""
+        """A vector with the float at pointer in every lane."""
         undefined = ir.Constant(VECTOR, ir.Undefined)
         lanes = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
         one = self.builder.insert_element(undefined, self.builder.load(pointer), ir.IntType(32)(0))
         return self.builder.shuffle_vector(one, undefined, lanes)
 
     def multiply_add(self, a, b, c):
-        """a * b + c, in one instruction where there is one."""
+        """a * b + c, in one instruction if the processor has one."""
         return self.builder.call(self._fma, [a, b, c])
 
     def relu(self, x):
@@ -110,9 +110,9 @@ class Emitter:
     def combine(self, matrix, xs):
         """[sum over j of matrix[i][j] * xs[j] for each row i].
 
-        Matrices of interpolation have points in pairs p, -p. Two columns that differ in the
-        sign of every odd row then share a sum and a difference; two rows that differ in the
-        sign of every odd column share their even and odd part. Both are used where they hold,
+        Matrices of interpolation have points in pairs p, -p. Two columns that differ in the sign
+        of every odd row then share a sum and a difference. Two rows that differ in the sign of
+        every odd column share their even and odd parts. Both properties are used where possible,
         and halve the work.
         """
         even, odd, columns = [], [], []
@@ -146,7 +146,9 @@ class Emitter:
 
     def _dot(self, coefficients, xs):
         terms = [(c, x) for c, x in zip(coefficients, xs, strict=True) if c]
-        terms.sort(key=lambda term: term[0] != 1)  # starting from a plain x saves a product
+        terms.sort(
+            key=lambda term: term[0] != 1
+        )  # starting with a coefficient of 1 saves a product
         total = None
         for c, x in terms:
             if total is None:

@@ -1,7 +1,8 @@
-"""The vocabulary of enhance_np.layers on CPU cores: float32, numba, all threads.
+"""The operations of enhance_np.layers on CPU cores: float32, numba, all threads.
 
-Same names, arguments and results as the reference, so that training runs the taught page.
-float64 is handed to the reference itself. No BLAS: its threads would spin against ours.
+Names, arguments and results are those of the reference, so training uses network.py as it is.
+float64 is passed on to the reference. BLAS is not used, because its threads would compete with
+those of the engine.
 """
 
 from typing import NamedTuple
@@ -11,7 +12,7 @@ import numpy as np
 from ... import layers
 from ..._threads import cut
 
-# "as" marks what the reference gives as it is
+# "as" marks the functions of the reference that are used unchanged
 from ...layers import elu as elu
 from ...layers import elu_backward as elu_backward
 from ...layers import gaussian_noise as gaussian_noise
@@ -21,13 +22,13 @@ from ...layers.joined import ActConvCache
 from . import direct, elementwise, memory, winograd
 from .subnormal import parallel
 
-# Floats of an elementwise task: 1 MB, in L2 on today's cores. It depends on the arrays alone,
-# and so do the bits of sums.
+# Floats of an elementwise task: 1 MB, which fits into L2 on current cores. Tasks depend only on the
+# arrays, and so do the bits of sums.
 ELEMENTS = 2**18
 
 
 class BatchNormCache(NamedTuple):
-    """Like layers.BatchNormCache, but x_hat is computed from x when it is asked for."""
+    """Like layers.BatchNormCache, but x_hat is computed from x on access."""
 
     x: np.ndarray  # (N, H, W, C)
     inv_std: np.ndarray  # (C,)
@@ -37,7 +38,7 @@ class BatchNormCache(NamedTuple):
     fixed: bool
     beta: np.ndarray
 
-    floor = np.float32(-np.inf)  # y is not below; not a field
+    floor = np.float32(-np.inf)  # lower bound of y; not a field
 
     @property
     def x_hat(self) -> np.ndarray:
@@ -49,20 +50,20 @@ class BatchNormReluCache(BatchNormCache):
 
 
 class BatchNormEluCache(NamedTuple):
-    x: np.ndarray  # the first seven as in BatchNormCache
+    x: np.ndarray  # x to beta are as in BatchNormCache
     inv_std: np.ndarray
     gamma: np.ndarray
     mean: np.ndarray
     var: np.ndarray
     fixed: bool
     beta: np.ndarray
-    y: np.ndarray  # (N, H, W, C) behind the activation
+    y: np.ndarray  # (N, H, W, C), output of the activation
 
     x_hat = BatchNormCache.x_hat
 
 
 class ReluConvCache(NamedTuple):
-    x: np.ndarray  # (N, H, W, Cin), in front of the ReLU
+    x: np.ndarray  # (N, H, W, Cin), input of the ReLU
     w: np.ndarray  # (1, 1, Cin, 1)
 
 
@@ -70,7 +71,7 @@ def reflection_pad(x, p=1):
     """See layers.reflection_pad."""
     _, h, w, _ = x.shape
     if x.dtype != np.float32 or not 1 <= p < min(h, w):
-        return layers.reflection_pad(x, p)  # which says what is wrong, or copies
+        return layers.reflection_pad(x, p)  # raises the error, or copies
     return direct.framed(x, p, p, reflect=True)
 
 
@@ -100,8 +101,8 @@ def conv2d(x, w, b):
 def conv2d_backward(dy, cache):
     """See layers.conv2d_backward.
 
-    dX is a convolution too: of dY, framed with zeros, with the kernel turned by 180 degrees and
-    its channels exchanged. dW is a product over tiles or pixels.
+    dX is a convolution of dY, padded with zeros, with the kernel rotated by 180 degrees and its
+    channels exchanged. dW is a product over tiles or pixels.
     """
     x, w = cache
     if not _ours(x, w):
@@ -118,9 +119,9 @@ def conv2d_backward(dy, cache):
 
 
 def pad_conv(x, w, b):
-    """See layers.pad_conv. By Winograd, the cache keeps x without its frame."""
+    """See layers.pad_conv. With Winograd, the cache keeps x without padding."""
     if w.ndim != 4 or w.shape[0] != w.shape[1]:
-        return layers.pad_conv(x, w, b)  # which says what is wrong
+        return layers.pad_conv(x, w, b)  # raises the error
     p = w.shape[0] // 2
     if not _by_winograd(x, w) or x.ndim != 4 or min(x.shape[1:3]) < 2:
         return conv2d(reflection_pad(x, p) if p else x, w, b)
@@ -141,7 +142,7 @@ def pad_conv_backward(dy, cache):
 
 
 def pad_conv_gradient(dy, cache):
-    """See layers.pad_conv_gradient. Without Winograd, dX is left out."""
+    """See layers.pad_conv_gradient. Without Winograd, dX is not computed."""
     x, w = cache
     if _by_winograd(x, w) or not _ours(x, w):
         _, dw, db = pad_conv_backward(dy, cache)
@@ -153,7 +154,7 @@ def pad_conv_gradient(dy, cache):
 
 
 def upsample_conv(x, w, b):
-    """See layers.upsample_conv. By Winograd, the cache keeps x itself."""
+    """See layers.upsample_conv. With Winograd, the cache keeps x itself."""
     if not _by_winograd(x, w):
         return pad_conv(upsample(x), w, b)
     layers.conv.check_channels("upsample_conv", x, w, b)
@@ -238,7 +239,7 @@ def _statistics(x, gamma, eps, moving):
 def _measured(x):
     """Mean and variance of each channel.
 
-    They are gathered piece by piece, while a piece is in the cache, and merged.
+    They are measured for each piece, while it is in the cache, and then merged.
     Source: Chan, Golub & LeVeque 1983, The American Statistician 37, equation 2.1.
     """
     flat = _pixels(x)
@@ -253,7 +254,7 @@ def _measured(x):
 
 
 def _scaled(cache):
-    """y of batch norm, or of batch norm and ReLU."""
+    """y of batch norm, or of batch norm and ReLU, from the cache."""
     scale = cache.gamma * cache.inv_std
 
     def kernel(x, y):
@@ -263,7 +264,7 @@ def _scaled(cache):
 
 
 def _batchnorm_backward(name, dy, cache):
-    """dx, dgamma, dbeta; dy counts where y is above the cache's floor."""
+    """(dx, dgamma, dbeta); dy is used where y is above the cache's floor."""
     dy = _gradient(name, dy, cache.x.shape)
     flat, x = _pixels(dy), _pixels(cache.x)
     _, inv_std, gamma, mean, _, fixed, beta = cache
@@ -275,7 +276,7 @@ def _batchnorm_backward(name, dy, cache):
     dbeta, dgamma = np.sum(parallel(sums, _pieces(flat)), axis=0)
     dgamma = dgamma * inv_std
     shift, slope = gamma * inv_std * dbeta / len(flat), gamma * inv_std**2 * dgamma / len(flat)
-    through = np.float32(not fixed)  # mean and variance, if they depend on x
+    through = np.float32(not fixed)  # 1 if mean and variance depend on x, else 0
     shift, slope = through * shift.astype(np.float32), through * slope.astype(np.float32)
 
     def kernel(dy, x, dx):
@@ -318,7 +319,7 @@ def batchnorm_elu_backward(dy, cache):
 
 
 def relu_conv(x, w, b):
-    """See layers.relu_conv. To one channel, the rectified x is never made."""
+    """See layers.relu_conv. For one output channel, relu(x) is not stored."""
     if x.ndim != 4 or not _ours(x, w) or (w.shape, b.shape) != ((1, 1, x.shape[-1], 1), (1,)):
         return _act_conv(relu, x, w, b)
     y = memory.empty((*x.shape[:3], 1))
@@ -399,7 +400,7 @@ def upsample_backward(dy):
 
 
 def _ours(x, w):
-    """Whether a convolution is done here; float64 and empty batches go to the reference."""
+    """Whether this engine does a convolution; float64 and empty batches go to the reference."""
     return x.dtype == w.dtype == np.float32 and x.size > 0
 
 
@@ -408,14 +409,14 @@ def _by_winograd(x, w):
 
 
 def _gradient(name, dy, shape):
-    """dy as the kernels take it; they would read beyond one of another shape."""
+    """dy as the kernels need it, which would read beyond the end of another shape."""
     if dy.shape != shape:
         raise ValueError(f"{name}: dy must be {shape}, got dy.shape={dy.shape}")
     return np.ascontiguousarray(dy, np.float32)
 
 
 def _elementwise(kernel, *inputs):
-    """kernel(*inputs, y) on pieces of arrays of one shape; y."""
+    """y, from kernel(*inputs, y) on pieces of arrays of one shape."""
     flat = [_pixels(x) for x in inputs]
     y = memory.empty(flat[0].shape)
     parallel(lambda at: kernel(*(x[slice(*at)] for x in flat), y[slice(*at)]), _pieces(y))

@@ -1,7 +1,8 @@
-"""3x3 convolutions on CPU cores by Winograd, forward and backward, upsampling folded in.
+"""3x3 convolutions on CPU cores by Winograd, forward and backward, with upsampling folded in.
 
-Float32, contiguous (N, H, W, C), channels in whole vectors. Sums over tasks are cut by the
-arrays' sizes alone, so the bits of the results do not depend on the number of threads.
+Arrays are float32, contiguous (N, H, W, C), with channels in whole vectors. The work is divided
+into tasks by the sizes of the arrays only, so the bits of sums do not depend on the number of
+threads.
 """
 
 from typing import NamedTuple
@@ -17,10 +18,10 @@ from .transforms import M, N
 from .vector import LANES
 from .winograd_kernels import BIAS, PLANES
 
-TILES = 96, 1024  # least and most of a task; 1 ms for 1000, and 0.03 ms to wake a thread
-TASKS = 4  # per thread: the first to finish takes another
-GRADIENT_TILES = 720  # of a task: each ends with a transform of its own dU
-GRADIENT_TASKS = 8  # or more, of so many images: in small batches too no thread may wait
+TILES = 96, 1024  # fewest and most of a task; 1000 take 1 ms, and waking a thread takes 0.03 ms
+TASKS = 4  # per thread, so that a thread that finishes early takes another
+GRADIENT_TILES = 720  # of a task, because each task ends with a transform of its own dU
+GRADIENT_TASKS = 8  # smallest number of tasks, so that all threads work in small batches too
 
 
 def _alive() -> np.ndarray:
@@ -36,17 +37,17 @@ def _alive() -> np.ndarray:
 
 PLAIN = np.ones((1, 1, PLANES), bool)
 UPSAMPLED = _alive()[None]  # one image in, four phases out
-GATHERED = _alive()[::-1, None].copy()  # its adjoint: turned kernels end where these began
+GATHERED = _alive()[::-1, None].copy()  # the adjoint: in turned kernels the planes are reversed
 NO_HEAD = np.empty(0, np.float32)
 
 
 def is_winograd(shape: tuple[int, ...]) -> bool:
-    """Whether a kernel of `shape` goes by Winograd: (3, 3, Cin, Cout), whole vectors."""
+    """Whether kernels of `shape` are done by Winograd: (3, 3, Cin, Cout), whole vectors."""
     return len(shape) == 4 and shape[:2] == (3, 3) and not any(c % LANES for c in shape[2:])
 
 
 def turned(w: np.ndarray) -> np.ndarray:
-    """The kernel of dX: w turned by 180 degrees, its channels exchanged."""
+    """The kernel of dX: w rotated by 180 degrees, with its channels exchanged."""
     return w[::-1, ::-1].transpose(0, 1, 3, 2)
 
 
@@ -69,35 +70,35 @@ def planes(*kernels: np.ndarray, alive: np.ndarray = PLAIN) -> Planes:
 
 
 def window(size: int, before: int, edge: str, ring: int | None = None) -> np.ndarray:
-    """Where the windows of Winograd's tiles find their lines (or columns) in the input.
+    """Indices of the lines (or columns) of the input in the windows of Winograd's tiles.
 
-    size : lines of the input;  before : how many the window of output 0 begins outside;
-    edge : "reflect", "repeat" or "zero", what stands there. Output i reads [i : i + 3].
-    ring : lines that the memory holds, when line r stands at r % ring.
+    size : lines of the input.  before : lines outside the input in the window of output 0.
+    edge : "reflect", "repeat" or "zero", the content of lines outside. Output i reads [i : i + 3].
+    ring : number of lines in memory, if line r is stored at r % ring.
     """
     outputs = size + 2 * before - 2
     k = np.arange(-(-outputs // M) * M + N - M) - before
     inside = (k >= 0) & (k < size)
     if edge == "reflect":
         k = np.where(k >= size, 2 * (size - 1) - k, abs(k))
-    k = k.clip(0, size - 1)  # and what only the outputs past the edge read
+    k = k.clip(0, size - 1)  # also for lines that only outputs past the edge read
     if ring is not None:
         k %= ring
     return np.where(inside, k, -1) if edge == "zero" else k
 
 
 def tiles(shape: tuple[int, ...]) -> int:
-    """How many tiles cover (N, H, W, C)."""
+    """Number of tiles that cover (N, H, W, C)."""
     n, h, w, _ = shape
     return n * -(-h // M) * -(-w // M)
 
 
 def conv_tiles(x, kernel, b, y, lines, columns, epilogue, spans, shape=None, head=NO_HEAD):
-    """Tiles first <= t < last, for each of the spans, of y <- epilogue(x * kernel + b).
+    """Tiles first <= t < last of y <- epilogue(x * kernel + b), for each of the spans.
 
-    On all threads.  shape : (H, W) of the output, or of one of its phases, if y is something
-    else: a ring of lines, or the larger image;  spans : of (first, last);  head : see
-    winograd_kernels.conv_tiles.
+    Runs on all threads.  spans : list of (first, last).  head : see winograd_kernels.conv_tiles.
+    shape : (H, W) of the output, or of one of its phases, if y differs from it: a ring of lines,
+    or the upsampled image.
     """
     size = winograd_kernels.work_size(kernel.cin, kernel.cout)
     shape = y.shape[1:3] if shape is None else shape
@@ -105,7 +106,7 @@ def conv_tiles(x, kernel, b, y, lines, columns, epilogue, spans, shape=None, hea
     def task(at):
         _run(x, kernel, b, y, lines, columns, epilogue, memory.scratch(size), at, shape, head)
 
-    # a tile's bits do not depend on its neighbours in a task: the number of threads may
+    # tasks may depend on the number of threads, because a tile's bits do not depend on its task
     total = sum(last - first for first, last in spans)
     least, most = TILES
     most = min(max(-(-total // (TASKS * threads())), least), most)
@@ -123,7 +124,7 @@ def _run(x, kernel, b, y, lines, columns, epilogue, work, span, shape, head=NO_H
 
 
 def conv(x, w, b, before, edge="zero"):
-    """The convolution of x, framed by `before` lines and columns of `edge`, with w, + b."""
+    """The convolution with w of x, padded by `before` lines and columns of `edge`, plus b."""
     n, h, wd, _ = x.shape
     grow = 2 * before - 2
     y = memory.empty((n, h + grow, wd + grow, w.shape[-1]))
@@ -133,7 +134,7 @@ def conv(x, w, b, before, edge="zero"):
 
 
 def upsample_conv(x, w, b):
-    """pad_conv of the upsampled x, which is never made."""
+    """pad_conv of the upsampled x, without making the latter."""
     n, h, wd, _ = x.shape
     y = memory.empty((n, 2 * h, 2 * wd, w.shape[-1]))
     kernel = planes(*phases(w), alive=UPSAMPLED)
@@ -157,12 +158,13 @@ def upsample_conv_backward(dy, x, w):
 
 
 def _backward(dy, x, kernel, before, edge):
-    """dx, the gradient in each phase's kernel, db.
+    """(dx, the gradient in the kernel of each phase, db).
 
     kernel : the planes of the turned kernels, from dy to x.
 
-    A task takes some images: dX of one and its frame folded back, then its share of dU, while
-    both are in the cache. dU is summed in float32 within a task, dW in float64 over tasks.
+    A task has some images. It computes dX of each with its padding folded back, and then its part
+    of dU, while both are in the cache. dU is summed in float32 within a task, dW in float64 over
+    tasks.
     """
     n, h, w, cin = x.shape
     cout = dy.shape[-1]
@@ -213,6 +215,6 @@ def _backward(dy, x, kernel, before, edge):
 
 
 def _filled(size):
-    """Lines of dy for whole tiles: -1 behind the last."""
+    """Indices of the lines of dy for whole tiles: -1 after the last line."""
     k = np.arange(-(-size // M) * M)
     return np.where(k < size, k, -1)

@@ -6,8 +6,8 @@ The steps of engine.winograd for BLOCK tiles at a time:
   products   M[p] = V[p] @ U[p],              register_tile.plane_products
   output     y of tile t = A^T M A, + bias, then ReLU or the sum with what y holds
 
-so that V and M never leave the cache. Where lines and columns of an input lie is told by two
-index arrays: they express reflection, repetition, zeros (-1) and rings of lines alike.
+so that V and M never leave the cache. Two index arrays give the places of lines and columns of an
+input. They can express reflection, repetition, zeros (-1) and rings of lines.
 """
 
 import numpy as np
@@ -20,18 +20,18 @@ from .transforms import A_T, B_T, G, M, N, R
 from .vector import FLAT, INDEX, LANES, LINE, Emitter, prefetch
 
 PLANES = N * N
-BLOCK = 24  # tiles: V of 64 channels is 221 KB, beside the 590 KB of U in 1 MB of L2
-GRADIENT_BLOCK = 12  # dU, 590 KB too, is read and written for every block
-PAD = 16  # floats between planes: strides of a power of two would meet in the same cache sets
+BLOCK = 24  # tiles; V of 64 channels is 221 KB and U is 590 KB, which fit into 1 MB of L2
+GRADIENT_BLOCK = 12  # tiles; dU, also 590 KB, is read and written for every block
+PAD = 16  # floats between planes; strides of a power of two would use the same cache sets
 BIAS, RELU, ELU, ADD = range(4)  # epilogues
 
 
 def _transform(matrix, epilogue=""):
     """Intrinsic: y <- matrix x matrix^T for blocks of vectors, one vector of channels.
 
-    x[i, j] stands at x0 + i * x_line + j * x_pixel, y likewise.
-    epilogue : "" or, with a vector of biases at b[b0], what is stored: "bias" y + b,
-    "relu" max(y + b, 0), "add" y + b + what y held.
+    x[i, j] is stored at x0 + i * x_line + j * x_pixel, and y likewise.
+    epilogue : "" stores the result r. The others use a vector of biases at b[b0]: "bias" stores
+    r + b, "relu" max(r + b, 0), and "add" r + b + y.
     """
 
     def codegen(context, builder, signature, args):
@@ -95,7 +95,7 @@ def kernel_gradient(du, dw, cin, cout):
 
 
 def work_size(cin: int, cout: int) -> int:
-    """Floats that conv_tiles and gradient_tiles need to work in."""
+    """Number of floats of working memory for conv_tiles and gradient_tiles."""
     return PLANES * (BLOCK * (cin + cout) + 2 * PAD + max(cin, cout))
 
 
@@ -106,16 +106,17 @@ def conv_tiles(
 ):  # fmt: skip
     """y <- epilogue of the convolution of x with U, for tiles first <= t < last.
 
-    x, u, b, y, work : flat float32.  x_at, y_at : (start, image, line, pixel) in floats.
-    lines, columns : where in x row i - 1 + k of the window of output row i stands, at [i + k]
-    for i a multiple of 4, k < 6; -1 means zeros. Output row i is line i % y_lines of y.
-    shape : (H, W, Cin, Cout) with H, W of the output;  tile : register_tile.block_shape(Cout).
-    Tiles are numbered over (image, row, column); one over the edge writes what lies inside.
+    x, u, b, y, work : flat float32.  x_at, y_at : start and strides (image, line, pixel) in floats.
+    lines, columns : entry [i + k] is the place in x of row i - 1 + k, in the window of output row
+    i, for i a multiple of 4 and k < 6; -1 means zeros. Output row i is line i % y_lines of y.
+    shape : (H, W, Cin, Cout) with H, W of the output.  tile : register_tile.block_shape(Cout).
+    Tiles are numbered over (image, row, column). A tile that crosses the edge writes only its
+    pixels inside.
 
     alive : (I, O, 36), which planes of U (I * O, 36, Cin, Cout) are not zero. I = O = 1 is a
-    plain convolution. With O = 4, y is the four phases of an image of twice the size, each by
+    plain convolution. With O = 4, y is the four phases of an image of twice the size, each with
     its own U (fold.phases). I = 4 is the adjoint: x is the large image.
-    head : a 1x1 kernel (Cout,) and its bias: if given, y is what it makes of the result.
+    head : a 1x1 kernel (Cout,) and its bias; if given, it is applied to the result to give y.
     """
     h, w, cin, cout = shape
     rows, vectors = tile
@@ -183,9 +184,9 @@ def gradient_tiles(
 ):  # fmt: skip
     """du += the gradient in U from tiles first <= t < last.
 
-    x, lines, columns, shape, alive : as in conv_tiles, one phase;  dy : flat, of length
-    4 ceil(H / 4) and 4 ceil(W / 4) in dy_lines and dy_columns, where -1 fills up a tile.
-    du : flat (36, Cin, Cout);  tile : (rows, vectors) of a tile of du.
+    x, lines, columns, shape, alive : as in conv_tiles, for one phase.  dy : flat.
+    dy_lines, dy_columns : places in dy, (4 ceil(H / 4),) and (4 ceil(W / 4),); -1 means zeros.
+    du : flat (36, Cin, Cout).  tile : (rows, vectors) of a tile of du.
     """
     h, w, cin, cout = shape
     rows, vectors = tile
@@ -247,10 +248,10 @@ def _place(tile, h, w):
 
 @jit()
 def _ask_tile(x, x0, x_image, x_line, x_pixel, lines, columns, h, w, channels, tile, size):
-    """Asks for the lines of a tile that is soon seen, while products leave the memory idle.
+    """Prefetches the lines of a tile that is needed soon, while the products leave memory idle.
 
-    The processor's own prefetching goes along a line and does not guess the next ones. At a
-    border, where columns are elsewhere, something is asked for that may not be used.
+    The processor's own prefetching follows a line but does not predict the next lines. At a border,
+    where columns are at other places, some of the prefetched data may not be used.
     """
     n, i, j = _place(tile, h, w)
     for k in range(size):
@@ -300,7 +301,7 @@ def _output(m, m0, m_plane, y, y0, line, pixel, b, channels, epilogue):
 
 @jit()
 def _gather(x, image, line, pixel, lines, columns, i, j, size, work, patch, channels):
-    """patch[r, s] = x at (lines[i + r], columns[j + s]), zeros where one of them is -1."""
+    """patch[r, s] = x at (lines[i + r], columns[j + s]), or zeros if one of them is -1."""
     for r in range(size):
         for s in range(size):
             to = patch + (r * size + s) * channels
@@ -320,7 +321,7 @@ def _copy(x, x0, x_line, x_pixel, y, y0, y_line, y_pixel, high, wide, channels):
 
 @jit()
 def _move(x, at, y, to, count):
-    """y[to : to + count] = x[at : at + count]; slices would cost more than what they move."""
+    """y[to : to + count] = x[at : at + count]; making slices would take longer than the copy."""
     at, to = np.uint64(at), np.uint64(to)
     for k in range(np.uint64(count)):
         y[to + k] = x[at + k]

@@ -1,10 +1,11 @@
-"""The vocabulary of enhance_np.layers on CuPy arrays: the reference's text, and CUDA kernels.
+"""The operations of enhance_np.layers on CuPy arrays, by CUDA kernels.
 
-Same names, arguments and results as the reference. Its text runs on CuPy arrays as it is; what
-is defined here replaces it. NumPy arrays and float64 are handed to the reference itself.
+Names, arguments and results are those of the reference. The reference itself also runs on CuPy
+arrays; the functions defined here replace some of its functions by kernels. NumPy arrays and
+float64 are passed on to the reference.
 """
 
-# "as" marks what the reference gives as it is
+# "as" marks the functions of the reference that are used unchanged
 from ...layers import elu as elu
 from ...layers import elu_backward as elu_backward
 from ...layers import gaussian_noise as gaussian_noise

@@ -1,8 +1,8 @@
 """Convolutions on the GPU: 3x3 by kernels/conv3x3.cu and conv3x3_gradient.cu, others by conv.cu.
 
-float32 CuPy arrays. The padding is done by the kernels' loads: what a cache keeps is x without a
-frame. NumPy arrays, float64, empty batches and what does not fit are handed to the reference,
-which computes them or says what is wrong.
+Arrays are float32 CuPy arrays. The kernels pad when they load, so a cache keeps x without padding.
+NumPy arrays, float64, empty batches and invalid arguments are passed on to the reference, which
+computes the result or raises the error.
 """
 
 from math import prod
@@ -18,12 +18,12 @@ from .pad import reflection_pad_backward
 from .winograd import is_winograd
 from .winograd import winograd as by_winograd
 
-ZERO, MIRRORED = 0, 1  # what the kernels see outside an image: their `edge`
+ZERO, MIRRORED = 0, 1  # argument `edge` of the kernels: pixels outside an image
 THREADS = 256  # per block of conv.cu and upsample_conv.cu
-TILE_THREADS = 128  # of the others
-COLUMNS = 32  # pixels of a row of conv3x3.cu's blocks, and of a strip of conv3x3_gradient.cu's
-# Runs that a gradient is split into, by the shapes alone, and so are the bits of sums: so many
-# blocks at most, enough for any card, and so many strips (or lines) at least
+TILE_THREADS = 128  # per block of the other kernels
+COLUMNS = 32  # pixels in a row of a block of conv3x3.cu, and in a strip of conv3x3_gradient.cu
+# A gradient is divided into runs by the shapes only, which fixes the bits of sums: the largest
+# number of blocks, enough for any card, and the smallest numbers of strips or lines of a run
 BLOCKS, STRIPS, LINES = 1024, 16, 4
 
 
@@ -39,8 +39,8 @@ def conv2d(x, w, b):
 def conv2d_backward(dy, cache):
     """See layers.conv2d_backward.
 
-    dX is a convolution too: of dY, framed with zeros, with the kernel turned by 180 degrees and
-    its channels exchanged.
+    dX is a convolution of dY, padded with zeros, with the kernel rotated by 180 degrees and its
+    channels exchanged.
     """
     x, w = cache
     if not _ours(x, w):
@@ -50,7 +50,7 @@ def conv2d_backward(dy, cache):
 
 
 def pad_conv(x, w, b):
-    """See layers.pad_conv. The cache keeps x without its frame."""
+    """See layers.pad_conv. The cache keeps x without padding."""
     if not _fits(x, w, b):
         return layers.pad_conv(x, w, b)
     x = ready(x)
@@ -69,7 +69,7 @@ def pad_conv_backward(dy, cache):
 
 
 def pad_conv_gradient(dy, cache):
-    """See layers.pad_conv_gradient. dX is left out."""
+    """See layers.pad_conv_gradient. dX is not computed."""
     x, w = cache
     if not _ours(x, w):
         return layers.pad_conv_gradient(dy, cache)
@@ -79,10 +79,10 @@ def pad_conv_gradient(dy, cache):
 
 
 def conv(x, w, b, relu=False, skip=None, winograd=False):
-    """pad_conv's y, + skip, then ReLU: what a folded network is made of, in one kernel.
+    """pad_conv's y, plus skip, then ReLU, in one kernel: the operation of a folded network.
 
-    skip : (N, H, W, Cout), float32 on the GPU like x.  Raises ValueError if it is not.
-    winograd : by kernels/winograd.cu if that takes such weights; the same but for its rounding.
+    skip : (N, H, W, Cout), float32 on the GPU like x.  Raises ValueError for another shape.
+    winograd : use kernels/winograd.cu if it supports the weights; only the rounding differs.
     """
     shape = (*x.shape[:3], w.shape[-1])
     if skip is not None and skip.shape != shape:
@@ -97,7 +97,7 @@ def conv(x, w, b, relu=False, skip=None, winograd=False):
 
 
 def upsample_conv(x, w, b):
-    """See layers.upsample_conv. The large image is not made; the cache keeps x itself."""
+    """See layers.upsample_conv. The upsampled image is not made; the cache keeps x itself."""
     if not _folds(x, w) or not ours(b):
         y, cache = pad_conv(layers.upsample(x), w, b)
         return y, cache
@@ -123,7 +123,7 @@ def upsample_conv_backward(dy, cache):
     cout = w.shape[3]
     dy = gradient("upsample_conv_backward", dy, (n, 2 * h, 2 * wd, cout))
 
-    # dX of x framed by one pixel, and the frame added to the edge that it repeats
+    # dX of x padded by one pixel; then the padding is added to the edge that it repeats
     turned = ready(_phases(w)[:, ::-1, ::-1].transpose(0, 1, 2, 4, 3))
     framed = cupy.empty((n, h + 2, wd + 2, cin), np.float32)
     block = _block(cin)
@@ -148,19 +148,19 @@ def upsample_conv_backward(dy, cache):
 
 
 def _ours(x, w, *b):
-    """Whether a convolution is done here."""
+    """Whether a convolution is done by the kernels."""
     return ours(x, w, *b) and x.ndim == w.ndim == 4 and w.shape[2] == x.shape[3]
 
 
 def _fits(x, w, *b):
-    """Whether pad_conv is done here: with an odd square kernel on an image that it can mirror."""
+    """Whether pad_conv is done by the kernels: an odd square kernel, and an image large enough."""
     if not _ours(x, w, *b) or w.shape[0] != w.shape[1] or len(w) % 2 == 0:
         return False
     return len(w) // 2 < min(x.shape[1:3]) and all(v.shape == w.shape[3:] for v in b)
 
 
 def _folds(x, w):
-    """Whether upsampling is folded into the convolution: whole blocks of channels, 3x3."""
+    """Whether upsampling is folded into the convolution: a 3x3 kernel, whole blocks of channels."""
     return _ours(x, w) and w.shape[:2] == (3, 3) and not any(c % 32 for c in w.shape[2:])
 
 
@@ -175,7 +175,7 @@ def _padded(x, w, b, relu=False, skip=None):
 
 
 def _correlate(x, w, b, before, edge, ho, wo, relu=False, skip=None):
-    """y (N, ho, wo, Cout): output (0, 0) sees x from `before` lines and columns outside it on."""
+    """y (N, ho, wo, Cout).  before : lines and columns outside x in the window of output (0, 0)."""
     n, h, wd, cin = x.shape
     kh, kw, _, cout = w.shape
     y = array_module(x).empty((n, ho, wo, cout), np.float32)
@@ -199,7 +199,7 @@ def _correlate(x, w, b, before, edge, ho, wo, relu=False, skip=None):
 
 
 def _framed_dx(dy, w):
-    """conv2d's dX: of pad_conv's x with its frame."""
+    """dX of conv2d, that is, of pad_conv's padded x."""
     cupy = array_module(dy)
     kh, kw, cin, _ = w.shape
     turned = ready(w[::-1, ::-1].transpose(0, 1, 3, 2))
@@ -216,7 +216,7 @@ def _kernel_gradient(x, dy, shape, before, edge):
         block, tiles = _gradient_blocks(cin, cout)
         runs, per = _runs(n * ho * -(-wo // COLUMNS), STRIPS, tiles)
         part = cupy.empty((runs, *shape), np.float32)
-        sizes = *x.shape, ho, wo, cout, before[0], per  # mirrored, or nothing is outside
+        sizes = *x.shape, ho, wo, cout, before[0], per  # edges are mirrored, or nothing is outside
         name = f"conv3x3_dw_{block}"
         launch("conv3x3_gradient", name, runs * tiles, TILE_THREADS, x, dy, part, *sizes)
     else:
@@ -240,7 +240,7 @@ def _channel_sums(dy):
 
 
 def _sum_parts(part):
-    """The sum over the first axis, in its order."""
+    """The sum over the first axis, in order."""
     total = array_module(part).empty(part.shape[1:], np.float32)
     blocks = blocks_for(total.size, THREADS)
     launch("conv", "sum_parts", blocks, THREADS, part, total, len(part), total.size)
@@ -257,19 +257,19 @@ def _phases(w):
 
 
 def _block(cout):
-    """Output channels of a block of conv3x3.cu."""
+    """Number of output channels in a block of conv3x3.cu."""
     return 32 if cout % 64 else 64
 
 
 def _tiles(n, h, w, block):
-    """Blocks of conv3x3.cu that cover n images of h x w pixels."""
+    """Number of blocks of conv3x3.cu that cover n images of h x w pixels."""
     return n * -(-h // (256 // block)) * -(-w // COLUMNS)
 
 
 def _gradient_blocks(cin, cout):
-    """Output channels of a block of conv3x3_gradient.cu, and how many blocks a run has.
+    """(output channels of a block of conv3x3_gradient.cu, blocks of a run).
 
-    A block has 16 input channels with 64 output channels, 32 with 32.
+    A block has 16 input channels for 64 output channels, and 32 for 32.
     """
     if cout % 64:
         return 32, cin // 32 * (cout // 32)
@@ -277,6 +277,9 @@ def _gradient_blocks(cin, cout):
 
 
 def _runs(count, least, tiles):
-    """(runs, each of how many): `count` cut in runs of `least` or more, each of `tiles` blocks."""
+    """(number of runs, length of a run): `count` divided into runs of `least` or more.
+
+    tiles : blocks of a run, which limit the number of runs.
+    """
     per = max(least, -(-count // max(1, BLOCKS // tiles)))
     return -(-count // per), per

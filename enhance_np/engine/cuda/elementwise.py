@@ -1,4 +1,4 @@
-"""ReLU, the residual sum and upsampling on the GPU. Kernels in kernels/elementwise.cu."""
+"""ReLU, the residual sum and upsampling on the GPU, by kernels/elementwise.cu."""
 
 from ... import layers
 from ..._array import array_module

@@ -1,4 +1,4 @@
-"""Prediction on the GPU: the folded network on one tile, and tiles as large as memory lets."""
+"""Prediction on the GPU: the folded network on one tile, and the largest tile that fits memory."""
 
 from collections import deque
 from collections.abc import Callable
@@ -14,9 +14,9 @@ from ..tiled import tiled
 from . import elu, elu_conv, relu_conv, streams, upsample_conv
 from .convolution import conv
 
-SHARE = 0.5  # of the free memory: the rest is for workspaces, and for what the estimate leaves out
-LARGEST = 2048  # pixels a side: the halo is then 3 % of the work, more gains nothing
-CHANNELS = 32  # that are left when dead ones are taken out: whole blocks of threads
+SHARE = 0.5  # of the free memory; the rest is for workspaces and the error of the estimate
+LARGEST = 2048  # pixels, side of a tile; the halo is then 3 % of the work, so more gains nothing
+CHANNELS = 32  # live channels are kept in multiples of these: whole blocks of threads
 
 
 def prediction(weights: Weights, engine) -> Callable:
@@ -30,7 +30,7 @@ def prediction(weights: Weights, engine) -> Callable:
 
 
 def _each(forward, images, size, progress):
-    """In tiles of half the side as often as the card is full."""
+    """The side of the tiles is halved whenever the memory of the card is full."""
     images, under_way, ended_by = iter(images), deque(), []
 
     def taken():
@@ -38,7 +38,7 @@ def _each(forward, images, size, progress):
             for image in images:
                 under_way.append(image)
                 yield image
-        except Exception as error:  # a card that is full for `images` themselves, too
+        except Exception as error:  # `images` may also raise that the memory is full
             ended_by.append(error)
             raise
 
@@ -53,10 +53,10 @@ def _each(forward, images, size, progress):
             return
         except out_of_memory():
             size = min(size, max((max(x.shape) for x, _ in under_way), default=1))
-            if size == 1 or ended_by:  # else the rest would be left out unsaid
+            if size == 1 or ended_by:  # after an error of `images`, the rest would be lost silently
                 raise
         size //= 2
-        release()  # behind the except: the error held the arrays
+        release()  # after the except clause, because the error refers to the arrays
 
 
 class Folded:
@@ -92,13 +92,13 @@ class Folded:
         return act_conv(h, *self.convs["head"])[0]
 
     def tile(self) -> int:
-        """Side of the tiles for which the free memory is enough: SHARE of it, and 32-bit indices.
+        """Side of the largest tile that SHARE of the free memory and 32-bit indices allow.
 
-        Alive at once are at most four activations, or the last one and that of the upsampled
-        image with its result; and what is copied meanwhile.
+        At most four activations exist at the same time, or the last one and that of the upsampled
+        image with its result, besides the arrays that are copied meanwhile.
         """
         filters, refine = self.config.filters, self.config.refine
-        # of an input pixel
+        # floats per input pixel
         floats = max(4 * filters, filters + 4 * (refine + 1)) + streams.FLOATS
         free = self.cupy.cuda.Device().mem_info[0] + _pooled(self.cupy)
         pixels = min(SHARE * free / (4 * floats), (2**31 - 1) // (4 * max(filters, refine)))
@@ -107,20 +107,20 @@ class Folded:
 
 
 def _pooled(cupy) -> int:
-    """Bytes that CuPy keeps for itself and would use again."""
+    """Bytes of memory that CuPy keeps for reuse."""
     pool = cupy.get_default_memory_pool()
     return pool.total_bytes() - pool.used_bytes()
 
 
 def out_of_memory() -> type[BaseException]:
-    """What CuPy raises when the card is full."""
+    """The exception that CuPy raises when the memory of the card is full."""
     import cupy
 
     return cupy.cuda.memory.OutOfMemoryError
 
 
 def release() -> None:
-    """What CuPy keeps for itself goes back to the card, in one piece."""
+    """Returns the memory that CuPy keeps for reuse to the card, so that it is in one piece."""
     import cupy
 
     cupy.get_default_memory_pool().free_all_blocks()

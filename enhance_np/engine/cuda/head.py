@@ -1,6 +1,6 @@
-"""An activation and the convolution behind it on the GPU, as in the network's head.
+"""An activation and the convolution after it on the GPU, as in the network's head.
 
-ReLU and a 1x1 convolution to one channel are one kernel, in kernels/head.cu; the others are two
+ReLU and a 1x1 convolution to one channel are one kernel, in kernels/head.cu. Other cases are two
 operations of the engine.
 """
 
@@ -18,12 +18,12 @@ from .launch import blocks_for, launch
 
 
 class ReluConvCache(NamedTuple):
-    x: Array  # (N, H, W, Cin), in front of the ReLU
+    x: Array  # (N, H, W, Cin), input of the ReLU
     w: Array  # (1, 1, Cin, 1)
 
 
 def relu_conv(x, w, b):
-    """See layers.relu_conv. To one channel, the rectified x is never made."""
+    """See layers.relu_conv. For one output channel, relu(x) is not stored."""
     if not ours(x, w, b) or x.ndim != 4 or (w.shape, b.shape) != ((1, 1, x.shape[-1], 1), (1,)):
         return _act_conv("relu", x, w, b)
     cupy = array_module(x)
@@ -64,7 +64,7 @@ def elu_conv_backward(dy, cache):
 def _act_conv(act, x, w, b):
     if not ours(x, w, b):
         return getattr(layers, f"{act}_conv")(x, w, b)
-    ops = import_module(__package__)  # not before it is whole
+    ops = import_module(__package__)  # here, because the package imports this module
     h, _ = getattr(ops, act)(ready(x))
     y, cache = ops.pad_conv(h, ready(w), ready(b))
     return y, ActConvCache(*cache, h)

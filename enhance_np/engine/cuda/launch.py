@@ -1,8 +1,8 @@
-"""One way to launch a kernel of kernels/, which checks first what CuPy does not.
+"""Launches kernels of kernels/, after checks that CuPy does not make.
 
-CuPy passes a kernel whatever it is given: a wrong number of arguments, a Python int as 64 bits, an
-array with strides as if it had none. Here every argument is held against the kernel's own
-signature, read from its text.
+CuPy passes any arguments to a kernel: a wrong number of them, a Python int as 64 bits, an array
+with strides as if it were contiguous. Here every argument is checked against the signature in the
+text of the kernel.
 """
 
 import re
@@ -13,18 +13,18 @@ import numpy as np
 
 from ..._kernels import source
 
-# The types that our kernels take, and what they are in NumPy
+# Types of the kernels' arguments, and the same in NumPy
 TYPES = {"int": np.int32, "float": np.float32, "double": np.float64}
-LIMIT = 2**31  # elements of an array, blocks of a launch: indices are of 32 bits
+LIMIT = 2**31  # elements of an array and blocks of a launch, because indices have 32 bits
 
 
 def launch(stem: str, name: str, blocks: int | tuple, threads: int, *arguments) -> None:
     """Run kernel `name` of kernels/`stem`.cu on `blocks` blocks of `threads` threads.
 
-    arguments : in the order of the kernel's signature, an array where it has a pointer and a
-    number where it has an int or float.
-    Raises TypeError for what is of another kind or dtype or not in C order, ValueError for a wrong
-    number of arguments and for what 32 bits cannot count.
+    arguments : in the order of the kernel's signature, an array for a pointer and a number for an
+    int or float.
+    Raises TypeError for an argument of another kind or dtype or not in C order, ValueError for a
+    wrong number of arguments or for sizes beyond 32 bits.
     """
     blocks = (blocks,) if isinstance(blocks, int) else blocks
     wanted = signature(stem, name)
@@ -37,13 +37,13 @@ def launch(stem: str, name: str, blocks: int | tuple, threads: int, *arguments) 
 
 
 def blocks_for(elements: int, threads: int) -> int:
-    """How many blocks of `threads` threads have one thread for each of `elements`."""
+    """Number of blocks of `threads` threads that have one thread for each of `elements`."""
     return max(1, -(-elements // threads))
 
 
 @cache
 def signature(stem: str, name: str) -> tuple[tuple[str, str, bool], ...]:
-    """(argument, type, whether a pointer) of each parameter, read from the kernel's text."""
+    """(argument, type, whether it is a pointer) of each parameter, from the kernel's text."""
     found = re.search(
         rf'extern "C" __global__ void\s+(?:__launch_bounds__\([^)]*\)\s+)?{name}\s*\(([^)]*)\)',
         source(stem),
@@ -59,13 +59,13 @@ def signature(stem: str, name: str) -> tuple[tuple[str, str, bool], ...]:
 
 
 def forget() -> None:
-    """Compile anew what is launched next: for another CuPy, as the tests have it."""
+    """Forget compiled kernels, so that they are compiled again: for tests with another CuPy."""
     _kernel.cache_clear()
     _module.cache_clear()
 
 
 def _checked(name, value, parameter):
-    """value as CuPy is to have it."""
+    """The argument for CuPy, after its checks."""
     argument, type, pointer = parameter
     dtype = np.dtype(TYPES[type])
     if not pointer:

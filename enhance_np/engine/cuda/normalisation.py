@@ -1,4 +1,4 @@
-"""Batch normalisation on the GPU, alone and with a ReLU or a residual. kernels/batchnorm.cu."""
+"""Batch normalisation on the GPU, alone and with a ReLU or a sum, by kernels/batchnorm.cu."""
 
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ from .launch import blocks_for, launch
 
 
 class BatchNormCache(NamedTuple):
-    """Like layers.BatchNormCache, but x_hat is computed from x when it is asked for."""
+    """Like layers.BatchNormCache, but x_hat is computed from x on access."""
 
     x: Array  # (N, H, W, C)
     inv_std: Array  # (C,)
@@ -23,7 +23,7 @@ class BatchNormCache(NamedTuple):
     fixed: bool
     beta: Array
 
-    floor = -np.inf  # y is not below; not a field
+    floor = -np.inf  # lower bound of y; not a field
 
     @property
     def x_hat(self) -> Array:
@@ -35,14 +35,14 @@ class BatchNormReluCache(BatchNormCache):
 
 
 class BatchNormEluCache(NamedTuple):
-    x: Array  # the first seven as in BatchNormCache
+    x: Array  # x to beta are as in BatchNormCache
     inv_std: Array
     gamma: Array
     mean: Array
     var: Array
     fixed: bool
     beta: Array
-    y: Array  # (N, H, W, C) behind the activation
+    y: Array  # (N, H, W, C), output of the activation
 
     x_hat = BatchNormCache.x_hat
 
@@ -68,7 +68,7 @@ def batchnorm_relu_backward(dy, cache):
 
 
 def batchnorm_elu(x, gamma, beta, eps=EPS, moving=None):
-    """See layers.batchnorm_elu. The ELU is the reference's text."""
+    """See layers.batchnorm_elu. The ELU is that of the reference."""
     if not _here(x, gamma, beta, moving):
         return layers.batchnorm_elu(x, gamma, beta, eps, moving)
     h, cache = batchnorm(x, gamma, beta, eps, moving)
@@ -129,7 +129,7 @@ def _statistics(x, gamma, beta, eps, moving):
 
 
 def _forward(name, kind, x, gamma, beta, eps, moving):
-    """y, not below the floor of `kind`, and a cache of it."""
+    """(y, cache); `kind` is the class of the cache, whose floor bounds y from below."""
     if not _here(x, gamma, beta, moving):
         return getattr(layers, name)(x, gamma, beta, eps, moving)
     cache = kind(*_statistics(x, gamma, beta, eps, moving))
@@ -141,7 +141,7 @@ def _forward(name, kind, x, gamma, beta, eps, moving):
 
 
 def _backward(name, kind, dy, cache):
-    """dx, dgamma, dbeta; dy counts where y is above the cache's floor."""
+    """(dx, dgamma, dbeta); dy is used where y is above the cache's floor."""
     if not isinstance(cache, kind):
         return getattr(layers, name)(dy, cache)
     x, inv_std, gamma, mean, _, fixed, beta = cache

@@ -1,4 +1,4 @@
-"""The gradient of reflection padding on the GPU. Convolutions pad in their loads."""
+"""The gradient of reflection padding on the GPU. Convolutions pad when they load."""
 
 import numpy as np
 
@@ -18,10 +18,10 @@ def reflection_pad_backward(dy, p=1):
     h, w = hp - 2 * p, wp - 2 * p
     cupy = array_module(dy)
     if cupy is np or dy.dtype == np.float64 or not 1 <= p < min(h, w):
-        return layers.reflection_pad_backward(dy, p)  # which says what is wrong, or copies
+        return layers.reflection_pad_backward(dy, p)  # raises the error, or copies
     if dy.dtype != np.float32:
         raise TypeError(f"reflection_pad_backward: the CUDA kernel is float32, got {dy.dtype}")
-    if dy.size >= 2**31:  # 8192 x 8192 x 64 is past it
+    if dy.size >= 2**31:  # 8192 x 8192 x 64 is larger
         raise ValueError(f"reflection_pad_backward: needs 32-bit indices, got dy.size={dy.size}")
     dy = cupy.ascontiguousarray(dy)
     dx = cupy.empty((n, h, w, c), dy.dtype)

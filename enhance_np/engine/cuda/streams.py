@@ -1,17 +1,17 @@
-"""Images one behind the other through the GPU: while it computes one, others are copied.
+"""Processes images one after another on the GPU; while it computes one, others are copied.
 
     up       copy 1 | copy 2              | copy 3
     compute         | compute 1           | compute 2           | compute 3
     down                                  | copy 1              | copy 2
     host     fill 1, fill 2, wait for copy 1 ..., use 1, fill 3, wait for copy 2 ...
 
-Copies run beside kernels only in other streams than theirs, and only between the card and
-page-locked (pinned) memory of the host. Streams do not wait for each other unless told: each event
-here stands for one thing that must be over before another begins.
+Copies run at the same time as kernels only in other streams, and only between the card and
+page-locked (pinned) memory of the host. Streams do not wait for each other by themselves. Each
+event here marks work that must be finished before other work begins.
 
-Memory on the card is taken, and so given back, in the stream that computes. CuPy hands a block on
-at once when its array is gone, which is safe for what comes later in that same stream alone: an
-array that another stream copies is kept until the copy is over.
+Memory on the card is allocated, and so released, in the stream that computes. CuPy reuses a block
+as soon as its array is gone, which is safe only for later work in the same stream. An array that
+another stream copies is therefore kept until the copy is finished.
 """
 
 from collections import deque
@@ -21,9 +21,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-SLOTS = 2  # images under way: one is computed while others are copied
-# Of an input pixel on the card, beside what computes: two images, in up to twice the room, and
-# the result that goes down while the next is computed
+SLOTS = 2  # images in progress: one is computed while others are copied
+# Floats per input pixel on the card, besides those for computing: two images, in up to twice the
+# memory, and the result that is copied down while the next image is computed
 FLOATS = 2 * SLOTS + 4
 
 
@@ -34,11 +34,11 @@ class _Streams(NamedTuple):
 
 
 def through(forward: Callable, images: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """forward of each image, in their order; the copies and the host's work beside the computing.
+    """forward of each image, in order; copies and work of the host run during the computation.
 
     forward : (1, H, W, 1) -> (1, 2H, 2W, 1), both float32 on the card, in the current stream.
-    images : (H, W) float32 on the host, of any sizes; taken up to two before their results.
-    Yields (2H, 2W) float32 on the host, whose memory is used again once the next is asked for.
+    images : (H, W) float32 on the host, of any sizes; up to two are taken before their results.
+    Yields (2H, 2W) float32 on the host; its memory is reused when the next result is requested.
     """
     import cupy
 
@@ -53,13 +53,13 @@ def through(forward: Callable, images: Iterable[np.ndarray]) -> Iterator[np.ndar
             under_way.append(slot)
         while under_way:
             yield under_way.popleft().result()
-    finally:  # of an error too: nothing may be copied to or from memory that is given back
+    finally:  # also after an error: no copy may use memory that is released
         streams.up.synchronize()
         streams.down.synchronize()
 
 
 class _Slot:
-    """Memory and events of one image under way."""
+    """Memory and events of one image in progress."""
 
     def __init__(self, cupy, streams):
         self.cupy, self.streams, self.room = cupy, streams, 0
@@ -68,7 +68,7 @@ class _Slot:
         )
 
     def start(self, forward, image):
-        """Ask for everything, wait for nothing. The result of the last one here was waited for."""
+        """Enqueue all work without waiting. The last result of this slot is already finished."""
         compute, up, down = self.streams
         if image.size > self.room:
             self._grow(image.size)
@@ -88,15 +88,15 @@ class _Slot:
 
     def result(self):
         self.back.synchronize()
-        self.y = None  # not before: see the head
+        self.y = None  # not earlier, see the docstring of this module
         return self.fetched[0, :, :, 0]
 
     def _grow(self, size):
-        """Room for `size` pixels, in powers of two: CuPy keeps pinned memory of each size."""
+        """Memory for `size` pixels, in powers of two, as CuPy keeps pinned memory of each size."""
         self.room = 1 << (size - 1).bit_length()
         pinned = self.cupy.cuda.alloc_pinned_memory(4 * 5 * self.room)
         floats = np.frombuffer(pinned, np.float32, 5 * self.room)
         self.sent, self.received = floats[: self.room], floats[self.room :]
         self.x = self.cupy.empty(self.room, np.float32)
-        # the block may be one that kernels still under way have given back
+        # kernels that are still running may have used the block before
         self.streams.up.wait_event(self.streams.compute.record())

@@ -1,7 +1,7 @@
-"""A training step on the GPU that never waits for it: loss and Adam stay there.
+"""A training step on the GPU without waiting for it: loss and Adam stay on the device.
 
-What training.step_once does, with the same page. The loss, NaN if it or a gradient is not finite,
-is left on the device; `reading` brings it when it is asked for, one step later.
+It does the same as training.step_once, with the same network.py. The loss, which is NaN if it or a
+gradient is not finite, stays on the device; `reading` copies it one step later.
 """
 
 from collections.abc import Callable, Iterable
@@ -15,11 +15,11 @@ from ...optim import AdamState
 from .arrays import THREADS, flat, ready
 from .launch import blocks_for, launch
 
-UNIT = 4  # floats: where a tensor begins in the buffer, for float4
+UNIT = 4  # floats; tensors begin at multiples of it in the buffer, for float4
 
 
 class Flat(dict):
-    """Tensors by name: views of one flat buffer, each at 16 bytes and padded to such."""
+    """Tensors by name, as views of one flat buffer, aligned and padded to 16 bytes."""
 
     def __init__(self, buffer: Array, places: dict[str, "Place"]):
         super().__init__(
@@ -40,7 +40,7 @@ class Place(NamedTuple):
 
 
 def flattened(tensors: dict[str, Array], names: Iterable[str]) -> Flat:
-    """The same tensors, in the order of `names`, in one buffer; as they are if they have one."""
+    """The tensors in one buffer, in the order of `names`; unchanged if they already have one."""
     if isinstance(tensors, Flat):
         return tensors
     places, end = {}, 0
@@ -55,7 +55,7 @@ def flattened(tensors: dict[str, Array], names: Iterable[str]) -> Flat:
 
 
 def step(p, adam, x, target, config, ops, lr, l2, moving=None, clip=None):
-    """See training.step_once, but for the loss: on the device, NaN where that would raise."""
+    """See training.step_once. The loss stays on the device, and is NaN instead of an error."""
     y, tape = network.forward(p, x, config, ops, moving)
     loss, dy = mse(y, target)
     _, g = network.backward(dy, tape, config, ops, wrt_x=False)
@@ -64,7 +64,7 @@ def step(p, adam, x, target, config, ops, lr, l2, moving=None, clip=None):
 
 
 def reading(value: Array) -> Callable[[], float]:
-    """Starts to bring a number from the device; what is returned waits for it, and for no more."""
+    """Starts to copy a number from the device; returns a function that waits only for it."""
     cupy = array_module(value)
     host = np.frombuffer(cupy.cuda.alloc_pinned_memory(8), np.float64, 1).reshape(())
     value.get(out=host, blocking=False)
@@ -79,7 +79,7 @@ def reading(value: Array) -> Callable[[], float]:
 
 
 def mse(y: Array, target: Array) -> tuple[Array, Array]:
-    """See loss.mse; the loss is an array () of float64 on the device. kernels/mse.cu."""
+    """See loss.mse. The loss is an array () of float64 on the device. By kernels/mse.cu."""
     if y.shape != target.shape:
         raise ValueError(f"mse: shapes must be equal, got {y.shape} and {target.shape}")
     cupy = array_module(y)
@@ -104,14 +104,15 @@ def update(
     beta2: float = optim.BETA2,
     eps: float = optim.EPS,
 ) -> tuple[Flat, AdamState]:
-    """optim.adam of the gradient with that of loss.l2, by optim.clipped. kernels/adam.cu.
+    """optim.adam with the gradient of loss.l2 added and optim.clipped applied, by kernels/adam.cu.
 
-    loss : array () of float64, made NaN if a gradient is not finite; nothing else is changed.
-    The result's tensors are views of one buffer each.
+    loss : array () of float64, set to NaN if a gradient is not finite; nothing else is changed.
+    The tensors of the new p, of m and of v are views of one buffer each.
     """
     if p.keys() != g.keys():
         raise ValueError(
-            f"adam: p and g need the same keys, differ in {sorted(p.keys() ^ g.keys())}"
+            f"adam: p and g must have the same keys, got a difference in "
+            f"{sorted(p.keys() ^ g.keys())}"
         )
     p, m, v = (flattened(group, p) for group in (p, state.m, state.v))
     cupy, size = array_module(p.buffer), p.buffer.size

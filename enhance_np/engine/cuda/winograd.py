@@ -1,7 +1,7 @@
-"""3x3 convolutions by Winograd's F(2x2, 3x3): kernels/winograd.cu. Only where it is asked for.
+"""3x3 convolutions by Winograd's F(2x2, 3x3), by kernels/winograd.cu, as an option.
 
-It does 4/9 of the multiply-adds of conv3x3.cu, but nobody has timed it on a card: predictions use
-it with engine.select("gpu", winograd=True), and nothing else does.
+It needs 4/9 of the multiply-adds of conv3x3.cu, but has not been timed on a card. Only predictions
+with engine.select("gpu", winograd=True) use it.
 """
 
 import numpy as np
@@ -10,13 +10,13 @@ from ..._array import array_module
 from .arrays import ready
 from .launch import blocks_for, launch
 
-# as in the kernel's text
+# as in the text of the kernel
 THREADS, PLANES, TILES = 256, 16, 32
 STAGE, COUTS = 8, 64  # input channels of a stage, output channels of a block
 
 
 def is_winograd(shape: tuple[int, ...]) -> bool:
-    """Whether the kernel takes weights of `shape`: (3, 3, Cin, Cout), whole stages and blocks."""
+    """Whether weights of `shape` are supported: (3, 3, Cin, Cout), whole stages and blocks."""
     return len(shape) == 4 and shape[:2] == (3, 3) and shape[2] % STAGE == shape[3] % COUTS == 0
 
 
@@ -30,7 +30,7 @@ def winograd_weights(w):
 
 
 def winograd(x, w, b, relu=False, skip=None):
-    """convolution.conv, which has checked the shapes, of weights that are `is_winograd`."""
+    """convolution.conv for weights that are `is_winograd`; the caller has checked the shapes."""
     n, h, wd, cin = x.shape
     cout = w.shape[3]
     y = array_module(x).empty((n, h, wd, cout), np.float32)

@@ -1,4 +1,4 @@
-"""The recipes that ship: what the training sets are made of. `pairs.recipe` reads them."""
+"""The shipped recipes, which define the training sets. `pairs.recipe` reads them."""
 
 from pathlib import Path
 

@@ -1,9 +1,9 @@
-// 1_naive.cu -- one thread for each y, straight from the definition
+// 1_naive.cu -- one thread for each value of y, by the definition
 //
-//   idea        threads side by side have channels of one pixel side by side: their loads of w and
-//               stores of y are too, and they read the same x. Nothing is kept for another use
+//   idea        neighbouring threads have neighbouring channels of one pixel: their loads of w and
+//               stores of y are contiguous, and they read the same x. No value is reused
 //   intensity   each multiply-add loads an x and a w: 2 FLOP for 8 bytes, 0.25 FLOP per byte, from
-//               caches. A card that does 20 TFLOP/s would need 80 TB/s of them
+//               caches. A card with 20 TFLOP/s would need 80 TB/s from them
 //   reference   enhance_np.layers.pad_conv;  x (N, H, W, Cin), w (3, 3, Cin, Cout), b (Cout,),
 //               y (N, H, W, Cout); float32, C order, < 2^31 elements
 //   checked by  tests/kernels/test_ladder.py. Compiled by NVRTC and emulated; not run on a GPU
@@ -12,7 +12,7 @@
 __device__ int mirrored(int i, int n)
 {
     i = i < 0 ? -i : i >= n ? 2 * (n - 1) - i : i;
-    return min(max(i, 0), n - 1);  // of pixels that no y needs
+    return min(max(i, 0), n - 1);  // for pixels that no y needs
 }
 
 extern "C" __global__ void __launch_bounds__(256) conv3x3(

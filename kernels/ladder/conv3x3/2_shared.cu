@@ -1,8 +1,8 @@
-// 2_shared.cu -- what the threads of a block have in common is loaded once
+// 2_shared.cu -- data that all threads of a block need are loaded once
 //
 //   idea        a block has 8 pixels of a row x 32 channels. It copies 16 input channels of the
-//               3 x 10 pixels that they see, and of their weights, to shared memory: a barrier,
-//               all use them, a barrier, the next 16
+//               3 x 10 pixels that these need, and of the weights, to shared memory; after a
+//               barrier all threads use them; after another barrier the next 16 are copied
 //   intensity   per 16 channels 4 (3*10*16 + 9*16*32) bytes from L2 for 2*9*16*256 FLOP: 3.6 FLOP
 //               per byte. From shared memory still 2 FLOP for 8 bytes
 //   reference   enhance_np.layers.pad_conv;  x (N, H, W, Cin), w (3, 3, Cin, Cout), b (Cout,),
@@ -21,7 +21,7 @@
 __device__ int mirrored(int i, int n)
 {
     i = i < 0 ? -i : i >= n ? 2 * (n - 1) - i : i;
-    return min(max(i, 0), n - 1);  // of pixels that no y needs
+    return min(max(i, 0), n - 1);  // for pixels that no y needs
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS) conv3x3(
@@ -54,7 +54,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) conv3x3(
             for (int s = 0; s < 3; s++)
                 for (int c = 0; c < CK; c++)
                     sum = fmaf(sx[r][col + s][c], sw[r * 3 + s][c][o], sum);
-        __syncthreads();  // before the next 16 take their place
+        __syncthreads();  // before the next 16 channels replace these
     }
     if (o0 + o < Cout && j0 + col < W)
         y[((n * H + i0) * W + j0 + col) * Cout + o0 + o] = sum + b[o0 + o];

@@ -1,8 +1,8 @@
-// 3_registers.cu -- a thread makes 4 pixels x 4 channels: what it loads enters 4 multiply-adds
+// 3_registers.cu -- a thread has 4 pixels x 4 channels: each loaded value is used 4 times
 //
-//   idea        shared memory gives a warp 128 bytes a cycle, far less than its multiply-adds want.
-//               An outer product of 4 values of x and 4 weights does 16 with 8 loads, and its sums
-//               stay in registers
+//   idea        shared memory gives a warp 128 bytes per cycle, too few for its multiply-adds. An
+//               outer product of 4 values of x and 4 weights does 16 of them with 8 loads, and
+//               its sums stay in registers
 //   intensity   from shared memory 32 FLOP for 32 bytes, 1 FLOP per byte, four times rung 2's. From
 //               L2, for 4 x 8 pixels x 64 channels, 2*9*8*2048 FLOP for 4 (6*10*8 + 9*8*64) bytes:
 //               14 FLOP per byte
@@ -22,7 +22,7 @@
 __device__ int mirrored(int i, int n)
 {
     i = i < 0 ? -i : i >= n ? 2 * (n - 1) - i : i;
-    return min(max(i, 0), n - 1);  // of pixels that no y needs
+    return min(max(i, 0), n - 1);  // for pixels that no y needs
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS) conv3x3(
@@ -34,7 +34,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) conv3x3(
     const int down = (H + ROWS - 1) / ROWS, t = blockIdx.x / groups;
     const int o0 = blockIdx.x % groups * COUTS, j0 = t % across * COLS;
     const int i0 = t / across % down * ROWS, n = t / across / down;
-    // channels o, o + 16, ...: threads side by side read side by side
+    // channels o, o + 16, ...: neighbouring threads read neighbouring values
     const int o = threadIdx.x % 16, row = threadIdx.x / 32, col = threadIdx.x / 16 % 2 * 4;
     float sum[4][4] = {};
     for (int c0 = 0; c0 < Cin; c0 += CK) {

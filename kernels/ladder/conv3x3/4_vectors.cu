@@ -1,12 +1,12 @@
-// 4_vectors.cu -- 8 pixels x 8 channels a thread, four values a load, a row of x for three taps
+// 4_vectors.cu -- 8 pixels x 8 channels per thread, four values per load, a row of x for three taps
 //
-//   idea        an instruction that loads is one that does not multiply. x is turned to rows of one
-//               channel on its way into shared memory: two and a half loads of four give the 10
-//               values that 8 pixels see of a row, for all three taps; two give 8 weights
+//   idea        each load instruction takes the place of a multiply-add. x is transposed to rows of
+//               one channel on its way into shared memory: two and a half loads of four give the 10
+//               values of a row that 8 pixels need for all three taps; two loads give 8 weights
 //   intensity   for a channel and a row of the kernel 2*3*64 FLOP from 34 floats of shared memory:
 //               2.8 FLOP per byte; 192 multiply-adds for 9 loads
 //   next        ../../conv3x3.cu: the next 4 channels are fetched while these are used, and stored
-//               in a second buffer: one barrier instead of two, and nobody waits for memory
+//               in a second buffer: one barrier instead of two, and no waiting for memory
 //   reference   enhance_np.layers.pad_conv;  x (N, H, W, Cin), w (3, 3, Cin, Cout), b (Cout,),
 //               y (N, H, W, Cout); float32, C order, < 2^31 elements
 //   checked by  tests/kernels/test_ladder.py. Compiled by NVRTC and emulated; not run on a GPU
@@ -20,12 +20,12 @@
 #define CK 4
 #define R (ROWS + 2)
 #define C (COLS + 2)
-#define STRIDE 36  // a float4 more than 32, an odd number: two rows hit different banks
+#define STRIDE 36  // floats; 9 float4, an odd number, so that two rows use different banks
 
 __device__ int mirrored(int i, int n)
 {
     i = i < 0 ? -i : i >= n ? 2 * (n - 1) - i : i;
-    return min(max(i, 0), n - 1);  // of pixels that no y needs
+    return min(max(i, 0), n - 1);  // for pixels that no y needs
 }
 
 __device__ float4 load(const float* at) { return *reinterpret_cast<const float4*>(at); }

@@ -50,11 +50,11 @@ def test_without_a_place_for_the_cache_it_compiles_and_says_so(started):
     for _ in range(2):
         said = started(READ_ONLY + CODE)
         assert said.count("compiling at every start") == 1
-        assert said.count("compiling for this processor") == 1
+        assert said.count("compiling once for this processor") == 1
 
 
 def test_only_the_first_start_compiles_and_says_so_once(started):
-    assert started(CODE).count("compiling for this processor, once") == 1
+    assert started(CODE).count("compiling once for this processor") == 1
     assert started(CODE) == ""
 
 
@@ -65,7 +65,7 @@ def test_after_a_change_in_a_compiled_file_alone_it_compiles_again(started, tmp_
     for name, compiles in (("vector", True), ("memory", False), ("vocabulary", False)):
         with (package / f"{name}.py").open("a") as file:
             file.write("# changed\n")
-        assert ("compiling for this processor" in started(CODE)) == compiles
+        assert ("compiling once for this processor" in started(CODE)) == compiles
         assert started(CODE) == ""
 
 
@@ -95,5 +95,5 @@ def test_every_file_that_machine_code_is_made_of_is_known():
 def test_vectors_of_another_width_are_compiled_anew(started):
     """Code of one width with the tiles of another would write where it must not."""
     for lanes in ("4", "8", "4"):
-        assert "compiling for this processor" in started(CODE, ENHANCE_NP_LANES=lanes)
+        assert "compiling once for this processor" in started(CODE, ENHANCE_NP_LANES=lanes)
     assert started(CODE, ENHANCE_NP_LANES="4") == ""

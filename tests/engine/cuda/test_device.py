@@ -18,7 +18,7 @@ from enhance_np.engine import Engine, cuda, gpu, select, tiles
 from enhance_np.engine.cuda import folded
 from enhance_np.engine.cuda import training as on_gpu
 from enhance_np.engine.fold import fold
-from enhance_np.prediction import array
+from enhance_np.engine.tiled import _doubled
 from enhance_np.training import loop
 
 if (reason := emulator.missing()) is not None:
@@ -358,7 +358,7 @@ def test_copies_beside_the_computing_change_no_bit(name, rng):
     want = np.empty((2 * size[0], 2 * size[1]), np.float32)
     for core, seen, inner in tiles.plan(size, 5, tiles.halo(config)):
         y = forward(device.asarray(x[seen][None, :, :, None])).get()[0, :, :, 0]
-        want[array._doubled(core)] = y[array._doubled(inner)]
+        want[_doubled(core)] = y[_doubled(inner)]
     np.testing.assert_array_equal(GPU.predictor(weights)(x, 5), want)
 
 

@@ -83,11 +83,11 @@ def asked(done):
 DRIVERS = [
     ({"version": 11040}, "too old, for CUDA 11.4: install one for CUDA 12.0 or later"),
     ({"version": 11040, "init": 100}, "too old, for CUDA 11.4"),
-    ({"init": 100}, "finds no device: see nvidia-smi, and whether CUDA_VISIBLE_DEVICES"),
+    ({"init": 100}, "finds no device: run nvidia-smi, and check whether CUDA_VISIBLE_DEVICES"),
     ({"devices": 0}, "finds no device"),
-    ({"init": 803}, "of two versions: restart"),
-    ({"init": 34}, "toolkit's stub: take its folder from LD_LIBRARY_PATH"),
-    ({"init": 999}, "does not start (CUDA error 999): see nvidia-smi"),
+    ({"init": 803}, "have different versions: restart"),
+    ({"init": 34}, "toolkit's stub: remove its folder from LD_LIBRARY_PATH"),
+    ({"init": 999}, "does not start (CUDA error 999): run nvidia-smi"),
 ]
 
 
@@ -106,7 +106,7 @@ def test_a_library_that_is_no_driver(tmp_path, stub):
     subprocess.run(["gcc", "-shared", "-o", tmp_path / "libcuda.so.1", empty], check=True)
     env = os.environ | {"LD_LIBRARY_PATH": str(tmp_path), "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", ASK], capture_output=True, text=True, env=env)
-    assert "is not the NVIDIA driver's" in asked(done)[0]
+    assert "is not that of the NVIDIA driver" in asked(done)[0]
 
 
 def test_no_cupy(python, installed_without):
