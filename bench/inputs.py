@@ -5,10 +5,9 @@ from functools import cache
 import numpy as np
 
 from enhance_np import models, params
-from enhance_np.config import DEFAULT, NetworkConfig
+from enhance_np.config import DEFAULT, NOISE, NetworkConfig
 from enhance_np.optics.degrade import HMI_SCALE, degrade
 from enhance_np.sun.scene import DEMO_SEEDS, scene
-from enhance_np.training.options import NOISE
 from enhance_np.weights import Weights, load
 
 SIDE = 128  # pixels of the solar scene as HMI sees it: a spot with umbra and penumbra, and granules

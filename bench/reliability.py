@@ -21,14 +21,14 @@ import table
 from scipy.optimize import nnls
 
 from enhance_np import models, weights
+from enhance_np._array import repeated
 from enhance_np._atomic import write_bytes
+from enhance_np._figures import png
 from enhance_np.engine import select
 from enhance_np.evaluate.classes import NAMES
-from enhance_np.evaluate.quantities import repeated
-from enhance_np.optics.reblur import residual_map
 from enhance_np.pairs.sources import KILOGAUSS
 from enhance_np.prediction.ensemble import mean_and_spread
-from enhance_np.prediction.picture import png
+from enhance_np.prediction.reblur import residual_map
 
 DOCS = Path(__file__).parents[1] / "docs"
 UNIT = {"intensity": ("Ic", 1.0), "blos": ("G", 1 / KILOGAUSS)}

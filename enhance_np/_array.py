@@ -36,3 +36,8 @@ def is_map(x) -> bool:
 def _is(x, module: str, name: str) -> bool:
     kind = getattr(sys.modules.get(module), name, None)
     return kind is not None and isinstance(x, kind)
+
+
+def repeated(image: np.ndarray) -> np.ndarray:
+    """(H, W) -> (2H, 2W): the four output pixels of each input pixel."""
+    return image.repeat(2, axis=0).repeat(2, axis=1)

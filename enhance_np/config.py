@@ -6,6 +6,7 @@ TYPES = ("intensity", "blos")  # types of image: continuum, line-of-sight field
 MODELS = ("default", "small")  # shipped networks of each type
 DEVICES = ("auto", "cpu", "gpu")
 ACTIVATIONS = ("relu", "elu")
+NOISE = {"intensity": 1e-3, "blos": 1e-2}  # of HMI, in Ic and kG; the paper, section 3.3
 
 
 @dataclass(frozen=True)

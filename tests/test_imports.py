@@ -1,4 +1,4 @@
-"""Who may import whom, read from the source."""
+"""Who may import whom, read from the source: rooms stand on floors, and imports go downwards."""
 
 import ast
 from pathlib import Path
@@ -8,7 +8,19 @@ import pytest
 import enhance_np
 
 ROOT = Path(enhance_np.__file__).parent
-FILES = sorted(ROOT.rglob("*.py"))
+FILES = sorted(p for p in ROOT.rglob("*.py") if p.parent != ROOT or p.name != "__init__.py")
+# From the ground up. A room, or a module of the root, imports from its own floor's left or below
+FLOORS = """
+    _array _atomic _figures _kernels _random _threads config instrument
+    layers models loss optim
+    params network weights
+    observation optics
+    engine
+    sun pairs training
+    prediction
+    baselines evaluate inspection
+    cli __main__
+""".split()
 FOREIGN = {"torch", "tensorflow", "keras", "tf_keras", "onnxruntime", "openvino", "tests", "bench"}
 
 # gpu-selftest times PyTorch beside, if it is there
@@ -33,16 +45,24 @@ def uses(path, *modules):
     return {m for m in imported(path) for p in modules if m == p or m.startswith(p + ".")}
 
 
+def floor(path):
+    return FLOORS.index(path.relative_to(ROOT).with_suffix("").parts[0])
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_rules(path):
+    above = (f"enhance_np.{name}" for name in FLOORS[floor(path) + 1 :])
+    assert not uses(path, *above)
     place = path.relative_to(ROOT)
     foreign = FOREIGN - {"torch"} if place.as_posix() in TIMED_BESIDE else FOREIGN
     assert not uses(path, *foreign, "sunpy")  # its Maps bring what is needed
-    if place.parts[0] not in ("__main__.py", "cli"):
-        assert not uses(path, "enhance_np.cli")
     if place.parts[0] == "layers" or place.name in ("network.py", "loss.py", "optim.py"):
-        assert not uses(path, "enhance_np.engine", "numba", "cupy", "scipy", "h5py", "astropy")
+        assert not uses(path, "numba", "cupy", "scipy", "h5py", "astropy")
     if place.parts[0] != "engine" and place.as_posix() not in OF_A_CARD:
         assert not uses(path, "numba", "llvmlite", "cupy")
     if place.as_posix() != "prediction/chunks.py":  # which is called with a dask array
         assert not uses(path, "dask")
+
+
+def test_every_module_of_the_root_and_every_room_has_a_floor():
+    assert {path.relative_to(ROOT).with_suffix("").parts[0] for path in FILES} == {*FLOORS}

@@ -6,12 +6,11 @@ import pytest
 from scipy.ndimage import zoom
 
 from enhance_np import models, weights
-from enhance_np.config import SMALL, NetworkConfig
+from enhance_np.config import NOISE, SMALL, NetworkConfig
 from enhance_np.engine import select
 from enhance_np.engine.fold import live_filters
 from enhance_np.pairs.from_recipe import regions
 from enhance_np.pairs.recipe import read
-from enhance_np.training.options import NOISE
 
 EACH = [(type, model) for type in models.TYPES for model in models.MODELS]
 

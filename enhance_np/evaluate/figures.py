@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from .._array import repeated
+from .._figures import png, require_matplotlib
 from ..baselines import ITERATIONS
 from ..baselines.bicubic import bicubic
 from ..baselines.richardson_lucy import deconvolve
@@ -16,7 +18,7 @@ from ..observation.gaps import beyond_limb, gap_free_box
 from ..observation.normalise import fill, restore
 from ..optics.degrade import HMI, Optics
 from ..optics.psf import MODIFIED, WACHTER, airy, hmi_psf
-from ..prediction.picture import png, require_matplotlib, stretch
+from ..prediction.picture import stretch
 from . import quantities as q
 from .classes import masks
 from .report import LEAST_SIDE, UNIT, Scene
@@ -127,7 +129,7 @@ def region(figure, image: np.ndarray, out: np.ndarray, type: str) -> None:
     left, right = figure.subplots(1, 2)
     h, w = image.shape
     halves = out.copy()
-    halves[h // 2 * 2 :] = q.repeated(image)[h // 2 * 2 :]
+    halves[h // 2 * 2 :] = repeated(image)[h // 2 * 2 :]
     shown = _show(left, halves, stretch([image, out], type), (0, w, 0, h))
     left.axhline(h // 2, color="tab:orange", linewidth=0.8)
     left.set(title="above: input, below: output", xlabel="input pixel")
@@ -140,7 +142,7 @@ def scatter(axes, image: np.ndarray, out: np.ndarray, type: str) -> None:
     from matplotlib.colors import LogNorm
 
     filled, gaps = fill(image)
-    known = q.repeated(~gaps) & np.isfinite(out)
+    known = repeated(~gaps) & np.isfinite(out)
     x, y = bicubic(filled)[known], out[known]
     low, high = float(min(x.min(), y.min())), float(max(x.max(), y.max()))
     axes.hist2d(x, y, bins=200, range=[[low, high]] * 2, norm=LogNorm(), cmap="viridis")

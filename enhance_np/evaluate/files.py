@@ -15,7 +15,7 @@ from ..config import TYPES
 from ..observation import fits, normalise
 from ..observation import kind as observation
 from ..observation.disc import mu
-from ..optics.degrade import HMI, Optics
+from ..optics.degrade import HMI, SAME_PIXELS, Optics, on_pixels
 from ..prediction.file import (
     OPTICS_CARDS,
     check_outputs,
@@ -131,7 +131,7 @@ def deconvolve_file(
         log.warning("%s is not from HMI (%s): pass the PSF of its telescope", frame.path, foreign)
     optics = optics or HMI
     observation.remark(frame, type, "the PSF is on", optics.hmi_scale)
-    optics = observation.on_pixels(optics, frame.header)
+    optics = on_pixels(optics, frame.header)
     model = f"Richardson-Lucy, {iterations} iterations" + (", damped" if damping else "")
     model += f", {optics.target_aperture:g} m aperture" if as_target else ""
     header = fits.enhanced_header(
@@ -182,14 +182,14 @@ def _optics(frames, given):
             foreign,
         )
     found = {
-        name: observation.on_pixels(optics, frames[name].header, factor)
+        name: on_pixels(optics, frames[name].header, factor)
         for name, factor in (("input", 1), ("truth", 2), ("output", 2))
         if name in frames and observation.pixel_scales(frames[name].header)
     }
     if not found:
         return optics
     scales = {name: one.hmi_scale for name, one in found.items()}
-    if max(scales.values()) > (1 + observation.SAME_PIXELS) * min(scales.values()):
+    if max(scales.values()) > (1 + SAME_PIXELS) * min(scales.values()):
         told = ", ".join(f"{scale:.3g} of the {name}" for name, scale in scales.items())
         log.warning(
             "the headers must agree on the size of the input's pixels, got %s arcsec: that of the "
@@ -252,7 +252,7 @@ def _check_written(plot, json_file, inputs, overwrite):
     if len({os.path.realpath(path) for path in outputs}) < len(outputs):
         raise OSError(f"evaluate: the plot must not be the JSON file, got {os.fspath(plot)!r}")
     if plot is not None:
-        from ..prediction.picture import require_matplotlib
+        from .._figures import require_matplotlib
 
         require_matplotlib()
 

@@ -15,11 +15,6 @@ def averaged(out: np.ndarray) -> np.ndarray:
     return out.reshape(h, 2, w, 2).mean(axis=(1, 3), dtype=np.float64)
 
 
-def repeated(mask: np.ndarray) -> np.ndarray:
-    """(H, W) -> (2H, 2W): the four output pixels of each input pixel."""
-    return mask.repeat(2, axis=0).repeat(2, axis=1)
-
-
 def contrast(intensity: np.ndarray, mask: np.ndarray) -> float:
     """rms of the intensity over its mean, within the mask; NaN for fewer than two pixels."""
     values = intensity[mask].astype(np.float64)

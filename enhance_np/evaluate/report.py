@@ -9,11 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .._array import repeated
 from ..config import TYPES
 from ..observation.gaps import beyond_limb, gap_free_box
 from ..observation.normalise import fill
 from ..optics.degrade import HMI, Optics
-from ..optics.reblur import reblurred, residual
+from ..prediction.reblur import reblurred, residual
 from . import quantities as q
 from .classes import THRESHOLDS, masks, quiet_field
 from .errors import DATA_RANGE, masked_scores, ssim_map
@@ -113,7 +114,7 @@ class _Context:
     def absolute(self, image):
         """Metrics of one image by itself, on the grid of the input or the output."""
         on_input = image.shape == self.valid.shape
-        at = (lambda mask: mask) if on_input else q.repeated
+        at = (lambda mask: mask) if on_input else repeated
         scale = self.optics.hmi_scale / (1 if on_input else 2)
         valid = at(self.valid)
         values = np.where(valid, image, np.nan)
@@ -138,7 +139,7 @@ class _Context:
         similarity = ssim_map(out, truth, unit)
         scored = {"whole": self.valid} | self.classes
         errors = {
-            name: masked_scores(out, truth, similarity, unit, q.repeated(mask))
+            name: masked_scores(out, truth, similarity, unit, repeated(mask))
             for name, mask in scored.items()
         }
         return {"errors": errors}

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..optics.psf import HMI_WAVELENGTH
+from ..instrument import HMI
 
 SUN_RADIUS = 960.0  # arcsec, at 1 au
 _ARCSEC = {"arcsec": 1.0, "arcsecond": 1.0, "deg": 3600.0, "degree": 3600.0}
@@ -49,7 +49,7 @@ def mu(header, shape: tuple[int, int]) -> np.ndarray | None:
     return None if found is None else found(*map(np.arange, shape))
 
 
-def limb_darkening(mu: np.ndarray, wavelength: float = HMI_WAVELENGTH) -> np.ndarray:
+def limb_darkening(mu: np.ndarray, wavelength: float = HMI.wavelength) -> np.ndarray:
     """Ratio of the quiet continuum to that at disc centre, for 422.57 to 1100 nm; 1 at mu = 1.
 
     wavelength : metres. Source: Neckel 2005, Solar Phys. 229, 13, table for that range.

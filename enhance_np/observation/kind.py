@@ -7,12 +7,11 @@ import logging
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
 
 from ..config import TYPES
-from ..optics.degrade import HMI_SCALE, Optics
+from ..instrument import HMI
 from . import missing
 from .disc import SUN_RADIUS
 from .fits import Frame, card
@@ -56,7 +55,6 @@ _NAMES = {
 _ENDS = re.compile(r"\.(fits|fit|fts)(\.(gz|bz2|fz))?$")
 
 SAME_SCALE = 1.11  # a network still serves images whose pixels differ by this ratio at most
-SAME_PIXELS = 0.01  # relative difference between headers of one telescope, HMI's CEA maps included
 CLASSES = 16  # largest number of different values in a map of classes
 FEW = 256  # pixels; in a smaller image the number of different values tells nothing
 WIDEST = 180.0  # degrees of longitude that are visible at once
@@ -343,21 +341,6 @@ def pixel_scales(header) -> tuple[float, ...]:
     return tuple(found)
 
 
-def on_pixels(optics: Optics, header, factor: int = 1) -> Optics:
-    """The optics with the pixel scale of an image's header, if the header gives one.
-
-    factor : pixels of that image along one pixel of the telescope, 2 for an output.
-    A scale within SAME_PIXELS of that of the optics counts as the same, and changes nothing.
-    """
-    scales = pixel_scales(header)
-    if not scales:
-        return optics
-    scale = factor * float(np.prod(scales) ** (1 / len(scales)))
-    if abs(scale / optics.hmi_scale - 1) < SAME_PIXELS:
-        return optics
-    return replace(optics, hmi_scale=scale)
-
-
 def _product(a, b):
     numbers = isinstance(a, int | float) and isinstance(b, int | float)
     return a * b if numbers else "no number"
@@ -408,11 +391,11 @@ def remarks(
     expected : that size in arcsec; None is HMI's.
     """
     scales = pixel_scales(frame.header)
-    wanted = HMI_SCALE if expected is None else expected
+    wanted = HMI.pixel_scale if expected is None else expected
     if not all(1 / SAME_SCALE < s / wanted < SAME_SCALE for s in scales):
         # one number for pixels that are square
         sides = scales[:1] if len(scales) < 2 or np.isclose(*scales, rtol=1e-3) else scales
-        name = "HMI's " if np.isclose(wanted, HMI_SCALE, rtol=1e-3) else ""
+        name = "HMI's " if np.isclose(wanted, HMI.pixel_scale, rtol=1e-3) else ""
         yield (
             logging.WARNING,
             f"has pixels of {' x '.join(f'{s:.3g}' for s in sides)} arcsec, "

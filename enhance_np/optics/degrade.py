@@ -9,16 +9,19 @@ The geometry is therefore exact for any ratio of the pixel scales. Both images o
 same mirrored scene and agree up to the border, so nothing is cropped.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from .psf import HMI_DIAMETER, HMI_WAVELENGTH, MODIFIED, WACHTER, airy, hmi_psf
+from .. import instrument
+from ..observation.kind import pixel_scales
+from .psf import MODIFIED, WACHTER, airy, hmi_psf
 from .psf_image import PsfImage, read_psf
 
-HMI_SCALE = 0.504302  # arcsec per pixel
+HMI_SCALE = instrument.HMI.pixel_scale  # arcsec
 TARGET_DIAMETER = 0.28  # metres
+SAME_PIXELS = 0.01  # relative difference between headers of one telescope, HMI's CEA maps included
 PSFS = ("modified", "wachter", "airy")
 
 
@@ -41,9 +44,9 @@ class Optics:
 
     psf: str | PsfImage = "modified"
     support: float = 12.0
-    aperture: float = HMI_DIAMETER
+    aperture: float = instrument.HMI.aperture
     target_aperture: float = TARGET_DIAMETER
-    wavelength: float = HMI_WAVELENGTH
+    wavelength: float = instrument.HMI.wavelength
     hmi_scale: float = HMI_SCALE
 
     def __post_init__(self):
@@ -112,6 +115,21 @@ class Optics:
 
 
 HMI = Optics()
+
+
+def on_pixels(optics: Optics, header, factor: int = 1) -> Optics:
+    """The optics with the pixel scale of an image's header, if the header gives one.
+
+    factor : pixels of that image along one pixel of the telescope, 2 for an output.
+    A scale within SAME_PIXELS of that of the optics counts as the same, and changes nothing.
+    """
+    scales = pixel_scales(header)
+    if not scales:
+        return optics
+    scale = factor * float(np.prod(scales) ** (1 / len(scales)))
+    if abs(scale / optics.hmi_scale - 1) < SAME_PIXELS:
+        return optics
+    return replace(optics, hmi_scale=scale)
 
 
 def degrade(

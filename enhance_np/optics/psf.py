@@ -6,9 +6,9 @@ symmetric in both axes, and has the sum 1, so that a convolution keeps the mean 
 
 import numpy as np
 
+from ..instrument import HMI
+
 ARCSEC = np.pi / (180 * 3600)  # in radians
-HMI_DIAMETER = 0.14
-HMI_WAVELENGTH = 6173e-10
 MODIFIED = {"w": 2.0, "W": 3.4}  # used for the training of the published weights
 WACHTER = {"w": 1.8, "W": 3.0}  # published values, from the calibration before launch
 
@@ -21,8 +21,8 @@ def hmi_psf(
     epsilon: float = 0.1,
     k: float = 3.0,
     support: float = 12.0,
-    diameter: float = HMI_DIAMETER,
-    wavelength: float = HMI_WAVELENGTH,
+    diameter: float = HMI.aperture,
+    wavelength: float = HMI.wavelength,
 ) -> np.ndarray:
     """PSF(r) = (1 - epsilon) exp(-(r / w)^2) + epsilon / (1 + (r / W)^k),  r = pi D theta / lambda.
 
@@ -53,7 +53,7 @@ def airy(
     pixel_scale: float,
     diameter: float = 0.28,
     support: float = 12.0,
-    wavelength: float = HMI_WAVELENGTH,
+    wavelength: float = HMI.wavelength,
 ) -> np.ndarray:
     """[2 J1(x) / x]^2,  x = pi D theta / lambda: diffraction by a clear circular aperture.
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..pairs.frames import angular_scale, read_image
+from ..observation.first_image import angular_scale, read_image
 
 SPLINE = 5  # order; reproduces the modified PSF on pixels of 0.16 arcsec to 2e-5 of its peak
 SETTLED = 1e-7  # pixels; largest distance of the kernel's centroid from its middle
@@ -61,7 +61,7 @@ class PsfImage(NamedTuple):
 def read_psf(path: str | Path, pixel_scale: float | None = None) -> PsfImage:
     """The PSF in the first image of a FITS file.
 
-    pixel_scale : arcsec per pixel; None takes it from the header (`frames.angular_scale`).
+    pixel_scale : arcsec per pixel; None takes it from the header (`first_image.angular_scale`).
     Raises OSError if the file is missing or not FITS; ValueError if its first image is not 2-D,
     has NaN, or has no scale.
     """

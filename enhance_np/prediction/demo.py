@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from .._atomic import write_bytes
+from ..config import NOISE
 from ..observation import fits
-from ..training.options import NOISE
 from .file import enhance_file
 
 SEED = 1_000_000  # no training or validation scene has a seed this high: see data.synthetic
@@ -22,9 +22,10 @@ def make(folder: str | Path, device: str = "auto", progress=lambda done, total: 
     from astropy.io.fits import Header
     from scipy.ndimage import zoom
 
+    from .._figures import require_matplotlib
     from ..optics.degrade import HMI_SCALE, degrade
     from ..sun.scene import scene
-    from .picture import require_matplotlib, side_by_side
+    from .picture import side_by_side
 
     require_matplotlib()
     folder = Path(folder)

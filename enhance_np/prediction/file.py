@@ -13,9 +13,9 @@ from .. import __version__, engine, models
 from .._atomic import replacing
 from ..engine import tiles
 from ..observation import disc, fits, missing, normalise
-from ..observation.kind import gauss, image_type, on_pixels, remark, require_hmi
+from ..observation.kind import gauss, image_type, remark, require_hmi
 from ..observation.quiet_sun import usual_level
-from ..optics.degrade import HMI, STORED, Optics
+from ..optics.degrade import HMI, STORED, Optics, on_pixels
 from ..weights import Weights, digest, load
 from .array import apply
 from .ensemble import ORIENTATIONS
@@ -238,7 +238,7 @@ def optics(loaded: Weights) -> Optics:
 
 def _confidence(frame, output, spread, header, optics) -> tuple[fits.Extension, ...]:
     """SPREAD on the grid of the output, whose header is `header`, and RESIDUAL on the input's."""
-    from ..optics.reblur import residual_map
+    from .reblur import residual_map
 
     of_spread, of_residual = header.copy(), fits.without_storage(frame.header)
     of_spread["CONTENT"] = "SPREAD OVER ORIENTATIONS"
@@ -293,7 +293,7 @@ def check_outputs(
     fits.check_name(target)
     fits.check_output(target, overwrite, source)
     if plot is not None:
-        from .picture import require_matplotlib
+        from .._figures import require_matplotlib
 
         require_matplotlib()
         fits.check_output(plot, overwrite, source)

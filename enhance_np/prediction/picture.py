@@ -4,28 +4,18 @@ matplotlib is an optional dependency and imported inside functions. Figures use 
 FigureCanvasAgg instead of pyplot: no window, no global state, no change to the user's settings.
 """
 
-import io
 import logging
 import warnings
 
 import numpy as np
 
+from .._figures import png, require_matplotlib
 from ..config import TYPES
 
 log = logging.getLogger(__name__)
 
 GAUSS_LIMIT = 1500.0  # stronger fields are clipped; otherwise umbrae would make plage invisible
 PANEL_PIXELS = 600  # a larger image is averaged in blocks, because a panel has no more pixels
-
-
-def require_matplotlib() -> None:
-    """Raise ImportError in one line if matplotlib is missing; call it before any work."""
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        raise ImportError(
-            'side_by_side: needs matplotlib: pip install "enhance_np[plot]"'
-        ) from None
 
 
 def side_by_side(
@@ -229,30 +219,3 @@ def _block_mean(image: np.ndarray, block: int) -> np.ndarray:
     """Means of block x block pixels; remaining rows and columns at the far ends are dropped."""
     h, w = (n // block for n in image.shape)
     return image[: h * block, : w * block].reshape(h, block, w, block).mean(axis=(1, 3))
-
-
-def loss_curves(rows) -> bytes:
-    """A PNG of training and validation loss against the epoch, on a logarithmic axis.
-
-    rows : of the training log, with "epoch", "loss" and "val_loss".
-    Raises ImportError without matplotlib.
-    """
-    require_matplotlib()
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
-
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    axes = figure.subplots()
-    epochs = [row["epoch"] for row in rows]
-    for key, label in (("loss", "training"), ("val_loss", "validation")):
-        axes.semilogy(epochs, [row[key] for row in rows], marker=".", label=label)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set(xlabel="epoch", ylabel="mean squared error")
-    axes.legend()
-    return png(figure)
-
-
-def png(figure, **options) -> bytes:
-    image = io.BytesIO()
-    figure.savefig(image, format="png", **options)
-    return image.getvalue()

@@ -415,7 +415,7 @@ def _write_log(output, rows):
     writer.writerows(rows)
     write_bytes(output.with_suffix(".csv"), text.getvalue().encode())
     if find_spec("matplotlib"):
-        from ..prediction.picture import loss_curves
+        from .curves import loss_curves
 
         write_bytes(output.with_suffix(".png"), loss_curves(rows))
 

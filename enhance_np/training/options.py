@@ -3,7 +3,8 @@
 import math
 from dataclasses import asdict, dataclass, replace
 
-NOISE = {"intensity": 1e-3, "blos": 1e-2}  # Ic and kG; the paper, section 3.3
+from ..config import NOISE
+
 L2 = {"intensity": 1e-6, "blos": 1e-5}
 STARTS = ("he", "contrast")
 REAL = ("lr", "lr_multiplier", "clip", "noise", "l2", "decay")  # options that are not counts

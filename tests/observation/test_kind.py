@@ -1,7 +1,6 @@
 """What a file says of its image, and what is warned of, on headers as JSOC writes them."""
 
 import logging
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,14 +14,12 @@ from enhance_np.observation.kind import (
     gauss,
     image_type,
     in_gauss,
-    on_pixels,
     pixel_scales,
     quality,
     remark,
     require_hmi,
     witnesses,
 )
-from enhance_np.optics.degrade import HMI
 
 RNG = np.random.default_rng(0)
 QUIET = 1 + 0.04 * RNG.standard_normal((30, 30))
@@ -428,15 +425,6 @@ def test_pixels_that_the_weights_were_trained_on(caplog):
     assert not caplog.messages
     remark(frame(**SQUARE), "blos", expected=0.28)
     assert "pixels of 0.504 arcsec, the network was trained on 0.28: do not" in caplog.text
-
-
-def test_optics_on_the_pixels_of_a_header():
-    assert on_pixels(HMI, Header(SQUARE)) is HMI  # 0.504 for 0.504302
-    assert on_pixels(HMI, Header({})) is HMI
-    assert on_pixels(HMI, Header(SQUARE), factor=2).hmi_scale == pytest.approx(1.008)
-    finer = on_pixels(HMI, Header(SQUARE | {"CDELT1": 0.28, "CDELT2": 0.28}))
-    assert finer.hmi_scale == pytest.approx(0.28)
-    assert replace(finer, hmi_scale=HMI.hmi_scale) == HMI
 
 
 def test_mentioned(caplog):

@@ -1,19 +1,25 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from astropy.io.fits import Header
 
 from enhance_np.optics.degrade import (
+    HMI,
     HMI_SCALE,
     Optics,
     convolve,
     convolve_inverse,
     degrade,
     magnify,
+    on_pixels,
 )
 from enhance_np.optics.psf import airy, hmi_psf
 from enhance_np.optics.psf_image import PsfImage
 
 SCALE = 0.0662
 SHAPE = (420, 460)
+SQUARE = {"CUNIT1": "arcsec", "CUNIT2": "arcsec", "CDELT1": -0.504, "CDELT2": 0.504}
 
 
 def coordinates(shape=SHAPE):
@@ -228,3 +234,12 @@ def test_optics_refuse(change, message):
 def test_on_the_grid_a_psf_must_be_symmetric():
     with pytest.raises(ValueError, match="symmetric"):
         convolve(np.ones((9, 9)), np.arange(9.0).reshape(3, 3))
+
+
+def test_optics_on_the_pixels_of_a_header():
+    assert on_pixels(HMI, Header(SQUARE)) is HMI  # 0.504 for 0.504302
+    assert on_pixels(HMI, Header()) is HMI
+    assert on_pixels(HMI, Header(SQUARE), factor=2).hmi_scale == pytest.approx(1.008)
+    finer = on_pixels(HMI, Header(SQUARE | {"CDELT1": 0.28, "CDELT2": 0.28}))
+    assert finer.hmi_scale == pytest.approx(0.28)
+    assert replace(finer, hmi_scale=HMI.hmi_scale) == HMI

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from enhance_np.optics.psf import HMI_DIAMETER, airy, hmi_psf
+from enhance_np.instrument import HMI
+from enhance_np.optics.psf import airy, hmi_psf
 from enhance_np.optics.psf_image import PsfImage, read_psf
 
 
@@ -15,9 +16,9 @@ def comet(scale, reach, centre=(0.0, 0.0)):
 
 def test_resampled_from_finer_and_coarser_pixels():
     for made in (hmi_psf, airy):
-        want = made(0.0662, support=4, diameter=HMI_DIAMETER)
+        want = made(0.0662, support=4, diameter=HMI.aperture)
         for scale in (0.05, 0.1):
-            image = PsfImage(made(scale, support=5, diameter=HMI_DIAMETER), scale, "")
+            image = PsfImage(made(scale, support=5, diameter=HMI.aperture), scale, "")
             found = image.kernel(0.0662, 4)
             np.testing.assert_allclose(found, want, rtol=0, atol=3e-5 * want.max())
 

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from enhance_np.pairs.frames import DEFAULT_SCALE, angular_scale, open_frames
+from enhance_np.observation.first_image import angular_scale
+from enhance_np.pairs.frames import DEFAULT_SCALE, open_frames
 
 CUBE = np.arange(3 * 6 * 5, dtype="f4").reshape(3, 6, 5)
 SCALED = {"CDELT1": 0.0828, "CDELT2": 0.0828}

@@ -14,10 +14,10 @@ from enhance_np.engine import select
 from enhance_np.observation import disc
 from enhance_np.observation.normalise import Norm
 from enhance_np.optics.degrade import HMI, Optics
-from enhance_np.optics.reblur import residual_map
 from enhance_np.prediction import picture
 from enhance_np.prediction.array import apply
 from enhance_np.prediction.file import OPTICS_CARDS, enhance_file
+from enhance_np.prediction.reblur import residual_map
 
 CONFIG = NetworkConfig(1, 4)
 CPU = select("cpu")

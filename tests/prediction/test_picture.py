@@ -219,17 +219,6 @@ def test_units_are_no_formula(scene):
     assert picture.side_by_side(image, output, "intensity", units=r"$\frac$")[:4] == b"\x89PNG"
 
 
-def test_loss_curves():
-    rows = [{"epoch": i, "loss": 0.1 / (i + 1), "val_loss": 0.2 / (i + 1)} for i in range(3)]
-    assert picture.loss_curves(rows)[:4] == b"\x89PNG"
-
-
-def test_says_which_extra_is_missing(monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(ImportError, match=r'needs matplotlib: pip install "enhance_np\[plot\]"$'):
-        picture.require_matplotlib()
-
-
 def test_pyplot_is_left_alone():
     """No pyplot: it would choose a backend, and keep every figure of a long session."""
     code = (

@@ -3,9 +3,9 @@ import pytest
 from made import FINE, pair, smooth_scene
 
 from enhance_np.observation.normalise import fill
-from enhance_np.optics import reblur
 from enhance_np.optics.degrade import HMI_SCALE, degrade
-from enhance_np.optics.reblur import reblurred, residual, residual_map
+from enhance_np.prediction import reblur
+from enhance_np.prediction.reblur import reblurred, residual, residual_map
 
 
 def test_perfect_output(rng):

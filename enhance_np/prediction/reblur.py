@@ -10,11 +10,11 @@ A perfect output is not the Sun itself but the Sun seen through the target's ape
 
 import numpy as np
 
-from ..evaluate.quantities import repeated
+from .._array import repeated
 from ..observation.normalise import fill
-from .cosines import frequencies, halved, to_image, to_modes, transfers
-from .degrade import HMI, Optics
-from .psf import ARCSEC
+from ..optics.cosines import frequencies, halved, to_image, to_modes, transfers
+from ..optics.degrade import HMI, Optics
+from ..optics.psf import ARCSEC
 
 BELOW = 0.95  # share of the target's cut-off; beyond it OTF_target < 0.014, and K is set to 0
 LINES = 256  # lines of modes at a time: a full disk's transfer functions would take 0.5 GB each
