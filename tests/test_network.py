@@ -192,3 +192,26 @@ def test_training_is_observed_up_to_the_stem(rng):
     seen = []
     network.backward(y, tape, config, wrt_x=False, observe=lambda name, dh: seen.append(name))
     assert seen == list(reversed(tape))
+
+
+class Recorded:
+    """The reference operations, which note what is called."""
+
+    def __init__(self):
+        self.called = set()
+
+    def __getattr__(self, name):
+        self.called.add(name)
+        return getattr(layers, name)
+
+
+def test_the_page_calls_what_layers_says_and_nothing_else(rng):
+    ops = Recorded()
+    for activation in ("relu", "elu"):
+        config = NetworkConfig(1, 4, activation)
+        p, _ = params.initial(config, 0)
+        y, tape = network.forward(p, rng.standard_normal((1, 5, 4, 1)), config, ops)
+        for wrt_x in (True, False):
+            network.backward(y, tape, config, ops, wrt_x)
+    assert ops.called == {*layers.PAGE}
+    assert not {*layers.PAGE} & {*layers.PARTS}

@@ -59,3 +59,17 @@ __all__ = [
     "upsample_conv",
     "upsample_conv_backward",
 ]
+
+# Operations that the others are made of, or that training calls; network.py calls the rest
+PARTS = (
+    "batchnorm",
+    "batchnorm_backward",
+    "conv2d",
+    "conv2d_backward",
+    "gaussian_noise",
+    "reflection_pad",
+    "reflection_pad_backward",
+    "upsample",
+    "upsample_backward",
+)
+PAGE = tuple(name for name in __all__ if name not in PARTS)
