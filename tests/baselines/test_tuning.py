@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from enhance_np.baselines import richardson_lucy, wiener
+from enhance_np.baselines import richardson_lucy
 from enhance_np.baselines.tuning import Scene, Tuned, over
+from enhance_np.baselines.wiener import tune
 
 
 def test_the_least_error_over_all_pixels():
@@ -29,6 +30,6 @@ def test_faults():
     with pytest.raises(ValueError, match="needs scenes"):
         over(lambda low, value: low, [1], [])
     with pytest.raises(ValueError, match="needs scenes"):
-        wiener.tune([])
+        tune([])
     with pytest.raises(ValueError, match="needs scenes"):
         richardson_lucy.tune([], "intensity", 3)
