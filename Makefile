@@ -48,21 +48,23 @@ retrain: $(INSTALLED)
 	    $(if $(COUNT),--count $(COUNT) --validation $(COUNT) --test $(COUNT)) || exit 1; \
 	done
 	$(call train,intensity,small,$(SMALL) --epochs $(or $(EPOCHS),5))
+	$(call train,intensity,small,$(call on,intensity_small,1.5e-3) --epochs $(or $(EPOCHS),5),_on)
 	$(call train,blos,small,$(SMALL) --epochs $(or $(EPOCHS),4))
+	$(call train,blos,small,$(call on,blos_small,1.5e-3) --epochs $(or $(EPOCHS),5),_on)
 	$(call train,intensity,default,$(DEFAULT) --epochs $(or $(EPOCHS),4))
-	$(call train,intensity,default,$(call on,intensity_default) --epochs $(or $(EPOCHS),4),_on)
+	$(call train,intensity,default,$(call on,intensity_default,1e-3) --epochs $(or $(EPOCHS),4),_on)
 	$(call train,blos,default,$(DEFAULT) --epochs $(or $(EPOCHS),3))
-	$(call train,blos,default,$(call on,blos_default) --epochs $(or $(EPOCHS),4),_on)
+	$(call train,blos,default,$(call on,blos_default,1e-3) --epochs $(or $(EPOCHS),4),_on)
 	$(BIN)/python bench/first_steps.py --pairs runs --write
 	$(BIN)/python bench/model_card.py --pairs runs $(if $(FIELDS),--fields $(FIELDS)) \
 	  $(if $(HMI),--hmi $(HMI))
 	$(BIN)/python bench/reliability.py $(if $(FIELDS),--fields $(FIELDS))
 
-# from fresh kernels; the default networks then go on from those
+# from fresh kernels; then on from those
 FRESH := --start contrast --freeze 0 --seed 1
 SMALL := $(FRESH) --lr 2e-3 --depth 1 --filters 32
 DEFAULT := $(FRESH) --lr 1.5e-3 --depth 5 --filters 32
-on = --start runs/$(1).h5 --seed 2 --lr 1e-3
+on = --start runs/$(1).h5 --seed 2 --lr $(2)
 
 # $(call train,TYPE,MODEL,OPTIONS,end of its files' names): these weights ship. No weight decay: L2
 # kills filters (bench/TRIALS.md)

@@ -128,7 +128,7 @@ def scored(type, options, best_linear):
                 strength[name].add(found["default"][mask])
             if region.name == SHOWN and sigma == min(scenes.noises(type).values()):
                 _picture(f"test_{type}", found, region.scene(type, seen))
-    names = [*methods, *models.MODELS]
+    names = list(methods)
     groups = sorted({group for group, _ in errors}, key=_order)
     rows = [
         [group, str(errors[group, names[0]].n), *_cells(errors, group, names)]
