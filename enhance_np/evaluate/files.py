@@ -13,8 +13,10 @@ from ..baselines import linear
 from ..baselines.richardson_lucy import ITERATIONS, deconvolve
 from ..config import TYPES
 from ..observation import fits, normalise
-from ..observation import kind as observation
 from ..observation.disc import mu
+from ..observation.kind import detect_type, in_gauss
+from ..observation.remarks import remark
+from ..observation.telescope import foreign_instrument, pixel_scales
 from ..optics.degrade import HMI, SAME_PIXELS, Optics, on_pixels
 from ..prediction.file import (
     OPTICS_CARDS,
@@ -76,7 +78,7 @@ def evaluate_files(
         raise ValueError("evaluate: baselines need --input, got none")
     _check_written(plot, json_file, given.values(), overwrite)
     filter = None if linear_filter is None else linear.load(linear_filter)
-    frames = {name: observation.in_gauss(fits.read(path)) for name, path in given.items()}
+    frames = {name: in_gauss(fits.read(path)) for name, path in given.items()}
     type = _type([frames[name] for name in frames if name != "companion"], type)
     frames = {
         name: frame if name == "companion" else without_fill(frame, type)
@@ -126,11 +128,11 @@ def deconvolve_file(
     """
     check_outputs(target, plot, overwrite, source)
     frame, type = read(source, ext, type)
-    foreign = observation.foreign_instrument(frame.header)
+    foreign = foreign_instrument(frame.header)
     if foreign is not None and optics is None:
         log.warning("%s is not from HMI (%s): pass the PSF of its telescope", frame.path, foreign)
     optics = optics or HMI
-    observation.remark(frame, type, "the PSF is on", optics.hmi_scale)
+    remark(frame, type, "the PSF is on", optics.hmi_scale)
     optics = on_pixels(optics, frame.header)
     model = f"Richardson-Lucy, {iterations} iterations" + (", damped" if damping else "")
     model += f", {optics.target_aperture:g} m aperture" if as_target else ""
@@ -154,7 +156,7 @@ def deconvolve_file(
 
 def _type(frames, asked):
     """The one type of all files; ENHTYPE in a header counts as evidence too."""
-    said = {asked} | {observation.detect_type(frame) for frame in frames}
+    said = {asked} | {detect_type(frame) for frame in frames}
     said |= {frame.header.get("ENHTYPE") for frame in frames}
     said &= set(TYPES)
     if len(said) != 1:
@@ -173,7 +175,7 @@ def _optics(frames, given):
         if key in frames["output"].header
     }
     optics = given or Optics.stored(stored) or HMI
-    foreign = observation.foreign_instrument(frames["output"].header)
+    foreign = foreign_instrument(frames["output"].header)
     if given is None and not stored and foreign is not None:
         log.warning(
             "%s is not from HMI (%s) and does not store the optics of its weights: HMI's PSF is "
@@ -184,7 +186,7 @@ def _optics(frames, given):
     found = {
         name: on_pixels(optics, frames[name].header, factor)
         for name, factor in (("input", 1), ("truth", 2), ("output", 2))
-        if name in frames and observation.pixel_scales(frames[name].header)
+        if name in frames and pixel_scales(frames[name].header)
     }
     if not found:
         return optics
@@ -218,7 +220,7 @@ def _scene(frames, type, norm, box, optics):
     low = tuple(n // 2 for n in out.shape)
     if (image := images.get("companion")) is not None:
         other = "blos" if type == "intensity" else "intensity"
-        found = observation.detect_type(frames["companion"])
+        found = detect_type(frames["companion"])
         if found == type:
             raise ValueError(f"evaluate: the companion must be of type {other}, got {found}")
         image = frames["companion"].data

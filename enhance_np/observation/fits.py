@@ -343,6 +343,15 @@ def card(header, key: str):
     return None if str(value).strip() == "" else value
 
 
+def integer(header, key: str) -> int | None:
+    """The value of a card of bits: a number, or text such as "0x00000400"; None without one."""
+    value = card(header, key)
+    try:
+        return int(value, 0) if isinstance(value, str) else int(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
 def _number(header, key: str, default: float) -> float:
     """Finite value of a card; `default` (of the FITS standard) if there is no such card."""
     if key not in header:

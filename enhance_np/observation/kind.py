@@ -1,19 +1,13 @@
-"""Reads an image's type, unit, instrument, quality and history from its header and values.
-
-Files are read in fits.py.
-"""
+"""Type and unit of an image, from its header and values."""
 
 import logging
 import os
 import re
-from collections.abc import Iterator
 
 import numpy as np
 
 from ..config import TYPES
-from ..instrument import HMI
 from . import missing
-from .disc import SUN_RADIUS
 from .fits import Frame, card
 
 log = logging.getLogger(__name__)
@@ -54,7 +48,6 @@ _NAMES = {
 }
 _ENDS = re.compile(r"\.(fits|fit|fts)(\.(gz|bz2|fz))?$")
 
-SAME_SCALE = 1.11  # a network still serves images whose pixels differ by this ratio at most
 CLASSES = 16  # largest number of different values in a map of classes
 FEW = 256  # pixels; in a smaller image the number of different values tells nothing
 WIDEST = 180.0  # degrees of longitude that are visible at once
@@ -62,36 +55,17 @@ UNEQUAL = 5.0  # ratio of the steps of a map, beyond which the second is not in 
 SMALLEST_NOISE = 3.0  # G; HMI's is 6 in 720 s and 10 in 45 s
 LARGEST_NOISE = 100.0  # G, of quiet Sun with its network, in 45 s
 LARGEST_FIELD = 6000.0  # G; HMI's algorithm saturates below it
-BEYOND_FIELD = 10_000.0  # G; the strongest field measured in a spot is 8,200 G
-BEYOND_LIGHT = 5.0  # times the 99th percentile; a white-light flare doubles the light
 ASKED_VALUES = 1_000_000  # pixels sampled evenly from an image to judge its values
-
-# QUALITY bits of line-of-sight observables for which an image still exists. Source: JSOC,
-# doc/data/hmi/Quality_Bits/QUALITY.txt (24 May 2013), and its code, HMI_observables.c.
-_QUALITY = {
-    0x10000: "fewer points to interpolate in time than usual",
-    0x8000: "pointing or distance taken from a neighbouring time",
-    0x4000: "image stabilisation was open",
-    0x2000: "temperatures missing, default used for the polarisation",
-    0x1000: "gaps not filled in every filtergram",
-    0x800: "filtergrams left out for their limb fit",
-    0x400: "cosmic rays not removed from every filtergram",
-    0x100: "eclipse",
-    0x40: "noisier: focus or tuning out of its usual range (HFTSACID > 4000)",
-    0x20: "poor: eclipse, lunar transit, thermal recovery or the like",
-}
-# Nibble 5 of CALVER64, 0 without deconvolution, 15 if missing. Source: JSOC wiki,
-# CalibrationVersions.
-_CALVER_PSF = 20
-# Names of JSOC's deconvolved series: hmi.Ic_45s_dcon, hmi.M_720s_dconS (of the Stokes images).
-# Source: Norton et al. 2025, arXiv:2511.13348.
-_DCON = re.compile(r"\b[\w.]*(\d+s|lev1)_dcon\w*", re.IGNORECASE)
-_NAMES_SERIES = ("DRMS_ID", "SOURCE", "HGQUERY", "LICENSE", "HISTORY")
 
 
 def gauss(unit: str) -> float:
     """Gauss per `unit` (a BUNIT); 1 if `unit` is not a known unit of field."""
     return _GAUSS.get(_plain(unit), 1.0)
+
+
+def names_gauss(unit: str) -> bool:
+    """Whether it is a known unit of field."""
+    return _plain(unit) in _GAUSS
 
 
 def in_gauss(frame: Frame) -> Frame:
@@ -176,7 +150,7 @@ def _chart(frame: Frame) -> str | None:
 
 def _whole_numbers(data: np.ndarray) -> str | None:
     """What an image of whole numbers >= 0 is, if they are few or fit into 8 bits; else None."""
-    values = _sample(data)
+    values = sample(data)
     if values.size < FEW or values.min() < 0 or values.max() > 2**31:
         return None
     if (values != np.rint(values)).any():
@@ -190,7 +164,7 @@ def _whole_numbers(data: np.ndarray) -> str | None:
 
 def _by_value(data: np.ndarray, scale: float) -> str | None:
     """The type that the values indicate, or None.  scale : G per unit of `data`, if a field."""
-    values = _sample(data)
+    values = sample(data)
     fill = missing.lowest_repeated(values)
     values = scale * (values if fill is None else values[values > fill])
     if values.size == 0:
@@ -206,7 +180,7 @@ def _by_value(data: np.ndarray, scale: float) -> str | None:
     return None
 
 
-def _sample(data: np.ndarray) -> np.ndarray:
+def sample(data: np.ndarray) -> np.ndarray:
     """The valid pixels of `data`, on a coarser grid if the image is large; (n,) float64."""
     step = max(1, int((data.size / ASKED_VALUES) ** 0.5))
     values = data[::step, ::step].astype(np.float64)
@@ -264,7 +238,7 @@ def _say_guess(frame: Frame, type: str) -> None:
 
     Most pixels of a magnetogram hold only noise; a velocity is large everywhere.
     """
-    values = np.abs(_sample(frame.data)) * gauss(frame.unit)
+    values = np.abs(sample(frame.data)) * gauss(frame.unit)
     spread = np.sqrt(np.mean(values**2))
     restless = type == "blos" and spread > LARGEST_NOISE and np.median(values) > 0.5 * spread
     log.log(
@@ -276,214 +250,5 @@ def _say_guess(frame: Frame, type: str) -> None:
     )
 
 
-def foreign_instrument(header) -> str | None:
-    """The cards that name another instrument than HMI: "TELESCOP='SOHO', INSTRUME='MDI'".
-
-    None if the instrument is HMI or unknown. TELESCOP='SDO' alone leaves it unknown, because AIA
-    is on SDO too.
-    """
-    names = {key: card(header, key) for key in ("TELESCOP", "INSTRUME", "DETECTOR", "CAMERA")}
-    # CAMERA is a number for HMI and the instrument's name for MDI
-    names = {key: str(name).strip() for key, name in names.items() if isinstance(name, str)}
-    if any(re.search(r"(?<![A-Z0-9])HMI", name.upper()) for name in names.values()):
-        return None
-    names = {key: name for key, name in names.items() if name.upper() not in {"SDO", "UNKNOWN"}}
-    return ", ".join(f"{key}={name!r}" for key, name in names.items()) or None
-
-
-def require_hmi(frame: Frame) -> None:
-    """Raise ValueError for an image of another instrument: the shipped weights undo HMI's PSF.
-
-    This is an error and not a warning, because the wrong result would look right. The check
-    applies only to the shipped weights, not to weights that the user gives.
-    """
-    foreign = foreign_instrument(frame.header)
-    if foreign is not None:
-        raise ValueError(
-            "require_hmi: the shipped weights are for HMI; another instrument needs its own "
-            f"(--weights), got {foreign} in {frame.path!r}"
-        )
-
-
-def pixel_scales(header) -> tuple[float, ...]:
-    """Sides of a pixel in arcsec, along rows and columns; an axis without a scale is left out.
-
-    Defined for helioprojective images and for cylindrical equal-area maps in degrees. For a map
-    they are the sides of a pixel at disc centre, that is, its length on the Sun; all pixels of
-    such a map have the same area.
-    """
-    kind = str(card(header, "CTYPE1") or "HPLN")
-    units = {"arcsec": 1.0, "arcsecond": 1.0, "deg": 3600.0, "degree": 3600.0}
-    if kind.startswith(("CRLN-CEA", "HGLN-CEA")):
-        radius = card(header, "RSUN_OBS")
-        radius = radius if isinstance(radius, int | float) and radius > 0 else SUN_RADIUS
-        units = dict.fromkeys(("deg", "degree"), radius * np.pi / 180)
-    elif not kind.startswith(("HPLN", "SOLAR")):
-        return ()
-    found = []
-    for j in (1, 2):
-        column = [card(header, f"CD{i}_{j}") for i in (1, 2)]
-        if column == [None, None]:
-            column = [card(header, f"CDELT{j}")]
-            turn = [card(header, f"PC{i}_{j}") for i in (1, 2)]
-            if turn != [None, None]:
-                steps = [card(header, f"CDELT{i}") for i in (1, 2)]
-                turn = [
-                    float(i == j) if t is None else t for i, t in zip((1, 2), turn, strict=True)
-                ]
-                column = [s and t and _product(s, t) for s, t in zip(steps, turn, strict=True)]
-        unit = units.get(str(card(header, f"CUNIT{j}") or "").strip().lower())
-        numbers = [value for value in column if value is not None]
-        if unit is None or not all(isinstance(value, int | float) for value in numbers):
-            continue
-        if (side := unit * float(np.hypot.reduce(numbers or [0.0]))) and np.isfinite(side):
-            found.append(side)
-    return tuple(found)
-
-
-def _product(a, b):
-    numbers = isinstance(a, int | float) and isinstance(b, int | float)
-    return a * b if numbers else "no number"
-
-
-def deconvolved(frame: Frame) -> str | None:
-    """The evidence that the image has been deconvolved before; None if there is none."""
-    model = card(frame.header, "ENHMODEL")
-    if model is not None:
-        return f"ENHMODEL={model!r}"
-    texts = {"its name": os.path.basename(frame.path)}
-    texts |= {key: str(card(frame.header, key) or "") for key in _NAMES_SERIES}
-    for where, text in texts.items():
-        series = _DCON.search(text)
-        if series is not None:
-            return f"{series[0]} in {where}"
-    version = _integer(frame.header, "CALVER64")
-    if version is not None and 0 < (version >> _CALVER_PSF) & 0xF < 0xF:
-        return f"CALVER64=0x{version:x}"
-    return None
-
-
-def quality(header) -> str | None:
-    """QUALITY in words, None if it is 0 or missing.
-
-    Only the bits that JSOC documents for HMI's line-of-sight observables are named. SHARPs and
-    other instruments define their bits differently; for them the number is given in hexadecimal.
-    """
-    bits = _integer(header, "QUALITY")
-    if not bits:
-        return None
-    text = f"QUALITY=0x{bits & 0xFFFFFFFF:08x}"
-    if "HARPNUM" in header or foreign_instrument(header) is not None:
-        return f"{text}: see the documentation of the series"
-    names = [name for bit, name in _QUALITY.items() if bits & bit]
-    if bits & 0xFFFFFFFF & ~sum(_QUALITY):
-        names.append("others, see JSOC's Quality_Bits/QUALITY.txt")
-    return f"{text}: {'; '.join(names)}"
-
-
-def remarks(
-    frame: Frame, type: str, made_for: str, expected: float | None = None
-) -> Iterator[tuple[int, str]]:
-    """(logging level, text) of each remark that a user should read before using the result.
-
-    made_for : beginning of the clause that names the expected pixel size: "the network was
-        trained on", "the PSF is on".
-    expected : that size in arcsec; None is HMI's.
-    """
-    scales = pixel_scales(frame.header)
-    wanted = HMI.pixel_scale if expected is None else expected
-    if not all(1 / SAME_SCALE < s / wanted < SAME_SCALE for s in scales):
-        # one number for pixels that are square
-        sides = scales[:1] if len(scales) < 2 or np.isclose(*scales, rtol=1e-3) else scales
-        name = "HMI's " if np.isclose(wanted, HMI.pixel_scale, rtol=1e-3) else ""
-        yield (
-            logging.WARNING,
-            f"has pixels of {' x '.join(f'{s:.3g}' for s in sides)} arcsec, "
-            f"{made_for} {name}{wanted:.3g}: do not trust the result",
-        )
-    before = deconvolved(frame)
-    if before is not None:
-        yield logging.WARNING, f"has been deconvolved before ({before}): do not deconvolve it twice"
-    flags = quality(frame.header)
-    if flags is not None:
-        yield logging.WARNING, flags
-    if type == "blos" and _plain(frame.unit) not in _GAUSS:
-        values = _sample(frame.data)
-        spread = values.std() if values.size else SMALLEST_NOISE
-        if spread < SMALLEST_NOISE:
-            yield (
-                logging.WARNING,
-                f"names no unit of field, so G is assumed, but its spread of {spread:.2g} "
-                "is below HMI's noise: if it is in kG, write BUNIT = 'kG' into the header",
-            )
-    absurd = _absurd(frame, type)
-    if absurd is not None:
-        yield (
-            logging.WARNING,
-            f"has {absurd} (cosmic ray, overflow?): the network spreads them over their "
-            "neighbours; set them to NaN",
-        )
-    if _integer(frame.header, "QLOOK") == 1:
-        yield logging.INFO, "is near-real-time (QLOOK=1): JSOC will replace it"
-    if str(card(frame.header, "CTYPE1") or "").startswith(("CRLN", "HGLN")):
-        yield (
-            logging.WARNING,
-            "is a map: off disc centre its pixels are remapped, so the blur is not HMI's; instead, "
-            f"enhance {_unmapped(frame)}",
-        )
-
-
-def _unmapped(frame: Frame) -> str:
-    """The series that holds the same data on the telescope's own pixels."""
-    texts = (os.path.basename(frame.path), str(card(frame.header, "DRMS_ID") or ""))
-    for text in texts:
-        if found := re.search(r"hmi\.sharp_cea_(\w+)", text):
-            return f"hmi.sharp_{found[1]}, the same patch on HMI's own pixels"
-    if "HARPNUM" in frame.header:
-        return "hmi.sharp_720s, the same patch on HMI's own pixels"
-    return "a cut-out of hmi.M_720s or hmi.Ic_720s, on HMI's own pixels"
-
-
-def _absurd(frame: Frame, type: str) -> str | None:
-    """The pixels that no value on the Sun explains, in words; every pixel is checked."""
-    data = frame.data
-    if type == "blos":
-        limits = -BEYOND_FIELD / gauss(frame.unit), BEYOND_FIELD / gauss(frame.unit)
-        what = "a field beyond any on the Sun"
-    else:
-        lit = _sample(data)
-        bright = float(np.percentile(lit, 99)) if lit.size else 0.0
-        limits, what = (-0.1 * bright, BEYOND_LIGHT * bright), "an intensity beyond any on the Sun"
-        if bright <= 0:
-            return None
-    gone = (data < limits[0]) | (data > limits[1])
-    count = np.count_nonzero(gone)
-    if count == 0:
-        return None
-    values = data[gone]
-    largest = values[np.argmax(np.abs(values))]
-    return f"{count} pixels of {what}, such as {largest:.3g} {frame.unit}".rstrip()
-
-
-def remark(
-    frame: Frame,
-    type: str,
-    made_for: str = "the network was trained on",
-    expected: float | None = None,
-) -> None:
-    """Log the remarks."""
-    for level, text in remarks(frame, type, made_for, expected):
-        log.log(level, "%s %s", frame.path, text)
-
-
 def _plain(unit: str) -> str:
     return unit.lower().replace(" ", "")
-
-
-def _integer(header, key: str) -> int | None:
-    """The value of a card of bits: a number, or text such as "0x00000400"; None without one."""
-    value = card(header, key)
-    try:
-        return int(value, 0) if isinstance(value, str) else int(value)
-    except (TypeError, ValueError, OverflowError):
-        return None

@@ -1,1 +1,1 @@
-"""What a telescope does to an image: its PSF, its pixels, and both on an image given."""
+"""What a telescope does to an image: point spread functions, pixels, degradation."""

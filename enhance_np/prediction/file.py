@@ -13,8 +13,10 @@ from .. import __version__, engine, models
 from .._atomic import replacing
 from ..engine import tiles
 from ..observation import disc, fits, missing, normalise
-from ..observation.kind import gauss, image_type, remark, require_hmi
+from ..observation.kind import gauss, image_type
 from ..observation.quiet_sun import usual_level
+from ..observation.remarks import remark
+from ..observation.telescope import require_hmi
 from ..optics.degrade import HMI, STORED, Optics, on_pixels
 from ..weights import Weights, digest, load
 from .array import apply
@@ -79,7 +81,7 @@ def enhancer(
 ) -> Callable[..., Result]:
     """`enhance_file` with these options, which are checked, and whose files are read, only once.
 
-    type : "intensity" or "blos"; None detects it from the file (`observation.image_type`).
+    type : "intensity" or "blos"; None detects it from the file (`kind.image_type`).
     weights : a file; None takes the shipped weights of the type and `model` (default, small),
     which are for HMI only.
     activation : of weights that do not store it, see weights.load.

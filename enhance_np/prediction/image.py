@@ -12,7 +12,9 @@ from .._array import is_dask, is_map
 from ..config import TYPES
 from ..engine import select
 from ..observation import disc, fits, maps, missing
-from ..observation import kind as observation
+from ..observation.kind import detect_type, image_type
+from ..observation.remarks import remark
+from ..observation.telescope import require_hmi
 from ..weights import Weights, digest, load
 from .array import apply, check_image, masked_like, unmasked
 from .chunks import predict_chunks
@@ -74,7 +76,7 @@ def enhance(
     )
     frame = frame._replace(data=image)
     if weights is None:
-        observation.require_hmi(frame)
+        require_hmi(frame)
     content = None
     if not isinstance(weights, Weights):
         path = models.path(type, model) if weights is None else Path(weights)
@@ -82,7 +84,7 @@ def enhance(
     # no remark on the values of a dask array: it would compute them
     unseen = frame._replace(data=np.empty((0, 0), np.float32))
     seen = unseen if is_dask(image) else frame
-    observation.remark(seen, type, expected=weights.provenance.get("hmi_scale_arcsec"))
+    remark(seen, type, expected=weights.provenance.get("hmi_scale_arcsec"))
     values = unmasked(image.compute()) if looks and is_dask(image) else image
     divisor = image_norm(frame._replace(data=values), type, norm)
     header = None
@@ -122,6 +124,6 @@ def _type(frame: fits.Frame, asked: str | None, values: Callable[[], np.ndarray]
     if is_dask(frame.data):
         # NaN in place of the values: they are no evidence
         header = frame._replace(data=np.broadcast_to(np.float32(np.nan), frame.data.shape))
-        silent = asked is None and observation.detect_type(header) is None
+        silent = asked is None and detect_type(header) is None
         frame = frame._replace(data=values()) if silent else header
-    return observation.image_type(frame, asked)
+    return image_type(frame, asked)

@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from astropy.io.fits import Header
+from observed import SQUARE
 
 from enhance_np.optics.degrade import (
     HMI,
@@ -19,7 +20,6 @@ from enhance_np.optics.psf_image import PsfImage
 
 SCALE = 0.0662
 SHAPE = (420, 460)
-SQUARE = {"CUNIT1": "arcsec", "CUNIT2": "arcsec", "CDELT1": -0.504, "CDELT2": 0.504}
 
 
 def coordinates(shape=SHAPE):
