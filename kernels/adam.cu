@@ -6,7 +6,7 @@
 //            p' = p - rate m' / (sqrt(v') + eps)
 //
 //   reference   enhance_np.optim.adam, optim.clipped and loss.l2
-//   checked by  tests/kernels/cases/adam.py: within the bounds below of float64. Compiled by NVRTC
+//   checked by  tests/support/cases/adam.py: within the bounds below of float64. Compiled by NVRTC
 //               and emulated; not run on a GPU
 //   arrays      p, g, m, v and their successors (size,) float32, at 16 bytes, each tensor in its
 //               place, padded with zeros to a multiple of 4;  partial (blocks,), loss (1,) double,

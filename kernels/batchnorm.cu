@@ -6,7 +6,7 @@
 //   dx = scale dy - scale dbeta / P - (x - mean) scale inv_std dgamma / P
 //
 //   reference   enhance_np.layers.batchnorm, batchnorm_relu, batchnorm_add and their backward
-//   checked by  tests/kernels/cases/batchnorm.py: within the bounds below of float64, exact where
+//   checked by  tests/support/cases/batchnorm.py: within the bounds below of float64, exact where
 //               the sums are. Compiled by NVRTC and emulated; not run on a GPU
 //   arrays      x, dy, y, dx, skip (P, C), at 16 bytes;  vectors (C,);  partial (blocks, C, 2)
 //               double;  float32 but for partial, C order, fewer than 2^31 elements

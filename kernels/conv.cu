@@ -8,7 +8,7 @@
 //   sum_parts      total[k] = sum over l of part[l,k]
 //
 //   reference   enhance_np.layers.conv.conv2d, pad_conv, conv2d_backward
-//   checked by  tests/kernels/cases/conv.py: exact on integers, error bounds on floats. Compiled
+//   checked by  tests/support/cases/conv.py: exact on integers, error bounds on floats. Compiled
 //               by NVRTC and emulated; not run on a GPU
 //   arrays      x (N, H, W, Cin), w (kh, kw, Cin, Cout), b (Cout,), skip, y, dy (N, Ho, Wo, Cout);
 //               float32, C order, < 2^31 elements, w and y of conv_stem 16-byte aligned; every

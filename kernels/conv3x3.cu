@@ -9,7 +9,7 @@
 //
 //   reference   enhance_np.layers.conv.pad_conv, conv2d and conv2d_backward's dx (zeros around dy,
 //               w turned by 180 degrees, its channels exchanged), enhance_np.layers.upsample
-//   checked by  tests/kernels/cases/conv3x3.py: exact on integers, error bound and adjoints on
+//   checked by  tests/support/cases/conv3x3.py: exact on integers, error bound and adjoints on
 //               floats. Compiled by NVRTC and emulated; not run on a GPU
 //   arrays      x (N, H, W, Cin), w (3, 3, Cin, Cout) or (4, 2, 2, Cin, Cout), b (Cout,), skip and
 //               y (N, Ho, Wo, Cout), every y written once; float32, C order, 16-byte aligned;

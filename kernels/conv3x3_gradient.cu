@@ -6,7 +6,7 @@
 //
 //   reference   enhance_np.layers.conv.conv2d_backward's and pad_conv_backward's dw,
 //               enhance_np.layers.upsample_conv_backward's
-//   checked by  tests/kernels/cases/conv3x3_gradient.py: exact on integers, error bound on floats.
+//   checked by  tests/support/cases/conv3x3_gradient.py: exact on integers, error bound on floats.
 //               Compiled by NVRTC and emulated; not run on a GPU
 //   arrays      x (N, H, W, Cin), dy (N, Ho, Wo, Cout), or (N, 2H, 2W, Cout) for upsample_conv_dw;
 //               part (runs, [4,] K, K, Cin, Cout) written once; float32, C order, 16-byte aligned,

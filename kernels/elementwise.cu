@@ -7,7 +7,7 @@
 //   upsample_backward   dx[n,i,j,c] = the sum of those four dy
 //
 //   reference   enhance_np.layers of the same names
-//   checked by  tests/kernels/cases/elementwise.py: the reference's bits, upsample_backward's but
+//   checked by  tests/support/cases/elementwise.py: the reference's bits, upsample_backward's but
 //               for the order of its sum. Compiled by NVRTC and emulated; not run on a GPU
 //   arrays      float32, C order, at 16 bytes, fewer than 2^31 elements; upsample: x (N, H, W, C),
 //               y (N, 2H, 2W, C)

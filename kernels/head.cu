@@ -5,7 +5,7 @@
 //   dw[c] = sum over i of dy[i] max(x[i,c], 0),  db = sum over i of dy[i]
 //
 //   reference   enhance_np.layers.relu_conv with w (1, 1, C, 1)
-//   checked by  tests/kernels/cases/head.py: exact on integers, within the bounds below of float64.
+//   checked by  tests/support/cases/head.py: exact on integers, within the bounds below of float64.
 //               Compiled by NVRTC and emulated; not run on a GPU
 //   arrays      x, dx (P, C), y, dy (P,), w (C,), b (1,), dw (C + 1,) with db behind it; float32,
 //               C order, fewer than 2^31 elements;  partial (blocks, C + 1) double

@@ -3,7 +3,7 @@
 //   loss = sum (y - target)^2 / size,  dy = (y - target) factor,  factor = 2 / size
 //
 //   reference   enhance_np.loss.mse
-//   checked by  tests/kernels/cases/mse.py: within the bounds below of float64, and on integers the
+//   checked by  tests/support/cases/mse.py: within the bounds below of float64, and on integers the
 //               loss is exact. Compiled by NVRTC and emulated; not run on a GPU
 //   arrays      y, target, dy (size,) float32, at 16 bytes, fewer than 2^31;  partial (blocks,) and
 //               loss (1,) double

@@ -11,7 +11,7 @@
 //   Mirroring the large image is the same as repeating the edge of the small one.
 //
 //   reference   enhance_np.layers.upsample; enhance_np.engine.fold.phases says the same on the CPU
-//   checked by  tests/kernels/cases/upsample_conv.py: exact on integers, error bounds on floats.
+//   checked by  tests/support/cases/upsample_conv.py: exact on integers, error bounds on floats.
 //               Compiled by NVRTC and emulated; not run on a GPU
 //   arrays      w, dw (3, 3, S), k, dk (4, 2, 2, S), S = Cin Cout;  d (N, H+2, W+2, C) read, dx
 //               (N, H, W, C); float32, C order, < 2^31 elements; each result written once

@@ -15,7 +15,7 @@
 //
 //   reference   enhance_np.layers.conv.pad_conv; Winograd on the CPU, with tiles of 4 x 4, is
 //               enhance_np.engine.cpu.transforms.  Source: Lavin & Gray 2016, arXiv:1509.09308
-//   checked by  tests/kernels/cases/winograd.py: exact on integers, error bound on floats.
+//   checked by  tests/support/cases/winograd.py: exact on integers, error bound on floats.
 //               Compiled by NVRTC and emulated; not run on a GPU
 //   arrays      x (N, H, W, Cin), H, W >= 2, w (3, 3, Cin, Cout), b (Cout,), skip and y
 //               (N, H, W, Cout), every y written once;  u (Cout/64, Cin/8, 16, 8, 64) is U as it

@@ -45,7 +45,7 @@ def add_commands(command) -> None:
     add.add_argument(
         "--tile",
         type=int,
-        help="input lines to process at a time (GPU: N x N pixels); the result does not change",
+        help="input lines to process at a time (GPU: N x N pixels); changes no bit on the CPU",
     )
     device(add)
 

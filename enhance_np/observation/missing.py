@@ -32,6 +32,7 @@ def without_sentinels(data, name: str, lowest: float | None = None):
     """
 
     def found(block, corner):
+        block = block.astype(np.result_type(block, np.float32), copy=False)  # from float16
         gone = (block >= HUGE) | (block <= -HUGE)
         for value in SENTINELS:
             gone |= block == value

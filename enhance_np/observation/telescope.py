@@ -7,6 +7,13 @@ import numpy as np
 from .disc import SUN_RADIUS
 from .fits import Frame, card
 
+_HMI = re.compile(r"(?<![A-Z0-9])HMI|HELIOSEISMIC (AND|&) MAGNETIC")
+# what these cards hold without a name of an instrument: HMI's spacecraft, blanks, numbers
+_NO_NAME = re.compile(
+    r"((NASA[ /-]*)?SDO|(NASA )?SOLAR DYNAMICS OBSERVATORY|UNKNOWN|NONE|N/?A|"
+    r"CCD|FRONT|SIDE|(CAMERA ?)?[0-9]+)?"
+)
+
 
 def foreign_instrument(header) -> str | None:
     """The cards that name another instrument than HMI: "TELESCOP='SOHO', INSTRUME='MDI'".
@@ -17,9 +24,9 @@ def foreign_instrument(header) -> str | None:
     names = {key: card(header, key) for key in ("TELESCOP", "INSTRUME", "DETECTOR", "CAMERA")}
     # CAMERA is a number for HMI and the instrument's name for MDI
     names = {key: str(name).strip() for key, name in names.items() if isinstance(name, str)}
-    if any(re.search(r"(?<![A-Z0-9])HMI", name.upper()) for name in names.values()):
+    if any(_HMI.search(name.upper()) for name in names.values()):
         return None
-    names = {key: name for key, name in names.items() if name.upper() not in {"SDO", "UNKNOWN"}}
+    names = {key: name for key, name in names.items() if not _NO_NAME.fullmatch(name.upper())}
     return ", ".join(f"{key}={name!r}" for key, name in names.items()) or None
 
 

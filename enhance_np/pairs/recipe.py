@@ -1,4 +1,4 @@
-"""Recipes: TOML files that define the content of a training set (`enhance_np/recipes/`)."""
+"""Recipes: TOML files that define the content of a training set (`enhance_np/pairs/recipes/`)."""
 
 import hashlib
 import json

@@ -71,6 +71,8 @@ def predict_all(
     """
     weights, engine = _loaded(weights, type), select(device)
     check_weights(weights, type)
+    normalise.check_norm(norm)
+    images = iter(images)
     divided = deque()
 
     def taken():

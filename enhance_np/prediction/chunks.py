@@ -1,6 +1,7 @@
 """Prediction on a dask array: lazily, chunk by chunk, with the same bits as on the whole array."""
 
 from math import ceil, sqrt
+from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
@@ -51,8 +52,7 @@ def predict_chunks(
     import dask
     import dask.array as da
 
-    if not all(size >= 0 for sizes in x.chunks for size in sizes):  # False for NaN
-        raise ValueError(f"predict_chunks: chunks must have a known size, got chunks={x.chunks}")
+    check_sizes(x)
     check_weights(weights, type)
     if tile is not None:
         check(tile)
@@ -62,9 +62,8 @@ def predict_chunks(
         "dtype": blank.dtype,
         "meta": masked_like(blank, x._meta),
         # one node of the graph; a plain argument would be copied with every chunk
-        "weights": dask.delayed(weights, pure=True, traverse=False),
+        "network": dask.delayed(_Network(weights, device), pure=True, traverse=False),
         "norm": norm,
-        "device": device,
         "tile": tile,
         "type": type,
         "ensemble": ensemble,
@@ -77,6 +76,34 @@ def predict_chunks(
 
     rows, columns = (cuts(sizes, weights.config) for sizes in x.chunks)
     return da.block([[chunk(row, column) for column in columns] for row in rows])
+
+
+def check_sizes(x) -> None:
+    """Raise ValueError unless the dask array x has chunks of known sizes."""
+    if not all(size >= 0 for sizes in x.chunks for size in sizes):  # False for NaN
+        raise ValueError(f"predict_chunks: chunks must have a known size, got chunks={x.chunks}")
+
+
+class _Network:
+    """What all chunks of one graph share: the predictor, made when the first chunk needs it."""
+
+    def __init__(self, weights: Weights, device: str):
+        self.weights, self.device = weights, device
+        self._lock, self._predictor = Lock(), None
+
+    def predictor(self) -> Predictor:
+        with self._lock:
+            if self._predictor is None:
+                self._predictor = select(self.device).predictor(self.weights)
+            return self._predictor
+
+    def __dask_tokenize__(self):
+        from dask.base import normalize_token
+
+        return normalize_token((self.__class__.__name__, self.weights, self.device))
+
+    def __reduce__(self):  # to another process go the weights alone
+        return _Network, (self.weights, self.device)
 
 
 def cuts(sizes: tuple[int, ...], config: NetworkConfig) -> list[Cut]:
@@ -118,9 +145,8 @@ def _joined(sizes: tuple[int, ...], least: int) -> list[int]:
 
 def _chunk(
     image: np.ndarray,
-    weights: Weights,
+    network: _Network,
     norm: normalise.Norm,
-    device: str,
     tile: int | None,
     type: str,
     ensemble: bool,
@@ -134,7 +160,7 @@ def _chunk(
     here = norm.part(*(at + cut.start for at, cut in zip(corner, core, strict=True)))
     if normalise.measured(plain[core], here).any():
         x, gaps = normalise.divided(plain, norm.part(*corner))
-        x, predictor = np.ascontiguousarray(x[seen]), _predictor(weights, device)
+        x, predictor = np.ascontiguousarray(x[seen]), network.predictor()
         if ensemble:
             y, _ = mean_and_spread(lambda x, *_: predictor(x, tile), x, None, type)
         else:
@@ -144,24 +170,3 @@ def _chunk(
         size = (cut.inner.stop - cut.inner.start for cut in (rows, columns))
         output = np.full(tuple(size), np.nan, np.float32)
     return masked_like(output, image[core])
-
-
-class _Made(NamedTuple):
-    weights: Weights | None
-    device: str
-    predictor: Predictor | None
-
-
-_last = _Made(None, "", None)
-
-
-def _predictor(weights: Weights, device: str) -> Predictor:
-    """Made once for all chunks of a graph, because dask passes the same `weights` to them.
-
-    Two threads may both make the first one; either is good.
-    """
-    global _last
-    made = _last
-    if made.weights is not weights or made.device != device:
-        _last = made = _Made(weights, device, select(device).predictor(weights))
-    return made.predictor

@@ -120,7 +120,12 @@ def enhancer(
         predictor, content = predictor_of(its_type if weights is None else None)
         loaded = predictor.weights
         remark(frame, its_type, expected=loaded.provenance.get("hmi_scale_arcsec"))
-        its_optics = on_pixels(optics(loaded), frame.header) if confidence else HMI
+        its_optics = None
+        if confidence:
+            try:
+                its_optics = on_pixels(optics(loaded), frame.header)
+            except ValueError as error:
+                log.warning("%s: RESIDUAL is left out: %s", target, error)
         divisor = image_norm(frame, its_type, norm, of_another)
         header = output_header(frame.header, loaded, content, its_type, divisor, ensemble)
         output, spread = apply(frame.data, its_type, predictor, divisor, tile, progress, ensemble)
@@ -239,16 +244,20 @@ def optics(loaded: Weights) -> Optics:
 
 
 def _confidence(frame, output, spread, header, optics) -> tuple[fits.Extension, ...]:
-    """SPREAD on the grid of the output, whose header is `header`, and RESIDUAL on the input's."""
+    """SPREAD on the grid of the output, whose header is `header`, and RESIDUAL on the input's.
+
+    optics : None leaves RESIDUAL out.
+    """
     from .reblur import residual_map
 
     of_spread, of_residual = header.copy(), fits.without_storage(frame.header)
     of_spread["CONTENT"] = "SPREAD OVER ORIENTATIONS"
-    of_residual["CONTENT"] = "RESIDUAL OF THE RE-BLURRED OUTPUT"
-    return (
-        fits.Extension("SPREAD", spread, of_spread),
-        fits.Extension("RESIDUAL", residual_map(output, frame.data, optics), of_residual),
-    )
+    found = (fits.Extension("SPREAD", spread, of_spread),)
+    if optics is not None:
+        of_residual["CONTENT"] = "RESIDUAL OF THE RE-BLURRED OUTPUT"
+        residual = residual_map(output, frame.data, optics)
+        found += (fits.Extension("RESIDUAL", residual, of_residual),)
+    return found
 
 
 def output_header(
@@ -275,7 +284,10 @@ def output_header(
     for name, (key, comment) in OPTICS_CARDS.items():
         enhanced.remove(key, ignore_missing=True)
         if foreign and name in own:
-            enhanced[key] = (own[name], comment)
+            value = own[name]
+            if isinstance(value, str):  # the name of a file may have any letters, a card may not
+                value = value.encode("ascii", "backslashreplace").decode()
+            enhanced[key] = (value, comment)
     if ensemble:
         enhanced["ENHMEAN"] = (ORIENTATIONS, "orientations of the input, averaged over")
     return enhanced

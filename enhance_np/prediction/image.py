@@ -17,7 +17,7 @@ from ..observation.remarks import remark
 from ..observation.telescope import require_hmi
 from ..weights import Weights, digest, load
 from .array import apply, check_image, masked_like, unmasked
-from .chunks import predict_chunks
+from .chunks import check_sizes, predict_chunks
 from .file import image_norm, output_header
 
 
@@ -61,6 +61,8 @@ def enhance(
     if type not in (None, *TYPES):
         raise ValueError(f"enhance: type must be one of {TYPES} or None, got type={type!r}")
     frame = _frame(x)
+    if is_dask(frame.data):
+        check_sizes(frame.data)
     check_image(frame.data)
     frame = frame._replace(data=missing.without_sentinels(frame.data, frame.path))
 
@@ -72,7 +74,11 @@ def enhance(
     # pixels of a dask array off the disc are examined only if some are computed anyway
     looks = type == "intensity" and norm in ("quiet-sun", "max")
     image = missing.without_fill(
-        frame.data, type, disc.locate(frame.header or None), frame.path, looks or type == "blos"
+        frame.data,
+        type,
+        disc.locate(frame.header or None),
+        frame.path,
+        looks or type == "blos" or not is_dask(frame.data),
     )
     frame = frame._replace(data=image)
     if weights is None:

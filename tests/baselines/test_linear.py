@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 from made import pair, smooth_scene
+from numpy.lib.stride_tricks import sliding_window_view
 
 from enhance_np.baselines import linear
 from enhance_np.baselines.bicubic import bicubic
-from enhance_np.baselines.linear import Equations, LinearFilter, load, tune
+from enhance_np.baselines.linear import TILE, Equations, LinearFilter, load, tune
 from enhance_np.baselines.tuning import Scene
 
 
@@ -81,6 +82,22 @@ def test_is_least_squares(rng):
     solved = found.solve(noise, ridge)
     np.testing.assert_allclose(solved.bias.ravel(), want[0], atol=1e-12)
     np.testing.assert_allclose(solved.weights.reshape(4, 9).T, want[1:], atol=1e-12)
+
+
+@pytest.mark.parametrize("size", [1, 5])
+@pytest.mark.parametrize("shape", [(TILE + 4, 2 * TILE + 9), (2 * TILE + 1, 7)])
+def test_sums_in_tiles_are_those_of_the_neighbourhoods(rng, size, shape):
+    h, w = shape
+    low, high = rng.standard_normal((2, h, w)), rng.standard_normal((2, 2 * h, 2 * w))
+    r = size // 2
+    x = sliding_window_view(low, (size, size), axis=(1, 2)).reshape(-1, size**2)
+    inner = high[:, 2 * r : 2 * (h - r), 2 * r : 2 * (w - r)]
+    y = np.stack([inner[:, a::2, b::2].ravel() for a, b in np.ndindex(2, 2)], axis=1)
+    found = Equations(size)
+    found.add(low, high)
+    assert found.n == len(x)
+    for name, want in {"x": x.sum(0), "y": y.sum(0), "xx": x.T @ x, "xy": x.T @ y}.items():
+        np.testing.assert_allclose(getattr(found, name), want, rtol=0, atol=1e-9)
 
 
 def test_noise_is_what_drawn_noise_is_on_average(rng):

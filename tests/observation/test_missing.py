@@ -105,6 +105,10 @@ def test_arrays_and_maps(caplog):
     np.testing.assert_array_equal(data, before)
     np.testing.assert_array_equal(np.isnan(y), OFF.repeat(2, 0).repeat(2, 1))
     assert "the array: fill values are treated as missing" in caplog.text
+    data[OFF] = -500  # a value that is found by looking
+    for norm in (50_000.0, "none", "quiet-sun"):
+        y = enhance_np.enhance(data, type="intensity", model="small", norm=norm)
+        np.testing.assert_array_equal(np.isnan(y), OFF.repeat(2, 0).repeat(2, 1))
     sunpy_map = pytest.importorskip("sunpy.map")
     for type in WORDS:
         seen = sunpy_map.Map(np.where(OFF, 0, sun(type)), PLACE | WORDS[type])
@@ -152,3 +156,11 @@ def test_one_absurd_pixel(tmp_path, caplog):
     assert len(gone) == 12
     assert "missing pixels: 1 of -inf, 1 of 1e+30, 1 of inf" in caplog.text
     assert "has 1 pixels of a field beyond any on the Sun, such as 3e+05 Gauss" in caplog.text
+
+
+def test_half_precision_has_no_overflow():
+    """Warnings are errors here: no limit may be cast to float16."""
+    image = (1 + 0.1 * np.random.default_rng(0).standard_normal((8, 9))).astype(np.float16)
+    image[2, 3] = -32768  # exact in float16
+    found = missing.without_sentinels(image, "a")
+    assert np.argwhere(np.isnan(found)).tolist() == [[2, 3]]

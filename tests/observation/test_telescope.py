@@ -47,6 +47,10 @@ def test_pixel_scales(scales, cards):
         {"INSTRUME": "HMI_COMBINED"},
         {"TELESCOP": "SDO", "CAMERA": 3},
         {"TELESCOP": " "},
+        {"TELESCOP": "SDO", "INSTRUME": "Helioseismic and Magnetic Imager"},
+        {"TELESCOP": "Solar Dynamics Observatory", "DETECTOR": "CCD"},
+        {"TELESCOP": "NASA SDO", "CAMERA": "1"},
+        {"TELESCOP": "SDO", "CAMERA": "front", "INSTRUME": "N/A"},
     ],
 )
 def test_hmi(cards):

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from definitions import LARGEST
 
+import enhance_np
 from enhance_np import params
 from enhance_np.config import NetworkConfig
-from enhance_np.engine import select
+from enhance_np.engine import Engine, select
 from enhance_np.engine.cpu.transforms import M
 from enhance_np.engine.cpu.vector import LANES
 from enhance_np.engine.tiles import halo, needed
@@ -171,12 +172,12 @@ def test_nothing_is_computed_off_the_limb(da, rng, monkeypatch):
     image = image_with_gaps(rng, (400, 400))
     shapes = []
 
-    def predictor(*args):
-        predict = made(*args)
+    def predictor(network):
+        predict = made(network)
         return lambda x, tile: shapes.append(x.shape) or predict(x, tile)
 
-    made = chunks._predictor
-    monkeypatch.setattr(chunks, "_predictor", predictor)
+    made = chunks._Network.predictor
+    monkeypatch.setattr(chunks._Network, "predictor", predictor)
     lazy = da.from_array(image, chunks=100)
     got = chunks.predict_chunks(lazy, "blos", random_weights(SMALL), Norm(1000.0), "cpu").compute()
     assert np.isnan(got[400:]).all()
@@ -224,3 +225,31 @@ def test_the_weights_are_in_the_graph_once(da, rng):
     large = len(pickle.dumps(weights))
     assert large > 300_000  # a chunk of the image is 80,000
     assert sum(len(pickle.dumps(task)) >= large for task in graph.values()) <= 2  # and the image
+
+
+def test_the_network_is_made_once_for_a_graph_and_anew_for_the_next(da, rng, monkeypatch):
+    made, of = [], Engine.predictor
+
+    def predictor(engine, weights):
+        made.append(weights)
+        return of(engine, weights)
+
+    monkeypatch.setattr(Engine, "predictor", predictor)
+    image = image_with_gaps(rng, (150, 160))
+    lazy, weights = da.from_array(image, chunks=50), random_weights(SMALL)
+    for _ in range(2):
+        got = chunks.predict_chunks(lazy, "blos", weights, Norm(1000.0), "cpu").compute()
+        assert len(made) == 1
+        made.clear()
+        np.testing.assert_array_equal(got, array.predict(image, "blos", weights, device="cpu"))
+        made.clear()
+        weights.params["head/w"][...] *= 2  # the same object
+    kept = pickle.loads(pickle.dumps(chunks._Network(weights, "cpu")))
+    assert (kept.device, kept._predictor) == ("cpu", None)
+
+
+def test_chunks_of_unknown_size_are_refused(da, rng):
+    x = da.from_array(np.ones((40, 40)), chunks=20)
+    for type in (None, "intensity", "blos"):
+        with pytest.raises(ValueError, match="chunks must have a known size"):
+            enhance_np.enhance(x[x[:, 0] > 0], type=type)

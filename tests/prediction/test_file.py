@@ -412,15 +412,15 @@ def test_weights_that_tell_no_optics_are_for_hmi(tmp_path, caplog, optics):
     assert not {key for key, _ in OPTICS_CARDS.values()} & set(afits.getheader(out))
 
 
-def test_a_psf_that_was_a_file_is_not_known(tmp_path):
+def test_a_psf_that_was_a_file_is_not_known(tmp_path, caplog):
+    """Its name is kept, whatever its letters; the residual cannot be computed, all else can."""
     image = image_file(tmp_path / "in.fits", **THEIRS)
-    own = tmp_path / "own.h5"
-    theirs = OTHER.attributes() | {"psf": "mine.fits", "psf_scale_arcsec": 0.05}
+    own, out = tmp_path / "own.h5", tmp_path / "a.fits"
+    theirs = OTHER.attributes() | {"psf": "mine_é.fits", "psf_scale_arcsec": 0.05}
     weights.save(own, weights.Weights(CONFIG, *params.initial(CONFIG, 0), theirs))
-    with pytest.raises(
-        ValueError, match=r"^optics: the PSF is stored only in the file 'mine.fits'"
-    ):
-        enhance_file(image, tmp_path / "a.fits", weights=own, confidence=True)
-    assert not (tmp_path / "a.fits").exists()
-    enhance_file(image, tmp_path / "a.fits", weights=own, device="cpu")
-    assert afits.getheader(tmp_path / "a.fits")["ENHPSF"] == "mine.fits"
+    enhance_file(image, out, weights=own, device="cpu", confidence=True)
+    said = "RESIDUAL is left out: optics: the PSF is stored only in the file 'mine_é.fits'"
+    assert said in caplog.text
+    with afits.open(out) as hdus:
+        assert [hdu.name for hdu in hdus] == ["PRIMARY", "SPREAD"]
+        assert hdus[0].header["ENHPSF"] == "mine_\\xe9.fits"

@@ -1,4 +1,4 @@
-"""kernels/adam.cu by its launcher, against float64; see ../test_proofs.py."""
+"""kernels/adam.cu by its launcher, against float64; see tests/kernels/test_proofs.py."""
 
 import numpy as np
 from cases.passes import several

@@ -1,4 +1,4 @@
-"""kernels/batchnorm.cu by its launchers, against float64; see ../test_proofs.py."""
+"""kernels/batchnorm.cu by its launchers, against float64; see tests/kernels/test_proofs.py."""
 
 import numpy as np
 from cases.passes import several

@@ -1,4 +1,4 @@
-"""kernels/conv3x3.cu by its launchers, against float64; see ../test_proofs.py."""
+"""kernels/conv3x3.cu by its launchers, against float64; see tests/kernels/test_proofs.py."""
 
 import numpy as np
 

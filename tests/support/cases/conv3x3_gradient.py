@@ -1,4 +1,7 @@
-"""kernels/conv3x3_gradient.cu by its launchers, against float64; see ../test_proofs.py."""
+"""kernels/conv3x3_gradient.cu by its launchers, against float64.
+
+See tests/kernels/test_proofs.py.
+"""
 
 import numpy as np
 

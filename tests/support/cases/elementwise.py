@@ -1,4 +1,7 @@
-"""kernels/elementwise.cu by its launchers: the reference's bits; see ../test_proofs.py."""
+"""kernels/elementwise.cu by its launchers: the reference's bits.
+
+See tests/kernels/test_proofs.py.
+"""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""kernels/mse.cu by its launcher; see ../test_proofs.py."""
+"""kernels/mse.cu by its launcher; see tests/kernels/test_proofs.py."""
 
 import numpy as np
 from cases.passes import several

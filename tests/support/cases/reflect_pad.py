@@ -1,4 +1,4 @@
-"""kernels/reflect_pad.cu by its launcher; see ../test_proofs.py."""
+"""kernels/reflect_pad.cu by its launcher; see tests/kernels/test_proofs.py."""
 
 import check
 import numpy as np

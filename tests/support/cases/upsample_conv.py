@@ -1,4 +1,4 @@
-"""kernels/upsample_conv.cu by its launchers, against float64; see ../test_proofs.py."""
+"""kernels/upsample_conv.cu by its launchers, against float64; see tests/kernels/test_proofs.py."""
 
 from . import conv3x3, conv3x3_gradient
 

@@ -1,4 +1,4 @@
-"""kernels/winograd.cu by its launchers, against float64; see ../test_proofs.py."""
+"""kernels/winograd.cu by its launchers, against float64; see tests/kernels/test_proofs.py."""
 
 from itertools import product
 
