@@ -126,9 +126,9 @@ def starts(x, target, repeats):
     The gradients of trained weights are small sums of large terms, on which ReLUs whose inputs
     rounding moves across 0 have more influence. Only gradients with the same ReLUs are compared.
     """
-    known = {name: start(name) for name in STARTS}
     # fresh ones of the same sizes; the peers' comparison is on the paper's network
-    known["fresh"] = params.initial(inputs.shipped().config, 0)[0]
+    known = {"fresh": params.initial(inputs.shipped().config, 0)[0]}
+    known |= {name: start(name) for name in STARTS[1:]}
     errors = {name: same_relus(name, known[name], x, target) for name in STARTS[1:]}
     ways = {name: ours(p, x, target)[0] for name, p in known.items()}
     seconds = timing.interleaved(ways, repeats)

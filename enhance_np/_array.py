@@ -17,7 +17,8 @@ def array_module(x: Array):
 def without_subnormals(x: np.ndarray) -> np.ndarray:
     """x with zero where a float32 would be subnormal (below 1.2e-38), for any dtype of x.
 
-    Such weights have no effect on the output but are slow to compute with, see engine.subnormal.
+    Such weights have no effect on the output but are slow to compute with; see
+    engine.cpu.subnormal.
     """
     tiny = abs(x) < np.finfo(np.float32).tiny
     return np.where(tiny, x.dtype.type(0), x) if tiny.any() else x

@@ -134,6 +134,23 @@ def test_first_steps_of_a_training_that_went_on_from_another(bench, monkeypatch,
         list(first_steps.trainings(tmp_path, ("intensity",)))
 
 
+def test_the_card_has_a_column_for_every_method_and_network(bench, monkeypatch, rng):
+    """On one small region, with one baseline: the errors in the table are theirs."""
+    card, scenes = bench("model_card"), bench("scenes")
+    low, high = 1 + 0.1 * rng.standard_normal((8, 9)), 1 + 0.1 * rng.standard_normal((16, 18))
+    region = scenes.Region("made", "made 0", low, high, None, limb=True)
+    monkeypatch.setattr(scenes, "regions", lambda *_: [region])
+    flat = {"flat": lambda image: np.ones((16, 18)), "linear": lambda image: np.ones((16, 18))}
+    monkeypatch.setattr(card.baselines, "methods", lambda *_: dict(flat))
+    options = SimpleNamespace(fields=None, scenes=1)
+    errors, _, apart = card.scored("intensity", options, None)
+    header, _, *rows = errors.splitlines()
+    assert header == "| test pixels | number | flat | linear | default | small |"
+    assert rows[0].startswith(f"| **limb** | {2 * high.size} | {np.mean((high - 1) ** 2):.3g} |")
+    assert "(" in rows[0].split("|")[5]
+    assert "| limb |" in apart
+
+
 def test_known_truth_is_a_mean_over_the_regions_that_have_it(bench):
     known_truth = bench("known_truth")
     name = "darkest of the umbra over the input's"

@@ -3,7 +3,7 @@
 import logging
 
 from ..config import TYPES
-from .options import optics, show_progress
+from .options import optics, psf, show_progress
 
 # options of degrade that apply only with SIM, and only without it
 FRAMES_ONLY = ("pixel_scale", "norm", "validation_region")
@@ -84,22 +84,7 @@ def add_commands(command) -> None:
         "--patch", type=int, help="side of a patch in HMI pixels (default 50, or the recipe's)"
     )
     add.add_argument("--seed", type=int, help="random seed (default 0, or the recipe's)")
-    add.add_argument(
-        "--psf",
-        help="HMI's PSF: modified (default), wachter, airy or, with SIM, a FITS image",
-    )
-    add.add_argument(
-        "--psf-scale",
-        type=float,
-        help="arcsec per pixel of the FITS image of --psf (default: its CDELT)",
-    )
-    add.add_argument("--support", type=float, help="half-width of the PSFs in arcsec (default 12)")
-    add.add_argument("--aperture", type=float, help="HMI's aperture in metres (default 0.14)")
-    add.add_argument(
-        "--target-aperture", type=float, help="the target's aperture in metres (default 0.28)"
-    )
-    add.add_argument("--wavelength", type=float, help="in angstrom (default 6173)")
-    add.add_argument("--hmi-scale", type=float, help="arcsec per HMI pixel (default 0.504302)")
+    psf(add, fits="with SIM a FITS image", pixel="0.504302")
     add.add_argument(
         "--pixel-scale",
         type=float,

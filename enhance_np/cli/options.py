@@ -60,9 +60,10 @@ def device(made):
     made.add_argument("--threads", type=int, help="number of CPU threads (default: all cores)")
 
 
-def psf(made):
+def psf(made, fits="a FITS image", pixel="the header's, else 0.504302"):
+    """fits, pixel : what the help says of a PSF in a file, and of the default pixel scale."""
     made.add_argument(
-        "--psf", help="the telescope's PSF: modified (default), wachter, airy or a FITS image"
+        "--psf", help=f"the telescope's PSF: modified (default), wachter, airy or {fits}"
     )
     made.add_argument("--psf-scale", type=float, help="arcsec per pixel of that FITS image")
     made.add_argument("--support", type=float, help="half-width of the PSF in arcsec (default 12)")
@@ -76,7 +77,7 @@ def psf(made):
     made.add_argument(
         "--hmi-scale",
         type=float,
-        help="arcsec per input pixel (default: the header's, else 0.504302)",
+        help=f"arcsec per pixel of the telescope (default: {pixel})",
     )
 
 

@@ -2,7 +2,7 @@
 
 Plain numba loops over a 6x6 block are not vectorised. Here one vector has LANES channels of one
 pixel, and the product of a matrix with vectors is unrolled into additions and multiply-adds. The
-code of a Winograd transform is generated from its matrix (engine.winograd.matrices).
+code of a Winograd transform is generated from its matrix (transforms.matrices).
 """
 
 import os

@@ -1,6 +1,6 @@
 """Winograd's convolution compiled: transforms in vector registers, blocks of tiles in L2.
 
-The steps of engine.winograd for BLOCK tiles at a time:
+The steps of `transforms` for BLOCK tiles at a time:
 
   input      V[p, t, :] = B^T d B of tile t,  p over the 36 places,  gathered at a border
   products   M[p] = V[p] @ U[p],              register_tile.plane_products
