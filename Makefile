@@ -27,7 +27,7 @@ lint: $(INSTALLED)
 bench: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --editable ".[bench]"
 	for question in layers predict scaling train; do \
-	  $(BIN)/python bench/bench_$$question.py || exit 1; \
+	  $(BIN)/python -m bench.bench_$$question || exit 1; \
 	done
 
 # docs/gallery/README.md, by running its examples
@@ -55,10 +55,10 @@ retrain: $(INSTALLED)
 	$(call train,intensity,default,$(call on,intensity_default,1e-3) --epochs $(or $(EPOCHS),4),_on)
 	$(call train,blos,default,$(DEFAULT) --epochs $(or $(EPOCHS),3))
 	$(call train,blos,default,$(call on,blos_default,1e-3) --epochs $(or $(EPOCHS),4),_on)
-	$(BIN)/python bench/first_steps.py --pairs runs --write
-	$(BIN)/python bench/model_card.py --pairs runs $(if $(FIELDS),--fields $(FIELDS)) \
+	$(BIN)/python -m bench.first_steps --pairs runs --write
+	$(BIN)/python -m bench.model_card --pairs runs $(if $(FIELDS),--fields $(FIELDS)) \
 	  $(if $(HMI),--hmi $(HMI))
-	$(BIN)/python bench/reliability.py $(if $(FIELDS),--fields $(FIELDS))
+	$(BIN)/python -m bench.reliability $(if $(FIELDS),--fields $(FIELDS))
 
 # from fresh kernels; then on from those
 FRESH := --start contrast --freeze 0 --seed 1

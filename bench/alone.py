@@ -1,7 +1,7 @@
 """Runs one measurement in its own process, so that the peak memory is only that of it.
 
-    python bench/alone.py predict '{"size": 1024, "calls": 3, "threads": 2}'
-    python bench/alone.py train '{"batch": 32, "patch": 50, "steps": 5, "threads": 2}'
+    python -m bench.alone predict '{"size": 1024, "calls": 3, "threads": 2}'
+    python -m bench.alone train '{"batch": 32, "patch": 50, "steps": 5, "threads": 2}'
 
 It prints JSON: "seconds" of each call, "peak" in bytes (with imports and compiled kernels), and
 other values of the kind of measurement.
@@ -13,12 +13,15 @@ import sys
 import time
 from pathlib import Path
 
+from bench import ROOT
+
 
 def measure(kind: str, **options) -> dict:
     """The measurement `kind` in a new process. Raises RuntimeError with its last line."""
     done = subprocess.run(
-        [sys.executable, __file__, kind, json.dumps(options)], capture_output=True, text=True
-    )
+        [sys.executable, "-m", "bench.alone", kind, json.dumps(options)],
+        cwd=ROOT, capture_output=True, text=True,
+    )  # fmt: skip
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
         raise RuntimeError(f"alone: {kind} {options} must succeed, got: {lines[-1]}")
@@ -30,9 +33,7 @@ def predict(size, calls, threads, check=False):
 
     Raises ValueError if the check fails.
     """
-    import exact
-    import inputs
-
+    from bench import exact, inputs
     from enhance_np._threads import set_threads
     from enhance_np.engine import select
 
@@ -58,8 +59,7 @@ def predict(size, calls, threads, check=False):
 
 def train(batch, patch, steps, threads):
     """Steps of the default network one after another, as in training."""
-    import inputs
-
+    from bench import inputs
     from enhance_np import optim, params
     from enhance_np._threads import set_threads
     from enhance_np.config import DEFAULT

@@ -1,6 +1,6 @@
 """How fast is every layer, and what share of the machine's peak is that?
 
-    python bench/bench_layers.py [--shapes 1x400x400 32x50x50] [--repeats 20] [--threads N]
+    python -m bench.bench_layers [--shapes 1x400x400 32x50x50] [--repeats 20] [--threads N]
                                  [--readme]
 
 The table has each operation of the CPU engine that takes time, forward and backward, in its shapes
@@ -23,13 +23,9 @@ from math import prod
 from statistics import median
 from typing import NamedTuple
 
-import exact
-import inputs
 import numpy as np
-import peak
-import table
-import timing
 
+from bench import exact, inputs, peak, table, timing
 from enhance_np import layers, optim, params
 from enhance_np.config import DEFAULT
 from enhance_np.engine import select

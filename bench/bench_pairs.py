@@ -1,6 +1,6 @@
 """How good are weights on held-out training pairs, compared with the best linear filter?
 
-    python bench/bench_pairs.py TRAIN.h5 HELD_OUT.h5 WEIGHTS.h5 ... [--linear 3000]
+    python -m bench.bench_pairs TRAIN.h5 HELD_OUT.h5 WEIGHTS.h5 ... [--linear 3000]
 
 Prints the mean squared error on the pairs of HELD_OUT, as `degrade` writes them, each with the
 noise of its column: in total, by noise and by source. MARGIN pixels at the borders are left out.
@@ -14,8 +14,8 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-import table
 
+from bench import table
 from enhance_np import network, weights
 from enhance_np._random import stream
 from enhance_np.baselines.bicubic import bicubic

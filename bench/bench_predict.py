@@ -1,6 +1,6 @@
 """How long does the whole network take on one image, compared with OpenVINO and four others?
 
-    python bench/bench_predict.py [--sizes 200 400 1024 4096] [--repeats 20] [--large-repeats 3]
+    python -m bench.bench_predict [--sizes 200 400 1024 4096] [--repeats 20] [--large-repeats 3]
                                   [--weights-size 400] [--peers NAME ...] [--threads N] [--readme]
 
 Every way has the same weights, image and number of threads, and is compared with network.py in
@@ -18,12 +18,7 @@ less where dead channels are removed.
 import os
 from functools import partial
 
-import exact
-import inputs
-import peers
-import table
-import timing
-
+from bench import exact, inputs, peers, table, timing
 from enhance_np.config import MODELS, TYPES
 from enhance_np.engine import REFERENCE, select
 

@@ -1,6 +1,6 @@
 """How does the cost of a prediction grow with pixels, threads and the network?
 
-    python bench/bench_scaling.py [--sizes 256 512 1024 2048 4096] [--compare 400 1024]
+    python -m bench.bench_scaling [--sizes 256 512 1024 2048 4096] [--compare 400 1024]
                                   [--repeats 5] [--threads N] [--readme]
 
 Pixels: every image is predicted in its own process, which reports its peak memory. Small images are
@@ -13,12 +13,7 @@ and by the shipped small network (1 block of 32 filters).
 
 from statistics import median
 
-import alone
-import exact
-import inputs
-import table
-import timing
-
+from bench import alone, exact, inputs, table, timing
 from enhance_np._threads import set_threads
 from enhance_np.engine import select
 

@@ -1,7 +1,7 @@
 """How similar is the synthetic Sun to observed fields and to MURaM's?
 
-    python bench/bench_simulation.py --fields DIR [--figure PNG] [--scenes N]
-    python bench/bench_simulation.py --fields DIR --calibrate
+    python -m bench.bench_simulation --fields DIR [--figure PNG] [--scenes N]
+    python -m bench.bench_simulation --fields DIR --calibrate
 
 DIR has muram_quiet_continuum.npy (0.0662 arcsec per pixel), muram_{030,100,200}G_{ic,bz}.fits
 (0.0287) and hinode_sp_sunspot_continuum.fits (0.32); missing files are left out. Prints tables: the
@@ -21,8 +21,8 @@ from pathlib import Path
 
 import numpy as np
 from scipy.ndimage import gaussian_filter, zoom
-from table import markdown
 
+from bench.table import markdown
 from enhance_np._random import stream
 from enhance_np.optics.degrade import convolve, degrade
 from enhance_np.optics.psf import airy

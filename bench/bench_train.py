@@ -1,8 +1,8 @@
 """How long does one training step take, compared with PyTorch's modes and tf.keras?
 
-    python bench/bench_train.py [--batch 32] [--patch 50] [--repeats 20] [--steps 200]
+    python -m bench.bench_train [--batch 32] [--patch 50] [--repeats 20] [--steps 200]
                                 [--peers NAME ...] [--data FILE.h5] [--threads N] [--readme]
-    python bench/bench_train.py --profile [fresh | intensity | blos]
+    python -m bench.bench_train --profile [fresh | intensity | blos]
 
 A step is the forward pass with batch statistics, the loss, the backward pass and Adam, with L2 on
 the kernels, of the default network on `batch` patches of 50x50 -> 100x100 of a synthetic sunspot.
@@ -21,16 +21,9 @@ it trains the small network for --steps steps on the CPU engine and on the refer
 from functools import partial
 from types import SimpleNamespace
 
-import alone
-import curves
-import exact
-import inputs
 import numpy as np
-import operations
-import peers
-import table
-import timing
 
+from bench import alone, curves, exact, inputs, operations, peers, table, timing
 from enhance_np import layers, loss, network, optim, params
 from enhance_np.config import DEFAULT, SMALL
 from enhance_np.engine import select

@@ -7,9 +7,9 @@ run in float64, and a deviation is compared with that of the float32 reference f
 
 import time
 
-import inputs
 import numpy as np
 
+from bench import inputs
 from enhance_np import optim, params
 from enhance_np.config import NetworkConfig
 from enhance_np.engine import REFERENCE, select

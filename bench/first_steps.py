@@ -1,6 +1,6 @@
 """Do the trainings of the shipped weights start with the same bits as when they were made?
 
-    python bench/first_steps.py --pairs DIR [--type TYPE] [--write]
+    python -m bench.first_steps --pairs DIR [--type TYPE] [--write]
 
 Starts each training of the shipped weights again, with the options stored in the weights file, on
 the pairs in DIR (`degrade --recipe`). It compares the losses of the first STEPS steps with those in
@@ -20,8 +20,7 @@ from dataclasses import fields
 from itertools import product
 from pathlib import Path
 
-import table
-
+from bench import ROOT, table
 from enhance_np import models, weights
 from enhance_np._atomic import write_bytes
 from enhance_np.engine import select
@@ -30,7 +29,7 @@ from enhance_np.training.options import STARTS, TrainOptions
 from enhance_np.weights import Weights
 
 STEPS = 200
-CURVES = Path(__file__).parents[1] / "docs" / "models" / "first_steps.csv"
+CURVES = ROOT / "docs" / "models" / "first_steps.csv"
 
 
 class _Enough(Exception):

@@ -1,6 +1,6 @@
 """Enhances a full disk of 4096 x 4096, measures the peak memory and draws the limb.
 
-    python bench/full_disk.py [--header HMI.fits] [--model default|small] [--folder DIR]
+    python -m bench.full_disk [--header HMI.fits] [--model default|small] [--folder DIR]
                               [--nolimbdark] [--threads N]
 
 Makes a file like those of JSOC (Rice-compressed int32 in extension 1, BLANK off the limb, CROTA2

@@ -1,6 +1,6 @@
 """Tests every kind of header: reads and enhances the file and compares the sky coordinates.
 
-    python bench/header_kinds.py [--hmi DIR ...]
+    python -m bench.header_kinds [--hmi DIR ...]
 
 Makes files as JSOC writes them, and some under the real headers of sunpy's tests, and runs
 `predict` on each (kinds.py); --hmi adds every FITS file below DIR. Corners and centre of input and
@@ -19,18 +19,18 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-import jsoc
 import numpy as np
 from astropy.io.fits.verify import VerifyWarning
 from astropy.wcs import WCS, FITSFixedWarning
-from kinds import Kind, made, real, shipped
-from table import markdown, replace
 
+from bench import ROOT, jsoc
+from bench.kinds import Kind, made, real, shipped
+from bench.table import markdown, replace
 from enhance_np.observation import fits as our_fits
 from enhance_np.observation.kind import detect_type
 from enhance_np.prediction.file import enhance_file
 
-PAGE = Path(__file__).parents[1] / "docs" / "headers.md"
+PAGE = ROOT / "docs" / "headers.md"
 LARGEST_SHIFT = 1e-6  # arcsec
 # of a sunpy Map; its class is HMIMap for HMI
 SAME = ("__class__", "rsun_obs", "unit", "observer_coordinate", "date", "wavelength", "measurement")

@@ -6,11 +6,11 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import jsoc
 import numpy as np
 from astropy.io import fits
-from jsoc import broken, header, plain, rice, zipped
 
+from bench import jsoc
+from bench.jsoc import broken, header, plain, rice, zipped
 from enhance_np import models
 from enhance_np.observation import fits as our_fits
 

@@ -7,9 +7,8 @@ of their truth, which a perfect output would have, stand beside those of the def
 """
 
 import numpy as np
-import scenes
-import table
 
+from bench import scenes, table
 from enhance_np import models, weights
 from enhance_np.engine import select
 from enhance_np.evaluate import report as reports

@@ -1,6 +1,6 @@
 """The tables and pictures of the model card, enhance_np/models/README.md.
 
-    python bench/model_card.py --pairs DIR [--fields DIR] [--hmi DIR] [--scenes 3] [--type TYPE]
+    python -m bench.model_card --pairs DIR [--fields DIR] [--hmi DIR] [--scenes 3] [--type TYPE]
 
 --pairs is the folder of intensity.h5 and blos.h5, training pairs as `degrade --recipe` writes them;
 the best linear filter is fitted on them. --fields is the folder of the recipes' fields; without it
@@ -21,11 +21,9 @@ import tomllib
 from collections import defaultdict
 from pathlib import Path
 
-import known_truth
 import numpy as np
-import scenes
-import table
 
+from bench import ROOT, known_truth, scenes, table
 from enhance_np import baselines, models, weights
 from enhance_np._atomic import write_bytes
 from enhance_np.baselines import linear
@@ -38,7 +36,7 @@ from enhance_np.pairs.sources import KILOGAUSS
 from enhance_np.prediction.array import predict
 
 CARD = Path(models.__file__).parent / "README.md"
-PICTURES = Path(__file__).parents[1] / "docs" / "models"
+PICTURES = ROOT / "docs" / "models"
 UNIT = {"intensity": "Ic", "blos": "kG"}
 SHOWN = "synthetic active 0"
 QUIET_CORNER = (160, 200, 20, 200)  # rows and columns of the real active region

@@ -1,9 +1,9 @@
 """The network as an ONNX graph, for ONNX Runtime and OpenVINO."""
 
 import numpy as np
-from joined import joined
 from onnx import TensorProto, checker, helper, numpy_helper
 
+from bench.joined import joined
 from enhance_np import network
 from enhance_np.layers.batchnorm import EPS
 

@@ -3,8 +3,7 @@
 import time
 from types import SimpleNamespace
 
-import table
-import timing
+from bench import table, timing
 
 
 class Timed:

@@ -5,9 +5,9 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before the import: no lines about GPUs
 
 import tensorflow as tf
-from joined import joined
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
+from bench.joined import joined
 from enhance_np import network
 from enhance_np.layers.batchnorm import EPS
 

@@ -1,7 +1,8 @@
 """ONNX Runtime, for peers.py."""
 
 import onnxruntime
-from onnx_graph import onnx_graph
+
+from bench.onnx_graph import onnx_graph
 
 
 def predictors(weights, x, threads):

@@ -3,9 +3,9 @@
 from functools import partial
 
 import torch
-from joined import joined
 from torch.nn import functional
 
+from bench.joined import joined
 from enhance_np import network
 from enhance_np.layers.batchnorm import EPS
 

@@ -11,12 +11,12 @@ from importlib import import_module
 from importlib.util import find_spec
 
 PREDICT = {
-    "openvino": "peer_openvino",
-    "onnxruntime": "peer_onnxruntime",
-    "torch": "peer_torch",
-    "tensorflow": "peer_keras",
+    "openvino": "bench.peer_openvino",
+    "onnxruntime": "bench.peer_onnxruntime",
+    "torch": "bench.peer_torch",
+    "tensorflow": "bench.peer_keras",
 }
-TRAIN = {"torch": "peer_torch", "tensorflow": "peer_keras"}
+TRAIN = {"torch": "bench.peer_torch", "tensorflow": "bench.peer_keras"}
 NEEDS = {"openvino": ("onnx",), "onnxruntime": ("onnx",)}  # beside themselves
 
 

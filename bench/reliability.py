@@ -1,6 +1,6 @@
 """Compares the spread over orientations and the re-blur residual with the true error.
 
-    python bench/reliability.py [--fields DIR] [--scenes 3] [--type TYPE]
+    python -m bench.reliability [--fields DIR] [--scenes 3] [--type TYPE]
 
 Each region of the test side, which was not used to train, tune or choose anything, is given with
 each noise of its recipe to both shipped networks, in eight orientations. The parameters that turn a
@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import scenes
-import table
 from scipy.optimize import nnls
 
+from bench import ROOT, scenes, table
 from enhance_np import models, weights
 from enhance_np._array import repeated
 from enhance_np._atomic import write_bytes
@@ -30,7 +29,7 @@ from enhance_np.pairs.sources import KILOGAUSS
 from enhance_np.prediction.ensemble import mean_and_spread
 from enhance_np.prediction.reblur import residual_map
 
-DOCS = Path(__file__).parents[1] / "docs"
+DOCS = ROOT / "docs"
 UNIT = {"intensity": ("Ic", 1.0), "blos": ("G", 1 / KILOGAUSS)}
 BINS = 10  # of equally many pixels
 LEAST = 1000  # pixels, of a group that is shown; an image pixel is four, and seen with each noise

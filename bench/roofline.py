@@ -1,6 +1,6 @@
 """How fast could each operation be on a GPU? Calculates a lower bound on the time.
 
-    python bench/roofline.py        writes the table of docs/cuda.md
+    python -m bench.roofline        writes the table of docs/cuda.md
 
 An operation that moves B bytes to and from the card's memory and does F FLOP takes at least
 max(B / bandwidth, F / peak) seconds. B counts every input and output array once, as if nothing was
@@ -8,15 +8,13 @@ read twice and no cache had data of the previous operation; F counts 2 for a mul
 Source: Williams, Waterman & Patterson 2009, Communications of the ACM 52, 65.
 """
 
-from pathlib import Path
 from typing import NamedTuple
 
-import table
-
+from bench import ROOT, table
 from enhance_np import params
 from enhance_np.config import DEFAULT
 
-PAGE = Path(__file__).parents[1] / "docs" / "cuda.md"
+PAGE = ROOT / "docs" / "cuda.md"
 SHAPE = 32, 50, 50  # N, H, W of a training step
 
 

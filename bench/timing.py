@@ -13,12 +13,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
 
-import table
 from llvmlite.binding import get_host_cpu_name
 
+from bench import ROOT, table
 from enhance_np._threads import set_threads, threads
 
-ROOT = Path(__file__).parents[1]
 PACKAGES = ("numpy", "numba", "openvino", "onnxruntime", "torch", "tensorflow", "keras")
 WARM_UP = 2  # calls: the first compiles, the second finds its memory
 PAUSE = 0.05  # seconds between calls: the workers of one way stop spinning before the next

@@ -1,6 +1,6 @@
 """The parameters of enhance_np.baselines, by their error on the recipes' validation side.
 
-    python bench/tune_baselines.py [--fields DIR] [--scenes 2]
+    python -m bench.tune_baselines [--fields DIR] [--scenes 2]
 
 Each region of the validation side is used once with each noise of the recipe. Prints the best
 parameter, its mean squared error, and whether it is at an end of the tried range; the values are
@@ -10,9 +10,7 @@ then written into the module by hand.
 import argparse
 from pathlib import Path
 
-import scenes
-import table
-
+from bench import scenes, table
 from enhance_np.baselines import richardson_lucy, tuning, wiener
 from enhance_np.config import TYPES
 

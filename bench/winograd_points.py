@@ -1,6 +1,6 @@
 """How large is the rounding error of Winograd's convolution, depending on its points?
 
-    python bench/winograd_points.py
+    python -m bench.winograd_points
 
 F(4x4, 3x3) in float32 against float64, in plain NumPy: 64 channels, random data. The engine's
 points (enhance_np/engine/cpu/transforms.py) were chosen by this table.
@@ -10,8 +10,8 @@ from fractions import Fraction
 from itertools import product
 
 import numpy as np
-import table
 
+from bench import table
 from enhance_np.engine.cpu.transforms import POINTS, matrices
 
 CHANNELS, TILES, OUTPUTS = 64, 400, 16

@@ -1,6 +1,6 @@
 """The offset that the magnetogram networks add to the quiet Sun, independent of its polarity.
 
-    python bench/zero_level.py DISC.fits ...
+    python -m bench.zero_level DISC.fits ...
 
 Two pieces of SIDE x SIDE pixels near the centre of each full disc are enhanced with both signs.
 Half the sum of the two outputs is the part that does not follow the sign of the field. The script
@@ -10,9 +10,9 @@ prints its mean over the pixels below QUIET, and the net flux that it adds up to
 import argparse
 
 import numpy as np
-import table
 from astropy.io import fits
 
+from bench import table
 from enhance_np import models, weights
 from enhance_np.engine import select
 from enhance_np.pairs.sources import KILOGAUSS

@@ -18,6 +18,7 @@ from enhance_np._threads import threads
 from enhance_np.config import DEFAULT, SMALL, TYPES, NetworkConfig
 from enhance_np.engine import REFERENCE
 from enhance_np.engine.cpu import subnormal
+from enhance_np.pairs.recipe import read
 from enhance_np.weights import Weights, save
 
 BENCH = Path(__file__).parents[1] / "bench"
@@ -27,10 +28,9 @@ PAGE = "Å\n<!-- bench:a -->\nold\n<!-- /bench:a -->\nb <!-- bench:b --><!-- /be
 
 
 @pytest.fixture
-def bench(monkeypatch):
-    """Imports a module of bench/, whose scripts find each other by their folder."""
-    monkeypatch.syspath_prepend(BENCH)
-    return import_module
+def bench():
+    """Imports a module of bench/."""
+    return lambda name: import_module(f"bench.{name}")
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_the_pages_have_the_markers(name, page):
 def test_regions_of_the_card(bench, monkeypatch):
     scenes = bench("scenes")
     monkeypatch.setattr(scenes, "LIMB_SHAPE", (64, 72))
-    recipe = bench("enhance_np.pairs.recipe").read("blos")
+    recipe = read("blos")
     assert scenes.noises("blos") == {"45 s": 10.2e-3, "720 s": 6.3e-3}
     assert scenes.mean_square_noise("blos") == pytest.approx(np.sqrt((10.2**2 + 6.3**2) / 2) / 1e3)
     monkeypatch.setattr(scenes, "read", lambda type: _Recipe((), recipe.optics))
@@ -190,8 +190,8 @@ def test_refuses(question, arguments, message):
 
 
 def script(question, *arguments):
-    path = BENCH / f"bench_{question}.py"
-    return subprocess.run([sys.executable, path, *arguments], capture_output=True, text=True)
+    command = [sys.executable, "-m", f"bench.bench_{question}", *arguments]
+    return subprocess.run(command, cwd=BENCH.parent, capture_output=True, text=True)
 
 
 def test_peers_that_are_not_installed(bench, monkeypatch):

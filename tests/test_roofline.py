@@ -1,12 +1,12 @@
 """The bounds of docs/cuda.md: worked out by hand, and on the page as the script has them."""
 
 from collections import Counter
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from bench import roofline
 from enhance_np import layers, network, params
 from enhance_np.config import DEFAULT, NetworkConfig
 from enhance_np.inspection.gpu_selftest import work
@@ -14,18 +14,12 @@ from enhance_np.inspection.gpu_selftest import work
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.fixture
-def roofline(monkeypatch):
-    monkeypatch.syspath_prepend(ROOT / "bench")
-    return import_module("roofline")
-
-
 def named(operations, name):
     (found,) = [one for one in operations if one.name == name]
     return found
 
 
-def test_a_convolution_by_hand(roofline):
+def test_a_convolution_by_hand():
     """80,000 pixels of 64 channels, 4 bytes each, in and out, and 9 * 64 * 64 weights."""
     conv = named(roofline.operations(), "3x3, 64 to 64")
     assert conv.bytes == 2 * 80000 * 64 * 4 + 9 * 64 * 64 * 4
@@ -44,7 +38,7 @@ def test_a_convolution_by_hand(roofline):
 
 
 @pytest.mark.parametrize("config", [DEFAULT, NetworkConfig(2, 32, refine_filters=128)])
-def test_the_work_is_the_networks(roofline, config):
+def test_the_work_is_the_networks(config):
     """Of a forward pass, but for the folded convolution, which has 4/9 of its definition's."""
     shape = 2, 6, 8
     found = roofline.operations(config, shape)
@@ -58,7 +52,7 @@ def test_the_work_is_the_networks(roofline, config):
     assert forward + folded // 4 * 9 == work(config)["forward"] * 2 * 6 * 8
 
 
-def test_a_step_has_so_many_of_each(roofline):
+def test_a_step_has_so_many_of_each():
     """Counted as the page calls them."""
     calls = Counter()
 
@@ -85,7 +79,7 @@ def test_a_step_has_so_many_of_each(roofline):
     assert normalised == times["batch norm: mean and variance"] == times["backward: dx"]
 
 
-def test_the_page_has_this_table(roofline):
+def test_the_page_has_this_table():
     text = roofline.text(roofline.operations())
     page = (ROOT / "docs" / "cuda.md").read_text(encoding="utf-8")
     assert f"<!-- bench:roofline -->\n\n{text}\n\n<!-- /bench:roofline -->" in page

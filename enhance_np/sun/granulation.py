@@ -3,7 +3,7 @@
 `convection` gives the upflow and the eddies in the lanes; this module converts them to intensity.
 Two maps of the values and one of the spatial frequencies give it the histogram and the power
 spectrum of a MURaM simulation of the quiet Sun. The maps are the same for every scene. They were
-measured once (`python bench/bench_simulation.py --fields DIR --calibrate`) on seeds that no scene
+measured once (`python -m bench.bench_simulation --fields DIR --calibrate`) on seeds that no scene
 has, so a scene keeps its own fluctuations about them.
 """
 
