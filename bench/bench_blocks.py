@@ -16,7 +16,8 @@ import tempfile
 
 import numpy as np
 
-from bench import ROOT, table, timing
+from bench import ROOT
+from bench.shared import table, timing
 
 REPEATS = 15
 SHAPE = 32, 50, 50, 64

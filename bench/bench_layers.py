@@ -25,7 +25,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bench import exact, inputs, peak, table, timing
+from bench.shared import machine_peak, reference64, table, timing, workload
 from enhance_np import layers, optim, params
 from enhance_np.config import DEFAULT
 from enhance_np.engine import select
@@ -35,7 +35,7 @@ from enhance_np.training.options import L2, TrainOptions
 
 # Largest error of a result, in norm: the bars of the whole network and of its gradients. A
 # gradient of a kernel is a sum over all pixels, and its rounding grows with their number.
-LIMIT = {"forward": exact.RMS, "backward": exact.GRADIENT}
+LIMIT = {"forward": reference64.RMS, "backward": reference64.GRADIENT}
 
 
 class Case(NamedTuple):
@@ -51,9 +51,9 @@ def main():
     parser.add_argument("--shapes", type=shape, nargs="+", default=[(1, 400, 400), (32, 50, 50)])
     options = parser.parse_args()
     timing.clean_start(options.threads)
-    before = peak.measured(options.threads)
+    before = machine_peak.measured(options.threads)
     timed = [(size, *measured(size, options.repeats)) for size in options.shapes]
-    peaks = peak.highest(before, peak.measured(options.threads))
+    peaks = machine_peak.highest(before, machine_peak.measured(options.threads))
     record = {
         "environment": timing.environment(options.threads),
         "repeats": options.repeats,
@@ -136,10 +136,10 @@ def convolution(rng, names, size, kernel, scale) -> Iterator[Case]:
     forward = partial(getattr(ops, ours), x, weights, bias)
     y, cache = forward()
     seen = np.maximum(x, 0) if ours == "relu_conv" else x
-    error = exact.relative(y, getattr(exact, op)(seen, weights, bias))
+    error = reference64.relative(y, getattr(reference64, op)(seen, weights, bias))
     yield Case(name, forward, flop, x.nbytes + y.nbytes, error)
     backward = partial(getattr(ops, f"{ours}_backward"), dy, cache)
-    dx, *others = getattr(exact, f"{op}_backward")(dy, seen, weights)
+    dx, *others = getattr(reference64, f"{op}_backward")(dy, seen, weights)
     error = worst(backward(), [np.where(x > 0, dx, 0) if ours == "relu_conv" else dx, *others])
     moved = 2 * x.nbytes + dy.nbytes  # x and dx
     yield Case(f"{name}, backward", backward, 2 * flop, moved, error)
@@ -161,12 +161,12 @@ def elementwise(rng, size) -> Iterator[Case]:
         forward = partial(getattr(ops, name), *arguments)
         y, *cache = several(forward())
         exact_y, *exact_cache = several(getattr(layers, name)(*(a.astype("f8") for a in arguments)))
-        yield Case(name, forward, 0, moved * x.nbytes, exact.relative(y, exact_y))
+        yield Case(name, forward, 0, moved * x.nbytes, reference64.relative(y, exact_y))
         if moved_back is None:
             continue
         if name == "batchnorm_relu":  # rounding decides where its ReLU has 0 to let through
             h, _ = layers.batchnorm(*(a.astype("f8") for a in arguments))
-            dy[abs(h) < exact.RMS] = 0
+            dy[abs(h) < reference64.RMS] = 0
         backward = partial(getattr(ops, f"{name}_backward"), dy, *cache)
         expected = getattr(layers, f"{name}_backward")(dy.astype("f8"), *exact_cache)
         error = worst(several(backward()), several(expected))
@@ -178,9 +178,9 @@ def whole(rng, size, flop) -> Case:
     n, h, w = size
     cpu = select("cpu")
     if n == 1:
-        weights, x = inputs.shipped(), inputs.sun(max(h, w))[:h, :w]
+        weights, x = workload.shipped(), workload.sun(max(h, w))[:h, :w]
         predict = partial(cpu.predictor(weights), x)
-        error = exact.Page(x, weights).errors(predict()).rms
+        error = reference64.Page(x, weights).errors(predict()).rms
         return Case("whole prediction", predict, flop, 0, error)
     p, _ = params.initial(DEFAULT, 0)
     x, target = normal(rng, n, h, w, 1), normal(rng, n, 2 * h, 2 * w, 1)
@@ -203,7 +203,7 @@ def several(result):
 
 
 def worst(found, expected) -> float:
-    return max(exact.relative(a, b) for a, b in zip(found, expected, strict=True))
+    return max(reference64.relative(a, b) for a, b in zip(found, expected, strict=True))
 
 
 def text(record):

@@ -15,7 +15,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from bench import table
+from bench.shared import table
 from enhance_np import network, weights
 from enhance_np._random import stream
 from enhance_np.baselines.bicubic import bicubic

@@ -18,7 +18,8 @@ less where dead channels are removed.
 import os
 from functools import partial
 
-from bench import exact, inputs, peers, table, timing
+from bench import peers
+from bench.shared import reference64, table, timing, workload
 from enhance_np.config import MODELS, TYPES
 from enhance_np.engine import REFERENCE, select
 
@@ -63,19 +64,19 @@ def main():
 def accuracy(size):
     """Errors of our engine on a sunspot and on noise, with trained and with random weights."""
     found, cpu = {}, select("cpu")
-    for kind, weights in (("shipped", inputs.shipped()), ("random", inputs.random())):
-        for image, x in (("sunspot", inputs.sun(size)), ("noise", inputs.noise(size))):
-            errors = exact.Page(x, weights).errors(cpu.predictor(weights)(x))
+    for kind, weights in (("shipped", workload.shipped()), ("random", workload.random())):
+        for image, x in (("sunspot", workload.sun(size)), ("noise", workload.noise(size))):
+            errors = reference64.Page(x, weights).errors(cpu.predictor(weights)(x))
             found[f"{kind} weights, {image}"] = accepted("enhance_np", errors)
     return found
 
 
 def measured(size, packages, options):
-    weights, x = inputs.shipped(), inputs.sun(size)
-    large = size > exact.WHOLE
+    weights, x = workload.shipped(), workload.sun(size)
+    large = size > reference64.WHOLE
     fitting = packages if fits(weights, x, packages) else []
     known = ways(weights, x, fitting, options.threads)
-    page = exact.Page(x, weights)
+    page = reference64.Page(x, weights)
     errors = {name: accepted(name, page.errors(way())) for name, way in known.items()}
     # of a large image one call is enough: it passes through the same code many times
     seconds = timing.interleaved(
@@ -94,16 +95,16 @@ def measured(size, packages, options):
 
 def by_weights(type, model, size, repeats):
     """Our engine with the network that ships, and with others of its size."""
-    shipped, x, cpu = inputs.shipped(model, type), inputs.sun(size, type), select("cpu")
+    shipped, x, cpu = workload.shipped(model, type), workload.sun(size, type), select("cpu")
     networks = {
-        "fresh": inputs.random(shipped.config),
+        "fresh": workload.random(shipped.config),
         "shipped": shipped,
-        "a third subnormal": inputs.subnormal(shipped.config),
+        "a third subnormal": workload.subnormal(shipped.config),
     }
     name = f"{type} {model}"
     ways = {kind: partial(cpu.predictor(weights), x) for kind, weights in networks.items()}
     errors = {
-        kind: accepted(f"{name}, {kind}", exact.Page(x, weights).errors(ways[kind]()))
+        kind: accepted(f"{name}, {kind}", reference64.Page(x, weights).errors(ways[kind]()))
         for kind, weights in networks.items()
     }
     seconds = timing.interleaved(ways, repeats)
@@ -145,8 +146,8 @@ def accepted(name, errors):
     print(f"{name}: rms error {errors.rms:.1e}, largest {errors.largest:.1e} of the range")
     if not errors.small():
         raise SystemExit(
-            f"bench_predict: {name} must keep rms {exact.RMS:.0e} and largest "
-            f"{exact.LARGEST:.0e} of the range: not timed"
+            f"bench_predict: {name} must keep rms {reference64.RMS:.0e} and largest "
+            f"{reference64.LARGEST:.0e} of the range: not timed"
         )
     return errors._asdict()
 
@@ -164,8 +165,8 @@ def text(record):
     found = [
         table.markdown(["input", *names], rows),
         timing.caption(record)
-        + f" Above {exact.WHOLE} pixels a side {record['large repeats']} rounds. A dash: does "
-        "not fit into memory; the reference layers would take minutes."
+        + f" Above {reference64.WHOLE} pixels a side {record['large repeats']} rounds. A dash: "
+        "does not fit into memory; the reference layers would take minutes."
         + (f" Fastest peer: {', '.join(fastest)}." if fastest else "")
         + f" Largest error against float64, over the range of the output: {worst:.1e}.",
         "Errors of enhance_np against float64:",

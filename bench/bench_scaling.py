@@ -13,7 +13,7 @@ and by the shipped small network (1 block of 32 filters).
 
 from statistics import median
 
-from bench import alone, exact, inputs, table, timing
+from bench.shared import own_process, reference64, table, timing, workload
 from enhance_np._threads import set_threads
 from enhance_np.engine import select
 
@@ -50,7 +50,7 @@ def pixels(sizes, repeats, threads):
         rounds.append({})
         for size in sizes:
             calls = min(CALLS, max(1, (BASE // size) ** 2))
-            found = alone.measure(
+            found = own_process.measure(
                 "predict", size=size, calls=calls, threads=threads, check=done == 0
             )
             rounds[-1][size] = found | {"seconds": median(found["seconds"])}
@@ -74,11 +74,11 @@ def pixels(sizes, repeats, threads):
 
 def compared(size, repeats, threads):
     """Summary of default network, the same with 1 thread, small network."""
-    x, cpu = inputs.sun(size), select("cpu")
-    networks = {name: inputs.shipped(name) for name in ("default", "small")}
+    x, cpu = workload.sun(size), select("cpu")
+    networks = {name: workload.shipped(name) for name in ("default", "small")}
     predictors = {name: cpu.predictor(weights) for name, weights in networks.items()}
     for name, weights in networks.items():
-        errors = exact.Page(x, weights).errors(predictors[name](x))
+        errors = reference64.Page(x, weights).errors(predictors[name](x))
         print(f"{name} network: rms error {errors.rms:.1e}, largest {errors.largest:.1e}")
         if not errors.small():
             raise SystemExit(f"bench_scaling: the {name} network must keep the bars: not timed")

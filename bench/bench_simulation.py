@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from scipy.ndimage import gaussian_filter, zoom
 
-from bench.table import markdown
+from bench.shared.table import markdown
 from enhance_np._random import stream
 from enhance_np.optics.degrade import convolve, degrade
 from enhance_np.optics.psf import airy

@@ -23,7 +23,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from bench import alone, curves, exact, inputs, operations, peers, table, timing
+from bench import curves, operations, peers
+from bench.shared import own_process, reference64, table, timing, workload
 from enhance_np import layers, loss, network, optim, params
 from enhance_np.config import DEFAULT, SMALL
 from enhance_np.engine import select
@@ -32,7 +33,7 @@ from enhance_np.training.options import L2, TrainOptions
 
 # Largest error of a tensor's gradient, in norm, for a way to be timed. Rounding moves some of the
 # millions of ReLUs' inputs across 0, and each takes its gradient with it, in whatever way float32
-# is computed: 100 of 50 million make 2e-4 to 4e-4. The bar exact.GRADIENT is therefore kept
+# is computed: 100 of 50 million make 2e-4 to 4e-4. The bar reference64.GRADIENT is therefore kept
 # beside a float64 page whose ReLUs let through what ours do: then sums and products differ alone.
 LIMIT = 1e-3
 CPU = select("cpu")
@@ -58,10 +59,10 @@ def main():
     batch, patch, threads = options.batch, options.patch, options.threads
     p = start("fresh")
     if options.data:
-        x, target = inputs.pairs(options.data, batch)
+        x, target = workload.pairs(options.data, batch)
         patch = x.shape[1]
     else:
-        x, target = inputs.batch(batch, patch)
+        x, target = workload.batch(batch, patch)
     if options.profile:
         p = start(options.profile)
         found = operations.profile(stepping(p, x, target), CPU.ops, p, options.repeats)
@@ -81,7 +82,7 @@ def main():
         "summary": summary,
         "fastest peer": timing.fastest(summary, list(ways)[1:]),
         "starts": starts(x, target, options.repeats),
-        "memory": alone.measure(
+        "memory": own_process.measure(
             "train", batch=batch, patch=patch, steps=MEMORY_STEPS, threads=threads
         ),
         "seconds": seconds,
@@ -93,7 +94,7 @@ def main():
 
 def start(name):
     """Params from which to make a step: fresh ones, or those of a shipped default network."""
-    return params.initial(DEFAULT, 0)[0] if name == "fresh" else inputs.shipped(type=name).params
+    return params.initial(DEFAULT, 0)[0] if name == "fresh" else workload.shipped(type=name).params
 
 
 def ours(p, x, target):
@@ -120,7 +121,7 @@ def starts(x, target, repeats):
     rounding moves across 0 have more influence. Only gradients with the same ReLUs are compared.
     """
     # fresh ones of the same sizes; the peers' comparison is on the paper's network
-    known = {"fresh": params.initial(inputs.shipped().config, 0)[0]}
+    known = {"fresh": params.initial(workload.shipped().config, 0)[0]}
     known |= {name: start(name) for name in STARTS[1:]}
     errors = {name: same_relus(name, known[name], x, target) for name in STARTS[1:]}
     ways = {name: ours(p, x, target)[0] for name, p in known.items()}
@@ -170,7 +171,7 @@ def relative(g, exact_g):
             continue
         group = [n for n in (name, f"{name.removesuffix('/w')}/b") if n in names]
         ours, exactly = (np.concatenate([a[n].ravel() for n in group]) for a in (g, exact_g))
-        found[name] = exact.relative(ours, exactly)
+        found[name] = reference64.relative(ours, exactly)
     return found
 
 
@@ -245,8 +246,10 @@ def same_relus(what, p, x, target):
         f"of the gradients {found[worst]:.1e} ({worst})",
         flush=True,
     )
-    if not max(found.values()) <= exact.GRADIENT:
-        raise SystemExit(f"bench_train: gradients must agree within {exact.GRADIENT}: not timed")
+    if not max(found.values()) <= reference64.GRADIENT:
+        raise SystemExit(
+            f"bench_train: gradients must agree within {reference64.GRADIENT}: not timed"
+        )
     return {"gradient": found[worst], "of": worst, "moved": int(moved), "inputs": count}
 
 

@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 
-from bench import inputs
+from bench.shared import workload
 from enhance_np import optim, params
 from enhance_np.config import NetworkConfig
 from enhance_np.engine import REFERENCE, select
@@ -63,7 +63,7 @@ def curve(config, steps, batch, patch, engine, dtype):
     p, _ = params.initial(config, 0, dtype)
     adam, losses = optim.adam_start(p), []
     for step in range(steps):
-        x, target = (a.astype(dtype) for a in inputs.batch(batch, patch, seed=step))
+        x, target = (a.astype(dtype) for a in workload.batch(batch, patch, seed=step))
         with engine.working():
             p, adam, value, _ = step_once(
                 p, adam, x, target, config, engine.ops, LR, L2["intensity"]

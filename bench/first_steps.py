@@ -20,7 +20,8 @@ from dataclasses import fields
 from itertools import product
 from pathlib import Path
 
-from bench import ROOT, table
+from bench import ROOT
+from bench.shared import table
 from enhance_np import models, weights
 from enhance_np._atomic import write_bytes
 from enhance_np.engine import select

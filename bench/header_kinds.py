@@ -25,7 +25,7 @@ from astropy.wcs import WCS, FITSFixedWarning
 
 from bench import ROOT, jsoc
 from bench.kinds import Kind, made, real, shipped
-from bench.table import markdown, replace
+from bench.shared.table import markdown, replace
 from enhance_np.observation import fits as our_fits
 from enhance_np.observation.kind import detect_type
 from enhance_np.prediction.file import enhance_file

@@ -8,7 +8,8 @@ of their truth, which a perfect output would have, stand beside those of the def
 
 import numpy as np
 
-from bench import scenes, table
+from bench import scenes
+from bench.shared import table
 from enhance_np import models, weights
 from enhance_np.engine import select
 from enhance_np.evaluate import report as reports

@@ -23,7 +23,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bench import ROOT, known_truth, scenes, table
+from bench import ROOT, known_truth, scenes
+from bench.shared import table
 from enhance_np import baselines, models, weights
 from enhance_np._atomic import write_bytes
 from enhance_np.baselines import linear

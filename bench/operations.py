@@ -3,7 +3,7 @@
 import time
 from types import SimpleNamespace
 
-from bench import table, timing
+from bench.shared import table, timing
 
 
 class Timed:

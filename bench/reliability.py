@@ -18,7 +18,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import nnls
 
-from bench import ROOT, scenes, table
+from bench import ROOT, scenes
+from bench.shared import table
 from enhance_np import models, weights
 from enhance_np._array import repeated
 from enhance_np._atomic import write_bytes

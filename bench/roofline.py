@@ -10,7 +10,8 @@ Source: Williams, Waterman & Patterson 2009, Communications of the ACM 52, 65.
 
 from typing import NamedTuple
 
-from bench import ROOT, table
+from bench import ROOT
+from bench.shared import table
 from enhance_np import params
 from enhance_np.config import DEFAULT
 

@@ -10,7 +10,8 @@ then written into the module by hand.
 import argparse
 from pathlib import Path
 
-from bench import scenes, table
+from bench import scenes
+from bench.shared import table
 from enhance_np.baselines import richardson_lucy, tuning, wiener
 from enhance_np.config import TYPES
 

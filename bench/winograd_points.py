@@ -11,7 +11,7 @@ from itertools import product
 
 import numpy as np
 
-from bench import table
+from bench.shared import table
 from enhance_np.engine.cpu.transforms import POINTS, matrices
 
 CHANNELS, TILES, OUTPUTS = 64, 400, 16

@@ -12,7 +12,7 @@ import argparse
 import numpy as np
 from astropy.io import fits
 
-from bench import table
+from bench.shared import table
 from enhance_np import models, weights
 from enhance_np.engine import select
 from enhance_np.pairs.sources import KILOGAUSS

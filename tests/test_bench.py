@@ -35,7 +35,7 @@ def bench():
 
 @pytest.fixture
 def replace(bench):
-    return bench("table").replace
+    return bench("shared.table").replace
 
 
 def test_replaces_only_what_is_between_the_markers(tmp_path, replace):
@@ -60,7 +60,7 @@ def test_markers_must_be_there_once_in_order(tmp_path, replace, text):
 
 
 def test_markdown(bench):
-    markdown = bench("table").markdown
+    markdown = bench("shared.table").markdown
     assert markdown(["a", "b"], [["1", "2"]]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"
     with pytest.raises(ValueError, match="every row needs 2 cells"):
         markdown(["a", "b"], [["1"]])
@@ -204,7 +204,7 @@ def test_peers_that_are_not_installed(bench, monkeypatch):
 
 
 def test_summary_and_fastest_peer(bench):
-    timing = bench("timing")
+    timing = bench("shared.timing")
     found = timing.summary({"ours": [1.0, 2.0, 4.0], "a": [3.0, 3.0, 3.0], "b": [2.0, 4.0, 9.0]})
     assert found["a"] == {"seconds": 3.0, "ratio": 1.5}
     assert timing.fastest(found, ["a", "b"]) == ("a", 1.5)
@@ -213,7 +213,7 @@ def test_summary_and_fastest_peer(bench):
 
 
 def test_publish(bench, monkeypatch, tmp_path, capsys):
-    timing = bench("timing")
+    timing = bench("shared.timing")
     options = timing.arguments("", 3).parse_args(["--results", str(tmp_path / "new")])
     record = {"environment": timing.environment(2, ["numpy"]), "repeats": options.repeats}
     assert f"numpy {np.__version__}, " in timing.caption(record)
@@ -225,7 +225,7 @@ def test_publish(bench, monkeypatch, tmp_path, capsys):
 
 def test_one_table_per_processor(bench, monkeypatch, tmp_path):
     """A record replaces that of its own processor alone."""
-    timing = bench("timing")
+    timing = bench("shared.timing")
     page = tmp_path / "page.md"
     page.write_text(PAGE, encoding="utf-8")
     monkeypatch.setattr(timing, "ROOT", tmp_path)
@@ -246,15 +246,15 @@ def test_the_pages_show_the_records(bench, name, page):
     """Every processor's, and nothing else."""
     text = (BENCH.parent / page).read_text(encoding="utf-8")
     shown = text.split(f"<!-- bench:{name} -->")[1].split(f"<!-- /bench:{name} -->")[0]
-    made = bench("timing").processors(name, bench(f"bench_{name}").text, BENCH / "results")
+    made = bench("shared.timing").processors(name, bench(f"bench_{name}").text, BENCH / "results")
     assert made
     assert shown == f"\n\n{made}\n\n"
 
 
 def test_steps_are_compared_and_told(bench, spot):
     """From each start, and the loss curves of a tiny network on every engine."""
-    train, timing = bench("bench_train"), bench("timing")
-    x, target = bench("inputs").batch(1, 8)
+    train, timing = bench("bench_train"), bench("shared.timing")
+    x, target = bench("shared.workload").batch(1, 8)
     p = train.start("fresh")
     seconds = {"enhance_np": [1.0], "a peer": [2.0]}
     record = {
@@ -269,7 +269,7 @@ def test_steps_are_compared_and_told(bench, spot):
         "memory": {"peak": 2e9},
         "loss curves": bench("curves").deviations(NetworkConfig(depth=1, filters=3), 2, 1, 8),
     }
-    limit = bench("exact").GRADIENT
+    limit = bench("shared.reference64").GRADIENT
     assert record["starts"]["errors"].keys() == {"intensity", "blos"}
     assert 0 < max(e["gradient"] for e in record["starts"]["errors"].values()) <= limit
     assert list(record["starts"]["summary"]) == ["fresh", "intensity", "blos"]
@@ -293,11 +293,11 @@ def test_layers_are_compared_and_told(bench, spot, size):
     known, seconds = layers_.measured(size, 1)
     whole = "whole prediction" if size[0] == 1 else "whole training step"
     assert known[-1].name == whole
-    assert max(case.error for case in known) <= bench("exact").GRADIENT
+    assert max(case.error for case in known) <= bench("shared.reference64").GRADIENT
     peaks = {"multiply-adds": 2e9, "matrix product": 1e9, "flops": 2e9, "copy": 1e9}
     results = [layers_.result(case, seconds[case.name], peaks) for case in known]
     name = "x".join(map(str, size))
-    environment = bench("timing").environment(threads())
+    environment = bench("shared.timing").environment(threads())
     record = {"environment": environment, "repeats": 1, "peak": peaks, "results": {name: results}}
     assert f"| layer | {name}: time, rate (share) |" in layers_.text(record)
 
@@ -317,13 +317,13 @@ def test_scaling_is_compared_and_told(bench, spot, monkeypatch):
     monkeypatch.setattr(scaling, "CALLS", 1)
     count = threads()
     record = {
-        "environment": bench("timing").environment(count),
+        "environment": bench("shared.timing").environment(count),
         "repeats": 1,
         "pixels": scaling.pixels([16], 1, count),
         "threads and network": {12: scaling.compared(12, 1, count)},
     }
     assert record["pixels"][0]["throughput"] == 1
-    assert 0 < record["pixels"][0]["errors"]["rms"] < bench("exact").RMS
+    assert 0 < record["pixels"][0]["errors"]["rms"] < bench("shared.reference64").RMS
     assert threads() == count
     text = scaling.text(record)
     assert "| 16 x 16 | " in text
@@ -428,7 +428,7 @@ def test_winograd_points_convolve(bench, rng):
 
 @pytest.mark.parametrize("errors", [(np.nan, 0.0), (0.0, np.nan), (2e-5, 0.0), (0.0, 6e-5)])
 def test_does_not_time_what_is_wrong(bench, errors):
-    accepted, errors = bench("bench_predict").accepted, bench("exact").Errors(*errors)
+    accepted, errors = bench("bench_predict").accepted, bench("shared.reference64").Errors(*errors)
     with pytest.raises(SystemExit, match="new engine must keep rms 1e-05 and largest 5e-05"):
         accepted("new engine", errors)
 
@@ -439,7 +439,7 @@ def test_training_steps_are_checked(bench, rng):
     p, _ = params.initial(DEFAULT, 0)
     x, target = (rng.standard_normal((1, n, n, 1), dtype=np.float32) for n in (8, 16))
     errors = train.checked({"enhance_np": train.ours(p, x, target)}, p, x, target)
-    assert errors["same ReLUs"]["gradient"] <= bench("exact").GRADIENT
+    assert errors["same ReLUs"]["gradient"] <= bench("shared.reference64").GRADIENT
     assert errors["same ReLUs"]["inputs"] == 5 * 64 * 64 + 64 * 64 + 64 * 256
 
 
@@ -475,7 +475,7 @@ def test_a_step_flushes_subnormal_numbers(bench, rng):
 
 def test_a_third_of_the_kernels_is_subnormal(bench):
     """Where the random weights have other numbers, and nowhere else."""
-    inputs = bench("inputs")
+    inputs = bench("shared.workload")
     random, weights = inputs.random(SMALL).params, inputs.subnormal(SMALL).params
     for name, a in weights.items():
         tiny = (a != 0) & (abs(a) < np.finfo(np.float32).tiny)
@@ -491,7 +491,7 @@ def test_a_third_of_the_kernels_is_subnormal(bench):
 def spot(bench, monkeypatch, rng):
     """Noise in place of the timings' sunspot, which takes seconds to make."""
     low, high = (1 + 0.1 * rng.standard_normal((n, n)) for n in (128, 256))
-    monkeypatch.setattr(bench("inputs"), "degraded", lambda type="intensity": (low, high))
+    monkeypatch.setattr(bench("shared.workload"), "degraded", lambda type="intensity": (low, high))
 
 
 def test_predictions_are_compared_and_told(bench, spot):
@@ -500,7 +500,7 @@ def test_predictions_are_compared_and_told(bench, spot):
     options = SimpleNamespace(threads=threads(), repeats=1, large_repeats=1)
     networks = [predict.by_weights("blos", "small", 12, 1)]
     record = {
-        "environment": bench("timing").environment(options.threads),
+        "environment": bench("shared.timing").environment(options.threads),
         "repeats": 1,
         "large repeats": 1,
         "accuracy": predict.accuracy(12),
@@ -511,11 +511,11 @@ def test_predictions_are_compared_and_told(bench, spot):
     text = predict.text(record)
     assert "| 12 x 12 | " in text
     assert text.endswith("The largest ratio is 60.00, of blos small, a third subnormal.")
-    assert max(e["rms"] for e in networks[0]["errors"].values()) < bench("exact").RMS
+    assert max(e["rms"] for e in networks[0]["errors"].values()) < bench("shared.reference64").RMS
 
 
 def test_pieces_of_the_exact_page(bench, monkeypatch, rng):
-    exact = bench("exact")
+    exact = bench("shared.reference64")
     monkeypatch.setattr(exact, "WHOLE", 30)
     monkeypatch.setattr(exact, "PIECE", 8)
     config = NetworkConfig(depth=1, filters=3)
@@ -530,7 +530,7 @@ def test_pieces_of_the_exact_page(bench, monkeypatch, rng):
 
 
 def test_exact_convolutions_in_strips(bench, monkeypatch, rng):
-    exact = bench("exact")
+    exact = bench("shared.reference64")
     monkeypatch.setattr(exact, "COLUMNS", 700)  # two lines at a time
     x, w, b, dy = (
         rng.standard_normal(size).astype(np.float32)
@@ -544,8 +544,10 @@ def test_exact_convolutions_in_strips(bench, monkeypatch, rng):
 
 
 def test_measurement_alone_says_why_it_failed(bench):
-    with pytest.raises(RuntimeError, match="alone: predict .* must succeed, got: .*TypeError"):
-        bench("alone").measure("predict", size=8)
+    with pytest.raises(
+        RuntimeError, match="own_process: predict .* must succeed, got: .*TypeError"
+    ):
+        bench("shared.own_process").measure("predict", size=8)
 
 
 def test_header_kinds(bench, tmp_path):

@@ -1,7 +1,7 @@
 """Runs one measurement in its own process, so that the peak memory is only that of it.
 
-    python -m bench.alone predict '{"size": 1024, "calls": 3, "threads": 2}'
-    python -m bench.alone train '{"batch": 32, "patch": 50, "steps": 5, "threads": 2}'
+    python -m bench.shared.own_process predict '{"size": 1024, "calls": 3, "threads": 2}'
+    python -m bench.shared.own_process train '{"batch": 32, "patch": 50, "steps": 5, "threads": 2}'
 
 It prints JSON: "seconds" of each call, "peak" in bytes (with imports and compiled kernels), and
 other values of the kind of measurement.
@@ -19,12 +19,12 @@ from bench import ROOT
 def measure(kind: str, **options) -> dict:
     """The measurement `kind` in a new process. Raises RuntimeError with its last line."""
     done = subprocess.run(
-        [sys.executable, "-m", "bench.alone", kind, json.dumps(options)],
+        [sys.executable, "-m", "bench.shared.own_process", kind, json.dumps(options)],
         cwd=ROOT, capture_output=True, text=True,
     )  # fmt: skip
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
-        raise RuntimeError(f"alone: {kind} {options} must succeed, got: {lines[-1]}")
+        raise RuntimeError(f"own_process: {kind} {options} must succeed, got: {lines[-1]}")
     return json.loads(done.stdout)
 
 
@@ -33,14 +33,14 @@ def predict(size, calls, threads, check=False):
 
     Raises ValueError if the check fails.
     """
-    from bench import exact, inputs
+    from bench.shared import reference64, workload
     from enhance_np._threads import set_threads
     from enhance_np.engine import select
 
     set_threads(threads)
-    weights = inputs.shipped()
+    weights = workload.shipped()
     predict = select("cpu").predictor(weights)
-    x = inputs.noise(size)
+    x = workload.noise(size)
     # not timed; a corner is enough to load the kernels
     predict(x[:1024, :1024])
     seconds = []
@@ -50,16 +50,16 @@ def predict(size, calls, threads, check=False):
         seconds.append(time.perf_counter() - start)
     found = {"seconds": seconds, "peak": peak()}
     if check:
-        errors = exact.Page(x, weights).errors(y)
+        errors = reference64.Page(x, weights).errors(y)
         if not errors.small():
-            raise ValueError(f"alone: {size} x {size} must keep the bars, got {errors}")
+            raise ValueError(f"own_process: {size} x {size} must keep the bars, got {errors}")
         found["errors"] = errors._asdict()
     return found
 
 
 def train(batch, patch, steps, threads):
     """Steps of the default network one after another, as in training."""
-    from bench import inputs
+    from bench.shared import workload
     from enhance_np import optim, params
     from enhance_np._threads import set_threads
     from enhance_np.config import DEFAULT
@@ -68,7 +68,7 @@ def train(batch, patch, steps, threads):
     from enhance_np.training.options import L2, TrainOptions
 
     set_threads(threads)
-    x, target = inputs.batch(batch, patch)
+    x, target = workload.batch(batch, patch)
     before = peak()
     p, _ = params.initial(DEFAULT, 0)
     adam, cpu = optim.adam_start(p), select("cpu")

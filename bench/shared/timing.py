@@ -15,7 +15,8 @@ from statistics import median
 
 from llvmlite.binding import get_host_cpu_name
 
-from bench import ROOT, table
+from bench import ROOT
+from bench.shared import table
 from enhance_np._threads import set_threads, threads
 
 PACKAGES = ("numpy", "numba", "openvino", "onnxruntime", "torch", "tensorflow", "keras")
