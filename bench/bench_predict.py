@@ -5,8 +5,8 @@
 
 Every way has the same weights, image and number of threads, and is compared with network.py in
 float64 before it is timed. The image is a synthetic sunspot as HMI sees it; our engine is also
-compared on noise, and with random weights. All installed peers take part (see peers.py), except
-those whose activations would not fit into memory. Images above 1024 pixels a side have
+compared on noise, and with random weights. All installed peers take part (see speed/peers),
+except those whose activations would not fit into memory. Images above 1024 pixels a side have
 --large-repeats rounds.
 
 Then the script tests whether the time depends on the weights. An image of --weights-size pixels a
@@ -18,8 +18,8 @@ less where dead channels are removed.
 import os
 from functools import partial
 
-from bench import peers
 from bench.shared import reference64, table, timing, workload
+from bench.speed import peers
 from enhance_np.config import MODELS, TYPES
 from enhance_np.engine import REFERENCE, select
 

@@ -7,7 +7,7 @@
 A step is the forward pass with batch statistics, the loss, the backward pass and Adam, with L2 on
 the kernels, of the default network on `batch` patches of 50x50 -> 100x100 of a synthetic sunspot.
 Loss and gradients are compared with network.py in float64 before anything is timed. All installed
-peers take part (see peers.py), each with its own backward pass and its own Adam.
+peers take part (see speed/peers), each with its own backward pass and its own Adam.
 
 Then the script compares our step from the shipped default weights with one from fresh weights,
 because a training may start from any weights, and trained weights have once had numbers too small
@@ -23,8 +23,9 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from bench import curves, operations, peers
+from bench import curves, operations
 from bench.shared import own_process, reference64, table, timing, workload
+from bench.speed import peers
 from enhance_np import layers, loss, network, optim, params
 from enhance_np.config import DEFAULT, SMALL
 from enhance_np.engine import select

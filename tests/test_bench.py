@@ -195,7 +195,7 @@ def script(question, *arguments):
 
 
 def test_peers_that_are_not_installed(bench, monkeypatch):
-    peers = bench("peers")
+    peers = bench("speed.peers")
     monkeypatch.setattr(peers, "find_spec", lambda name: name in ("torch", "onnxruntime"))
     assert peers.chosen(None, peers.PREDICT) == ["torch"]  # ONNX Runtime needs onnx
     assert peers.chosen([], peers.PREDICT) == []

@@ -1,8 +1,8 @@
-"""OpenVINO, for peers.py: set to float32, because it may choose bfloat16 by default."""
+"""OpenVINO, as a peer: set to float32, because it may choose bfloat16 by default."""
 
 import openvino
 
-from bench.onnx_graph import onnx_graph
+from bench.speed.peers.onnx_graph import onnx_graph
 
 F32 = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
 

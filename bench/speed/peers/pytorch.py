@@ -1,11 +1,11 @@
-"""PyTorch, eager and compiled, for peers.py."""
+"""PyTorch, eager and compiled, as a peer."""
 
 from functools import partial
 
 import torch
 from torch.nn import functional
 
-from bench.joined import joined
+from bench.speed.peers.joined_operations import joined
 from enhance_np import network
 from enhance_np.layers.batchnorm import EPS
 

@@ -1,8 +1,8 @@
-"""ONNX Runtime, for peers.py."""
+"""ONNX Runtime, as a peer."""
 
 import onnxruntime
 
-from bench.onnx_graph import onnx_graph
+from bench.speed.peers.onnx_graph import onnx_graph
 
 
 def predictors(weights, x, threads):

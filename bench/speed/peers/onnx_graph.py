@@ -3,7 +3,7 @@
 import numpy as np
 from onnx import TensorProto, checker, helper, numpy_helper
 
-from bench.joined import joined
+from bench.speed.peers.joined_operations import joined
 from enhance_np import network
 from enhance_np.layers.batchnorm import EPS
 

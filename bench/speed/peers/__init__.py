@@ -1,6 +1,6 @@
 """The frameworks with which the whole network is compared, if they are installed.
 
-Each peer_*.py runs network.forward with an `ops` that calls its framework or writes its graph, so
+Each module runs network.forward with an `ops` that calls its framework or writes its graph, so
 that all have the same network. It has
     predictors(weights, x, threads)                        name -> callable: y (2H, 2W)
     trainers(p, x, target, config, lr, decay, threads)     name -> (step, gradients)
@@ -11,12 +11,12 @@ from importlib import import_module
 from importlib.util import find_spec
 
 PREDICT = {
-    "openvino": "bench.peer_openvino",
-    "onnxruntime": "bench.peer_onnxruntime",
-    "torch": "bench.peer_torch",
-    "tensorflow": "bench.peer_keras",
+    "openvino": "openvino_f32",
+    "onnxruntime": "onnx_runtime",
+    "torch": "pytorch",
+    "tensorflow": "tensorflow_keras",
 }
-TRAIN = {"torch": "bench.peer_torch", "tensorflow": "bench.peer_keras"}
+TRAIN = {"torch": "pytorch", "tensorflow": "tensorflow_keras"}
 NEEDS = {"openvino": ("onnx",), "onnxruntime": ("onnx",)}  # beside themselves
 
 
@@ -44,12 +44,12 @@ def chosen(asked: list[str] | None, modules: dict[str, str]) -> list[str]:
 def predictors(packages, *arguments):
     found = {}
     for package in packages:
-        found |= import_module(PREDICT[package]).predictors(*arguments)
+        found |= import_module(f".{PREDICT[package]}", __name__).predictors(*arguments)
     return found
 
 
 def trainers(packages, *arguments):
     found = {}
     for package in packages:
-        found |= import_module(TRAIN[package]).trainers(*arguments)
+        found |= import_module(f".{TRAIN[package]}", __name__).trainers(*arguments)
     return found

@@ -1,4 +1,4 @@
-"""tf.keras, for peers.py: a model of its layers, NHWC, built by network.forward."""
+"""tf.keras, as a peer: a model of its layers, NHWC, built by network.forward."""
 
 import os
 
@@ -7,7 +7,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before the import: no line
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from bench.joined import joined
+from bench.speed.peers.joined_operations import joined
 from enhance_np import network
 from enhance_np.layers.batchnorm import EPS
 

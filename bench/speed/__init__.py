@@ -1,0 +1,1 @@
+"""How fast: the engine beside other programs, and what its settings bring."""
