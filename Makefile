@@ -27,7 +27,7 @@ lint: $(INSTALLED)
 bench: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --editable ".[bench]"
 	for question in layers predict scaling train; do \
-	  $(BIN)/python -m bench.bench_$$question || exit 1; \
+	  $(BIN)/python -m bench.speed.$$question || exit 1; \
 	done
 
 # docs/gallery/README.md, by running its examples

@@ -190,7 +190,7 @@ def test_refuses(question, arguments, message):
 
 
 def script(question, *arguments):
-    command = [sys.executable, "-m", f"bench.bench_{question}", *arguments]
+    command = [sys.executable, "-m", f"bench.speed.{question}", *arguments]
     return subprocess.run(command, cwd=BENCH.parent, capture_output=True, text=True)
 
 
@@ -246,15 +246,16 @@ def test_the_pages_show_the_records(bench, name, page):
     """Every processor's, and nothing else."""
     text = (BENCH.parent / page).read_text(encoding="utf-8")
     shown = text.split(f"<!-- bench:{name} -->")[1].split(f"<!-- /bench:{name} -->")[0]
-    made = bench("shared.timing").processors(name, bench(f"bench_{name}").text, BENCH / "results")
+    made = bench("shared.timing").processors(name, bench(f"speed.{name}").text, BENCH / "results")
     assert made
     assert shown == f"\n\n{made}\n\n"
 
 
 def test_steps_are_compared_and_told(bench, spot):
     """From each start, and the loss curves of a tiny network on every engine."""
-    train, timing = bench("bench_train"), bench("shared.timing")
+    train, timing = bench("speed.train"), bench("shared.timing")
     x, target = bench("shared.workload").batch(1, 8)
+    curves = bench("speed.train_curves")
     p = train.start("fresh")
     seconds = {"enhance_np": [1.0], "a peer": [2.0]}
     record = {
@@ -267,7 +268,7 @@ def test_steps_are_compared_and_told(bench, spot):
         "fastest peer": ("a peer", 2.0),
         "starts": train.starts(x, target, 1),
         "memory": {"peak": 2e9},
-        "loss curves": bench("curves").deviations(NetworkConfig(depth=1, filters=3), 2, 1, 8),
+        "loss curves": curves.deviations(NetworkConfig(depth=1, filters=3), 2, 1, 8),
     }
     limit = bench("shared.reference64").GRADIENT
     assert record["starts"]["errors"].keys() == {"intensity", "blos"}
@@ -279,7 +280,7 @@ def test_steps_are_compared_and_told(bench, spot):
 
 
 def test_a_curve_that_leaves_the_reference_is_refused(bench, spot, monkeypatch):
-    curves = bench("curves")
+    curves = bench("speed.train_curves")
     faulty = SimpleNamespace(**vars(layers) | {"relu": lambda x: layers.relu(1.01 * x)})
     monkeypatch.setattr(curves, "select", lambda device: REFERENCE._replace(ops=faulty))
     with pytest.raises(SystemExit, match="the loss curve must stay within 10 x"):
@@ -289,7 +290,7 @@ def test_a_curve_that_leaves_the_reference_is_refused(bench, spot, monkeypatch):
 @pytest.mark.parametrize("size", [(1, 9, 10), (2, 6, 7)])
 def test_layers_are_compared_and_told(bench, spot, size):
     """A prediction's and a training's; test_refuses_a_wrong_layer has one that is wrong."""
-    layers_ = bench("bench_layers")
+    layers_ = bench("speed.layers")
     known, seconds = layers_.measured(size, 1)
     whole = "whole prediction" if size[0] == 1 else "whole training step"
     assert known[-1].name == whole
@@ -303,7 +304,7 @@ def test_layers_are_compared_and_told(bench, spot, size):
 
 
 def test_refuses_a_wrong_layer(bench, monkeypatch):
-    layers_ = bench("bench_layers")
+    layers_ = bench("speed.layers")
     wrong = layers_.Case("a layer", None, 1.0, 1.0, 2e-5)
     monkeypatch.setattr(layers_, "cases", lambda size: [wrong])
     with pytest.raises(SystemExit, match="a layer must agree within 1e-05: not timed"):
@@ -312,7 +313,7 @@ def test_refuses_a_wrong_layer(bench, monkeypatch):
 
 def test_scaling_is_compared_and_told(bench, spot, monkeypatch):
     """Predictions in processes of their own, and threads and networks in this one."""
-    scaling = bench("bench_scaling")
+    scaling = bench("speed.scaling")
     monkeypatch.setattr(scaling, "BASE", 16)
     monkeypatch.setattr(scaling, "CALLS", 1)
     count = threads()
@@ -335,7 +336,7 @@ def test_blocks_are_timed(bench, monkeypatch):
 
     for name in ("BLOCK", "GRADIENT_BLOCK"):  # put back behind it
         monkeypatch.setattr(winograd_kernels, name, getattr(winograd_kernels, name))
-    blocks = bench("bench_blocks")
+    blocks = bench("speed.winograd_blocks")
     monkeypatch.setattr(blocks, "REPEATS", 1)
     monkeypatch.setattr(blocks, "SHAPE", (1, 9, 8, 64))
     assert min(blocks.measured(24, 12)) > 0
@@ -405,7 +406,7 @@ def test_simulation_is_held_against_fields(bench, monkeypatch, tmp_path, capsys,
 
 
 def test_winograd_points_are_compared(bench, monkeypatch, capsys):
-    points = bench("winograd_points")
+    points = bench("speed.winograd_points")
     monkeypatch.setattr(points, "CHANNELS", 4)
     monkeypatch.setattr(points, "TILES", 6)
     points.main()
@@ -419,7 +420,7 @@ def test_winograd_points_are_compared(bench, monkeypatch, capsys):
 
 def test_winograd_points_convolve(bench, rng):
     """What is compared is a convolution: of 6 x 6 pixels, 4 x 4 by the definition."""
-    points = bench("winograd_points")
+    points = bench("speed.winograd_points")
     d, g = rng.standard_normal((2, 6, 6, 3)), rng.standard_normal((3, 3, 3, 2))
     y = sum(np.tensordot(d[:, i : i + 4, j : j + 4], g[i, j], 1) for i, j in np.ndindex(3, 3))
     found = points.convolve(d, g, points.POINTS, 4, np.float64)
@@ -428,14 +429,14 @@ def test_winograd_points_convolve(bench, rng):
 
 @pytest.mark.parametrize("errors", [(np.nan, 0.0), (0.0, np.nan), (2e-5, 0.0), (0.0, 6e-5)])
 def test_does_not_time_what_is_wrong(bench, errors):
-    accepted, errors = bench("bench_predict").accepted, bench("shared.reference64").Errors(*errors)
+    accepted, errors = bench("speed.predict").accepted, bench("shared.reference64").Errors(*errors)
     with pytest.raises(SystemExit, match="new engine must keep rms 1e-05 and largest 5e-05"):
         accepted("new engine", errors)
 
 
 def test_training_steps_are_checked(bench, rng):
     """Before they are timed, beside float64; also with the same side of 0 at every ReLU."""
-    train = bench("bench_train")
+    train = bench("speed.train")
     p, _ = params.initial(DEFAULT, 0)
     x, target = (rng.standard_normal((1, n, n, 1), dtype=np.float32) for n in (8, 16))
     errors = train.checked({"enhance_np": train.ours(p, x, target)}, p, x, target)
@@ -445,7 +446,7 @@ def test_training_steps_are_checked(bench, rng):
 
 def test_profile_names_the_operations_of_the_page(bench, rng):
     """Each layer forward and backward, and what has no parameters; their sum is within the step."""
-    train, operations = bench("bench_train"), bench("operations")
+    train, operations = bench("speed.train"), bench("speed.train_operations")
     p = train.start("fresh")
     x, target = (rng.standard_normal((1, n, n, 1), dtype=np.float32) for n in (8, 16))
     found = operations.profile(train.stepping(p, x, target), train.CPU.ops, p, 1)
@@ -461,7 +462,7 @@ def test_profile_names_the_operations_of_the_page(bench, rng):
 
 def test_a_step_flushes_subnormal_numbers(bench, rng):
     """As the training's loop does, also where NumPy computes between the operations."""
-    train, seen = bench("bench_train"), []
+    train, seen = bench("speed.train"), []
 
     def relu(x):
         seen.append(subnormal.control() & subnormal.FLUSH)
@@ -496,7 +497,7 @@ def spot(bench, monkeypatch, rng):
 
 def test_predictions_are_compared_and_told(bench, spot):
     """Each way in small, and what the text says of the ratios; no figure is looked at."""
-    predict = bench("bench_predict")
+    predict = bench("speed.predict")
     options = SimpleNamespace(threads=threads(), repeats=1, large_repeats=1)
     networks = [predict.by_weights("blos", "small", 12, 1)]
     record = {

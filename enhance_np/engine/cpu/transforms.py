@@ -16,8 +16,8 @@ interpolate). They are derived below in exact fractions.
 
 Source: Winograd 1980, Arithmetic Complexity of Computations; Lavin & Gray 2016, arXiv:1509.09308.
 The usual points 0, 1, -1, 2, -2 have larger rounding errors than these: 1.7e-6 instead of 0.8e-6
-(rms, 64 channels; bench/winograd_points.py). Rounding in the forward pass moves inputs of ReLUs
-across 0, which changes the gradients. On the choice of points: Barabasz et al. 2020,
+(rms, 64 channels; bench/speed/winograd_points.py). Rounding in the forward pass moves inputs of
+ReLUs across 0, which changes the gradients. On the choice of points: Barabasz et al. 2020,
 arXiv:1803.10986.
 """
 

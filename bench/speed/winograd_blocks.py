@@ -1,6 +1,6 @@
 """How many tiles should Winograd's kernels take at a time?
 
-    python -m bench.bench_blocks [--blocks 12 24 48] [--gradient-blocks 6 12 24]
+    python -m bench.speed.winograd_blocks [--blocks 12 24 48] [--gradient-blocks 6 12 24]
 
 V and M of a block must fit into L2 beside U, or beside dU in the gradient, so the best number
 depends on the processor. Each setting is compiled in its own process and cache. A layer of 64
@@ -36,7 +36,7 @@ def main():
     for setting in dict.fromkeys(settings):
         with tempfile.TemporaryDirectory() as cache:
             done = subprocess.run(
-                [sys.executable, "-m", "bench.bench_blocks", "--one", *map(str, setting)],
+                [sys.executable, "-m", "bench.speed.winograd_blocks", "--one", *map(str, setting)],
                 cwd=ROOT,
                 env=os.environ | {"NUMBA_CACHE_DIR": cache},
                 check=True, stdout=subprocess.PIPE, text=True,

@@ -1,12 +1,12 @@
 """How fast is every layer, and what share of the machine's peak is that?
 
-    python -m bench.bench_layers [--shapes 1x400x400 32x50x50] [--repeats 20] [--threads N]
+    python -m bench.speed.layers [--shapes 1x400x400 32x50x50] [--repeats 20] [--threads N]
                                  [--readme]
 
 The table has each operation of the CPU engine that takes time, forward and backward, in its shapes
 in the default network for inputs of N x H x W. Below them is the whole: a prediction (N = 1), which
 has its own code, or a training step (N > 1). Every result is compared with the reference in float64
-before it is timed; that of a step is compared in bench_train.py.
+before it is timed; that of a step is compared in train.py.
 
 A convolution counts 2 FLOP for each multiply-add of the direct sum, in forward, dX and dW alike.
 Every operation counts the bytes of each input and output activation once. The share is relative to
@@ -81,7 +81,7 @@ def measured(size, repeats):
         print(f"{'x'.join(map(str, size))}, {case.name}: error {case.error:.1e}")
         limit = LIMIT["backward" if case.name.endswith("backward") else "forward"]
         if not case.error <= limit:
-            raise SystemExit(f"bench_layers: {case.name} must agree within {limit}: not timed")
+            raise SystemExit(f"layers: {case.name} must agree within {limit}: not timed")
     seconds = timing.interleaved({case.name: case.call for case in known}, repeats)
     # without the calls, whose arrays the next size has no room for
     return [case._replace(call=None) for case in known], seconds

@@ -1,6 +1,6 @@
 """How does the cost of a prediction grow with pixels, threads and the network?
 
-    python -m bench.bench_scaling [--sizes 256 512 1024 2048 4096] [--compare 400 1024]
+    python -m bench.speed.scaling [--sizes 256 512 1024 2048 4096] [--compare 400 1024]
                                   [--repeats 5] [--threads N] [--readme]
 
 Pixels: every image is predicted in its own process, which reports its peak memory. Small images are
@@ -81,7 +81,7 @@ def compared(size, repeats, threads):
         errors = reference64.Page(x, weights).errors(predictors[name](x))
         print(f"{name} network: rms error {errors.rms:.1e}, largest {errors.largest:.1e}")
         if not errors.small():
-            raise SystemExit(f"bench_scaling: the {name} network must keep the bars: not timed")
+            raise SystemExit(f"scaling: the {name} network must keep the bars: not timed")
 
     def way(model, count):
         def call():

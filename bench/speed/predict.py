@@ -1,6 +1,6 @@
 """How long does the whole network take on one image, compared with OpenVINO and four others?
 
-    python -m bench.bench_predict [--sizes 200 400 1024 4096] [--repeats 20] [--large-repeats 3]
+    python -m bench.speed.predict [--sizes 200 400 1024 4096] [--repeats 20] [--large-repeats 3]
                                   [--weights-size 400] [--peers NAME ...] [--threads N] [--readme]
 
 Every way has the same weights, image and number of threads, and is compared with network.py in
@@ -146,7 +146,7 @@ def accepted(name, errors):
     print(f"{name}: rms error {errors.rms:.1e}, largest {errors.largest:.1e} of the range")
     if not errors.small():
         raise SystemExit(
-            f"bench_predict: {name} must keep rms {reference64.RMS:.0e} and largest "
+            f"predict: {name} must keep rms {reference64.RMS:.0e} and largest "
             f"{reference64.LARGEST:.0e} of the range: not timed"
         )
     return errors._asdict()

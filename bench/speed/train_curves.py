@@ -42,7 +42,7 @@ def deviations(config: NetworkConfig, steps: int, batch: int, patch: int) -> dic
     print(f"{steps} steps: {found:.1e} from the reference, float32 alone makes {alone:.1e}")
     if not found <= FARTHER * alone:
         raise SystemExit(
-            f"bench_train: the loss curve must stay within {FARTHER} x {alone:.1e} of the "
+            f"train: the loss curve must stay within {FARTHER} x {alone:.1e} of the "
             f"reference's, got {found:.1e}"
         )
     return {

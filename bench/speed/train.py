@@ -1,8 +1,8 @@
 """How long does one training step take, compared with PyTorch's modes and tf.keras?
 
-    python -m bench.bench_train [--batch 32] [--patch 50] [--repeats 20] [--steps 200]
+    python -m bench.speed.train [--batch 32] [--patch 50] [--repeats 20] [--steps 200]
                                 [--peers NAME ...] [--data FILE.h5] [--threads N] [--readme]
-    python -m bench.bench_train --profile [fresh | intensity | blos]
+    python -m bench.speed.train --profile [fresh | intensity | blos]
 
 A step is the forward pass with batch statistics, the loss, the backward pass and Adam, with L2 on
 the kernels, of the default network on `batch` patches of 50x50 -> 100x100 of a synthetic sunspot.
@@ -12,8 +12,8 @@ peers take part (see speed/peers), each with its own backward pass and its own A
 Then the script compares our step from the shipped default weights with one from fresh weights,
 because a training may start from any weights, and trained weights have once had numbers too small
 for a processor's fast path. It measures the peak memory of our steps in a separate process. Finally
-it trains the small network for --steps steps on the CPU engine and on the reference (see curves.py;
-0 leaves this out).
+it trains the small network for --steps steps on the CPU engine and on the reference; see
+train_curves.py (0 leaves this out).
 
 --profile prints the times of the operations of our step, and times nothing else.
 """
@@ -23,9 +23,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from bench import curves, operations
 from bench.shared import own_process, reference64, table, timing, workload
-from bench.speed import peers
+from bench.speed import peers, train_curves, train_operations
 from enhance_np import layers, loss, network, optim, params
 from enhance_np.config import DEFAULT, SMALL
 from enhance_np.engine import select
@@ -66,8 +65,8 @@ def main():
         x, target = workload.batch(batch, patch)
     if options.profile:
         p = start(options.profile)
-        found = operations.profile(stepping(p, x, target), CPU.ops, p, options.repeats)
-        return print(operations.text(found))
+        found = train_operations.profile(stepping(p, x, target), CPU.ops, p, options.repeats)
+        return print(train_operations.text(found))
     record = {
         "environment": timing.environment(threads, packages),
         "repeats": options.repeats,
@@ -89,7 +88,7 @@ def main():
         "seconds": seconds,
     }
     if options.steps:
-        record["loss curves"] = curves.deviations(SMALL, options.steps, **CURVE)
+        record["loss curves"] = train_curves.deviations(SMALL, options.steps, **CURVE)
     timing.publish("train", record, text, options)
 
 
@@ -153,7 +152,7 @@ def checked(ways, p, x, target):
             flush=True,
         )
         if not max(of_loss, *found.values()) <= LIMIT:
-            raise SystemExit(f"bench_train: {way} must agree within {LIMIT}: not timed")
+            raise SystemExit(f"train: {way} must agree within {LIMIT}: not timed")
     return errors
 
 
@@ -248,9 +247,7 @@ def same_relus(what, p, x, target):
         flush=True,
     )
     if not max(found.values()) <= reference64.GRADIENT:
-        raise SystemExit(
-            f"bench_train: gradients must agree within {reference64.GRADIENT}: not timed"
-        )
+        raise SystemExit(f"train: gradients must agree within {reference64.GRADIENT}: not timed")
     return {"gradient": found[worst], "of": worst, "moved": int(moved), "inputs": count}
 
 

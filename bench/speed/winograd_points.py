@@ -1,6 +1,6 @@
 """How large is the rounding error of Winograd's convolution, depending on its points?
 
-    python -m bench.winograd_points
+    python -m bench.speed.winograd_points
 
 F(4x4, 3x3) in float32 against float64, in plain NumPy: 64 channels, random data. The engine's
 points (enhance_np/engine/cpu/transforms.py) were chosen by this table.
