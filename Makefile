@@ -56,9 +56,9 @@ retrain: $(INSTALLED)
 	$(call train,blos,default,$(DEFAULT) --epochs $(or $(EPOCHS),3))
 	$(call train,blos,default,$(call on,blos_default,1e-3) --epochs $(or $(EPOCHS),4),_on)
 	$(BIN)/python -m bench.first_steps --pairs runs --write
-	$(BIN)/python -m bench.model_card --pairs runs $(if $(FIELDS),--fields $(FIELDS)) \
+	$(BIN)/python -m bench.quality.model_card --pairs runs $(if $(FIELDS),--fields $(FIELDS)) \
 	  $(if $(HMI),--hmi $(HMI))
-	$(BIN)/python -m bench.reliability $(if $(FIELDS),--fields $(FIELDS))
+	$(BIN)/python -m bench.quality.reliability $(if $(FIELDS),--fields $(FIELDS))
 
 # from fresh kernels; then on from those
 FRESH := --start contrast --freeze 0 --seed 1

@@ -81,13 +81,13 @@ def test_the_pages_have_the_markers(name, page):
 
 
 def test_regions_of_the_card(bench, monkeypatch):
-    scenes = bench("scenes")
+    scenes = bench("quality.regions")
     monkeypatch.setattr(scenes, "LIMB_SHAPE", (64, 72))
     recipe = read("blos")
     assert scenes.noises("blos") == {"45 s": 10.2e-3, "720 s": 6.3e-3}
     assert scenes.mean_square_noise("blos") == pytest.approx(np.sqrt((10.2**2 + 6.3**2) / 2) / 1e3)
     monkeypatch.setattr(scenes, "read", lambda type: _Recipe((), recipe.optics))
-    (region,) = scenes.regions("blos", "test", None, 1)
+    (region,) = scenes.of_recipe("blos", "test", None, 1)
     assert region.high.shape == (2 * region.low.shape[0], 2 * region.low.shape[1])
     assert list(region.classes("blos")) == ["limb"]
     seen = region.seen(0.01)
@@ -136,10 +136,10 @@ def test_first_steps_of_a_training_that_went_on_from_another(bench, monkeypatch,
 
 def test_the_card_has_a_column_for_every_method_and_network(bench, monkeypatch, rng):
     """On one small region, with one baseline: the errors in the table are theirs."""
-    card, scenes = bench("model_card"), bench("scenes")
+    card, scenes = bench("quality.model_card"), bench("quality.regions")
     low, high = 1 + 0.1 * rng.standard_normal((8, 9)), 1 + 0.1 * rng.standard_normal((16, 18))
     region = scenes.Region("made", "made 0", low, high, None, limb=True)
-    monkeypatch.setattr(scenes, "regions", lambda *_: [region])
+    monkeypatch.setattr(scenes, "of_recipe", lambda *_: [region])
     flat = {"flat": lambda image: np.ones((16, 18)), "linear": lambda image: np.ones((16, 18))}
     monkeypatch.setattr(card.baselines, "methods", lambda *_: dict(flat))
     options = SimpleNamespace(fields=None, scenes=1)
@@ -152,7 +152,7 @@ def test_the_card_has_a_column_for_every_method_and_network(bench, monkeypatch, 
 
 
 def test_known_truth_is_a_mean_over_the_regions_that_have_it(bench):
-    known_truth = bench("known_truth")
+    known_truth = bench("quality.known_truth")
     name = "darkest of the umbra over the input's"
     darkest = {name: known_truth.MEASURES["intensity"][name]}
     regions = [
@@ -345,7 +345,7 @@ def test_blocks_are_timed(bench, monkeypatch):
 
 def test_pairs_are_scored(bench, monkeypatch, tmp_path, capsys, rng):
     """By noise and by source, the linear filter beside a network."""
-    pairs = bench("bench_pairs")
+    pairs = bench("quality.held_out_pairs")
     high = 1 + 0.1 * rng.standard_normal((6, 40, 40, 1)).astype(np.float32)
     low = high.reshape(6, 20, 2, 20, 2, 1).mean((2, 4))
     data, weights = tmp_path / "pairs.h5", tmp_path / "weights.h5"
@@ -374,7 +374,7 @@ def test_simulation_is_held_against_fields(bench, monkeypatch, tmp_path, capsys,
     """
     fits = pytest.importorskip("astropy.io.fits")
     pytest.importorskip("matplotlib")
-    simulation = bench("bench_simulation")
+    simulation = bench("quality.synthetic_sun")
 
     def noise(shape, size=0.05):
         return 1 + size * rng.standard_normal(shape)
@@ -394,7 +394,7 @@ def test_simulation_is_held_against_fields(bench, monkeypatch, tmp_path, capsys,
     monkeypatch.setattr(simulation, "Plane", lambda shape, spacing: plane((64, 64), spacing))
     figure = tmp_path / "figure.png"
     options = ["--fields", str(tmp_path), "--scenes", "2", "--figure", str(figure)]
-    monkeypatch.setattr("sys.argv", ["bench_simulation", *options])
+    monkeypatch.setattr("sys.argv", ["synthetic_sun", *options])
     with pytest.raises(SystemExit) as ended:
         simulation.main()
     assert ended.value.code == 0
@@ -583,7 +583,7 @@ def test_header_cards(bench):
 @pytest.fixture
 def pixels(bench, rng):
     """Normal errors whose sigma is 2 s beside a floor of 0.3, s the spread."""
-    reliability = bench("reliability")
+    reliability = bench("quality.reliability")
     spread = rng.gamma(1.0, 0.5, 400_000)
     error = np.hypot(0.3, 2 * spread) * rng.standard_normal(spread.size)
     group = np.where(spread < 0.1, 0, 3).astype(np.int8)
@@ -593,7 +593,7 @@ def pixels(bench, rng):
 
 def test_error_bars_from_a_spread(bench, pixels):
     """Within the statistics of 400,000 pixels: 40,000 a bin, 0.35 % of its rms error."""
-    reliability = bench("reliability")
+    reliability = bench("quality.reliability")
     bar = reliability.fitted(pixels)
     assert bar.factor == pytest.approx(np.sqrt(4 + 0.09 / np.mean(pixels.spread**2)), rel=0.01)
     assert bar.floor == pytest.approx(0.3, rel=0.02)
@@ -607,7 +607,7 @@ def test_error_bars_from_a_spread(bench, pixels):
 
 def test_correlation_with_a_spread(bench, pixels, rng):
     """A spread that is sigma correlates as well as it can, and no better."""
-    reliability = bench("reliability")
+    reliability = bench("quality.reliability")
     error = 3 * pixels.spread * rng.standard_normal(pixels.spread.size)
     best = reliability.best_correlation(pixels.spread)
     assert reliability.correlation(pixels.spread, error) == pytest.approx(best, abs=0.01)
@@ -617,7 +617,7 @@ def test_correlation_with_a_spread(bench, pixels, rng):
 
 
 def test_where_an_error_bar_fails(bench, pixels):
-    reliability = bench("reliability")
+    reliability = bench("quality.reliability")
     parts = reliability.groups("intensity", pixels)
     assert list(parts) == ["all", "45 s, all", "**quiet**", "**umbra**"]
     plain, floored = reliability.failures(parts, reliability.fitted(pixels))

@@ -11,9 +11,9 @@ from .richardson_lucy import deconvolve
 from .wiener import wiener
 
 # These give the least mean squared error on the validation side of the recipes, with their noise
-# (bench/tune_baselines.py). For intensity, Richardson-Lucy seen through the target's aperture still
-# improves at 600 iterations, the largest number tried, with 8.3e-4 Ic^2. The Wiener filter reaches
-# nearly the same, 8.2e-4, in one step.
+# (bench/quality/tune_baselines.py). For intensity, Richardson-Lucy seen through the target's
+# aperture still improves at 600 iterations, the largest number tried, with 8.3e-4 Ic^2. The Wiener
+# filter reaches nearly the same, 8.2e-4, in one step.
 NSR = {"intensity": 5.6e-4, "blos": 3.2e-3}
 ITERATIONS = {"intensity": 80, "blos": 20}
 ITERATIONS_AS_TARGET = {"intensity": 600, "blos": 230}

@@ -3,8 +3,8 @@
 `convection` gives the upflow and the eddies in the lanes; this module converts them to intensity.
 Two maps of the values and one of the spatial frequencies give it the histogram and the power
 spectrum of a MURaM simulation of the quiet Sun. The maps are the same for every scene. They were
-measured once (`python -m bench.bench_simulation --fields DIR --calibrate`) on seeds that no scene
-has, so a scene keeps its own fluctuations about them.
+measured once (`python -m bench.quality.synthetic_sun --fields DIR --calibrate`) on seeds that no
+scene has, so a scene keeps its own fluctuations about them.
 """
 
 import numpy as np
@@ -60,7 +60,7 @@ TRANSFER = np.array(
 
 # |B| in gauss and the intensity there: dark sheets in the lanes, bright where the field has
 # evacuated the gas. Together with the rest of `with_field` they give about the mean intensity at
-# |B| of MURaM's plage of 100 G (`bench/bench_simulation.py` shows both)
+# |B| of MURaM's plage of 100 G (`bench/quality/synthetic_sun.py` shows both)
 ELEMENT_FIELD = np.array([300.0, 500, 700, 900, 1100, 1300, 1500])
 ELEMENT_LIGHT = np.array([0.87, 0.86, 0.87, 0.92, 0.99, 1.09, 1.24])
 DIMMING = 0.2  # loss of a granule's intensity per share of kG field in the area around it

@@ -4,7 +4,7 @@ No polarity is preferred, so f(-x) = -f(x) should hold, and the training pairs h
 polarities. Training reaches this only approximately. One default network kept f(0) = 0.47 G, and
 0.4 G over all quiet pixels of three HMI full discs of 720 s. That is a hundredth of the error of a
 pixel, but the same in every pixel, which adds up to 6e21 Mx of net flux on a disc.
-bench/zero_level.py measures the zero level of the shipped networks.
+bench/quality/zero_level.py measures the zero level of the shipped networks.
 """
 
 from dataclasses import replace

@@ -8,7 +8,7 @@ from enhance_np.sun.granulation import HISTOGRAM, TRANSFER, granulation, with_fi
 from enhance_np.sun.plane import Plane
 
 # cycles per arcsec (edges of bands), and the power of MURaM's I / <I> there per (cycle / arcsec)^2:
-# python -m bench.bench_simulation --fields DIR, DIR with muram_quiet_continuum.npy
+# python -m bench.quality.synthetic_sun --fields DIR, DIR with muram_quiet_continuum.npy
 BANDS = np.array([0.376, 0.529, 0.743, 1.029, 1.432, 2.0, 2.8, 3.96])
 POWER = np.array([7.70e-3, 5.74e-3, 3.25e-3, 1.42e-3, 4.61e-4, 1.27e-4, 2.94e-5])
 

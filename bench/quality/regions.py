@@ -50,7 +50,7 @@ class Region(NamedTuple):
         return Scene(type, UNIT[type] * seen, UNIT[type] * self.high, companion)
 
 
-def regions(type: str, side: str, fields: Path | None, scenes: int) -> Iterator[Region]:
+def of_recipe(type: str, side: str, fields: Path | None, scenes: int) -> Iterator[Region]:
     """The regions of the shipped recipe, with `scenes` of each synthetic source."""
     recipe = read(type).on(fields)
     for source in recipe.sources:

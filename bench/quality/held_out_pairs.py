@@ -1,6 +1,6 @@
 """How good are weights on held-out training pairs, compared with the best linear filter?
 
-    python -m bench.bench_pairs TRAIN.h5 HELD_OUT.h5 WEIGHTS.h5 ... [--linear 3000]
+    python -m bench.quality.held_out_pairs TRAIN.h5 HELD_OUT.h5 WEIGHTS.h5 ... [--linear 3000]
 
 Prints the mean squared error on the pairs of HELD_OUT, as `degrade` writes them, each with the
 noise of its column: in total, by noise and by source. MARGIN pixels at the borders are left out.

@@ -1,6 +1,6 @@
 """Compares the spread over orientations and the re-blur residual with the true error.
 
-    python -m bench.reliability [--fields DIR] [--scenes 3] [--type TYPE]
+    python -m bench.quality.reliability [--fields DIR] [--scenes 3] [--type TYPE]
 
 Each region of the test side, which was not used to train, tune or choose anything, is given with
 each noise of its recipe to both shipped networks, in eight orientations. The parameters that turn a
@@ -18,7 +18,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import nnls
 
-from bench import ROOT, scenes
+from bench import ROOT
+from bench.quality import regions
 from bench.shared import table
 from enhance_np import models, weights
 from enhance_np._array import repeated
@@ -46,7 +47,7 @@ class Pixels(NamedTuple):
     spread: np.ndarray
     residual: np.ndarray  # |K * mean - input| of the input pixel around
     group: np.ndarray  # index into NAMES, -1 for none
-    noise: np.ndarray  # index into scenes.noises(type)
+    noise: np.ndarray  # index into regions.noises(type)
 
     def at(self, chosen: np.ndarray) -> "Pixels":
         return Pixels(*(part[chosen] for part in self))
@@ -89,11 +90,11 @@ def collect(type, side, networks, options) -> dict[str, Pixels]:
     """{model: the pixels of all regions}."""
     parts = {model: [] for model in networks}
     predictors = {model: select("cpu").predictor(given) for model, given in networks.items()}
-    for region in scenes.regions(type, side, options.fields, options.scenes):
+    for region in regions.of_recipe(type, side, options.fields, options.scenes):
         group = np.full(region.high.shape, -1, np.int8)
         for name, mask in region.classes(type).items():
             group[mask] = NAMES.index(name)
-        for k, sigma in enumerate(scenes.noises(type).values()):
+        for k, sigma in enumerate(regions.noises(type).values()):
             seen = region.seen(sigma)
             for model, predictor in predictors.items():
                 images = *enhanced(type, seen, region.high, predictor), group
@@ -154,7 +155,7 @@ def best_correlation(estimate):
 def groups(type, pixels: Pixels) -> dict[str, Pixels]:
     """Groups of pixels: all, each noise, and each class with enough pixels."""
     found = {"all": pixels}
-    for k, cadence in enumerate(scenes.noises(type)):
+    for k, cadence in enumerate(regions.noises(type)):
         found[f"{cadence}, all"] = pixels.at(pixels.noise == k)
     for k, name in enumerate(NAMES):
         found[f"**{name}**"] = pixels.at(pixels.group == k)

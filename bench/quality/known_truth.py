@@ -8,7 +8,7 @@ of their truth, which a perfect output would have, stand beside those of the def
 
 import numpy as np
 
-from bench import scenes
+from bench.quality import regions
 from bench.shared import table
 from enhance_np import models, weights
 from enhance_np.engine import select
@@ -24,13 +24,13 @@ def tables(number: int) -> str:
 
 def _table(type, number):
     predict = select("cpu").predictor(weights.load(models.path(type)))
-    sigma = min(scenes.noises(type).values())
+    sigma = min(regions.noises(type).values())
     found = {}
-    for region in scenes.regions(type, "test", None, number):
+    for region in regions.of_recipe(type, "test", None, number):
         if region.companion is None:  # the limb: no classes
             continue
         seen = region.seen(sigma)
-        outputs = {"default": scenes.UNIT[type] * predict(seen)}
+        outputs = {"default": regions.UNIT[type] * predict(seen)}
         report = reports.report(outputs, region.scene(type, seen))
         found.setdefault(region.source, []).append(report["images"])
     rows = [[source, *_cells(found[source], MEASURES[type])] for source in found]

@@ -1,6 +1,6 @@
 """The offset that the magnetogram networks add to the quiet Sun, independent of its polarity.
 
-    python -m bench.zero_level DISC.fits ...
+    python -m bench.quality.zero_level DISC.fits ...
 
 Two pieces of SIDE x SIDE pixels near the centre of each full disc are enhanced with both signs.
 Half the sum of the two outputs is the part that does not follow the sign of the field. The script

@@ -1,7 +1,7 @@
 """How similar is the synthetic Sun to observed fields and to MURaM's?
 
-    python -m bench.bench_simulation --fields DIR [--figure PNG] [--scenes N]
-    python -m bench.bench_simulation --fields DIR --calibrate
+    python -m bench.quality.synthetic_sun --fields DIR [--figure PNG] [--scenes N]
+    python -m bench.quality.synthetic_sun --fields DIR --calibrate
 
 DIR has muram_quiet_continuum.npy (0.0662 arcsec per pixel), muram_{030,100,200}G_{ic,bz}.fits
 (0.0287) and hinode_sp_sunspot_continuum.fits (0.32); missing files are left out. Prints tables: the

@@ -1,6 +1,7 @@
 """The tables and pictures of the model card, enhance_np/models/README.md.
 
-    python -m bench.model_card --pairs DIR [--fields DIR] [--hmi DIR] [--scenes 3] [--type TYPE]
+    python -m bench.quality.model_card --pairs DIR [--fields DIR] [--hmi DIR] [--scenes 3]
+                                       [--type TYPE]
 
 --pairs is the folder of intensity.h5 and blos.h5, training pairs as `degrade --recipe` writes them;
 the best linear filter is fitted on them. --fields is the folder of the recipes' fields; without it
@@ -23,7 +24,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bench import ROOT, known_truth, scenes
+from bench import ROOT
+from bench.quality import known_truth, regions
 from bench.shared import table
 from enhance_np import baselines, models, weights
 from enhance_np._atomic import write_bytes
@@ -56,7 +58,7 @@ def main():
     _write("sources", sources())
     for type in (options.type,) if options.type else models.TYPES:
         equations = linear.equations(options.pairs / f"{type}.h5")
-        best_linear = equations.solve(scenes.mean_square_noise(type))
+        best_linear = equations.solve(regions.mean_square_noise(type))
         _write(type, "\n".join(scored(type, options, best_linear)))
     _write("known", known_truth.tables(options.scenes))
     if options.hmi:
@@ -109,10 +111,10 @@ def scored(type, options, best_linear):
     for model in models.MODELS:
         methods[model] = cpu.predictor(weights.load(models.path(type, model)))
     errors, apart, strength = (defaultdict(_Sums) for _ in range(3))
-    for region in scenes.regions(type, "test", options.fields, options.scenes):
+    for region in regions.of_recipe(type, "test", options.fields, options.scenes):
         classes = region.classes(type)
         everywhere = np.ones(region.high.shape, bool)
-        for cadence, sigma in scenes.noises(type).items():
+        for cadence, sigma in regions.noises(type).items():
             seen = region.seen(sigma)
             found = {name: method(seen.astype(float)) for name, method in methods.items()}
             groups = {f"**{name}**": mask for name, mask in classes.items()}
@@ -125,7 +127,7 @@ def scored(type, options, best_linear):
             for name, mask in classes.items():
                 apart[name].add((found["small"] - found["default"])[mask])
                 strength[name].add(found["default"][mask])
-            if region.name == SHOWN and sigma == min(scenes.noises(type).values()):
+            if region.name == SHOWN and sigma == min(regions.noises(type).values()):
                 _picture(f"test_{type}", found, region.scene(type, seen))
     names = list(methods)
     groups = sorted({group for group, _ in errors}, key=_order)
@@ -180,7 +182,7 @@ def _order(group):
 
 def _picture(name, outputs, scene):
     """The default network beside Richardson-Lucy, as figures of the paper."""
-    unit = scenes.UNIT[scene.type]
+    unit = regions.UNIT[scene.type]
     found = {"default": unit * outputs["default"]}
     found |= {k: unit * v for k, v in outputs.items() if k.startswith("RL") and "28" not in k}
     write_bytes(PICTURES / f"{name}.png", figures.page(found, scene))

@@ -1,6 +1,6 @@
 """The parameters of enhance_np.baselines, by their error on the recipes' validation side.
 
-    python -m bench.tune_baselines [--fields DIR] [--scenes 2]
+    python -m bench.quality.tune_baselines [--fields DIR] [--scenes 2]
 
 Each region of the validation side is used once with each noise of the recipe. Prints the best
 parameter, its mean squared error, and whether it is at an end of the tried range; the values are
@@ -10,7 +10,7 @@ then written into the module by hand.
 import argparse
 from pathlib import Path
 
-from bench import scenes
+from bench.quality import regions
 from bench.shared import table
 from enhance_np.baselines import richardson_lucy, tuning, wiener
 from enhance_np.config import TYPES
@@ -27,8 +27,8 @@ def main():
     for type in TYPES:
         known = [
             tuning.Scene(region.seen(sigma).astype(float), region.high)
-            for region in scenes.regions(type, "validation", options.fields, options.scenes)
-            for sigma in scenes.noises(type).values()
+            for region in regions.of_recipe(type, "validation", options.fields, options.scenes)
+            for sigma in regions.noises(type).values()
         ]
         plain, seen = MOST[type]
         found = {
