@@ -37,9 +37,10 @@ gallery: $(INSTALLED)
 # pairs by the recipes, the four networks that ship, their card and docs/confidence.md;
 # FIELDS: folder of the recipes' fields, else synthetic scenes alone. HMI: folder of the card's real
 # active region, optional. Hours; interrupted, it goes on. COUNT and EPOCHS: patches, and epochs of each
-# training, to try the whole of it: `make retrain COUNT=800 EPOCHS=1` takes minutes (first_steps.py needs
-# its 200 steps) and spoils the weights. It replaces the pairs in runs/, and its checkpoints there can
-# only be continued with the same COUNT and EPOCHS: delete runs/ before a real one
+# training, to try the whole of it: `make retrain COUNT=800 EPOCHS=1` takes minutes
+# (reproduced_training.py needs its 200 steps) and spoils the weights. It replaces the pairs in runs/,
+# and its checkpoints there can only be continued with the same COUNT and EPOCHS: delete runs/ before a
+# real one
 retrain: $(INSTALLED)
 	mkdir -p runs
 	for type in intensity blos; do \
@@ -55,7 +56,7 @@ retrain: $(INSTALLED)
 	$(call train,intensity,default,$(call on,intensity_default,1e-3) --epochs $(or $(EPOCHS),4),_on)
 	$(call train,blos,default,$(DEFAULT) --epochs $(or $(EPOCHS),3))
 	$(call train,blos,default,$(call on,blos_default,1e-3) --epochs $(or $(EPOCHS),4),_on)
-	$(BIN)/python -m bench.first_steps --pairs runs --write
+	$(BIN)/python -m bench.robustness.reproduced_training --pairs runs --write
 	$(BIN)/python -m bench.quality.model_card --pairs runs $(if $(FIELDS),--fields $(FIELDS)) \
 	  $(if $(HMI),--hmi $(HMI))
 	$(BIN)/python -m bench.quality.reliability $(if $(FIELDS),--fields $(FIELDS))

@@ -104,14 +104,14 @@ class _Recipe(NamedTuple):
 
 
 def test_first_steps_are_compared_bit_for_bit(bench):
-    first_steps = bench("first_steps")
+    first_steps = bench("robustness.reproduced_training")
     losses = [0.1, 1 / 3]
     assert first_steps.compared(losses, losses) == ("the same bits", "0.0e+00")
     assert first_steps.compared([0.1, np.nextafter(1 / 3, 1)], losses) == ("differ", "1.7e-16")
 
 
 def test_first_steps_of_a_training_that_went_on_from_another(bench, monkeypatch, tmp_path):
-    first_steps = bench("first_steps")
+    first_steps = bench("robustness.reproduced_training")
     p, moving = params.initial(SMALL, 0)
     first, ships = tmp_path / "intensity_small.h5", tmp_path / "ships.h5"
     save(first, Weights(SMALL, p, moving, {"start": "contrast"}))
@@ -126,7 +126,7 @@ def test_first_steps_of_a_training_that_went_on_from_another(bench, monkeypatch,
     ]
     monkeypatch.setattr(first_steps, "CURVES", tmp_path / "none.csv")
     monkeypatch.setattr(first_steps, "losses", None)  # it is refused before anything is trained
-    monkeypatch.setattr("sys.argv", ["first_steps", "--pairs", str(tmp_path), "--type", "blos"])
+    monkeypatch.setattr("sys.argv", ["", "--pairs", str(tmp_path), "--type", "blos"])
     with pytest.raises(SystemExit, match=r"none.csv must hold blos_small from intensity_small"):
         first_steps.main()
     save(first, Weights(SMALL, p, moving, {"start": "he"}), overwrite=True)
@@ -554,7 +554,7 @@ def test_measurement_alone_says_why_it_failed(bench):
 def test_header_kinds(bench, tmp_path):
     """Every kind but the full disc, which is large, is treated as the page tells."""
     pytest.importorskip("sunpy")
-    kinds, page = bench("kinds"), bench("header_kinds")
+    kinds, page = bench("robustness.header_cases"), bench("robustness.headers")
     full_disc, *others = (*kinds.made(), *kinds.shipped())
     assert "full disc" in full_disc.what
     for i, kind in enumerate(others):
@@ -564,7 +564,7 @@ def test_header_kinds(bench, tmp_path):
 
 
 def test_header_kinds_sees_faults(bench):
-    kinds = bench("header_kinds")
+    kinds = bench("robustness.headers")
     kind = kinds.Kind("a", "a.fits", None, {}, "warned", "has been")
     found = kinds.Tried("warned", "has been deconvolved", shifts=(0.0, 1e-9))
     assert kinds.fault(kind, found) == ""
@@ -575,7 +575,7 @@ def test_header_kinds_sees_faults(bench):
 
 
 def test_header_cards(bench):
-    text = bench("header_kinds").cards()
+    text = bench("robustness.headers").cards()
     row = next(line for line in text.splitlines() if line.startswith("| hmi.sharp_720s | changed"))
     assert row == "| hmi.sharp_720s | changed | CRPIX1 CRPIX2 CDELT1 CDELT2 CRSIZE1 CRSIZE2 |"
 

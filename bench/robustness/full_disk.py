@@ -1,7 +1,7 @@
 """Enhances a full disk of 4096 x 4096, measures the peak memory and draws the limb.
 
-    python -m bench.full_disk [--header HMI.fits] [--model default|small] [--folder DIR]
-                              [--nolimbdark] [--threads N]
+    python -m bench.robustness.full_disk [--header HMI.fits] [--model default|small] [--folder DIR]
+                                         [--nolimbdark] [--threads N]
 
 Makes a file like those of JSOC (Rice-compressed int32 in extension 1, BLANK off the limb, CROTA2
 near 180) of a limb-darkened disc with granulation and spots, with the cards of --header if given,

@@ -1,4 +1,4 @@
-"""The files that bench/header_kinds.py tests, and how each must be treated."""
+"""The files that headers.py tests, and how each must be treated."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from astropy.io import fits
 
-from bench import jsoc
-from bench.jsoc import broken, header, plain, rice, zipped
+from bench.robustness import jsoc
+from bench.robustness.jsoc import broken, header, plain, rice, zipped
 from enhance_np import models
 from enhance_np.observation import fits as our_fits
 

@@ -1,6 +1,6 @@
 """Checks that a training loses nothing when it is killed at random moments.
 
-    python -m bench.kill_training [--kills 25] [--seed 0]
+    python -m bench.robustness.killed_training [--kills 25] [--seed 0]
 
 Trains a tiny network without a break, then again with kill -9 at random moments, and continues each
 time with --continue. After every kill the existing checkpoint, weights and log must be readable; at

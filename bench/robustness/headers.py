@@ -1,12 +1,12 @@
 """Tests every kind of header: reads and enhances the file and compares the sky coordinates.
 
-    python -m bench.header_kinds [--hmi DIR ...]
+    python -m bench.robustness.headers [--hmi DIR ...]
 
 Makes files as JSOC writes them, and some under the real headers of sunpy's tests, and runs
-`predict` on each (kinds.py); --hmi adds every FITS file below DIR. Corners and centre of input and
-output are compared by astropy.wcs and as sunpy Maps (`pip install -e ".[test]"`). Writes the tables
-of docs/headers.md, that of DIR only with --hmi. Exit status 1 if a file is not treated as listed in
-kinds.py, or if the sky coordinates of a file moved by more than 1e-6 arcsec.
+`predict` on each (header_cases.py); --hmi adds every FITS file below DIR. Corners and centre of
+input and output are compared by astropy.wcs and as sunpy Maps (`pip install -e ".[test]"`). Writes
+the tables of docs/headers.md, that of DIR only with --hmi. Exit status 1 if a file is not treated
+as listed in header_cases.py, or if the sky coordinates of a file moved by more than 1e-6 arcsec.
 """
 
 import argparse
@@ -23,8 +23,9 @@ import numpy as np
 from astropy.io.fits.verify import VerifyWarning
 from astropy.wcs import WCS, FITSFixedWarning
 
-from bench import ROOT, jsoc
-from bench.kinds import Kind, made, real, shipped
+from bench import ROOT
+from bench.robustness import jsoc
+from bench.robustness.header_cases import Kind, made, real, shipped
 from bench.shared.table import markdown, replace
 from enhance_np.observation import fits as our_fits
 from enhance_np.observation.kind import detect_type

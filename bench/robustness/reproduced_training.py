@@ -1,6 +1,6 @@
 """Do the trainings of the shipped weights start with the same bits as when they were made?
 
-    python -m bench.first_steps --pairs DIR [--type TYPE] [--write]
+    python -m bench.robustness.reproduced_training --pairs DIR [--type TYPE] [--write]
 
 Starts each training of the shipped weights again, with the options stored in the weights file, on
 the pairs in DIR (`degrade --recipe`). It compares the losses of the first STEPS steps with those in
@@ -48,7 +48,9 @@ def main():
     made = dict(trainings(options.pairs, types))
     missing = [name for name in made if name not in before]
     if missing and not options.write:
-        raise SystemExit(f"first_steps: {CURVES.name} must hold {', '.join(missing)}: --write")
+        raise SystemExit(
+            f"reproduced_training: {CURVES.name} must hold {', '.join(missing)}: --write"
+        )
     found = {name: losses(*training) for name, training in made.items()}
     if options.write:
         others = {k: v for k, v in before.items() if not k.startswith(types)}
@@ -81,7 +83,7 @@ def _begun(start: str, folder: Path) -> Path | None:
     path = folder / name
     found = weights.digest(path) if path.exists() else "no file"
     if found != sha256:
-        raise SystemExit(f"first_steps: {path} must have sha256 {sha256}, got {found}")
+        raise SystemExit(f"reproduced_training: {path} must have sha256 {sha256}, got {found}")
     return path
 
 
@@ -110,7 +112,7 @@ def losses(data: Path, given: Weights, before: Path | None) -> list[float]:
             train(data, output, given.config, TrainOptions(**told), select("cpu"), report=report)
         except _Enough:
             return found
-    raise SystemExit(f"first_steps: {data.name} must give {STEPS} steps, got {len(found)}")
+    raise SystemExit(f"reproduced_training: {data.name} must give {STEPS} steps, got {len(found)}")
 
 
 def compared(found: list[float], before: list[float]) -> tuple[str, str]:
