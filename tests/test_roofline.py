@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench import roofline
+from bench.gpu import roofline
 from enhance_np import layers, network, params
 from enhance_np.config import DEFAULT, NetworkConfig
 from enhance_np.inspection.gpu_selftest import work

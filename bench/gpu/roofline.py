@@ -1,6 +1,6 @@
 """How fast could each operation be on a GPU? Calculates a lower bound on the time.
 
-    python -m bench.roofline        writes the table of docs/cuda.md
+    python -m bench.gpu.roofline        writes the table of docs/cuda.md
 
 An operation that moves B bytes to and from the card's memory and does F FLOP takes at least
 max(B / bandwidth, F / peak) seconds. B counts every input and output array once, as if nothing was
