@@ -8,6 +8,7 @@ read twice and no cache had data of the previous operation; F counts 2 for a mul
 Source: Williams, Waterman & Patterson 2009, Communications of the ACM 52, 65.
 """
 
+import argparse
 from typing import NamedTuple
 
 from bench import ROOT
@@ -126,5 +127,10 @@ def total(found: list[Operation], card: Card) -> float:
     return sum(one.times * one.seconds(card) for one in found)
 
 
-if __name__ == "__main__":
+def main():
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     table.replace(PAGE, "roofline", text(operations()))
+
+
+if __name__ == "__main__":
+    main()

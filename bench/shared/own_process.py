@@ -7,6 +7,7 @@ It prints JSON: "seconds" of each call, "peak" in bytes (with imports and compil
 other values of the kind of measurement.
 """
 
+import argparse
 import json
 import subprocess
 import sys
@@ -100,5 +101,14 @@ def peak() -> int:
 
 KINDS = {"predict": predict, "train": train}
 
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("kind", choices=KINDS)
+    parser.add_argument("options", type=json.loads, help="JSON, as above")
+    options = parser.parse_args()
+    print(json.dumps(KINDS[options.kind](**options.options)))
+
+
 if __name__ == "__main__":
-    print(json.dumps(KINDS[sys.argv[1]](**json.loads(sys.argv[2]))))
+    main()

@@ -10,8 +10,8 @@ before it is timed; that of a step is compared in train.py.
 
 A convolution counts 2 FLOP for each multiply-add of the direct sum, in forward, dX and dW alike.
 Every operation counts the bytes of each input and output activation once. The share is relative to
-the peak of the machine measured before and after (peak.py), in FLOP/s or in bytes/s of a copy,
-whichever bounds the operation. It can exceed 1, because Winograd's convolutions need fewer
+the peak of the machine measured before and after (machine_peak.py), in FLOP/s or in bytes/s of a
+copy, whichever bounds the operation. It can exceed 1, because Winograd's convolutions need fewer
 multiplications, and because a cache may have an array. It cannot reach 1 if an array is read twice.
 The operations take turns, so that none finds the arrays of its last call in a cache.
 """

@@ -6,6 +6,7 @@ F(4x4, 3x3) in float32 against float64, in plain NumPy: 64 channels, random data
 points (enhance_np/engine/cpu/transforms.py) were chosen by this table.
 """
 
+import argparse
 from fractions import Fraction
 from itertools import product
 
@@ -19,6 +20,7 @@ CANDIDATES = ("1/2", "3/5", "2/3", "3/4", "1"), ("1/2", "5/4", "4/3", "3/2", "5/
 
 
 def main():
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     rng = np.random.default_rng(0)
     d = rng.standard_normal((TILES, 6, 6, CHANNELS))
     g = rng.standard_normal((3, 3, CHANNELS, OUTPUTS)) * (9 * CHANNELS) ** -0.5

@@ -1,17 +1,15 @@
 """The bounds of docs/cuda.md: worked out by hand, and on the page as the script has them."""
 
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from bench import ROOT
 from bench.gpu import roofline
 from enhance_np import layers, network, params
 from enhance_np.config import DEFAULT, NetworkConfig
 from enhance_np.inspection.gpu_selftest import work
-
-ROOT = Path(__file__).parents[1]
 
 
 def named(operations, name):
