@@ -1,10 +1,8 @@
-"""The network in PyTorch on a CUDA device, with cuDNN's operations, as a comparison of speed.
+"""The network in PyTorch, to compare speeds: by gpu-selftest on a CUDA device, by bench/ on a CPU.
 
-This is the only file of the package that imports torch, and only gpu-selftest imports it, if torch
+This is the only file of the package that imports torch, and gpu-selftest imports it only if torch
 is installed.
 """
-
-from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -12,6 +10,7 @@ from torch.nn import functional
 
 from .. import network, params
 from ..layers.batchnorm import EPS
+from .forward_ops import forward_ops
 
 
 def ways(config, batch, patch, image, device="cuda") -> dict:
@@ -20,9 +19,9 @@ def ways(config, batch, patch, image, device="cuda") -> dict:
     torch.backends.cudnn.benchmark = True  # the fastest algorithm that cuDNN finds
     rng = np.random.default_rng(2)
     p, moving = params.initial(config, 0)
-    p, moving = _tensors(p, device), _tensors(moving, device)
+    p, moving = tensors(p, device=device), tensors(moving, device=device)
     x, target = (
-        _image(rng.standard_normal((batch, side, side, 1)).astype(np.float32), device)
+        images(rng.standard_normal((batch, side, side, 1)).astype(np.float32), device=device)
         for side in (patch, 2 * patch)
     )
     picture = rng.standard_normal((1, image, image, 1)).astype(np.float32)
@@ -43,7 +42,7 @@ def ways(config, batch, patch, image, device="cuda") -> dict:
 
     def predict():
         with torch.no_grad():
-            y, _ = network.forward(p, _image(picture, device), config, OPS, moving)
+            y, _ = network.forward(p, images(picture, device=device), config, OPS, moving)
             return y[0, 0].cpu().numpy()
 
     sides = f"{batch} x {patch} x {patch}"
@@ -72,7 +71,7 @@ def seconds(way, warm_up, repeats) -> list[float]:
 def _pad_conv(h, w, b):
     p = w.shape[-1] // 2
     h = functional.pad(h, (p, p, p, p), "reflect") if p else h
-    return functional.conv2d(h, w, b), None
+    return functional.conv2d(h, w, b)
 
 
 def _upsample_conv(h, w, b):
@@ -84,34 +83,31 @@ def _batchnorm(h, gamma, beta, moving=None):
     return functional.batch_norm(h, mean, var, gamma, beta, training=moving is None, eps=EPS)
 
 
-def _of(act):
-    def bn_act(h, gamma, beta, moving=None):
-        return act(_batchnorm(h, gamma, beta, moving)), None
-
-    return lambda h: (act(h), None), bn_act, lambda h, w, b: _pad_conv(act(h), w, b)
-
-
-def _batchnorm_add(h, skip, gamma, beta, moving=None):
-    return _batchnorm(h, gamma, beta, moving) + skip, None
-
-
-# forward operations for network.forward: images NCHW, kernels OIHW; torch computes the gradients
-OPS = SimpleNamespace(pad_conv=_pad_conv, upsample_conv=_upsample_conv)
-OPS.batchnorm_add = _batchnorm_add
-OPS.relu, OPS.batchnorm_relu, OPS.relu_conv = _of(functional.relu)
-OPS.elu, OPS.batchnorm_elu, OPS.elu_conv = _of(functional.elu)
+# for network.forward: images NCHW, kernels OIHW; torch computes the gradients
+OPS = forward_ops(
+    pad_conv=_pad_conv,
+    upsample_conv=_upsample_conv,
+    batchnorm=_batchnorm,
+    relu=functional.relu,
+    elu=functional.elu,
+    add=torch.add,
+)
 
 
-def _image(x, device):
-    """(N, H, W, C) as a tensor (N, C, H, W) that is NHWC in memory."""
-    return torch.from_numpy(x).to(device).permute(0, 3, 1, 2)
+def images(x, layout="channels-last", device="cpu"):
+    """(N, H, W, C) as a tensor (N, C, H, W), in memory NHWC or, "channels-first", NCHW."""
+    x = torch.from_numpy(x).to(device).permute(0, 3, 1, 2)
+    if layout == "channels-last":
+        return x
+    # not contiguous(): with one channel it takes NHWC for NCHW, and the layers behind follow
+    return x.clone(memory_format=torch.contiguous_format)
 
 
-def _tensors(group, device):
-    """Parameters in torch's shapes."""
+def tensors(group, layout="channels-last", device="cpu"):
+    """Parameters as tensors of their own in torch's shapes, kernels in the layout of images."""
     return {
-        name: _image(a.transpose(3, 0, 1, 2).copy(), device)
+        name: images(a.transpose(3, 0, 1, 2).copy(), layout, device)
         if a.ndim == 4
-        else torch.from_numpy(a.copy()).to(device)
+        else torch.tensor(a, device=device)
         for name, a in group.items()
     }

@@ -170,12 +170,10 @@ def test_the_page_in_torch_is_the_page(rng):
         x = rng.standard_normal((2, 7, 6, 1)).astype(np.float32)
         for statistics in (None, moving):
             want, _ = network.forward(p, x, config, REFERENCE.ops, statistics)
-            given = statistics and peer_torch._tensors(statistics, "cpu")
-            tensors = peer_torch._tensors(p, "cpu")
+            given = statistics and peer_torch.tensors(statistics)
+            tensors, image = peer_torch.tensors(p), peer_torch.images(x)
             with torch.no_grad():
-                y, _ = network.forward(
-                    tensors, peer_torch._image(x, "cpu"), config, peer_torch.OPS, given
-                )
+                y, _ = network.forward(tensors, image, config, peer_torch.OPS, given)
             np.testing.assert_allclose(
                 y.permute(0, 2, 3, 1).numpy(), want, atol=1e-5 * np.ptp(want)
             )

@@ -3,8 +3,8 @@
 import numpy as np
 from onnx import TensorProto, checker, helper, numpy_helper
 
-from bench.speed.peers.joined_operations import joined
 from enhance_np import network
+from enhance_np.inspection.forward_ops import forward_ops
 from enhance_np.layers.batchnorm import EPS
 
 
@@ -26,22 +26,22 @@ def onnx_graph(weights, shape: tuple[int, int]) -> bytes:
         p = len(w) // 2
         if p:
             h = node("Pad", h, constant(np.array([0, 0, p, p] * 2, np.int64)), mode="reflect")
-        return node("Conv", h, constant(w.transpose(3, 2, 0, 1)), constant(b)), None
+        return node("Conv", h, constant(w.transpose(3, 2, 0, 1)), constant(b))
 
     def batchnorm(h, gamma, beta, moving):
         statistics = map(constant, (gamma, beta, *moving))
-        return node("BatchNormalization", h, *statistics, epsilon=EPS), None
+        return node("BatchNormalization", h, *statistics, epsilon=EPS)
 
     def upsample_conv(h, w, b):
         nearest = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
         twice = constant(np.array([1, 1, 2, 2], np.float32))
         return pad_conv(node("Resize", h, "", twice, mode="nearest", **nearest), w, b)
 
-    ops = joined(
+    ops = forward_ops(
         pad_conv=pad_conv,
         batchnorm=batchnorm,
-        relu=lambda h: (node("Relu", h), None),
-        elu=lambda h: (node("Elu", h), None),
+        relu=lambda h: node("Relu", h),
+        elu=lambda h: node("Elu", h),
         add=lambda x, y: node("Add", x, y),
         upsample_conv=upsample_conv,
     )

@@ -5,16 +5,15 @@ from functools import partial
 import torch
 from torch.nn import functional
 
-from bench.speed.peers.joined_operations import joined
 from enhance_np import network
-from enhance_np.layers.batchnorm import EPS
+from enhance_np.inspection.peer_torch import OPS, images, tensors
 
 
 def predictors(weights, x, threads):
     """Both in channels-last, in which the convolutions are faster."""
     torch.set_num_threads(threads)
     net = Network(weights).eval()
-    image = images(x.reshape(1, *x.shape, 1), "channels-last")
+    image = images(x.reshape(1, *x.shape, 1))
     # dynamic=False: an own program for each size.  freezing: weights are constants, so that they
     # are laid out, and folded with batch norm, once; without it this is slower than eager
     frozen = torch.compile(net, dynamic=False, options={"freezing": True})
@@ -33,7 +32,7 @@ class Network(torch.nn.Module):
         super().__init__()
         self.config = weights.config
         for role, group in (("p", weights.params), ("moving", weights.moving)):
-            for name, tensor in tensors(group, "channels-last").items():
+            for name, tensor in tensors(group).items():
                 self.register_buffer(self._own(role, name), tensor)
         self.names = {"p": tuple(weights.params), "moving": tuple(weights.moving)}
 
@@ -91,48 +90,3 @@ def trainer(p, x, target, config, lr, decay, layout, how):
         return value, {n: a.transpose(2, 3, 1, 0) if a.ndim == 4 else a for n, a in g.items()}
 
     return step, gradients
-
-
-def _pad_conv(h, w, b):
-    p = w.shape[-1] // 2
-    h = functional.pad(h, (p, p, p, p), "reflect") if p else h
-    return functional.conv2d(h, w, b), None
-
-
-def _upsample_conv(h, w, b):
-    return _pad_conv(functional.interpolate(h, scale_factor=2, mode="nearest"), w, b)
-
-
-def _batchnorm(h, gamma, beta, moving=None):
-    of_the_batch = moving is None
-    mean, var = moving or (None, None)
-    h = functional.batch_norm(h, mean, var, gamma, beta, training=of_the_batch, eps=EPS)
-    return h, None
-
-
-# the vocabulary that the page needs: images NCHW, kernels OIHW
-OPS = joined(
-    pad_conv=_pad_conv,
-    batchnorm=_batchnorm,
-    relu=lambda h: (functional.relu(h), None),
-    elu=lambda h: (functional.elu(h), None),
-    add=torch.add,
-    upsample_conv=_upsample_conv,
-)
-
-
-def images(x, layout):
-    """(N, H, W, C) as a tensor (N, C, H, W), laid out in memory as NHWC or as NCHW."""
-    x = torch.from_numpy(x).permute(0, 3, 1, 2)
-    if layout == "channels-last":
-        return x
-    # not contiguous(): with one channel it takes NHWC for NCHW, and the layers behind follow
-    return x.clone(memory_format=torch.contiguous_format)
-
-
-def tensors(group, layout):
-    """Parameters in torch's shapes, kernels in the layout of images."""
-    return {
-        name: images(a.transpose(3, 0, 1, 2).copy(), layout) if a.ndim == 4 else torch.tensor(a)
-        for name, a in group.items()
-    }

@@ -7,8 +7,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before the import: no line
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from bench.speed.peers.joined_operations import joined
 from enhance_np import network
+from enhance_np.inspection.forward_ops import forward_ops
 from enhance_np.layers.batchnorm import EPS
 
 keras = tf.keras
@@ -60,20 +60,20 @@ def model(p, config, moving=None, decay=0.0):
         h = conv(h)
         conv.set_weights([w, b])
         variables.extend([conv.kernel, conv.bias])
-        return h, None
+        return h
 
     def batchnorm(h, gamma, beta, moving=None):
         bn = layers.BatchNormalization(epsilon=EPS)
         h = bn(h)
         bn.set_weights([gamma, beta, *(moving or bn.get_weights()[2:])])
         variables.extend([bn.gamma, bn.beta])
-        return h, None
+        return h
 
-    ops = joined(
+    ops = forward_ops(
         pad_conv=pad_conv,
         batchnorm=batchnorm,
-        relu=lambda h: (layers.ReLU()(h), None),
-        elu=lambda h: (layers.ELU()(h), None),
+        relu=lambda h: layers.ReLU()(h),
+        elu=lambda h: layers.ELU()(h),
         add=lambda x, y: layers.Add()([x, y]),
         upsample_conv=lambda h, w, b: pad_conv(layers.UpSampling2D()(h), w, b),
     )
