@@ -12,8 +12,9 @@ from enhance_np.evaluate.classes import masks
 from enhance_np.evaluate.quantities import averaged
 from enhance_np.evaluate.report import Scene
 from enhance_np.optics.degrade import degrade
+from enhance_np.pairs import from_recipe
 from enhance_np.pairs.recipe import read
-from enhance_np.pairs.sources import KILOGAUSS, SEEDS, Synthetic, region
+from enhance_np.pairs.sources import KILOGAUSS, SEEDS, Synthetic
 
 UNIT = {"intensity": 1.0, "blos": 1 / KILOGAUSS}  # of a report's scenes, Ic and G
 OTHER = {"intensity": "blos", "blos": "intensity"}
@@ -53,18 +54,18 @@ class Region(NamedTuple):
 def of_recipe(type: str, side: str, fields: Path | None, scenes: int) -> Iterator[Region]:
     """The regions of the shipped recipe, with `scenes` of each synthetic source."""
     recipe = read(type).on(fields)
+
+    def pairs(source):
+        return from_recipe.regions((source,), side=side, scenes=scenes, optics=recipe.optics)
+
     for source in recipe.sources:
-        if side not in source.boxes:
+        if not source.seeded:
+            yield from (Region(source.name, *pair, None) for pair in pairs(source))
             continue
-        for k in range(scenes if source.seeded else 1):
-            low, high = degrade(*region(source, side, k), recipe.optics)
-            if not source.seeded:
-                yield Region(source.name, source.name, low, high, None)
-                continue
-            # one seed makes both types
-            twin = replace(source, load=replace(source.load, type=OTHER[type]))
-            _, companion = degrade(*region(twin, side, k), recipe.optics)
-            yield Region(source.name, f"{source.name} {k}", low, high, companion)
+        # one seed makes both types
+        twin = replace(source, load=replace(source.load, type=OTHER[type]))
+        for pair, (*_, companion) in zip(pairs(source), pairs(twin), strict=True):
+            yield Region(source.name, *pair, companion)
     for k in range(scenes if side == "test" else 0):  # nothing is trained or tuned for the limb
         name = f"synthetic limb {k}"
         low, high = degrade(_at_the_limb(type, side, k), LIMB_SCALE, recipe.optics)

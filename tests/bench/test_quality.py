@@ -18,22 +18,48 @@ from bench.quality import (
 )
 from enhance_np import params
 from enhance_np.config import SMALL
+from enhance_np.optics.degrade import degrade
 from enhance_np.pairs.recipe import read
+from enhance_np.pairs.sources import SEEDS, WHOLE, Source, Synthetic
+from enhance_np.sun.scene import scene
 from enhance_np.weights import Weights, save
 
 
-def test_regions_of_the_card(monkeypatch):
-    monkeypatch.setattr(regions, "LIMB_SHAPE", (64, 72))
-    recipe = read("blos")
+def test_noise_of_the_card():
     assert regions.noises("blos") == {"45 s": 10.2e-3, "720 s": 6.3e-3}
     assert regions.mean_square_noise("blos") == pytest.approx(np.sqrt((10.2**2 + 6.3**2) / 2) / 1e3)
-    monkeypatch.setattr(regions, "read", lambda type: _Recipe((), recipe.optics))
-    (region,) = regions.of_recipe("blos", "test", None, 1)
-    assert region.high.shape == (2 * region.low.shape[0], 2 * region.low.shape[1])
-    assert list(region.classes("blos")) == ["limb"]
-    seen = region.seen(0.01)
-    np.testing.assert_array_equal(seen, region.seen(0.01))
-    assert np.std(seen - region.low) == pytest.approx(0.01, rel=0.2)
+
+
+def test_regions_of_the_card(monkeypatch, rng):
+    """A field of which nothing else is known, scenes with their other type, and the limb."""
+    monkeypatch.setattr(regions, "LIMB_SHAPE", (64, 72))
+    field = rng.standard_normal((60, 66))
+    sources = (
+        Source("a field", lambda seed: (field, 0.1), 1.0, train=None, test=WHOLE),
+        Source("not there", lambda seed: (field, 0.1), 1.0, train=WHOLE),
+        Source("scenes", Synthetic("quiet", "blos", (60, 66), 0.1), 1.0, test=WHOLE, seeded=True),
+    )
+    recipe = _Recipe(sources, read("blos").optics)
+    monkeypatch.setattr(regions, "read", lambda type: recipe)
+    found = list(regions.of_recipe("blos", "test", None, 2))
+    assert [region[:2] for region in found] == [
+        ("a field", "a field"),
+        ("scenes", "scenes 0"),
+        ("scenes", "scenes 1"),
+        ("synthetic limb", "synthetic limb 0"),
+        ("synthetic limb", "synthetic limb 1"),
+    ]
+    for image, expected in zip(found[0][2:4], degrade(field, 0.1, recipe.optics), strict=True):
+        np.testing.assert_array_equal(image, expected)
+    assert found[0].companion is None
+    intensity, _ = scene(SEEDS["test"][1], (60, 66), 0.1, "quiet")
+    np.testing.assert_array_equal(found[2].companion, degrade(intensity, 0.1, recipe.optics)[1])
+    assert all(r.high.shape == (2 * r.low.shape[0], 2 * r.low.shape[1]) for r in found)
+    limb = found[-1]
+    assert list(limb.classes("blos")) == ["limb"]
+    seen = limb.seen(0.01)
+    np.testing.assert_array_equal(seen, limb.seen(0.01))
+    assert np.std(seen - limb.low) == pytest.approx(0.01, rel=0.2)
 
 
 class _Recipe(NamedTuple):
