@@ -30,6 +30,8 @@ class Step(NamedTuple):
     dh: np.ndarray  # (N, H, W, C) gradient of the loss in h
     line: int  # of network.py, in forward
     line_backward: int  # of network.py, in backward
+    dead: np.ndarray | None  # (C,) bool: channels that the ReLU behind h, or in it, sets to zero
+    # at every pixel; None without a ReLU
 
     @property
     def formula(self) -> str:
@@ -38,13 +40,6 @@ class Step(NamedTuple):
     @property
     def formula_backward(self) -> str:
         return BACKWARD[self.operation]
-
-    @property
-    def dead(self) -> np.ndarray | None:
-        """(C,) bool: channels that a ReLU has set to zero everywhere; None without a ReLU."""
-        if self.operation not in ("act", "bn_act"):
-            return None
-        return ~(self.h != 0).any(axis=(0, 1, 2))
 
 
 class Parameter(NamedTuple):
@@ -96,7 +91,7 @@ class Trace:
 
     def rows(self) -> list[list[str]]:
         """The table: a line of titles, then one line for every activation and parameter."""
-        titles = ["value", "line", "shape", "mean", "rms", "min", "max", "dead", "gradient: rms"]
+        titles = ["value", "lines", "shape", "mean", "rms", "min", "max", "dead", "gradient: rms"]
         found = [[*titles, "largest"]]
 
         def row(name, line, value, gradient, dead=""):
@@ -110,7 +105,6 @@ class Trace:
         for step in self.steps.values():
             dead = "" if step.dead is None else f"{step.dead.sum()} of {step.dead.size}"
             row(step.name, f"{step.line}, {step.line_backward}", step.h, step.dh, dead)
-        row("target", "", self.target, -self.dy)
         for parameter in self.parameters.values():
             row(parameter.name, "", parameter.value, parameter.gradient)
         return found
@@ -127,8 +121,16 @@ class Trace:
             f"{statistics[self.mode]}; {self.x.dtype}, engine {self.engine}"
         )
 
+    def formulas(self) -> str:
+        """The equations of the operations, forward and backward, each once."""
+        lines = []
+        for operation in dict.fromkeys(step.operation for step in self.steps.values()):
+            lines.append(f"{operation:<14}forward   {FORWARD[operation]}")
+            lines.append(f"{'':<14}backward  {BACKWARD[operation]}")
+        return "\n".join(lines)
+
     def __str__(self) -> str:
-        return f"{self.head()}\n\n{aligned(self.rows())}"
+        return f"{self.head()}\n\n{aligned(self.rows())}\n\n{self.formulas()}"
 
     __repr__ = __str__
 
@@ -200,7 +202,15 @@ def trace(
         observe=_observer(up, network.backward, engine),
     )
     steps = {
-        name: Step(name, seen.operation, seen.array, up[name].array, seen.line, up[name].line)
+        name: Step(
+            name,
+            seen.operation,
+            seen.array,
+            up[name].array,
+            seen.line,
+            up[name].line,
+            _dead(seen, weights.config),
+        )
         for name, seen in down.items()
     }
     parameters = {
@@ -226,6 +236,13 @@ class _Seen(NamedTuple):
     operation: str
     array: np.ndarray
     line: int
+
+
+def _dead(seen: _Seen, config: NetworkConfig) -> np.ndarray | None:
+    # the ReLU behind the upsampling's convolution belongs to the next operation, act_conv
+    if config.activation != "relu" or seen.operation not in ("act", "bn_act", "upsample_conv"):
+        return None
+    return ~(seen.array > 0).any(axis=(0, 1, 2))
 
 
 def _observer(found: dict[str, _Seen], page, engine: Engine):

@@ -47,7 +47,7 @@ const engine = (() => {
 
   // y[i,j,o] = b[o] + sum over (r, s, c) of x[i+r,j+s,c] w[r,s,c,o]
   function conv2d(x, w, b) {
-    const { k, cin, cout } = w;
+    const { k, cin, cout } = w, kernel = w.data, input = x.data;
     const y = zeros(x.h - k + 1, x.w - k + 1, cout);
     const sum = new Float64Array(cout);
     for (let i = 0; i < y.h; i++)
@@ -57,8 +57,8 @@ const engine = (() => {
         for (let r = 0; r < k; r++) {
           let from = ((i + r) * x.w + j) * cin;
           for (let n = k * cin; n > 0; n--) {
-            const value = x.data[from++];
-            if (value !== 0) for (let o = 0; o < cout; o++) sum[o] += value * w.data[of + o];
+            const value = input[from++];
+            if (value !== 0) for (let o = 0; o < cout; o++) sum[o] += value * kernel[of + o];
             of += cout;
           }
         }
@@ -69,7 +69,7 @@ const engine = (() => {
 
   // dx of conv2d: every product goes back to where its x was read
   function conv2dBackward(dy, w) {
-    const { k, cin, cout } = w;
+    const { k, cin, cout } = w, kernel = w.data, gradient = dy.data;
     const h = dy.h + k - 1, width = dy.w + k - 1;
     const sum = new Float64Array(h * width * cin);
     for (let i = 0; i < dy.h; i++)
@@ -80,7 +80,7 @@ const engine = (() => {
           let to = ((i + r) * width + j) * cin;
           for (let n = k * cin; n > 0; n--) {
             let one = 0;
-            for (let o = 0; o < cout; o++) one += dy.data[from + o] * w.data[of + o];
+            for (let o = 0; o < cout; o++) one += gradient[from + o] * kernel[of + o];
             sum[to++] += one;
             of += cout;
           }
