@@ -229,51 +229,65 @@ def test_every_window_shows_the_numbers_that_were_computed(page, made):
                 assert abs(found - exact).max() <= 2e-5 * size, (place, group, name)
 
 
+# What the page lists for some pixels of a step
+LISTED = """(index) => {
+  go(index);
+  const numbers = (within, selector, key) =>
+    within ? [...within.querySelectorAll(selector)].map((e) => Number(e.dataset[key])) : [];
+  const pixels = [];
+  for (const [i, j] of [[1, 1], [0, 7], [9, 9]]) {
+    choose({ i, j, pinned: true, channel: 1 });
+    const panel = byId("arithmetic");
+    pixels.push({
+      shown: numbers(byId("under"), "[data-shown]", "shown")[0],
+      result: numbers(panel, "[data-result]", "result")[0],
+      terms: numbers(panel.querySelector(".terms"), "[data-term]", "term"),
+      block: numbers(panel.querySelector(":scope > .grid"), "td", "value"),
+      products: numbers(panel, "[data-products]", "products")[0],
+      tables: [...panel.querySelectorAll(".product table")].map((t) => numbers(t, "td", "value")),
+    });
+  }
+  return { phase: byId("phase").textContent, title: byId("title").textContent, pixels };
+}"""
+
+
 def test_every_step_explains_its_number(page, made):
     """The products and terms that the page lists add up to the number that it shows."""
     steps = page.evaluate("sequence.length")
     assert steps == 2 * len(made.trace.steps) + 2
     page.evaluate("setWindow(0, 0)")
     page.wait_for_function("state.view.kept")
+    sums = products = 0
     for index in range(steps - 1):
-        page.evaluate("(index) => go(index)", index)
-        phase, title = page.inner_text("#phase"), page.inner_text("#title")
-        for i, j in ((1, 1), (0, 7), (9, 9)):
-            page.evaluate("([i, j]) => choose({ i, j, pinned: true, channel: 1 })", [i, j])
-            value = number(page, "[data-shown]", "shown")
+        listed = page.evaluate(LISTED, index)
+        phase, title = listed["phase"], listed["title"]
+        for pixel in listed["pixels"]:
+            value, terms = pixel["shown"], pixel["terms"]
             if phase == "backward" and title.startswith("refine"):
-                block = values(page.query_selector("#arithmetic > .grid"), "td", "value")
+                block = pixel["block"]
                 assert abs(sum(block) - value) <= 1e-6 * sum(map(abs, block))
             else:
-                assert number(page, "[data-result]", "result") == value
-            listed = page.query_selector("#arithmetic .terms")
-            terms = values(listed, "[data-term]", "term") if listed else []
+                assert pixel["result"] == value, title
             size = sum(map(abs, terms))
             if terms and phase == "forward":
                 name = title.split(":")[0]
                 channel = min(1, made.trace[name].h.shape[-1] - 1)
                 bias = float(made.trace[f"{name}/b"].value[channel])
                 assert abs(sum(terms) + bias - value) <= 1e-5 * (size + abs(bias)), title
+                sums += 1
             elif terms and phase == "backward" and "batch norm" in title:
                 assert abs(sum(terms) - value) <= 1e-5 * size, title
-            for shown in page.query_selector_all(".product"):
-                tables = [
-                    np.array(values(table, "td", "value"))
-                    for table in shown.query_selector_all("table")
-                ]
-                if len(tables) == 3:
-                    patch, kernel, products = tables
-                    np.testing.assert_allclose(patch * kernel, products, rtol=1e-12, atol=1e-300)
-                    total = number(page, "[data-products]", "products")
-                    assert abs(products.sum() - total) <= 1e-12 * abs(products).sum()
-
-
-def values(within, selector, key):
-    return within.eval_on_selector_all(selector, f"all => all.map(e => +e.dataset.{key})")
-
-
-def number(page, selector, key):
-    return float(page.eval_on_selector(selector, f"e => e.dataset.{key}"))
+                sums += 1
+            if len(pixel["tables"]) == 3:
+                patch, kernel, each = map(np.array, pixel["tables"])
+                np.testing.assert_allclose(patch * kernel, each, rtol=1e-12, atol=1e-300)
+                assert abs(each.sum() - pixel["products"]) <= 1e-12 * abs(each).sum()
+                products += 1
+    norms = 2 * made.trace.config.depth + 1
+    convolutions = norms + 3
+    # the stem has one input channel, whose term is the sum of its products
+    assert sums == 3 * (convolutions - 1 + norms)
+    assert products == 3 * 2 * convolutions
 
 
 def test_border_pixels_list_what_is_folded_back(page, made):
