@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: demo test verify-cuda lint bench gallery retrain clean
+.PHONY: demo test verify-cuda lint bench gallery try retrain clean
 
 # the Sun sharpens: demo/enhanced.fits, demo/demo.png and a line of figures
 demo: $(INSTALLED)
@@ -33,6 +33,10 @@ bench: $(INSTALLED)
 # docs/gallery/README.md, by running its examples
 gallery: $(INSTALLED)
 	$(BIN)/python docs/gallery/build.py
+
+# docs/try/index.html, the page that enhances in a browser
+try: $(INSTALLED)
+	$(BIN)/python docs/try/build.py
 
 # pairs by the recipes, the four networks that ship, their card and docs/confidence.md;
 # FIELDS: folder of the recipes' fields, else synthetic scenes alone. HMI: folder of the card's real

@@ -8,7 +8,7 @@ import logging
 import sys
 
 from .. import __version__
-from . import checks, data, evaluate, interrupt, predict, train
+from . import checks, data, evaluate, interrupt, predict, see, train
 from .options import Parser, one_line
 
 # exceptions whose message is meant for the user; any other is a fault of the program
@@ -30,7 +30,7 @@ def parser() -> argparse.ArgumentParser:
         made.set_defaults(run=run)
         return made
 
-    for subject in (predict, evaluate, checks, data, train):  # the order of --help
+    for subject in (predict, evaluate, see, checks, data, train):  # the order of --help
         subject.add_commands(command)
     return top
 

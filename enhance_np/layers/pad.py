@@ -9,6 +9,11 @@ def reflection_pad(x: Array, p: int = 1) -> Array:
     x : (N, H, W, C);  result : (N, H + 2p, W + 2p, C).
     The border pixel itself is not repeated. Raises ValueError unless 0 <= p < min(H, W).
     """
+    if x.ndim != 4:
+        raise ValueError(
+            f"reflection_pad: x must be (N, H, W, C), got x.shape={x.shape}; "
+            "one image (H, W) is x[None, :, :, None]"
+        )
     _, h, w, _ = x.shape
     if not 0 <= p < min(h, w):
         raise ValueError(f"reflection_pad: needs 0 <= p < min(H, W), got p={p}, x.shape={x.shape}")

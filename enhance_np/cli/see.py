@@ -1,0 +1,121 @@
+"""trace and inspect: the commands that show one run of the network."""
+
+import argparse
+
+from ..config import ACTIVATIONS, MODELS
+from .options import device, hdu, kind
+
+MODES = "training", "prediction"
+COMPARISONS = "numerical", "reference", "cpu", "gpu"
+
+
+def add_commands(command) -> None:
+    add = command("trace", _trace, "print every value and gradient of one run of the network")
+    _subject(add)
+    add.add_argument(
+        "--compare",
+        choices=COMPARISONS,
+        help="add how far each tensor is from that of another engine, or (numerical) each "
+        "gradient from a central difference of the loss",
+    )
+    add.add_argument(
+        "--float64", action="store_true", help="compute in float64, on the reference engine"
+    )
+    device(add)
+
+    add = command(
+        "inspect", _inspect, "write one HTML page that shows an image going through the network"
+    )
+    _subject(add)
+    add.add_argument("--out", required=True, metavar="HTML", help="page to write")
+    add.add_argument("--overwrite", action="store_true", help="replace an existing file")
+    device(add)
+
+
+def _subject(add) -> None:
+    add.add_argument("input", help="HMI continuum image or magnetogram: a FITS file")
+    add.add_argument("--ext", help="HDU to read, by number or name (default: the first image)")
+    kind(add)
+    add.add_argument(
+        "--target",
+        metavar="FITS",
+        help="the truth, with twice the pixels (default: the input enlarged by bicubic "
+        "interpolation)",
+    )
+    add.add_argument(
+        "--model", choices=MODELS, default="small", help="shipped network (default: small)"
+    )
+    add.add_argument("--weights", help="weights file to use instead of a shipped network")
+    add.add_argument(
+        "--activation",
+        choices=ACTIVATIONS,
+        help="activation of a --weights file that does not store it",
+    )
+    add.add_argument(
+        "--mode",
+        choices=MODES,
+        default="training",
+        help="statistics of batch norm: of this image, as in training (default), or the stored "
+        "ones, as in prediction",
+    )
+    add.add_argument(
+        "--at",
+        type=_pixel,
+        metavar="X,Y",
+        help="pixel to show first, counted from 0; a large image is cut around it (default: the "
+        "centre)",
+    )
+
+
+def _pixel(text: str) -> tuple[int, int]:
+    x, comma, y = text.partition(",")
+    if not (comma and x.isdecimal() and y.isdecimal()):
+        raise argparse.ArgumentTypeError(f"must be X,Y in pixels, got {text!r}")
+    return int(x), int(y)
+
+
+def _read(options):
+    from ..inspection.subject import subject
+
+    return subject(
+        options.input,
+        target=options.target,
+        type=options.type,
+        model=options.model,
+        weights=options.weights,
+        activation=options.activation,
+        ext=hdu(options),
+        at=options.at,
+    )
+
+
+def _trace(options) -> None:
+    from ..engine import REFERENCE, select
+    from ..inspection import compare
+    from ..inspection.trace import trace
+
+    seen = _read(options)
+    wide = options.float64
+    engine = REFERENCE if wide else select(options.device)
+    dtype = "float64" if wide else "float32"
+    x, target = seen.x.astype(dtype), seen.target.astype(dtype)
+    found = trace(seen.weights, x, target, mode=options.mode, engine=engine)
+    for name, text in seen.about.items():
+        print(f"{name:<11}{text}")
+    print(found)
+    if options.compare:
+        print()
+        print(compare.table(options.compare, found, seen.weights))
+
+
+def _inspect(options) -> None:
+    from .._atomic import write_bytes
+    from ..engine import select
+    from ..inspection.page import build
+    from ..observation.fits import check_output
+
+    check_output(options.out, options.overwrite, options.input)
+    seen = _read(options)
+    page, _ = build(seen, select(options.device), options.mode)
+    check_output(options.out, options.overwrite, options.input)
+    write_bytes(options.out, page.encode())

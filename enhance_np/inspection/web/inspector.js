@@ -1,0 +1,212 @@
+"use strict";
+/* The page at work: its state, what is drawn for it, and the reader's keys and clicks. */
+
+const state = { index: 0, channel: 0, other: 0, quarter: 0, tap: 4, i: 0, j: 0, pinned: false, view: null, timer: null };
+
+// the array that a step shows: the result, forward; the gradient in the operation's input, backward
+function shown(at = sequence[state.index]) {
+  if (at.phase === "forward") return { group: "kept", name: at.name };
+  if (at.phase === "backward") return { group: "d", name: step[at.name].input };
+  return { group: "d", name: at.phase === "loss" ? "head" : "x" };
+}
+
+function choose(change) {
+  const before = shown();
+  Object.assign(state, change);
+  const now = shown();
+  const scales = [scaleOf(before.name), scaleOf(now.name)];
+  if (scales[0] !== scales[1]) for (const axis of ["i", "j"]) state[axis] = Math.floor((state[axis] * scales[1]) / scales[0]);
+  state.channel = Math.min(state.channel, channelsOf(now.name) - 1);
+  const dead = step[now.name]?.dead || [];
+  if ("index" in change && dead.includes(state.channel))
+    state.channel = Math.max(0, channels(channelsOf(now.name)).findIndex((c) => !dead.includes(c)));
+  draw("index" in change || "channel" in change, "i" in change || "index" in change);
+}
+
+function draw(all, moved) {
+  if (all) drawStep();
+  if (!state.view.kept) return; // still computing
+  drawCells();
+  byId("arithmetic").replaceChildren(...arithmetic(state));
+  if (moved && state.pinned) drawFilter();
+}
+
+function drawStep() {
+  const at = sequence[state.index];
+  showCode(at);
+  showStory(at);
+  markNetwork(at.name, at.phase !== "forward");
+  byId("slider").value = state.index;
+  byId("place").textContent = `${state.index + 1} of ${sequence.length}`;
+  if (arrays[`${at.name}/w`] && chosen.layer !== at.name) showLayer(at.name);
+  drawMaps(at);
+}
+
+// whole maps, 8 bits: forward the result; backward what arrives and what leaves
+function drawMaps(at) {
+  const now = shown(at), pictures = byId("pictures");
+  const list = at.phase === "forward" ? [[at.name, false, "result h"]]
+    : at.phase === "loss" ? [["head", false, "output y"], ["target", false, "target t"], ["head", true, "gradient dy"]]
+    : at.phase === "backward" ? [[at.name, true, "gradient that arrives"], [now.name, true, "gradient in the input"]]
+    : [["x", true, "gradient in the image"]];
+  if (at.phase === "forward") list.unshift([step[at.name].input, false, "input"]);
+  pictures.replaceChildren(...list.map(([name, gradient, label]) => {
+    const canvas = el("canvas", { "aria-label": `${label}, ${name}` });
+    const channel = Math.min(state.channel, channelsOf(name) - 1);
+    const scale = putMap(canvas, name, channel, gradient);
+    const frame = el("div", { class: "frame", onclick: moveWindow }, canvas, el("i", { style: windowStyle() }));
+    return el("figure", {}, frame, colourBar(scale), el("figcaption", {}, `${label}: ${name}${channelsOf(name) > 1 ? `, channel ${channel}` : ""}`));
+  }));
+  const count = channelsOf(now.name), gradient = now.group === "d";
+  byId("channels").replaceChildren(...(count === 1 ? [] : channels(count).map((c) => {
+    const canvas = el("canvas");
+    putMap(canvas, now.name, c, gradient);
+    const dead = (step[now.name]?.dead || []).includes(c);
+    return el("button", { type: "button", title: `channel ${c}${dead ? ", dead" : ""}`, "aria-label": `channel ${c}${dead ? ", dead" : ""}`, class: dead ? "dead" : null,
+      "aria-pressed": c === state.channel ? "true" : "false", onclick: () => choose({ channel: c }) }, canvas);
+  })));
+}
+
+function windowStyle() {
+  const { row, column } = state.view;
+  return `left:${(100 * column) / WIDTH}%;top:${(100 * (HEIGHT - row - SIDE.rows)) / HEIGHT}%;width:${(100 * SIDE.columns) / WIDTH}%;height:${(100 * SIDE.rows) / HEIGHT}%`;
+}
+
+function moveWindow(event) {
+  const box = event.currentTarget.firstChild.getBoundingClientRect();
+  setWindow(HEIGHT - ((event.clientY - box.top) / box.height) * HEIGHT, ((event.clientX - box.left) / box.width) * WIDTH);
+}
+
+// puts the window around (row, column), shows where it is, and then computes its numbers
+async function setWindow(row, column) {
+  const first = (middle, side, size) => Math.max(0, Math.min(size - side, Math.round(middle - side / 2)));
+  const to = { row: first(row, SIDE.rows, HEIGHT), column: first(column, SIDE.columns, WIDTH) };
+  state.view = to;
+  byId("window").textContent = "Computing the numbers of this window \u2026";
+  drawStep();
+  await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+  if (state.view !== to) return; // moved again meanwhile
+  state.view = viewAt(to.row, to.column);
+  const scale = scaleOf(shown().name);
+  state.i = scale * (to.row + (SIDE.rows >> 1));
+  state.j = scale * (to.column + (SIDE.columns >> 1));
+  state.pinned = true;
+  draw(false, true);
+}
+
+// the window, number by number
+function drawCells() {
+  const { view, channel } = state, { group, name } = shown(), scale = scaleOf(name);
+  const h = scale * SIDE.rows, w = scale * SIDE.columns, values = new Float32Array(h * w);
+  for (let i = 0; i < h; i++)
+    for (let j = 0; j < w; j++) values[i * w + j] = valueAt(view, group, name, scale * view.row + i, scale * view.column + j, channel);
+  const canvas = el("canvas", { id: "windowcanvas", tabindex: 0, "aria-label": "the window; arrow keys with shift move the pixel" });
+  const cell = 24 / scale;
+  const range = putCells(canvas, values, h, w, cell, kindOf(name, group === "d"));
+  const pen = canvas.getContext("2d"), a = state.i - scale * view.row, b = state.j - scale * view.column;
+  pen.strokeStyle = getComputedStyle(document.documentElement).getPropertyValue("--accent");
+  pen.lineWidth = 2;
+  pen.strokeRect(b * cell + 1, (h - 1 - a) * cell + 1, cell - 2, cell - 2);
+  const pixel = (event) => {
+    const box = canvas.getBoundingClientRect();
+    return { i: scale * view.row + Math.max(0, Math.min(h - 1, h - 1 - Math.floor(((event.clientY - box.top) / box.height) * h))),
+      j: scale * view.column + Math.max(0, Math.min(w - 1, Math.floor(((event.clientX - box.left) / box.width) * w))) };
+  };
+  canvas.addEventListener("pointermove", (event) => {
+    const to = pixel(event);
+    if (!state.pinned && event.pointerType === "mouse" && (to.i !== state.i || to.j !== state.j)) choose(to);
+  });
+  canvas.addEventListener("click", (event) => {
+    const to = pixel(event);
+    choose({ ...to, pinned: !(state.pinned && to.i === state.i && to.j === state.j) });
+  });
+  const focused = document.activeElement?.id === "windowcanvas";
+  byId("cells").replaceChildren(el("figure", {}, canvas, colourBar(range)));
+  if (focused) canvas.focus({ preventScroll: true });
+  const what = group === "d" ? "gradient of the loss in" : "value of";
+  const value = valueAt(view, group, name, state.i, state.j, channel);
+  byId("under").replaceChildren(equation(`${what} ${name}[${state.i}, ${state.j}, ${channel}] = `, el("b", { "data-shown": value }, num(value, 8))),
+    el("p", { class: "note" }, state.pinned ? "Pinned: click the pixel again to follow the pointer." : "The pointer chooses; a click pins."));
+  const [row, column] = PAGE.origin;
+  byId("window").textContent = `Columns ${column + view.column} to ${column + view.column + SIDE.columns - 1} and rows ${row + view.row} to `
+    + `${row + view.row + SIDE.rows - 1} of the file, counted from 0, computed again in this page from the weights in float32. Click on a picture above to move the window.`;
+}
+
+function drawFilter() {
+  const scale = scaleOf(shown().name), twice = 2 / scale;
+  const i = Math.floor(state.i * twice), j = Math.floor(state.j * twice), seen = lookedAt(i, j);
+  const canvas = el("canvas", { "aria-label": "gradient of one output pixel in the input" });
+  const cell = Math.max(6, Math.floor(420 / seen.w));
+  const range = putCells(canvas, seen.data, seen.h, seen.w, cell, "gradient");
+  const pen = canvas.getContext("2d"), sum = sumOf([...seen.data]);
+  pen.strokeStyle = getComputedStyle(document.documentElement).getPropertyValue("--ink");
+  pen.strokeRect(((j >> 1) - seen.column) * cell + 0.5, (seen.h - 1 - ((i >> 1) - seen.row)) * cell + 0.5, cell - 1, cell - 1);
+  let reach = 0, strongest = 0;
+  seen.data.forEach((v, n) => {
+    strongest = Math.max(strongest, Math.abs(v));
+    if (v) reach = Math.max(reach, Math.abs(Math.floor(n / seen.w) + seen.row - (i >> 1)), Math.abs((n % seen.w) + seen.column - (j >> 1)));
+  });
+  byId("filter").replaceChildren(el("figure", {}, canvas, colourBar(range)));
+  byId("filterfacts").replaceChildren(rows(["", "value", "what it says"],
+    ["output", seen.y, `predicted value of output pixel [${i}, ${j}]`],
+    ["sum", sum, "how much the output rises if the whole image rises by 1"],
+    ["strongest", strongest, "the largest weight of one input pixel"],
+    ["reach", String(reach), `input pixels to each side; the network's receptive field allows ${PAGE.halo}`]),
+  el("p", { class: "note" }, "A positive centre in a negative ring sharpens. The filter is not the same everywhere: compare an umbra with a granule. "
+    + "It is not symmetric, because the output pixel lies a quarter of an input pixel from the centre of the marked one."));
+}
+
+function go(index) { choose({ index: Math.max(0, Math.min(sequence.length - 1, index)) }); }
+function play(on) {
+  clearInterval(state.timer);
+  state.timer = on ? setInterval(() => (state.index + 1 < sequence.length ? go(state.index + 1) : play(false)), 1400) : null;
+  byId("play").textContent = on ? "stop" : "play";
+}
+
+function listen() {
+  byId("first").onclick = () => go(0);
+  byId("back").onclick = () => go(state.index - 1);
+  byId("next").onclick = () => go(state.index + 1);
+  byId("play").onclick = () => play(!state.timer);
+  byId("slider").max = sequence.length - 1;
+  byId("slider").oninput = (event) => go(Number(event.target.value));
+  byId("theme").onclick = () => {
+    document.documentElement.dataset.theme = dark() ? "light" : "dark";
+    draw(true, true);
+  };
+  document.addEventListener("keydown", (event) => {
+    if (event.target.closest("select, input, summary") || event.ctrlKey || event.metaKey || event.altKey) return;
+    const { group, name } = shown(), scale = scaleOf(name), { row, column } = state.view;
+    const keep = (n, first, side) => Math.max(first, Math.min(first + side - 1, n));
+    const moves = { ArrowUp: [1, 0], ArrowDown: [-1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+    if (event.shiftKey && moves[event.key])
+      choose({ pinned: true, i: keep(state.i + moves[event.key][0], scale * row, scale * SIDE.rows),
+        j: keep(state.j + moves[event.key][1], scale * column, scale * SIDE.columns) });
+    else if (event.key === "ArrowRight") go(state.index + 1);
+    else if (event.key === "ArrowLeft") go(state.index - 1);
+    else if (event.key === "Home") go(0);
+    else if (event.key === "End") go(sequence.length - 1);
+    else if (event.key === " " && !event.target.closest("button, [role=button]")) play(!state.timer);
+    else return;
+    event.preventDefault();
+  });
+}
+
+async function start() {
+  await unpack();
+  const { about } = PAGE;
+  byId("caption").textContent = [about.file, about.observed, about.instrument].filter(Boolean).join(" \u00b7 ");
+  byId("facts").append(...Object.entries(about).slice(1).map(([name, text]) => el("div", {}, el("dt", {}, name), el("dd", {}, text))),
+    el("div", {}, el("dt", {}, "batch norm"), el("dd", {}, PAGE.mode === "training"
+      ? "statistics of this image alone, as training uses those of a batch" : "stored statistics, as in prediction")),
+    el("div", {}, el("dt", {}, "loss"), el("dd", {}, num(PAGE.loss, 6))));
+  byId("foot").textContent = `enhance_np ${PAGE.version}. Everything is in this file; nothing is sent anywhere.`;
+  byId("network").append(drawNetwork((name) => go(sequence.findIndex((at) => at.name === (name === "x" ? "stem/conv" : name)))));
+  startParameters();
+  showQuestions();
+  listen();
+  const [x, y] = PAGE.at;
+  await setWindow(y + 0.5, x + 0.5);
+  document.body.dataset.ready = "true";
+}
+start();
