@@ -34,6 +34,12 @@ def add_commands(command) -> None:
         help="check N random entries of every tensor one by one, beside a random direction",
     )
     add.add_argument("--verbose", action="store_true", help="one line for each check")
+    add.add_argument(
+        "--break",
+        dest="fault",
+        metavar="NAME",
+        help="plant a known fault, to see how it is found; 'list' lists them",
+    )
 
     add = command("gpu-selftest", _gpu_selftest, "compare a GPU with the CPU, and time it")
     add.add_argument("--json", metavar="FILE", help="write a report to attach to an issue")
@@ -57,17 +63,25 @@ def _gradcheck(options) -> int:
         if getattr(options, name) < 0:
             raise ValueError(f"gradcheck: --{name} must be >= 0, got {getattr(options, name)}")
     from ..engine import REFERENCE, select
-    from ..inspection.gradcheck import check_all
+    from ..inspection.gradcheck import check_all, faults
     from ..inspection.gradcheck.table import conclusion, first_culprit, table
 
+    if options.fault == "list":
+        for fault in faults.CATALOGUE.values():
+            print(f"{fault.name}\n    {fault.explanation}")
+        return 0
+    fault = faults.find(options.fault) if options.fault else None
     engine = REFERENCE if options.engine == "reference" else select(options.engine)
-    checks = list(check_all(options.seed, options.coordinates, engine))
+    planted = faults.planted(engine, fault) if fault else (engine,)
+    checks = list(check_all(options.seed, options.coordinates, *planted))
     failed = first_culprit(checks)
     if failed or not options.quiet:
         if not (options.verbose or options.quiet):
             print("Of several checks, a line shows the one that comes closest to its bound.\n")
         print(table(checks, options.verbose, only_failed=options.quiet))
         print(f"\n{conclusion(checks)}")
+    if fault:
+        print(f"Planted: {fault.name}. {fault.explanation}")
     return int(failed is not None)
 
 
