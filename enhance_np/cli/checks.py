@@ -14,8 +14,32 @@ def add_commands(command) -> None:
         help="describe the network of this weights file and count its live filters",
     )
 
-    add = command("gradcheck", _gradcheck, "check every backward pass against finite differences")
+    add = command(
+        "gradcheck",
+        _gradcheck,
+        "check every backward pass: adjoints, finite differences, joined operations, the network",
+    )
+    add.add_argument(
+        "--engine",
+        choices=("reference", "cpu", "gpu"),
+        default="reference",
+        help="whose operations: the reference in float64 (default), or another in float32",
+    )
     add.add_argument("--seed", type=int, default=0, help="of the random arrays (default 0)")
+    add.add_argument(
+        "--coordinates",
+        type=int,
+        default=0,
+        metavar="N",
+        help="check N random entries of every tensor one by one, beside a random direction",
+    )
+    add.add_argument("--verbose", action="store_true", help="one line for each check")
+    add.add_argument(
+        "--break",
+        dest="fault",
+        metavar="NAME",
+        help="plant a known fault, to see how it is found; 'list' lists them",
+    )
 
     add = command("gpu-selftest", _gpu_selftest, "compare a GPU with the CPU, and time it")
     add.add_argument("--json", metavar="FILE", help="write a report to attach to an issue")
@@ -35,14 +59,30 @@ def _summary(options) -> None:
 
 def _gradcheck(options) -> int:
     """Exit status 1 if a check fails."""
-    from ..inspection.gradcheck import check_all
+    for name in ("seed", "coordinates"):
+        if getattr(options, name) < 0:
+            raise ValueError(f"gradcheck: --{name} must be >= 0, got {getattr(options, name)}")
+    from ..engine import REFERENCE, select
+    from ..inspection.gradcheck import check_all, faults
+    from ..inspection.gradcheck.table import conclusion, first_culprit, table
 
-    checks = list(check_all(options.seed))
-    for check in checks:
-        if not options.quiet or not check.passed:
-            verdict = "ok" if check.passed else "FAILED"
-            print(f"{check.name:<52} error {check.error:.1e}  bound {check.bound:.1e}  {verdict}")
-    return int(not all(check.passed for check in checks))
+    if options.fault == "list":
+        for fault in faults.CATALOGUE.values():
+            print(f"{fault.name}\n    {fault.explanation}")
+        return 0
+    fault = faults.find(options.fault) if options.fault else None
+    engine = REFERENCE if options.engine == "reference" else select(options.engine)
+    planted = faults.planted(engine, fault) if fault else (engine,)
+    checks = list(check_all(options.seed, options.coordinates, *planted))
+    failed = first_culprit(checks)
+    if failed or not options.quiet:
+        if not (options.verbose or options.quiet):
+            print("Of several checks, a line shows the one that comes closest to its bound.\n")
+        print(table(checks, options.verbose, only_failed=options.quiet))
+        print(f"\n{conclusion(checks)}")
+    if fault:
+        print(f"Planted: {fault.name}. {fault.explanation}")
+    return int(failed is not None)
 
 
 def _gpu_selftest(options) -> int:

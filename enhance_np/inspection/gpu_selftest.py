@@ -35,9 +35,6 @@ from . import accuracy
 
 WARM_UP, REPEATS = 3, 20
 BATCH, PATCH, IMAGE = 32, 50, 1024  # patches of a step and their side, side of a predicted image
-# bounds for the network, relative to the range and to the largest value, as in
-# tests/engine/test_vocabulary.py
-PAGE_Y, PAGE_G = 1e-5, 1e-4
 # FP32 cores of a multiprocessor by compute capability; CUDA C++ Programming Guide, table of
 # arithmetic throughput
 CORES = {60: 64, 61: 128, 70: 64, 75: 64, 80: 64, 86: 128, 87: 128, 89: 128, 90: 128}
@@ -137,17 +134,17 @@ def _page(engine, config):
     exact = {name: a.astype("f8") for name, a in p.items()}
     want, exact_tape = network.forward(exact, x.astype("f8"), config)
     want_dx, want_g = network.backward(dy.astype("f8"), exact_tape, config)
-    yield accuracy.error("page: y", engine, y, want, PAGE_Y * np.ptp(want))
+    yield accuracy.error("page: y", engine, y, want, accuracy.PAGE_Y * np.ptp(want))
     largest = max(abs(a).max() for a in want_g.values())
     gradients = {"x": (dx, want_dx)} | {name: (g[name], want_g[name]) for name in g}
     for name, (found, a) in gradients.items():
-        bar = PAGE_G * abs(a).max() + 1e-6 * largest  # some gradients are zero in theory
+        bar = accuracy.PAGE_G * abs(a).max() + accuracy.FLOOR * largest
         yield accuracy.error(f"page: gradient of {name}", engine, found, a, bar)
     image = rng.standard_normal((37, 45)).astype(np.float32)
     found = engine.predictor(Weights(config, p, moving))(image, tile=32)
     wide = {name: a.astype("f8") for name, a in moving.items()}
     want, _ = network.forward(exact, image[None, :, :, None].astype("f8"), config, moving=wide)
-    bar = PAGE_Y * np.ptp(want)
+    bar = accuracy.PAGE_Y * np.ptp(want)
     as_is = engine._replace(asnumpy=np.asarray)
     yield accuracy.error("prediction", as_is, found, want[0, :, :, 0], bar)
     found = engine._replace(winograd=True).predictor(Weights(config, p, moving))(image, tile=32)
