@@ -61,8 +61,9 @@ def test_every_iteration_is_more_probable(rng):
 
 @pytest.mark.parametrize("as_target", [False, True])
 def test_flux_is_conserved(as_target, rng):
-    """An input pixel becomes 4 output pixels of a quarter of its area. The flux of each polarity of a
-    field is conserved, and so is their difference. 1e-10 is the rounding of some hundred transforms."""
+    """An input pixel becomes 4 output pixels of a quarter of its area. The flux of each polarity of
+    a field is conserved, and so is their difference. 1e-10 is the rounding of some hundred
+    transforms."""
     low, _ = pair(smooth_scene(rng))
     field = low - 1
     out = deconvolve(low, "intensity", 10, as_target=as_target)
@@ -80,8 +81,8 @@ def test_scale_does_not_matter(type, rng):
 
 
 def test_recovers_point_sources():
-    """Two points 1.0 arcsec apart are one lobe to HMI. The output shows the dip between them, and is
-    closer to the truth than the input."""
+    """Two points 1.0 arcsec apart are one lobe to HMI. The output shows the dip between them, and
+    is closer to the truth than the input."""
     scene = np.zeros((16 * 16, 24 * 8))
     scene[128, 96 - 8], scene[128, 96 + 8] = 1.0, 1.0
     scene = 0.05 + 1e3 * scene / (8 * 8)

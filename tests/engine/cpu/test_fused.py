@@ -263,8 +263,8 @@ class Lines:
 def test_every_step_reads_lines_that_were_made_and_are_still_there(depth, monkeypatch):
     """The order of steps and the sizes of rings, without the arithmetic.
 
-    To compute a line, a layer reads the line above, the same line and the one below. The lines of x0
-    and h are replaced by sums: the number of sums is the version that a reader expects.
+    To compute a line, a layer reads the line above, the same line and the one below. The lines of
+    x0 and h are replaced by sums: the number of sums is the version that a reader expects.
     """
     monkeypatch.setattr(fused, "memory", type("", (), {"empty": Lines}))
     order = ["stem", *(f"block{k}/conv{i}" for k in range(depth) for i in (1, 2)), "tail", "refine"]
