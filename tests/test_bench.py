@@ -1,4 +1,4 @@
-"""What writes tables, refuses and compares: timings are not tested."""
+"""The benchmarks' tables, comparisons and errors; timings are not tested."""
 
 import hashlib
 import json
@@ -28,7 +28,7 @@ PAGE = "Å\n<!-- bench:a -->\nold\n<!-- /bench:a -->\nb <!-- bench:b --><!-- /be
 
 @pytest.fixture
 def bench(monkeypatch):
-    """Imports a module of bench/, whose scripts find each other by their folder."""
+    """bench(name) imports a module of bench/, whose scripts import each other by name."""
     monkeypatch.syspath_prepend(BENCH)
     return import_module
 
@@ -125,7 +125,7 @@ def test_first_steps_of_a_training_that_went_on_from_another(bench, monkeypatch,
         ("intensity_small", None),
     ]
     monkeypatch.setattr(first_steps, "CURVES", tmp_path / "none.csv")
-    monkeypatch.setattr(first_steps, "losses", None)  # it is refused before anything is trained
+    monkeypatch.setattr(first_steps, "losses", None)  # the error comes before anything is trained
     monkeypatch.setattr("sys.argv", ["first_steps", "--pairs", str(tmp_path), "--type", "blos"])
     with pytest.raises(SystemExit, match=r"none.csv must hold blos_small from intensity_small"):
         first_steps.main()
@@ -135,7 +135,7 @@ def test_first_steps_of_a_training_that_went_on_from_another(bench, monkeypatch,
 
 
 def test_the_card_has_a_column_for_every_method_and_network(bench, monkeypatch, rng):
-    """On one small region, with one baseline: the errors in the table are theirs."""
+    """On one small region, with one baseline, the table has the error of each method."""
     card, scenes = bench("model_card"), bench("scenes")
     low, high = 1 + 0.1 * rng.standard_normal((8, 9)), 1 + 0.1 * rng.standard_normal((16, 18))
     region = scenes.Region("made", "made 0", low, high, None, limb=True)
@@ -197,7 +197,7 @@ def script(question, *arguments):
 def test_peers_that_are_not_installed(bench, monkeypatch):
     peers = bench("peers")
     monkeypatch.setattr(peers, "find_spec", lambda name: name in ("torch", "onnxruntime"))
-    assert peers.chosen(None, peers.PREDICT) == ["torch"]  # ONNX Runtime needs onnx
+    assert peers.chosen(None, peers.PREDICT) == ["torch"]  # ONNX Runtime also needs onnx
     assert peers.chosen([], peers.PREDICT) == []
     with pytest.raises(SystemExit, match="to run torch, onnxruntime, install onnx$"):
         peers.chosen(["torch", "onnxruntime"], peers.PREDICT)
@@ -224,7 +224,7 @@ def test_publish(bench, monkeypatch, tmp_path, capsys):
 
 
 def test_one_table_per_processor(bench, monkeypatch, tmp_path):
-    """A record replaces that of its own processor alone."""
+    """A new record replaces only that of the same processor."""
     timing = bench("timing")
     page = tmp_path / "page.md"
     page.write_text(PAGE, encoding="utf-8")
@@ -243,7 +243,7 @@ def test_one_table_per_processor(bench, monkeypatch, tmp_path):
     ("name", "page"), [(n, "README.md") for n in RECORDED] + [("layers", "bench/README.md")]
 )
 def test_the_pages_show_the_records(bench, name, page):
-    """Every processor's, and nothing else."""
+    """The page shows the records of all processors, and nothing else."""
     text = (BENCH.parent / page).read_text(encoding="utf-8")
     shown = text.split(f"<!-- bench:{name} -->")[1].split(f"<!-- /bench:{name} -->")[0]
     made = bench("timing").processors(name, bench(f"bench_{name}").text, BENCH / "results")
@@ -252,7 +252,7 @@ def test_the_pages_show_the_records(bench, name, page):
 
 
 def test_steps_are_compared_and_told(bench, spot):
-    """From each start, and the loss curves of a tiny network on every engine."""
+    """Steps from each start are compared, and the loss curves of a tiny network on every engine."""
     train, timing = bench("bench_train"), bench("timing")
     x, target = bench("inputs").batch(1, 8)
     p = train.start("fresh")
@@ -288,7 +288,7 @@ def test_a_curve_that_leaves_the_reference_is_refused(bench, spot, monkeypatch):
 
 @pytest.mark.parametrize("size", [(1, 9, 10), (2, 6, 7)])
 def test_layers_are_compared_and_told(bench, spot, size):
-    """A prediction's and a training's; test_refuses_a_wrong_layer has one that is wrong."""
+    """The layers of a prediction and of a training; see also test_refuses_a_wrong_layer."""
     layers_ = bench("bench_layers")
     known, seconds = layers_.measured(size, 1)
     whole = "whole prediction" if size[0] == 1 else "whole training step"
@@ -311,7 +311,8 @@ def test_refuses_a_wrong_layer(bench, monkeypatch):
 
 
 def test_scaling_is_compared_and_told(bench, spot, monkeypatch):
-    """Predictions in processes of their own, and threads and networks in this one."""
+    """Large predictions run in separate processes; threads and networks are compared in this
+    one."""
     scaling = bench("bench_scaling")
     monkeypatch.setattr(scaling, "BASE", 16)
     monkeypatch.setattr(scaling, "CALLS", 1)
@@ -333,7 +334,7 @@ def test_scaling_is_compared_and_told(bench, spot, monkeypatch):
 def test_blocks_are_timed(bench, monkeypatch):
     from enhance_np.engine.cpu import winograd_kernels
 
-    for name in ("BLOCK", "GRADIENT_BLOCK"):  # put back behind it
+    for name in ("BLOCK", "GRADIENT_BLOCK"):  # restored afterwards
         monkeypatch.setattr(winograd_kernels, name, getattr(winograd_kernels, name))
     blocks = bench("bench_blocks")
     monkeypatch.setattr(blocks, "REPEATS", 1)
@@ -343,7 +344,7 @@ def test_blocks_are_timed(bench, monkeypatch):
 
 
 def test_pairs_are_scored(bench, monkeypatch, tmp_path, capsys, rng):
-    """By noise and by source, the linear filter beside a network."""
+    """A network and the linear filter get scores by noise and by source."""
     pairs = bench("bench_pairs")
     high = 1 + 0.1 * rng.standard_normal((6, 40, 40, 1)).astype(np.float32)
     low = high.reshape(6, 20, 2, 20, 2, 1).mean((2, 4))
@@ -363,13 +364,13 @@ def test_pairs_are_scored(bench, monkeypatch, tmp_path, capsys, rng):
     ]  # fmt: skip
     every, _, _, spots, grains = np.array([row[2:] for row in cells], float)
     np.testing.assert_allclose(every, (5 * spots + grains) / 6, rtol=2e-3)
-    assert every.argmax() == 2  # fresh weights know nothing
+    assert every.argmax() == 2  # the error of untrained weights is the largest
 
 
 def test_simulation_is_held_against_fields(bench, monkeypatch, tmp_path, capsys, rng):
-    """Noise in place of MURaM's fields, Hinode's spot and the synthetic scenes.
+    """Noise takes the place of MURaM's fields, Hinode's spot and the synthetic scenes.
 
-    Twice the contrast is told by the spectrum, and by the exit status.
+    Twice the contrast shows in the spectrum and in the exit status.
     """
     fits = pytest.importorskip("astropy.io.fits")
     pytest.importorskip("matplotlib")
@@ -418,7 +419,7 @@ def test_winograd_points_are_compared(bench, monkeypatch, capsys):
 
 
 def test_winograd_points_convolve(bench, rng):
-    """What is compared is a convolution: of 6 x 6 pixels, 4 x 4 by the definition."""
+    """The tiles are compared with a direct convolution: 6 x 6 pixels give 4 x 4."""
     points = bench("winograd_points")
     d, g = rng.standard_normal((2, 6, 6, 3)), rng.standard_normal((3, 3, 3, 2))
     y = sum(np.tensordot(d[:, i : i + 4, j : j + 4], g[i, j], 1) for i, j in np.ndindex(3, 3))
@@ -434,7 +435,7 @@ def test_does_not_time_what_is_wrong(bench, errors):
 
 
 def test_training_steps_are_checked(bench, rng):
-    """Before they are timed, beside float64; also with the same side of 0 at every ReLU."""
+    """Before the timing, gradients are compared with float64, also with the same signs at ReLUs."""
     train = bench("bench_train")
     p, _ = params.initial(DEFAULT, 0)
     x, target = (rng.standard_normal((1, n, n, 1), dtype=np.float32) for n in (8, 16))
@@ -444,7 +445,8 @@ def test_training_steps_are_checked(bench, rng):
 
 
 def test_profile_names_the_operations_of_the_page(bench, rng):
-    """Each layer forward and backward, and what has no parameters; their sum is within the step."""
+    """It has every layer forward and backward, and the other operations; their sum is below the
+    time of the step."""
     train, operations = bench("bench_train"), bench("operations")
     p = train.start("fresh")
     x, target = (rng.standard_normal((1, n, n, 1), dtype=np.float32) for n in (8, 16))
@@ -460,7 +462,7 @@ def test_profile_names_the_operations_of_the_page(bench, rng):
 
 
 def test_a_step_flushes_subnormal_numbers(bench, rng):
-    """As the training's loop does, also where NumPy computes between the operations."""
+    """Like the training loop, also in NumPy's work between the operations."""
     train, seen = bench("bench_train"), []
 
     def relu(x):
@@ -474,7 +476,7 @@ def test_a_step_flushes_subnormal_numbers(bench, rng):
 
 
 def test_a_third_of_the_kernels_is_subnormal(bench):
-    """Where the random weights have other numbers, and nowhere else."""
+    """The weights differ from the fresh ones only where they are subnormal."""
     inputs = bench("inputs")
     random, weights = inputs.random(SMALL).params, inputs.subnormal(SMALL).params
     for name, a in weights.items():
@@ -489,13 +491,13 @@ def test_a_third_of_the_kernels_is_subnormal(bench):
 
 @pytest.fixture
 def spot(bench, monkeypatch, rng):
-    """Noise in place of the timings' sunspot, which takes seconds to make."""
+    """Noise instead of the benchmarks' sunspot, which takes seconds to make."""
     low, high = (1 + 0.1 * rng.standard_normal((n, n)) for n in (128, 256))
     monkeypatch.setattr(bench("inputs"), "degraded", lambda type="intensity": (low, high))
 
 
 def test_predictions_are_compared_and_told(bench, spot):
-    """Each way in small, and what the text says of the ratios; no figure is looked at."""
+    """Every program runs on a small image, and the text gives the ratios; times are not tested."""
     predict = bench("bench_predict")
     options = SimpleNamespace(threads=threads(), repeats=1, large_repeats=1)
     networks = [predict.by_weights("blos", "small", 12, 1)]
@@ -525,7 +527,7 @@ def test_pieces_of_the_exact_page(bench, monkeypatch, rng):
     page = exact.Page(x, weights)
     assert len(page.pieces) == 5
     assert 0 < page.errors(y).rms < 1e-6
-    y[40, 36] += np.ptp(y)  # in the middle one
+    y[40, 36] += np.ptp(y)  # in the middle one of three
     assert page.errors(y).largest > 0.5
 
 
@@ -549,7 +551,7 @@ def test_measurement_alone_says_why_it_failed(bench):
 
 
 def test_header_kinds(bench, tmp_path):
-    """Every kind but the full disc, which is large, is treated as the page tells."""
+    """Every kind except the full disc, which is large, is treated as the page says."""
     pytest.importorskip("sunpy")
     kinds, page = bench("kinds"), bench("header_kinds")
     full_disc, *others = (*kinds.made(), *kinds.shipped())
@@ -579,7 +581,7 @@ def test_header_cards(bench):
 
 @pytest.fixture
 def pixels(bench, rng):
-    """Normal errors whose sigma is 2 s beside a floor of 0.3, s the spread."""
+    """Normal errors of variance (2 s)^2 + 0.3^2, where s is the spread."""
     reliability = bench("reliability")
     spread = rng.gamma(1.0, 0.5, 400_000)
     error = np.hypot(0.3, 2 * spread) * rng.standard_normal(spread.size)
@@ -589,7 +591,7 @@ def pixels(bench, rng):
 
 
 def test_error_bars_from_a_spread(bench, pixels):
-    """Within the statistics of 400,000 pixels: 40,000 a bin, 0.35 % of its rms error."""
+    """To the accuracy of 400,000 pixels: a bin has 40,000, and its rms is known to 0.35 %."""
     reliability = bench("reliability")
     bar = reliability.fitted(pixels)
     assert bar.factor == pytest.approx(np.sqrt(4 + 0.09 / np.mean(pixels.spread**2)), rel=0.01)
@@ -603,7 +605,7 @@ def test_error_bars_from_a_spread(bench, pixels):
 
 
 def test_correlation_with_a_spread(bench, pixels, rng):
-    """A spread that is sigma correlates as well as it can, and no better."""
+    """If the spread is sigma, the correlation has the value given as the best."""
     reliability = bench("reliability")
     error = 3 * pixels.spread * rng.standard_normal(pixels.spread.size)
     best = reliability.best_correlation(pixels.spread)

@@ -1,4 +1,4 @@
-"""The bounds of docs/cuda.md: worked out by hand, and on the page as the script has them."""
+"""The bounds of docs/cuda.md: compared with hand calculations, and the page is up to date."""
 
 from collections import Counter
 from importlib import import_module
@@ -26,7 +26,7 @@ def named(operations, name):
 
 
 def test_a_convolution_by_hand(roofline):
-    """80,000 pixels of 64 channels, 4 bytes each, in and out, and 9 * 64 * 64 weights."""
+    """It moves 80,000 pixels of 64 channels, 4 bytes each, in and out, and 9 * 64 * 64 weights."""
     conv = named(roofline.operations(), "3x3, 64 to 64")
     assert conv.bytes == 2 * 80000 * 64 * 4 + 9 * 64 * 64 * 4
     assert conv.flop == 80000 * 64 * 9 * 64 * 2
@@ -35,9 +35,9 @@ def test_a_convolution_by_hand(roofline):
     np.testing.assert_allclose(conv.seconds(a100), 5.89824e9 / 19.5e12)
     winograd = named(roofline.operations(), "the same by Winograd")
     assert winograd.bytes == conv.bytes + 2 * 16 * 64 * 64 * 4
-    transforms = 20000 * 64 * (32 + 24) + 64 * 64 * 42  # of 20,000 tiles, and of the weights
+    transforms = 20000 * 64 * (32 + 24) + 64 * 64 * 42  # for 20,000 tiles, and for the weights
     assert winograd.flop == 20000 * 16 * 64 * 64 * 2 + transforms
-    assert winograd.times == 0  # a step is without
+    assert winograd.times == 0  # not used in a step
     add = named(roofline.operations(), "two gradients added")
     assert add.bound(a100) == "memory"
     np.testing.assert_allclose(add.seconds(a100), 3 * 80000 * 64 * 4 / 1555e9)
@@ -45,7 +45,7 @@ def test_a_convolution_by_hand(roofline):
 
 @pytest.mark.parametrize("config", [DEFAULT, NetworkConfig(2, 32, refine_filters=128)])
 def test_the_work_is_the_networks(roofline, config):
-    """Of a forward pass, but for the folded convolution, which has 4/9 of its definition's."""
+    """The forward pass has the work that `summary` gives, except that folding takes 4/9 of it."""
     shape = 2, 6, 8
     found = roofline.operations(config, shape)
     forward = sum(
@@ -59,7 +59,7 @@ def test_the_work_is_the_networks(roofline, config):
 
 
 def test_a_step_has_so_many_of_each(roofline):
-    """Counted as the page calls them."""
+    """The numbers are those of the calls in network.py."""
     calls = Counter()
 
     class Counted:

@@ -7,7 +7,8 @@ from enhance_np.sun.convection import SPACING, Convection, convection
 from enhance_np.sun.granulation import HISTOGRAM, TRANSFER, granulation, with_field
 from enhance_np.sun.plane import Plane
 
-# cycles per arcsec (edges of bands), and the power of MURaM's I / <I> there per (cycle / arcsec)^2:
+# edges of bands in cycles per arcsec, and the power of MURaM's I / <I> in them per (cycle /
+# arcsec)^2:
 # python bench/bench_simulation.py --fields DIR, DIR with muram_quiet_continuum.npy
 BANDS = np.array([0.376, 0.529, 0.743, 1.029, 1.432, 2.0, 2.8, 3.96])
 POWER = np.array([7.70e-3, 5.74e-3, 3.25e-3, 1.42e-3, 4.61e-4, 1.27e-4, 2.94e-5])
@@ -44,12 +45,12 @@ def test_power_spectrum_is_murams(quiet):
     band = np.digitize(np.sqrt(plane.k2) / (2 * np.pi), BANDS)
     found = [power[band == i].mean() for i in range(1, len(BANDS))]
     ratio = found / POWER
-    # the widest waves are few on a plane of 33 arcsec
+    # a plane of 33 arcsec has few of the longest waves
     assert (np.abs(np.log(ratio)) < np.log(1.35)).all(), ratio
 
 
 def test_cells_have_bright_middles_and_no_grid(quiet):
-    """The autocorrelation falls alike in all directions, and returns nowhere."""
+    """The autocorrelation falls equally in all directions, and never rises again."""
     plane, _, intensity = quiet
     seen = plane.modes(intensity - intensity.mean())
     correlation = plane.field(np.abs(seen) ** 2)
