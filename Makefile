@@ -3,17 +3,17 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: demo test verify-cuda lint bench gallery try retrain clean
+.PHONY: demo test verify-cuda lint bench gallery try browser retrain clean
 
-# the Sun sharpens: demo/enhanced.fits, demo/demo.png and a line of figures
+# enhances a synthetic Sun: writes demo/enhanced.fits and demo/demo.png, prints the errors
 demo: $(INSTALLED)
 	$(BIN)/python -m enhance_np demo --output demo
 
-# a file of tests is one worker's, as its tests share what they make
+# one worker runs all tests of a file, because they share fixtures
 test: $(INSTALLED)
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
-# every kernel in every case, order of threads and card that is compiled for; needs no GPU
+# verifies every kernel in every case, order of threads and supported architecture; needs no GPU
 verify-cuda: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --editable ".[plot,test,verify-cuda]"
 	VERIFY_CUDA=1 $(BIN)/python -m pytest tests/kernels tests/cudaproof
@@ -30,21 +30,28 @@ bench: $(INSTALLED)
 	  $(BIN)/python -m bench.speed.$$question || exit 1; \
 	done
 
-# docs/gallery/README.md, by running its examples
+# writes docs/gallery/README.md by running its examples
 gallery: $(INSTALLED)
 	$(BIN)/python docs/gallery/build.py
 
-# docs/try/index.html, the page that enhances in a browser
+# installs what drives the tests of pages: playwright, and Chromium on Debian and Ubuntu, as root
+browser: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --editable ".[browser]"
+	command -v chromium chromium-browser google-chrome || \
+	  { apt-get update --quiet && apt-get install --quiet --yes chromium; }
+
+# writes docs/try/index.html, the page that enhances a file in the browser
 try: $(INSTALLED)
 	$(BIN)/python docs/try/build.py
 
-# pairs by the recipes, the four networks that ship, their card and docs/confidence.md;
-# FIELDS: folder of the recipes' fields, else synthetic scenes alone. HMI: folder of the card's real
-# active region, optional. Hours; interrupted, it goes on. COUNT and EPOCHS: patches, and epochs of each
-# training, to try the whole of it: `make retrain COUNT=800 EPOCHS=1` takes minutes
-# (reproduced_training.py needs its 200 steps) and spoils the weights. It replaces the pairs in runs/,
-# and its checkpoints there can only be continued with the same COUNT and EPOCHS: delete runs/ before a
-# real one
+# makes the pairs of the recipes, the four shipped networks, their card and docs/confidence.md. Takes
+# hours; if it is interrupted, it continues where it was stopped.
+#   FIELDS: folder of the recipes' fields; without it, only synthetic scenes are used
+#   HMI: folder of the card's real active region, optional
+#   COUNT, EPOCHS: number of patches, and of epochs of each training, for a trial: `make retrain
+#   COUNT=800 EPOCHS=1` takes minutes (reproduced_training.py needs its 200 steps) and overwrites the weights
+#   with bad ones. It replaces the pairs in runs/, and its checkpoints can only be continued with the
+#   same COUNT and EPOCHS: delete runs/ before a real run
 retrain: $(INSTALLED)
 	mkdir -p runs
 	for type in intensity blos; do \
@@ -65,13 +72,14 @@ retrain: $(INSTALLED)
 	  $(if $(HMI),--hmi $(HMI))
 	$(BIN)/python -m bench.quality.reliability $(if $(FIELDS),--fields $(FIELDS))
 
-# from fresh kernels; then on from those
+# options of the first run, from fresh weights; of the second run, from the weights of the first
 FRESH := --start contrast --freeze 0 --seed 1
 SMALL := $(FRESH) --lr 2e-3 --depth 1 --filters 32
 DEFAULT := $(FRESH) --lr 1.5e-3 --depth 5 --filters 32
 on = --start runs/$(1).h5 --seed 2 --lr $(2)
 
-# $(call train,TYPE,MODEL,OPTIONS,end of its files' names): these weights ship. No weight decay: L2
+# $(call train,TYPE,MODEL,OPTIONS,SUFFIX of the files in runs/): trains, and copies the weights to
+# enhance_np/models. No weight decay, because L2
 # kills filters (bench/TRIALS.md)
 define train
 	$(BIN)/enhance-np train --type $(1) --data runs/$(1).h5 --validation runs/$(1)_val.h5 \

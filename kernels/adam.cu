@@ -8,19 +8,19 @@
 //   reference   enhance_np.optim.adam, optim.clipped and loss.l2
 //   checked by  tests/support/cases/adam.py: within the bounds below of float64. Compiled by NVRTC
 //               and emulated; not run on a GPU
-//   arrays      p, g, m, v and their successors (size,) float32, at 16 bytes, each tensor in its
-//               place, padded with zeros to a multiple of 4;  partial (blocks,), loss (1,) double,
-//               factor (1,) float32
-//   launch      256 threads. gather: one element a thread. squares: block b the elements from
-//               b * per on. clip_factor: one block. adam: four elements a thread
+//   arrays      p, g, m, v and their successors (size,) float32, 16-byte aligned; each tensor has
+//               its place there, padded with zeros to a multiple of 4;  partial (blocks,), loss
+//               (1,) double, factor (1,) float32
+//   launch      256 threads. gather: one element per thread. squares: block b takes the elements
+//               from b * per on. clip_factor: one block. adam: four elements per thread
 //   method      nothing is changed in place: a step makes new p, m, v, so that the old state still
 //               exists if the step fails. Squares are added in double, in an order that depends
 //               only on the size, without atomics. Any value that is not finite makes the loss NaN,
 //               so the host reads only one number, one step later
-//   cost        28 bytes an element, 16 more to gather, 4 to square: bandwidth bound, and launches.
-//               Not measured
+//   cost        28 bytes per element, 16 more in gather and 4 in squares: bound by bandwidth and by
+//               the number of launches. Not measured
 //   error       u = 2^-24.  gather: 2 u (|gradient| + |decay p|). m, v: 3 u and 5 u of the sum of
-//               the terms' magnitudes; p: u |p| and 9 u of the change, and what m and v bring.
+//               the terms' magnitudes; p: u |p|, 9 u of the change, and the errors of m and v.
 //               On a GPU numbers below 2^-126 may count as 0: CuPy compiles with -ftz=true
 
 #define THREADS 256
@@ -30,7 +30,7 @@ union Four {
     float at[4];
 };
 
-// places: size rounded up to the padding, which becomes zero
+// places: size rounded up to whole float4; the padding becomes zero
 extern "C" __global__ void __launch_bounds__(THREADS) gather(
     const float* __restrict__ gradient, const float* __restrict__ p, float decay,
     float* __restrict__ g, int size, int places)
@@ -39,7 +39,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) gather(
     if (at < (unsigned)places) g[at] = at < (unsigned)size ? fmaf(decay, p[at], gradient[at]) : 0;
 }
 
-// The sum over the block's threads, in thread 0
+// The sum over the block's threads; only thread 0 returns it
 __device__ double summed(double mine)
 {
     __shared__ double sums[THREADS];
@@ -62,7 +62,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) squares(
     if (threadIdx.x == 0) partial[blockIdx.x] = sum;
 }
 
-// clip: 0 sets no bound
+// clip: bound of the norm; 0 is no bound
 extern "C" __global__ void __launch_bounds__(THREADS) clip_factor(
     const double* __restrict__ partial, double* __restrict__ loss, float* __restrict__ factor,
     int blocks, double clip)

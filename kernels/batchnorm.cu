@@ -6,42 +6,45 @@
 //   dx = scale dy - scale dbeta / P - (x - mean) scale inv_std dgamma / P
 //
 //   reference   enhance_np.layers.batchnorm, batchnorm_relu, batchnorm_add and their backward
-//   checked by  tests/support/cases/batchnorm.py: within the bounds below of float64, exact where
-//               the sums are. Compiled by NVRTC and emulated; not run on a GPU
-//   arrays      x, dy, y, dx, skip (P, C), at 16 bytes;  vectors (C,);  partial (blocks, C, 2)
-//               double;  float32 but for partial, C order, fewer than 2^31 elements
-//   launch      moments, products: 256 threads, grid (blocks, channels / 256): `lanes` threads side
-//               by side take one channel each, the others further pixels, block b the pixels from
-//               b * per on. statistics, gradients: one block of 256 a channel. The rest: 256
-//               threads, four elements each
-//   method      ReLU's floor is 0, without it -infinity; whether y is above it is computed again
-//               from x by the same fmaf, not read. Of RUN pixels a thread finds mean and squared
-//               deviations in two passes over its registers, about the first of them; those of all
-//               runs, rows and blocks are merged in double (Chan, Golub & LeVeque 1983, The
-//               American Statistician 37, equation 2.1). Order and cut depend on the shape alone
-//               and there are no atomics: the same bits on every card, at every run
-//   cost        a warp reads 128 bytes side by side. moments: 4 |x| bytes; products: 8 |x|;
+//   checked by  tests/support/cases/batchnorm.py: within the bounds below of float64, and exactly
+//               where the sums are exact. Compiled by NVRTC and emulated; not run on a GPU
+//   arrays      x, dy, y, dx, skip (P, C), 16-byte aligned;  vectors (C,);  partial (blocks, C, 2)
+//               double;  float32 except partial, C order, fewer than 2^31 elements
+//   launch      moments, products: 256 threads, grid (blocks, channels / 256). Block b takes the
+//               pixels from b * per on; the threads form rows of `lanes`, one channel per thread,
+//               and the rows take different pixels. statistics, gradients: one block of 256 per
+//               channel. The rest: 256 threads, four elements each
+//   method      floor is 0 with ReLU and -infinity without. Whether y is above it is not read but
+//               computed again from x, by the same fmaf. A thread takes runs of RUN pixels in
+//               registers and finds the mean and the squared deviations of each in two passes,
+//               relative to its first pixel. Those of all runs, rows and blocks are merged in
+//               double (Chan, Golub & LeVeque 1983, The American Statistician 37, equation 2.1).
+//               Runs and order depend only on the shape, and there are no atomics: every card and
+//               every run give the same bits
+//   cost        a warp reads 128 contiguous bytes. moments: 4 |x| bytes; products: 8 |x|;
 //               normalise 8 |x|, with skip 12 |x|; normalise_backward 12 |x|: bandwidth bound.
 //               Not measured
-//   error       u = 2^-24. Of a run, n = RUN = 8 pixels of standard deviation s: differences from
-//               the first of them have u of themselves and on average at most (1 + sqrt n) s, their
-//               mean 9 u of that, 36 u s. So |mean - exact| <= 36 u sqrt(var) + u |mean|, the last
-//               for the float32 it is stored in. Squared deviations about it have
-//               (2 (2 + sqrt n) + n) u <= 18 u of themselves (an error of the mean counts squared),
-//               merged means 36 u more: |var - exact| <= 64 u var. A constant channel has its mean
-//               and var 0 exactly, however large it is.  |dbeta - exact| <= (n + 1) u sum|dy|,
+//   error       u = 2^-24. In a run of n = RUN = 8 pixels with standard deviation s, the
+//               differences from the first pixel have a relative error of u and a mean magnitude
+//               of at most (1 + sqrt n) s, so the error of their mean is at most 9 u of that, 36 u
+//               s. Hence |mean - exact| <= 36 u sqrt(var) + u |mean|, the last term for storing it
+//               in float32. The squared deviations have a relative error of
+//               (2 (2 + sqrt n) + n) u <= 18 u (an error of the mean enters squared), and merging
+//               the means adds 36 u: |var - exact| <= 64 u var. For a constant channel, mean and
+//               var = 0 are exact, however large the constant.
+//               |dbeta - exact| <= (n + 1) u sum|dy|,
 //               |dgamma - exact| <= (n + 3) u inv_std sum|dy (x - mean)|, with mean and inv_std as
 //               stored.  On a GPU numbers below 2^-126 may count as 0: CuPy compiles with -ftz=true
 
 #define THREADS 256
-#define RUN 8  // pixels of which the loads are on their way at once, and sums are in float32
+#define RUN 8  // pixels that a thread loads at once, and whose sums are in float32
 
 union Four {
     float4 all;
     float at[4];
 };
 
-// The (up to four) elements from `at` on, of `left`
+// Four elements from `at` on, or the last `left` of the array
 __device__ Four read(const float* x, unsigned at, unsigned left)
 {
     Four v;
@@ -78,7 +81,7 @@ __device__ Moments merged(Moments a, Moments b)
     return {n, fma(apart, share, a.mean), fma(apart * apart * a.n, share, a.squares + b.squares)};
 }
 
-// This block's moments of channel `lane`, from those of its rows of threads; in row 0
+// The block's moments of channel `lane`, merged from its rows of threads; row 0 returns them
 __device__ Moments merged_rows(Moments mine, int lane, int row, int lanes, int rows)
 {
     __shared__ double n[THREADS], mean[THREADS], squares[THREADS];
@@ -117,7 +120,7 @@ __device__ Sums summed_rows(Sums mine, int lane, int row, int lanes, int rows)
     return mine;
 }
 
-// y before the floor: one spelling, so that forward and backward have the same bits
+// y before the floor; one function, so that forward and backward compute the same bits
 __device__ float scaled(float x, float mean, float scale, float beta)
 {
     return fmaf(x - mean, scale, beta);
@@ -248,8 +251,8 @@ extern "C" __global__ void __launch_bounds__(THREADS) products(
     }
 }
 
-// shift, slope: of dx = scale dy - slope (x - mean) - shift; through is 0 where mean and var are
-// given and do not depend on x, else 1
+// shift, slope: of dx = scale dy - slope (x - mean) - shift. through: 0 if mean and var are given
+// and do not depend on x, else 1
 extern "C" __global__ void __launch_bounds__(THREADS) gradients(
     const double* __restrict__ partial, const float* __restrict__ inv_std,
     const float* __restrict__ gamma, float* __restrict__ dgamma, float* __restrict__ dbeta,

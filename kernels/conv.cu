@@ -4,7 +4,7 @@
 //                                   sum over r,s,c of x[n,i+r-up,j+s-left,c] w[r,s,c,o])
 //   conv_stem      the same for one input channel and a multiple of 4 output channels
 //   conv_gradient  part[l,r,s,c,o] = sum of x[n,i+r-up,j+s-left,c] dy[n,i,j,o] over a run of lines
-//   channel_sums   part[l,o] = sum of dy[p,o] over a run of pixels: of a bias's gradient
+//   channel_sums   part[l,o] = sum of dy[p,o] over a run of pixels: parts of a bias's gradient
 //   sum_parts      total[k] = sum over l of part[l,k]
 //
 //   reference   enhance_np.layers.conv.conv2d, pad_conv, conv2d_backward
@@ -14,21 +14,23 @@
 //               float32, C order, < 2^31 elements, w and y of conv_stem 16-byte aligned; every
 //               element of a result written once. Outside x: edge 0 zero, 1 mirrored
 //   launch      conv: a thread for each y, 256 per block. conv_stem: a thread for 4 pixels of a row
-//               x 4 channels. conv_gradient: 128 threads, a thread for each of w and run (axis 1).
-//               channel_sums: 256 threads, blocks (runs, channels / 256). sum_parts: one each
-//   method      from the definition. conv_stem reads a weight for 4 pixels, a pixel for 4 channels.
+//               x 4 channels. conv_gradient: blocks of 128; a thread for each weight, and a line of
+//               blocks (axis 1) for each run. channel_sums: 256 threads, blocks (runs,
+//               channels / 256). sum_parts: a thread for each sum
+//   method      direct sums. conv_stem uses each weight for 4 pixels and each pixel for 4 channels.
 //               Sums have a fixed order and no atomics: two runs give the same bits
-//   cost        conv: one load of x and one of w per multiply-add, from the cache: for shapes with
-//               little work. conv_stem: writes 4 Cout bytes a pixel for 2 kh kw Cout FLOP, 3x3:
-//               4.5 FLOP per byte, bandwidth bound. Not measured
-//   error       u = 2^-24.  y: (kh kw Cin + 2) u of the sum of absolute values;  conv_gradient: a
-//               line in float32, lines in double: (Wo + 2) u;  sums in double: 2 u each
+//   cost        conv: one load of x and one of w per multiply-add, from the cache; it is for shapes
+//               with little work. conv_stem: writes 4 Cout bytes per pixel for 2 kh kw Cout FLOP,
+//               that is 4.5 FLOP per byte for 3x3: bandwidth bound. Not measured
+//   error       u = 2^-24.  y: (kh kw Cin + 2) u of the sum of absolute values;  conv_gradient, a
+//               line summed in float32 and the lines in double: (Wo + 2) u;  other sums in double:
+//               2 u
 
 #define THREADS 256
 
 __device__ __forceinline__ int line_of(int i, int n, int edge)
 {
-    // Index among n lines of line i, which may be outside; -1 for zeros
+    // The line, 0 to n - 1, that stands for line i, which may be outside; -1 stands for zeros
     if (edge == 1) i = i < 0 ? -i : i >= n ? 2 * (n - 1) - i : i;
     return 0 <= i && i < n ? i : -1;
 }
@@ -39,7 +41,7 @@ __device__ __forceinline__ float finish(float sum, float b, float skip, int relu
     return relu && y < 0 ? 0 : y;  // NaN stays NaN
 }
 
-// skip is not read unless add
+// skip is read only if add is set
 extern "C" __global__ void __launch_bounds__(THREADS) conv(
     const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ b,
     const float* __restrict__ skip, float* __restrict__ y, int N, int H, int W, int Cin, int Ho,
@@ -98,7 +100,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) conv_stem(
                 finish(sum[k][2], bias.z, 0, relu), finish(sum[k][3], bias.w, 0, relu));
 }
 
-// A run has `per` of the N*Ho lines of dy
+// A run consists of `per` of the N*Ho lines of dy
 extern "C" __global__ void __launch_bounds__(128) conv_gradient(
     const float* __restrict__ x, const float* __restrict__ dy, float* __restrict__ part, int N,
     int H, int W, int Cin, int Ho, int Wo, int Cout, int kh, int kw, int up, int left, int edge,
@@ -125,7 +127,7 @@ extern "C" __global__ void __launch_bounds__(128) conv_gradient(
     part[blockIdx.y * size + at] = (float)total;
 }
 
-// A run has `per` of the P pixels; `lanes` threads side by side have a channel each
+// A run consists of `per` of the P pixels; `lanes` neighbouring threads take one channel each
 extern "C" __global__ void __launch_bounds__(THREADS) channel_sums(
     const float* __restrict__ dy, float* __restrict__ part, int P, int C, int lanes, int per)
 {

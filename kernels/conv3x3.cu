@@ -4,8 +4,8 @@
 //                                       sum over r,s,c of x[n,i+r-before,j+s-before,c] w[r,s,c,o])
 //   upsample_conv      conv3x3 of x upsampled by 2: phase (p,q) of y, the pixels (2i+p, 2j+q), is
 //                      the 2x2 convolution of x with w[p,q], from (i+p-1, j+q-1) on: 4/9 the work
-//   upsample_conv_dx   its gradient on x framed by one pixel: the sum over the phases of dy of 2x2
-//                      convolutions, from (i-p-1, j-q-1) on, with kernels turned by the caller
+//   upsample_conv_dx   its gradient in x framed by one pixel: the sum over the phases of dy of 2x2
+//                      convolutions, from (i-p-1, j-q-1) on, with kernels that the caller turned
 //
 //   reference   enhance_np.layers.conv.pad_conv, conv2d and conv2d_backward's dx (zeros around dy,
 //               w turned by 180 degrees, its channels exchanged), enhance_np.layers.upsample
@@ -42,7 +42,7 @@ enum Phases { NONE, OF_Y, OF_X };
 
 __device__ __forceinline__ int line_of(int i, int n, int edge)
 {
-    // Index among n lines of line i, which may be outside; -1 for zeros
+    // The line, 0 to n - 1, that stands for line i, which may be outside; -1 stands for zeros
     if (edge == 1) i = i < 0 ? -i : i >= n ? 2 * (n - 1) - i : i;
     if (edge == 2) i = min(max(i, 0), n - 1);
     return 0 <= i && i < n ? i : -1;
@@ -74,7 +74,7 @@ __device__ __forceinline__ void convolve(
     float(*sw)[K * K * CK][COUTS] =
         reinterpret_cast<float(*)[K * K * CK][COUTS]>(shared + 2 * CK * R * STRIDE);
 
-    // the block's channels and pixels
+    // channels and pixels of the block
     const int groups = Cout / COUTS, across = (Wo + COLS - 1) / COLS, down = (Ho + ROWS - 1) / ROWS;
     int t = blockIdx.x;
     const int first = t % groups * COUTS;
@@ -83,19 +83,19 @@ __device__ __forceinline__ void convolve(
     if (PHASES == OF_Y) t /= 4;
     const int j0 = t % across * COLS, i0 = t / across % down * ROWS, n = t / across / down;
 
-    // the thread's: 8 pixels of a row; channels 4 * quad and as many from the middle on
+    // of the thread: 8 pixels of a row; 4 channels from 4 * quad on, and 4 from the middle on
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     const int eight = lane % 8 + 8 * (warp % (ROWS / 2));
     const int quad = lane / 8 + 4 * (warp / (ROWS / 2));
     const int row = eight / 4, col = eight % 4 * 8;
 
-    // the pixels of x and quads of w that it fetches. Pixel (i, j) of the next phase of x is at a
-    // constant distance; whether it is outside must be known for each
+    // the pixels of x and quads of w that the thread fetches. Pixel (i, j) of the next phase of x
+    // is at a constant distance, but whether it is outside must be known for each phase
     const int step = PHASES == OF_X ? 2 : 1;
     const int up = PHASES == NONE ? before : PHASES == OF_Y ? 1 - phase / 2 : 1;
     const int left = PHASES == NONE ? before : PHASES == OF_Y ? 1 - phase % 2 : 1;
     int from[X_LOADS];
-    unsigned inside = 0;  // bit 4 k + p: whether pixel k is, in phase p
+    unsigned inside = 0;  // bit 4 k + p: whether pixel k is inside x in phase p
 #pragma unroll
     for (int k = 0; k < X_LOADS; k++) {
         const int e = threadIdx.x + k * THREADS, i = i0 + e / C - up, j = j0 + e % C - left;
@@ -108,14 +108,14 @@ __device__ __forceinline__ void convolve(
                                        : (line_of(i, H, edge) * W + line_of(j, W, edge)) * Cin;
     }
     x += n * (step * H) * (step * W) * Cin + (PHASES == OF_X ? (2 * W + 1) * Cin : 0);
-    const int w_row = threadIdx.x / QUADS;  // (tap, channel) of the first
+    const int w_row = threadIdx.x / QUADS;  // (tap, channel) of the first quad
     w += (phase * K * K * Cin + w_row / CK * Cin + w_row % CK) * Cout + first +
          threadIdx.x % QUADS * 4;
     const int w_step = THREADS / QUADS / CK * Cin * Cout;
 
     float4 x_next[X_LOADS], w_next[W_LOADS];
     int c_next = 0, p_next = 0;
-    auto fetch = [&]() {  // a stage; x and w go on to the next one
+    auto fetch = [&]() {  // fetches a stage and advances x and w to the next one
 #pragma unroll
         for (int k = 0; k < X_LOADS; k++)
             x_next[k] = inside >> 4 * k & 1 ? *reinterpret_cast<const float4*>(x + from[k])
@@ -184,7 +184,7 @@ __device__ __forceinline__ void convolve(
                 }
             }
         if (stage + 1 < stages) {
-            store(1 - now);  // all have left this buffer: they are past the last barrier
+            store(1 - now);  // no thread uses this buffer any more: all are past the last barrier
             __syncthreads();
         }
     }
@@ -213,7 +213,7 @@ __device__ __forceinline__ void convolve(
     }
 }
 
-// skip is not read unless add
+// skip is read only if add is set
 extern "C" __global__ void __launch_bounds__(THREADS, 3) conv3x3_64(
     const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ b,
     const float* __restrict__ skip, float* __restrict__ y, int H, int W, int Cin, int Ho, int Wo,

@@ -10,30 +10,31 @@
 //               Compiled by NVRTC and emulated; not run on a GPU
 //   arrays      x (N, H, W, Cin), dy (N, Ho, Wo, Cout), or (N, 2H, 2W, Cout) for upsample_conv_dw;
 //               part (runs, [4,] K, K, Cin, Cout) written once; float32, C order, 16-byte aligned,
-//               < 2^31 elements. Cin and Cout multiples of the block's, in the kernels below.
-//               Outside x it is mirrored for conv3x3_dw, repeated for upsample_conv_dw
-//   launch      128 threads; one block for each run, group of channels in x and in dy (and line of
-//               phases); run l has strips l * per to (l + 1) * per, by line and then along it
-//   method      the product X^T dY over pixels, split over runs. A thread has all 9 taps of 2
-//               channels of x and 4 of dy in registers, or the 4 taps of both phases of a line: for
-//               a pixel it reads one column of the window, keeps the other two, and does 72 (64)
+//               < 2^31 elements. Cin and Cout are multiples of a block's, see the kernels below.
+//               Outside x its edge is mirrored for conv3x3_dw, repeated for upsample_conv_dw
+//   launch      128 threads; one block for each run, each group of channels of x and of dy (and
+//               each line of phases). Run l has the strips l * per to (l + 1) * per, which are
+//               numbered along the lines, line after line
+//   method      the product X^T dY over pixels, split over runs. A thread sums all 9 taps of 2
+//               channels of x and 4 of dy in registers, or the 4 taps of both phases of a line. For
+//               each pixel it reads one column of the window, keeps the other two, and does 72 (64)
 //               multiply-adds. While a strip is used the next is fetched into registers, then
 //               stored in the other of two buffers: one barrier per strip. No atomics: two runs
-//               give the same bits. Of the loop 85 % or more are multiply-adds
+//               give the same bits. 85 % or more of the loop are multiply-adds
 //   shared      up to 41,472 bytes. Loads are free of bank conflicts: the threads of a warp read
-//               side by side, or the same
+//               neighbouring floats, or the same one
 //   registers   224 at most (2 blocks on an SM), no spills
-//   cost        2 K K Cin Cout FLOP a pixel. A strip of a block reads 4 (3*34*16 + 32*64) bytes
-//               from L2 for 2*9*16*64*32 FLOP: 40 FLOP per byte. Not measured
-//   error       32 per products are added one after another, then the parts in double:
+//   cost        2 K K Cin Cout FLOP per pixel. For a strip, a block reads 4 (3*34*16 + 32*64) bytes
+//               from L2 and does 2*9*16*64*32 FLOP: 40 FLOP per byte. Not measured
+//   error       32 * per products are added one after another, then the parts in double:
 //               |dw - exact| <= (32 per + 2) u sum|x||dy|, u = 2^-24
 
 #define THREADS 128
 #define PIXELS 32   // of a strip
-#define COLUMNS 34  // of x that they need
-#define CI 2        // channels of x of a thread
+#define COLUMNS 34  // of x that a strip needs
+#define CI 2        // channels of x per thread
 
-// Index among n lines of line i, which may be outside: mirrored, or the nearest
+// The line, 0 to n - 1, that stands for line i, which may be outside: mirrored, or the nearest
 template <bool MIRRORED>
 __device__ __forceinline__ int line_of(int i, int n)
 {
@@ -82,10 +83,10 @@ __device__ __forceinline__ void gradient(
     const int strips = min(per, N * Ho * across - run * per);
     const int up = PHASES ? 1 - p : before, left = PHASES ? 1 : before;
 
-    // the thread's channels; it also fetches quads o of dy
+    // channels of the thread; it also fetches the quads of dy from channel o on
     const int o = threadIdx.x % QUADS * 4, c = threadIdx.x / QUADS * CI;
 
-    // the next strip to fetch: in dy's line, pixels from j0 on; in x, about line i of its image
+    // the next strip to fetch: pixels from j0 on in `line` of dy, and lines around i in its image x
     int line = run * per / across, j0 = run * per % across * PIXELS, i = line % Ho;
     x += line / Ho * H * W * Cin + c0;
     float4 x_next[X_LOADS], dy_next[DY_LOADS];
@@ -154,7 +155,7 @@ __device__ __forceinline__ void gradient(
             }
         }
         if (strip + 1 < strips) {
-            store(1 - now);  // all have left this buffer: they are past the last barrier
+            store(1 - now);  // no thread uses this buffer any more: all are past the last barrier
             __syncthreads();
         }
     }
@@ -170,7 +171,7 @@ __device__ __forceinline__ void gradient(
         }
 }
 
-// blocks of 16 channels of x and 64 of dy, and of 32 and 32
+// a block has 16 channels of x and 64 of dy, or 32 and 32
 extern "C" __global__ void __launch_bounds__(THREADS, 2) conv3x3_dw_64(
     const float* __restrict__ x, const float* __restrict__ dy, float* __restrict__ part, int N,
     int H, int W, int Cin, int Ho, int Wo, int Cout, int before, int per)

@@ -4,22 +4,24 @@
 //   relu_backward   dx = dy where y > 0, else 0
 //   add             z = x + y
 //   upsample        y[n,2i+a,2j+b,c] = x[n,i,j,c],  a, b in {0, 1}
-//   upsample_backward   dx[n,i,j,c] = the sum of those four dy
+//   upsample_backward   dx[n,i,j,c] = sum over a, b of dy[n,2i+a,2j+b,c]
 //
-//   reference   enhance_np.layers of the same names
-//   checked by  tests/support/cases/elementwise.py: the reference's bits, upsample_backward's but
-//               for the order of its sum. Compiled by NVRTC and emulated; not run on a GPU
-//   arrays      float32, C order, at 16 bytes, fewer than 2^31 elements; upsample: x (N, H, W, C),
-//               y (N, 2H, 2W, C)
-//   launch      256 threads. relu to add: four elements a thread; upsample: one element of y a
-//               thread; upsample_backward: one of dx
-//   method      float4 where four are left, else one by one. The upsampling ones take any C by
-//               single floats: neighbouring threads have neighbouring channels, so that a warp
-//               still moves whole lines of 128 bytes
-//   cost        moves every array once: 8 bytes an element for relu, 12 for relu_backward and add,
-//               20 bytes an element of x for the upsamplings. Bandwidth bound. Not measured
-//   error       none but add's one rounding, and three additions: 3 u sum|dy|, u = 2^-24. On a GPU
-//               numbers below 2^-126 may count as 0: CuPy compiles with -ftz=true
+//   reference   the functions of the same names in enhance_np.layers
+//   checked by  tests/support/cases/elementwise.py: same bits as the reference, except for the
+//               order of the sum in upsample_backward. Compiled by NVRTC and emulated; not run on a
+//               GPU
+//   arrays      float32, C order, 16-byte aligned, fewer than 2^31 elements; upsample: x
+//               (N, H, W, C), y (N, 2H, 2W, C)
+//   launch      256 threads. relu, relu_backward, add: four elements per thread; upsample: one
+//               element of y; upsample_backward: one of dx
+//   method      float4 where four elements are left, else single floats. upsample and its backward
+//               use single floats, for any C: neighbouring threads have neighbouring channels, so
+//               that a warp still moves whole lines of 128 bytes
+//   cost        every array is moved once: 8 bytes per element for relu, 12 for relu_backward and
+//               add, 20 bytes per element of x for upsample and its backward. Bandwidth bound. Not
+//               measured
+//   error       add: one rounding;  upsample_backward: 3 u sum|dy|, u = 2^-24;  the others: none.
+//               On a GPU numbers below 2^-126 may count as 0: CuPy compiles with -ftz=true
 
 #define THREADS 256
 
@@ -28,7 +30,7 @@ union Four {
     float at[4];
 };
 
-// The (up to four) elements from `at` on, of `left`
+// Four elements from `at` on, or the last `left` of the array
 __device__ Four read(const float* x, unsigned at, unsigned left)
 {
     Four v;
@@ -87,7 +89,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) add(
     write(z, at, left, v);
 }
 
-// W, C: of x; size: elements of y. A row of y is two of x wide, and two follow each other
+// W, C: of x; size: elements of y. A row of y is twice as wide as one of x, and is written twice
 extern "C" __global__ void __launch_bounds__(THREADS) upsample(
     const float* __restrict__ x, float* __restrict__ y, int size, int W, int C)
 {

@@ -7,22 +7,23 @@
 //   reference   enhance_np.layers.relu_conv with w (1, 1, C, 1)
 //   checked by  tests/support/cases/head.py: exact on integers, within the bounds below of float64.
 //               Compiled by NVRTC and emulated; not run on a GPU
-//   arrays      x, dx (P, C), y, dy (P,), w (C,), b (1,), dw (C + 1,) with db behind it; float32,
-//               C order, fewer than 2^31 elements;  partial (blocks, C + 1) double
-//   launch      256 threads. head: a warp a pixel. head_backward: grid (blocks, channels / 256),
-//               `lanes` threads side by side take one channel each, the others further pixels,
-//               block b the pixels from b * per on. head_gradient: one block a column of partial
-//   method      the rectified x is never stored. head: 32 channels at a time, then a tree of
-//               shuffles. Sums over pixels: RUN of them in float32, the rest in double, in an order
-//               that depends on the shape alone, no atomics: two runs give the same bits
-//   cost        a warp reads 128 bytes side by side. 4 |x| bytes forward, 8 |x| backward: bandwidth
+//   arrays      x, dx (P, C), y, dy (P,), w (C,), b (1,), dw (C + 1,), whose last element is db;
+//               float32, C order, fewer than 2^31 elements;  partial (blocks, C + 1) double
+//   launch      256 threads. head: one warp per pixel. head_backward: grid (blocks, channels /
+//               256). Block b takes the pixels from b * per on; the threads form rows of `lanes`,
+//               one channel per thread, and the rows take different pixels. head_gradient: one
+//               block per column of partial
+//   method      max(x, 0) is never stored. head: 32 channels at a time, then a tree of shuffles.
+//               Sums over pixels: RUN of them in float32, the rest in double, in an order that
+//               depends only on the shape, without atomics: two runs give the same bits
+//   cost        a warp reads 128 contiguous bytes. 4 |x| bytes forward, 8 |x| backward: bandwidth
 //               bound. Not measured
-//   error       u = 2^-24.  |y - exact| <= (C / 32 + 7) u (|b| + sum|max(x, 0) w|);  dx: u of
-//               itself;  |dw - exact| <= (RUN + 1) u sum|dy max(x, 0)|, db likewise.  On a GPU
+//   error       u = 2^-24.  |y - exact| <= (C / 32 + 7) u (|b| + sum|max(x, 0) w|);  dx: relative
+//               error u;  |dw - exact| <= (RUN + 1) u sum|dy max(x, 0)|, db likewise.  On a GPU
 //               numbers below 2^-126 may count as 0: CuPy compiles with -ftz=true
 
 #define THREADS 256
-#define RUN 8  // pixels of which the loads are on their way at once, and sums are in float32
+#define RUN 8  // pixels that a thread loads at once, and whose sums are in float32
 
 // NaN stays NaN
 __device__ float rectified(float x) { return x < 0 ? 0 : x; }
@@ -41,12 +42,12 @@ extern "C" __global__ void __launch_bounds__(THREADS) head(
     if (lane == 0) y[i] = sum + b[0];
 }
 
-// Of these threads' sums, one a row of threads, the sum for each lane; in row 0
+// The sum of a lane over the rows of threads; row 0 returns it
 __device__ double summed_rows(double mine, int lane, int row, int lanes, int rows)
 {
     __shared__ double sums[THREADS];
     int at = row * lanes + lane;
-    __syncthreads();  // the last call's are read
+    __syncthreads();  // until all have read the values of the last call
     if (row < rows) sums[at] = mine;
     for (int left = rows; left > 1;) {
         int half = (left + 1) / 2;

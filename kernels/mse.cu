@@ -3,18 +3,19 @@
 //   loss = sum (y - target)^2 / size,  dy = (y - target) factor,  factor = 2 / size
 //
 //   reference   enhance_np.loss.mse
-//   checked by  tests/support/cases/mse.py: within the bounds below of float64, and on integers the
+//   checked by  tests/support/cases/mse.py: within the bounds below of float64; on integers the
 //               loss is exact. Compiled by NVRTC and emulated; not run on a GPU
-//   arrays      y, target, dy (size,) float32, at 16 bytes, fewer than 2^31;  partial (blocks,) and
-//               loss (1,) double
-//   launch      squared_errors: 256 threads, block b the elements from b * per on, per a multiple
-//               of 4. mean_squared_error: one block of 256
-//   method      float4 where four are left. Squares are added in double, as the reference does, in
-//               an order that depends on the size alone, no atomics: two runs give the same bits
-//   cost        moves 12 bytes an element: bandwidth bound. Not measured
-//   error       of a difference u = 2^-24 of itself, so |loss - exact| <= (2 u + size 2^-53) loss,
-//               and of dy 3 u, factor's rounding included. On a GPU numbers below 2^-126 may count
-//               as 0: CuPy compiles with -ftz=true
+//   arrays      y, target, dy (size,) float32, 16-byte aligned, fewer than 2^31 elements;  partial
+//               (blocks,) and loss (1,) double
+//   launch      squared_errors: 256 threads; block b takes the elements from b * per on, per a
+//               multiple of 4. mean_squared_error: one block of 256
+//   method      float4 where four elements are left. Squares are added in double, as the reference
+//               does, in an order that depends only on the size, without atomics: two runs give the
+//               same bits
+//   cost        moves 12 bytes per element: bandwidth bound. Not measured
+//   error       a difference has a relative error of u = 2^-24, so |loss - exact| <=
+//               (2 u + size 2^-53) loss; dy has one of 3 u, the rounding of factor included. On a
+//               GPU numbers below 2^-126 may count as 0: CuPy compiles with -ftz=true
 
 #define THREADS 256
 
@@ -23,7 +24,7 @@ union Four {
     float at[4];
 };
 
-// The sum over the block's threads, in thread 0
+// The sum over the block's threads; only thread 0 returns it
 __device__ double summed(double mine)
 {
     __shared__ double sums[THREADS];

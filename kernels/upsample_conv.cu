@@ -17,8 +17,8 @@
 //               (N, H, W, C); float32, C order, < 2^31 elements; each result written once
 //   launch      a thread for each element of the result, 256 per block
 //   cost        bandwidth bound. Not measured
-//   error       u = 2^-24: of k and dw, at most 4 terms in double, rounded once: u of the sum of
-//               absolute values;  of dx, at most 8 additions (N, H, W >= 2: 3), so 8 u
+//   error       u = 2^-24.  k, dw: at most 4 terms are added in double and rounded once, so u of
+//               the sum of absolute values;  dx: at most 8 additions (3 if H, W >= 2), so 8 u
 
 #define THREADS 256
 

@@ -4,9 +4,9 @@
 //   winograd           y[n,i,j,o] = act(b[o] + skip[n,i,j,o] + Y of its tile), where
 //                      Y = A^T [sum over c of U (*) V] A,  V = B^T d B,  (*) element by element
 //
-//   A tile is 2 x 2 pixels of y, d the 4 x 4 pixels of x that it sees. 16 products for each pair
-//   of channels do what 36 do in conv3x3.cu. At element p of 16 ("plane") the sum over c is a
-//   product of matrices, M[p] (tiles, Cout) = V[p] (tiles, Cin) U[p] (Cin, Cout).
+//   A tile is 2 x 2 pixels of y; d are the 4 x 4 pixels of x on which it depends. 16 products for
+//   each pair of channels replace the 36 of conv3x3.cu. For each of the 16 elements p ("planes"),
+//   the sum over c is a matrix product, M[p] (tiles, Cout) = V[p] (tiles, Cin) U[p] (Cin, Cout).
 //
 //         | 1  0 -1  0 |       |  1    0    0  |
 //   B^T = | 0  1  1  0 |   G = | 1/2  1/2  1/2 |   A^T = | 1  1  1  0 |
@@ -21,27 +21,28 @@
 //               (N, H, W, Cout), every y written once;  u (Cout/64, Cin/8, 16, 8, 64) is U as it
 //               is read; float32, C order, 16-byte aligned; Cin a multiple of 8, Cout of 64;
 //               < 2^31 elements
-//   launch      winograd: 256 threads; one block for each of 32 tiles, numbered along N, H, W, x
-//               64 channels.  winograd_weights: a thread for each pair of channels, 256 per block
-//   method      a stage is 8 input channels: V of 32 tiles and U of 64 channels in shared memory,
-//               while the next is fetched into registers. A warp has two planes, a thread of it
-//               8 tiles x 8 channels of each: a value read from shared memory enters 8
-//               multiply-adds. V is made on its way from registers to shared memory, by each
-//               thread one row of a tile and 4 channels, from two rows of pixels; mirroring is
-//               done by the addresses of the loads. Of U a warp fetches its own planes, 4 channels
-//               at a time: those are waited for within the warp. In the end M goes through shared
-//               memory, a quarter at a time, to threads that have all planes of a tile
-//   shared      49,152 bytes. Loads and stores are free of bank conflicts: in V of channels 4 to 7
-//               the halves of 16 tiles are exchanged
+//   launch      winograd: 256 threads; one block for each 32 tiles (numbered along W, H, N) x 64
+//               channels.  winograd_weights: a thread for each pair of channels, 256 per block
+//   method      a stage is 8 input channels: V of 32 tiles and U of 64 channels are in shared
+//               memory, while those of the next stage are fetched into registers. A warp has two
+//               planes, and each of its threads 8 tiles x 8 channels of both: a value read from
+//               shared memory enters 8 multiply-adds. V is computed on the way from registers to
+//               shared memory: each thread computes one row of a tile for 4 channels, from two rows
+//               of pixels. The addresses of the loads do the mirroring. A warp fetches U only for
+//               its own planes, 4 channels at a time, so it waits for U only within the warp. In
+//               the end M goes through shared memory, a quarter at a time, to threads that take all
+//               planes of a tile
+//   shared      49,152 bytes. Loads and stores are free of bank conflicts, because the halves of
+//               each 16 tiles are exchanged in V of channels 4 to 7
 //   registers   255 at most (1 block on an SM), no spills
 //   cost        8 Cin FLOP per value of y instead of 18; 32 additions for 4 values of x, 24 for 4
-//               of y. A block reads U of its channels, 4096 Cin bytes, for 128 pixels, and x,
-//               1056 Cin bytes if L1 keeps them: 13 FLOP per byte of L2, where conv3x3.cu has 47.
+//               of y. For 128 pixels a block reads U of its channels, 4096 Cin bytes, and x, 1056
+//               Cin bytes if L1 keeps them: 13 FLOP per byte of L2, where conv3x3.cu has 47.
 //               Not measured
 //   error       u = 2^-24; U is rounded once; 2 additions on the way to V, Cin products added one
 //               after another, 4 additions on the way to Y, then b and skip:
 //               |y - exact| <= (Cin + 9) u (|A^T| [sum |G||g||G^T| (*) |B^T||d||B|] |A| + |b| +
-//               |skip|).  NaN reaches the pixels that see it, no other; infinity may become NaN
+//               |skip|).  NaN in x reaches only the y that depend on it; infinity may become NaN
 
 #define THREADS 256
 #define PLANES 16
@@ -51,7 +52,8 @@
 
 __device__ __forceinline__ int mirrored(int i, int n)
 {
-    // Where line i is found among n; of an odd n a tile sees two outside: no y depends on the second
+    // The line, 0 to n - 1, of which line i is the mirror image. For odd n, the last tile depends
+    // on two lines outside; no y depends on the second
     return i < 0 ? -i : i >= n ? 2 * (n - 1) - i : i;
 }
 
@@ -93,7 +95,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) winograd_weights(
     }
 }
 
-// skip is not read unless add
+// skip is read only if add is set
 extern "C" __global__ void __launch_bounds__(THREADS, 1) winograd(
     const float* __restrict__ x, const float* __restrict__ u, const float* __restrict__ b,
     const float* __restrict__ skip, float* __restrict__ y, int N, int H, int W, int Cin, int Cout,
@@ -103,12 +105,12 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) winograd(
     float(*sv)[CK][TILES] = reinterpret_cast<float(*)[CK][TILES]>(shared);
     float(*su)[CK][COUTS] = reinterpret_cast<float(*)[CK][COUTS]>(shared + PLANES * CK * TILES);
 
-    // the block's channels and tiles
+    // channels and tiles of the block
     const int across = (W + 1) / 2, down = (H + 1) / 2, tiles = N * down * across;
     const int groups = Cout / COUTS, group = blockIdx.x % groups;
     const int first = blockIdx.x / groups * TILES;
 
-    // what the thread fetches: two rows of pixels, whose sum or difference is row `row` of B^T d
+    // the thread fetches two rows of pixels, whose sum or difference is row `row` of B^T d
     const int half = threadIdx.x % 2, tile = threadIdx.x / 2 % TILES, row = threadIdx.x / 64;
     const float sign = row == 1 ? 1 : -1;
     int from[4], apart;
@@ -165,8 +167,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) winograd(
             *reinterpret_cast<float4*>(to + (k / 2 * CK + k % 2 * 2) * COUTS) = u_next[k / 2][k % 2];
     };
 
-    // what it sums, of two planes: 4 tiles from `four` on and 4 channels from `quad` on, and as
-    // many of the other halves
+    // the thread sums, for two planes: 4 tiles from `four` on and 4 channels from `quad` on, and as
+    // many in the other half of each
     const int four = lane / 8 * 4, quad = lane % 8 * 4;
     float sum[2][8][8] = {};
     auto multiply = [&](int from) {  // channels `from` to `from` + 3
@@ -196,26 +198,27 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) winograd(
     fetch_u(0, 4);
     const int stages = Cin / CK;
     for (int stage = 0; stage < stages; stage++) {
-        const int next = min(stage + 1, stages - 1);  // the last again: a branch costs registers
+        const int next = min(stage + 1, stages - 1);  // no branch at the end: it costs registers
         store_v();
         store_u(4);
         __syncthreads();
         fetch_x(next);
         fetch_u(next, 0);
         multiply(0);
-        __syncwarp();  // all have left these channels
+        __syncwarp();  // until no thread uses these channels any more
         store_u(0);
         fetch_u(next, 4);
         multiply(4);
         __syncthreads();
     }
 
-    // M goes through shared memory: 16 tiles x 32 channels; a thread gets 2 channels of a tile
+    // M goes through shared memory, 16 tiles x 32 channels at a time; a thread gets 2 channels of a
+    // tile
     float(*sm)[16][32] = reinterpret_cast<float(*)[16][32]>(shared);
     const int of = threadIdx.x / 16, pair = threadIdx.x % 16 * 2;
 #pragma unroll
     for (int quarter = 0; quarter < 4; quarter++) {
-        const int lower = quarter / 2, right = quarter % 2;  // half of the tiles, of the channels
+        const int lower = quarter / 2, right = quarter % 2;  // which half of the tiles, of channels
 #pragma unroll
         for (int k = 0; k < 8; k++) {
             const float* m = &sum[k / 4][4 * lower + k % 4][4 * right];

@@ -17,13 +17,14 @@ def rng():
 
 @pytest.fixture
 def files(tmp_path):
-    """Of a tiny training: (training data, validation data, weights file)."""
+    """Files of a tiny training: (training data, validation data, weights)."""
     return pairs(tmp_path / "a.h5", 0), pairs(tmp_path / "b.h5", 1), tmp_path / "w.h5"
 
 
 @pytest.fixture
 def tiny(tmp_path):
-    """Weights of an untrained network: enough for what is not about the picture."""
+    """Weights of an untrained network, for tests in which the quality of the output is
+    irrelevant."""
     config = NetworkConfig(1, 4)
     path = tmp_path / "tiny.h5"
     weights.save(path, weights.Weights(config, *params.initial(config, 0), {"type": "intensity"}))
@@ -32,7 +33,7 @@ def tiny(tmp_path):
 
 @pytest.fixture
 def stand_in(monkeypatch):
-    """enhance_np.engine.cuda runs on the stand-in for CuPy, which this is."""
+    """The stand-in for CuPy, on which enhance_np.engine.cuda runs in the test."""
     if (reason := emulator.missing()) is not None:
         pytest.skip(reason)
     launch.forget()

@@ -1,4 +1,4 @@
-"""The command line as a user meets it: one line for every fault, and nothing half-written."""
+"""The command line: one line for every error, and no partial files."""
 
 import re
 import subprocess
@@ -27,7 +27,7 @@ def run(*arguments, check=True):
 
 @pytest.fixture
 def image(tmp_path):
-    """A FITS image like HMI's continuum: granulation is noise here."""
+    """A FITS image like HMI's continuum, with noise instead of granulation."""
     rng = np.random.default_rng(0)
     data = (60_000 * (1 + 0.04 * rng.standard_normal((40, 30)))).astype(np.float32)
     path = tmp_path / "in.fits"
@@ -41,7 +41,7 @@ def test_version():
 
 @pytest.mark.parametrize("option", ["--version", "--help"])
 def test_version_and_help_import_nothing_heavy(option):
-    """A promise to users: they answer at once."""
+    """These commands must answer at once."""
     code = f"""
 import sys, enhance_np.cli
 try:
@@ -193,7 +193,7 @@ def test_output_folder_must_exist(image, tiny, tmp_path):
 
 @pytest.mark.parametrize("command", ["predict", "deconvolve"])
 def test_an_output_of_another_kind_is_refused_before_any_work(image, command, tmp_path):
-    """That the input is missing is not even noticed."""
+    """The error comes before the input, which does not exist, is looked for."""
     image.unlink()
     done = run(command, image, tmp_path / "out.jpg", check=False)
     assert_fault(done, "must end in .fits, .fit or .fts")
@@ -237,7 +237,7 @@ def test_summary_of_a_file_counts_live_filters(tmp_path):
     text = run("summary", "--weights", tmp_path / "w.h5").stdout
     assert re.search(r"^block0/conv1 .* 3 of 8$", text, re.MULTILINE)
     assert re.search(r"^tail/conv .* 8 of 8$", text, re.MULTILINE)
-    # in the block 3 channels of 8, twice
+    # 3 of 8 channels of the block are dead, in two layers
     whole, less = 9 * 8 + 9 * 64 * 3 + 4 * (9 * 64 + 8), 2 * 9 * 8 * 5
     assert f"multiply-adds per input pixel {whole:,}, of living channels {whole - less:,}" in text
     done = run("summary", "--weights", tmp_path / "w.h5", "--filters", "16", check=False)
@@ -267,9 +267,9 @@ from enhance_np.config import NetworkConfig
 
 def run(options):
 {what}
-    time.sleep(60)  # what was deferred wakes it
+    time.sleep(60)  # the deferred interrupt ends the sleep
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
+signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs ignore SIGINT
 cli.checks._summary = run
 cli.main(["summary"])
 """
@@ -301,7 +301,7 @@ STARTING = """
         signal.raise_signal(signal.SIGINT)
 
     threading.Thread.start = started
-    run.pool = ThreadPoolExecutor(1)  # kept: one that is forgotten ends its threads
+    run.pool = ThreadPoolExecutor(1)  # kept, because a garbage-collected pool ends its threads
     run.pool.submit(time.sleep, 0)
 """
 DYING = """
@@ -328,7 +328,7 @@ UNSAFE = {
 
 @pytest.mark.parametrize("where", UNSAFE)
 def test_interrupt_where_python_would_lose_it(where):
-    """Or, where a thread starts, would wait for that thread for ever."""
+    """At other moments, Python would drop the interrupt or wait for a starting thread for ever."""
     code = INTERRUPTED.format(what=UNSAFE[where])
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=50)
     assert done.stderr == "enhance-np summary: interrupted\n"

@@ -1,4 +1,4 @@
-"""`enhance-np degrade` as a user meets it."""
+"""The command `enhance-np degrade`."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ SMALL = ("--count", "6", "--validation", "2", "--patch", "8", "--support", "2")
 
 
 def run(*arguments):
-    """Exit status and standard error; without a process of its own."""
+    """Runs the command in this process; returns (exit status, standard error)."""
     with pytest.raises(SystemExit) as done:
         cli.main(["degrade", *map(str, arguments)])
     return done.value.code
@@ -50,7 +50,7 @@ def test_writes_two_files_and_says_nothing(sim, tmp_path):
         text=True,
         timeout=300,
     )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")  # no bar: no terminal
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")  # no bar without a terminal
     assert sorted(p.name for p in tmp_path.iterdir()) == ["sim.npy", "t.h5", "t_val.h5"]
     data, attributes = read(tmp_path / "t.h5")
     assert data["imHMI"].shape == (6, 8, 8, 1)
@@ -260,7 +260,7 @@ def test_by_recipe(tmp_path, caplog):
     again = run("--recipe", recipe, "--out", tmp_path / "a.h5", "--seed", "6", *fields, "--keep")
     assert "must not exist" in again
     assert not run("--recipe", recipe, "--out", tmp_path / "b.h5", *SMALL, "--seed", "5", *fields)
-    assert same(data, read(tmp_path / "b.h5")[0])  # what is given is what the recipe says
+    assert same(data, read(tmp_path / "b.h5")[0])  # the options have the recipe's values
     assert not run("--recipe", recipe, "--out", tmp_path / "c.h5", "--count", "7", "--test", "0")
     data, about = read(tmp_path / "c.h5")
     assert len(data["imHMI"]) == 7

@@ -1,4 +1,4 @@
-"""What is built of a checkout: a source distribution that is all of it, and a wheel that runs."""
+"""The source distribution is complete, and the wheel that is built from it works."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ import enhance_np
 
 CHECKOUT = Path(__file__).parents[1]
 TEXT = (CHECKOUT / "kernels/reflect_pad.cu").read_text(encoding="utf-8")
-# what builds, tests and users leave in a checkout, and what git keeps there
+# files that builds, tests, users and git leave in a checkout
 LEFT = ("__pycache__", "*.pyc", "*.egg-info", ".*_cache", ".git", ".tox", ".venv", "build", "dist")
 LEFT += ("demo", "runs")
 BUILT = ("PKG-INFO", "setup.cfg")
@@ -23,14 +23,14 @@ COMPILED = (".pyc", ".nbi", ".nbc")
 
 @pytest.fixture
 def checkout(tmp_path):
-    """A copy, so that nothing is built beside the sources."""
+    """A copy of the checkout, so that nothing is built in the original."""
     copy = tmp_path / "checkout"
     shutil.copytree(CHECKOUT, copy, ignore=shutil.ignore_patterns(*LEFT))
     return copy
 
 
 def build(what, source, into):
-    """The file that setuptools makes of the folder `source`, as pip and build have it made."""
+    """The file that setuptools builds from the folder `source`, called as by pip and build."""
     try:
         setuptools = version("setuptools")
     except PackageNotFoundError:
@@ -45,7 +45,7 @@ def build(what, source, into):
 
 
 def source_from(folder):
-    """What `source` finds when the package is imported from `folder`."""
+    """The result of `_kernels.source` if the package is imported from `folder`."""
     code = "from enhance_np import _kernels as k; print(k.__file__, k.source('reflect_pad'))"
     found = subprocess.run(
         [sys.executable, "-c", code],
@@ -61,7 +61,7 @@ def source_from(folder):
 
 
 def files(folder):
-    """Names below the folder, of what is not made by running or by building."""
+    """Names of the files below the folder, without those that running or building makes."""
     found = (p for p in folder.rglob("*") if p.is_file() and p.suffix not in COMPILED)
     names = (str(p.relative_to(folder)) for p in found)
     return {name for name in names if ".egg-info/" not in name and ".dist-info/" not in name}

@@ -1,4 +1,4 @@
-"""The gallery's page is what its scripts give."""
+"""The page of the gallery is up to date with its scripts."""
 
 import importlib.util
 import subprocess
@@ -33,7 +33,7 @@ def test_an_example_from_end_to_end(tmp_path):
 
 
 def test_the_page_shows_the_scripts(build):
-    """As they are now: an example that was changed must be run again."""
+    """If a script changes, `make gallery` must be run again."""
     page = (GALLERY / "README.md").read_text(encoding="utf-8")
     assert len(SCRIPTS) >= 3
     for script in SCRIPTS:

@@ -1,4 +1,4 @@
-"""Who may import whom, read from the source: rooms stand on floors, and imports go downwards."""
+"""Every subpackage imports only from those below it: the rules of docs/layout.md, on the source."""
 
 import ast
 from pathlib import Path
@@ -9,8 +9,8 @@ import enhance_np
 
 ROOT = Path(enhance_np.__file__).parent
 FILES = sorted(p for p in ROOT.rglob("*.py") if p.parent != ROOT or p.name != "__init__.py")
-# From the ground up. A room, or a module of the root, imports from its own floor's left or below
-FLOORS = """
+# From the bottom up. A subpackage or module imports from lower levels or from the left of its own
+LEVELS = """
     _array _atomic _figures _kernels _random _threads config instrument
     layers models loss optim
     params network weights
@@ -23,13 +23,13 @@ FLOORS = """
 """.split()
 FOREIGN = {"torch", "tensorflow", "keras", "tf_keras", "onnxruntime", "openvino", "tests", "bench"}
 
-# gpu-selftest times PyTorch beside, if it is there
+# gpu-selftest also times PyTorch, if it is installed
 TIMED_BESIDE = {"inspection/gpu_selftest.py", "inspection/peer_torch.py"}
 OF_A_CARD = {"inspection/gpu_selftest.py"}
 
 
 def imported(path):
-    """Absolute names of the modules that a file imports, wherever in it."""
+    """Absolute names of all modules that a file imports, at its top or within functions."""
     package = ("enhance_np", *path.relative_to(ROOT).parent.parts)
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -45,24 +45,24 @@ def uses(path, *modules):
     return {m for m in imported(path) for p in modules if m == p or m.startswith(p + ".")}
 
 
-def floor(path):
-    return FLOORS.index(path.relative_to(ROOT).with_suffix("").parts[0])
+def level(path):
+    return LEVELS.index(path.relative_to(ROOT).with_suffix("").parts[0])
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_rules(path):
-    above = (f"enhance_np.{name}" for name in FLOORS[floor(path) + 1 :])
+    above = (f"enhance_np.{name}" for name in LEVELS[level(path) + 1 :])
     assert not uses(path, *above)
     place = path.relative_to(ROOT)
     foreign = FOREIGN - {"torch"} if place.as_posix() in TIMED_BESIDE else FOREIGN
-    assert not uses(path, *foreign, "sunpy")  # its Maps bring what is needed
+    assert not uses(path, *foreign, "sunpy")  # a Map that is given has the methods that are needed
     if place.parts[0] == "layers" or place.name in ("network.py", "loss.py", "optim.py"):
         assert not uses(path, "numba", "cupy", "scipy", "h5py", "astropy")
     if place.parts[0] != "engine" and place.as_posix() not in OF_A_CARD:
         assert not uses(path, "numba", "llvmlite", "cupy")
-    if place.as_posix() != "prediction/chunks.py":  # which is called with a dask array
+    if place.as_posix() != "prediction/chunks.py":  # called only with a dask array
         assert not uses(path, "dask")
 
 
-def test_every_module_of_the_root_and_every_room_has_a_floor():
-    assert {path.relative_to(ROOT).with_suffix("").parts[0] for path in FILES} == {*FLOORS}
+def test_every_module_and_subpackage_has_a_level():
+    assert {path.relative_to(ROOT).with_suffix("").parts[0] for path in FILES} == {*LEVELS}

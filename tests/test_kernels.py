@@ -1,4 +1,4 @@
-"""The CUDA text is found where the package runs from, and the engine that launches it is whole."""
+"""The CUDA source is found wherever the package runs from, and the GPU engine is complete."""
 
 import inspect
 from pathlib import Path
@@ -24,7 +24,7 @@ def test_missing_text():
 
 @pytest.mark.parametrize("name", layers.__all__)
 def test_cuda_speaks_the_vocabulary(name):
-    """The page may call any name, with the reference's arguments."""
+    """The engine has every operation, with the arguments of the reference."""
     own, reference = (
         [(p.name, p.default) for p in inspect.signature(getattr(m, name)).parameters.values()]
         for m in (cuda, layers)

@@ -27,7 +27,7 @@ SKY = 0.005  # stray light
 
 @cache
 def scene(angle):
-    """(input, truth, mu function, radii of the truth's pixels), limb in the middle, in Ic.
+    """(input, truth, mu function, radii of the truth's pixels) with the limb in the middle, in Ic.
 
     The granulation's contrast falls with mu, as it does on the Sun.
     """
@@ -57,8 +57,8 @@ def weights():
 
 
 def rms(difference, end, bins):
-    """rms over all angles of `difference(image, low, high, mu)`, an array, in bins of arcsec
-    inside the last pixels; `end` in radii."""
+    """rms over all angles of the array `difference(image, low, high, mu)`, in bins of the distance
+    in arcsec from the last valid pixels, which are at `end` radii."""
     found = []
     for angle in ANGLES:
         low, high, mu, radii = scene(angle)
@@ -74,12 +74,12 @@ def rms(difference, end, bins):
 
 
 def errors(way, end, bins):
-    """Against the truth."""
+    """rms of the errors of a way of filling, compared with the truth."""
     return rms(lambda image, low, high, mu: way(image, low, mu) - high, end, bins)
 
 
 def changed(way, end, bins):
-    """Against the same way where nothing is missing: the fill alone, whatever the weights."""
+    """rms of the differences from the same way without missing pixels: the effect of the fill."""
     return rms(
         lambda image, low, high, mu: way(image, low, mu) - way(low.astype(np.float32), low, mu),
         end,
@@ -92,14 +92,14 @@ def shipped(image, low, mu):
 
 
 def zeros(image, low, mu):
-    """As the original Enhance does: NaN becomes 0, and limb darkening stays in."""
+    """Like the original Enhance: NaN becomes 0, and limb darkening stays in the image."""
     return apply(
         np.nan_to_num(image), "intensity", select("cpu").predictor(weights()), Norm(1.0)
     ).output
 
 
 def nearest(image, low, mu):
-    """The nearest valid pixel, limb darkening divided out."""
+    """Fills with the nearest valid pixel, after dividing the limb darkening out."""
     flat, _ = normalise.divided(low.astype(np.float32), Norm(1.0, 1.0, mu))
     rows, columns = distance_transform_edt(
         np.isnan(image), return_distances=False, return_indices=True
@@ -111,12 +111,12 @@ def nearest(image, low, mu):
 
 
 def whole(image, low, mu):
-    """Nothing is missing: what the network itself does wrong at a limb."""
+    """No pixel is missing: shows the errors of the network itself at a limb."""
     return shipped(low.astype(np.float32), low, mu)
 
 
-# Measured with the small network, which reaches 2.5 arcsec, rms of I / Ic in BINS, pixels up to 1.0
-# radii:
+# Measured with the small network, whose halo is 2.5 arcsec, if the pixels end at 1.0 radii: rms of
+# I / Ic in BINS
 #   errors   shipped  0.061 0.021 0.014 0.0088 0.0068 0.0047 0.0023 0.0009
 #            nearest  0.101 0.033 0.023 0.0145 0.0076 0.0047 0.0023 0.0009
 #            zeros    0.152 0.085 0.027 0.0111 0.0076 0.0035 0.0015 0.0008
@@ -128,23 +128,25 @@ BINS = (0, 0.5, 1, 1.5, 2, 3, 5, 8, 15)
 
 @pytest.mark.parametrize("end", [1.0, 0.9995, 0.999])
 def test_limb_where_the_pixels_end_near_it(end):
-    """In the last arcsecs far from what zeros do; no ring; beyond the reach of a pixel, nothing."""
+    """The error near the limb is far below that of zeros; there is no ring, and no effect beyond
+    the halo."""
     found, old, alone = (errors(way, end, BINS) for way in (shipped, zeros, whole))
-    assert (found[:4] < [0.75, 0.75, 0.75, 1] * old[:4]).all()  # the network's own share grows
+    # in the last of these bins, the network's own error dominates
+    assert (found[:4] < [0.75, 0.75, 0.75, 1] * old[:4]).all()
     assert (changed(shipped, end, BINS[:6]) < 0.75 * changed(zeros, end, BINS[:6])).all()
     assert (np.diff(found) < 0).all()
-    assert found[4] < 1.2 * alone[4]  # half of this bin is within reach: 1.00, 1.10, 1.06
+    assert found[4] < 1.2 * alone[4]  # half of this bin is within the halo; ratios 1.00, 1.10, 1.06
     assert (found[5:] < 1.01 * alone[5:]).all()
 
 
 def test_fill_goes_on_as_the_limb_does():
-    """Cut where it has fallen to a half: the nearest pixel would be a step."""
+    """If the limb is cut at half its height, filling with the nearest pixel makes a step."""
     found, step = (errors(way, 1.0, (0, 1.5))[0] for way in (shipped, nearest))
     assert found < 0.75 * step
 
 
 def test_limb_where_the_pixels_end_in_the_dark():
-    """Whatever the fill is, it is out of sight."""
+    """The fill has no effect, because it is beyond the halo of all bright pixels."""
     found = errors(shipped, 1.04, BINS)
     np.testing.assert_allclose(found, errors(whole, 1.04, BINS), rtol=1e-4)
-    assert found[0] < 0.03  # of a fall by 0.32
+    assert found[0] < 0.03  # the intensity falls by 0.32

@@ -1,4 +1,4 @@
-"""The weights that ship: whole, small, honest about themselves, better than interpolation."""
+"""The shipped weights: readable, small, with their provenance, and better than interpolation."""
 
 import h5py
 import numpy as np
@@ -30,7 +30,7 @@ def test_file(type, model):
 
 @pytest.mark.parametrize(("type", "model"), EACH)
 def test_no_number_in_a_file_is_subnormal(type, model):
-    """Which costs some processors a hundred times a product of normal numbers."""
+    """On some processors, a product with a subnormal number takes a hundred times as long."""
     found = []
 
     def count(_, data):
@@ -46,15 +46,15 @@ def test_no_number_in_a_file_is_subnormal(type, model):
 
 @pytest.mark.parametrize(("type", "model"), EACH)
 def test_filters_live(type, model):
-    """95 of 100."""
+    """At least 95 % of the filters are alive."""
     counts = live_filters(weights.load(models.path(type, model))).values()
     assert sum(live for live, _ in counts) >= 0.95 * sum(all for _, all in counts)
 
 
 @pytest.mark.parametrize("type", models.TYPES)
 def test_beats_bicubic_on_scenes_never_trained_on(type):
-    """Whatever the kind of scene, both models, by half; where a field is hardly more than noise, at
-    all.
+    """Both models have less than half of its squared error on every kind of scene, and less at all
+    for quiet fields, which are mostly noise.
     """
     engine = select("cpu")
     rng = np.random.default_rng(0)

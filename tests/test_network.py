@@ -27,7 +27,7 @@ def test_gradients_of_the_wide_refine_convolution(rng):
 
 @pytest.mark.parametrize("depth", [0, 1, 2, 5])
 def test_zero_gradient_theorem(depth, rng):
-    """Biases before a batch norm and each bn2/beta: 3 depth + 1 tensors, and no others."""
+    """The biases before a batch norm and each bn2/beta, 3 depth + 1 tensors, and no others."""
     config = NetworkConfig(depth, 4)
     p, _ = params.initial(config, 1, np.float64)
     p = {name: a + 0.1 * rng.standard_normal(a.shape) for name, a in p.items()}
@@ -76,7 +76,7 @@ CASES = {
 @pytest.mark.parametrize("framework", ["keras", "torch"])
 @pytest.mark.parametrize("case", CASES)
 def test_equals_framework(case, framework):
-    """The committed fixtures: see tests/reference/make_reference.py."""
+    """Compares with the stored results of Keras and PyTorch (tests/reference/make_reference.py)."""
     with np.load(REFERENCE / f"{framework}_{case}.npz") as fixture:
         assert_equal(CASES[case], dict(fixture))
 
@@ -96,7 +96,7 @@ def test_equals_torch_live(config, shape, rng):
 
 
 def assert_equal(config, case):
-    """Forward, loss, every gradient and five Adam steps, in float64."""
+    """Forward pass, loss, every gradient and five steps of Adam agree, in float64."""
 
     def group(prefix):
         return {k[len(prefix) + 1 :]: a for k, a in case.items() if k.startswith(prefix + "/")}
@@ -136,8 +136,8 @@ def assert_equal(config, case):
 @pytest.mark.parametrize("activation", ["relu", "elu"])
 @pytest.mark.parametrize("depth", [0, 2])
 def test_observers_see_every_value_and_its_gradient(depth, activation, rng):
-    """By one name, in reverse order. Each gradient is what a change of that very value does to
-    the loss: a central difference along a random direction, added behind the operation."""
+    """Values and gradients have the same names, in reverse order. Each gradient agrees with a
+    central difference of the loss, for a random change of the value after its operation."""
     config = NetworkConfig(depth, 3, activation)
     p, _ = params.initial(config, 0, np.float64)
     p = {name: a + 0.1 * rng.standard_normal(a.shape) for name, a in p.items()}
@@ -175,7 +175,7 @@ done = []
 
 
 def changed(operation, place, change):
-    """The operation, which adds `change` to its result if it is the place-th that is called."""
+    """The operation; adds `change` to its result if `place` operations were called before."""
 
     def called(*arguments, **keywords):
         y, cache = operation(*arguments, **keywords)
@@ -195,7 +195,7 @@ def test_training_is_observed_up_to_the_stem(rng):
 
 
 class Recorded:
-    """The reference operations, which note what is called."""
+    """The reference operations; records the names of those that are called."""
 
     def __init__(self):
         self.called = set()

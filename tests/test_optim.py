@@ -5,7 +5,7 @@ from enhance_np import loss, optim
 
 
 def test_first_step_is_the_learning_rate():
-    """With bias correction the first step is lr * sign(g) whatever g's size."""
+    """With bias correction, the first step is lr * sign(g), whatever the size of g."""
     p = {"w": np.zeros(3)}
     new, state = optim.adam(p, {"w": np.array([1e-3, -5.0, 100.0])}, optim.adam_start(p), lr=0.1)
     np.testing.assert_allclose(new["w"], [-0.1, 0.1, -0.1], rtol=1e-2)
@@ -43,7 +43,8 @@ def test_clipped_to_a_norm_of_all_tensors_together():
 
 
 def test_decay_shrinks_kernels_whatever_their_gradient():
-    """By one factor. L2 in the loss moves a kernel without a gradient by the rate itself."""
+    """Decay multiplies all kernels by one factor. L2 in the loss, through Adam, moves a kernel that
+    has no other gradient by the learning rate."""
     before = {"a/w": np.array([2.0, -1e-3]), "a/b": np.ones(1)}
     p = optim.decayed({name: x.copy() for name, x in before.items()}, before, 0.1)
     np.testing.assert_allclose(p["a/w"], 0.9 * before["a/w"], rtol=1e-15)

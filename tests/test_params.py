@@ -19,7 +19,7 @@ def test_counts_are_the_papers(config, trainable, moving):
 def test_he_normal_has_its_variance_and_is_cut():
     w = params.he_normal(np.random.default_rng(0), (3, 3, 64, 64))
     assert w.dtype == np.float32
-    # 36,864 samples: the deviation's standard error is about 0.4 %
+    # for 36,864 samples the standard error of the deviation is about 0.4 %
     assert abs(w.std() / np.sqrt(2 / 576) - 1) < 0.015
     assert abs(w).max() <= 2 * np.sqrt(2 / 576) / params.TRUNCATED_STD
 
@@ -46,7 +46,7 @@ def test_contrasted_start_is_blind_to_the_level_in_most_kernels():
     assert abs(level[:blind]).max() < 1e-5 * abs(w).max()
     assert (level[blind:] != 0).all()
     y, _ = conv2d(images, w, zero)
-    # the level, 1, is taken away but for rounding: the rest has variance 1
+    # the level, 1, is removed up to rounding, and the rest has variance 1
     assert y[..., :blind].std(axis=(0, 1, 2)) == pytest.approx(np.ones(blind), rel=1e-3)
     np.testing.assert_array_equal(w[..., blind:], p["stem/conv/w"][..., blind:])
     faint = {name for name in p if (new[name] == np.float32(0.1) * p[name]).all() and p[name].any()}
@@ -62,7 +62,7 @@ def test_contrasted_start_needs_contrast(level):
 
 
 def test_moving_variance_is_that_of_the_batch_without_bessels_factor():
-    """The fused float32 kernel of older Keras on TensorFlow stores M / (M - 1) times it."""
+    """The fused float32 kernel of older Keras on TensorFlow stores M / (M - 1) times this value."""
     fixture = np.load(Path(__file__).parent / "reference" / "bn_moving_float32.npz")
     x, momentum = fixture["x"], float(fixture["momentum"])
     one = np.ones(x.shape[-1], np.float32)
@@ -73,7 +73,7 @@ def test_moving_variance_is_that_of_the_batch_without_bessels_factor():
     m = x.size // x.shape[-1]
     fused = moving["bn/var"] + (1 - momentum) * cache.var / (m - 1)
     np.testing.assert_allclose(fused, fixture["var_after"], rtol=1e-6)
-    assert (abs(moving["bn/var"] / fixture["var_after"] - 1) > 1e-5).any()  # it is seen here
+    assert (abs(moving["bn/var"] / fixture["var_after"] - 1) > 1e-5).any()  # the factor is detected
 
 
 def test_pooled_statistics_are_those_of_all_images(rng):

@@ -20,7 +20,7 @@ def test_no_two_purposes_share_a_stream():
 
 @pytest.mark.parametrize("seed", [0, 7])
 def test_apart_from_plain_seeds(seed):
-    """NumPy pads a plain seed with zeros: default_rng(7) and default_rng([7, 0]) are one."""
+    """NumPy pads a plain seed with zeros: default_rng(7) and default_rng([7, 0]) are the same."""
     plain = {first(np.random.default_rng([seed] + [0] * n)) for n in range(8)}
     assert first(np.random.default_rng(seed)) in plain
     assert not plain & {first(stream(seed, "a")), first(stream(seed, "a", 0))}

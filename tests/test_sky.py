@@ -1,4 +1,4 @@
-"""Where sunpy and astropy find the output on the sky: where the input was, to 1e-6 arcsec."""
+"""sunpy and astropy give the output the sky coordinates of the input, to 1e-6 arcsec."""
 
 import logging
 
@@ -34,7 +34,7 @@ BASE = {
 PLANE = {"CTYPE1": "HPLN-TAN", "CTYPE2": "HPLT-TAN", "CUNIT1": "arcsec", "CUNIT2": "arcsec"}
 CUT_OUT = PLANE | {"CRPIX1": -700.61, "CRPIX2": 417.2, "CRVAL1": 2.48, "CRVAL2": -1.7}
 DELT = {"CDELT1": SCALE, "CDELT2": SCALE}
-# the same rotation three times, and a whole disc on few pixels
+# the same rotation in three conventions, and a whole disc on few pixels
 WCSES = {
     "crota": CUT_OUT | DELT | {"CROTA2": 179.9298},
     "pc": CUT_OUT | DELT | {"PC1_1": COS, "PC1_2": -SIN, "PC2_1": SIN, "PC2_2": COS},
@@ -51,8 +51,8 @@ WCSES = {
 
 @pytest.fixture(params=WCSES)
 def pair(request, tmp_path, caplog):
-    """(path of an input, of its output)."""
-    caplog.set_level(logging.ERROR)  # of the disc's large pixels
+    """(path of an input, path of its output)."""
+    caplog.set_level(logging.ERROR)  # without the warning about the disc's large pixels
     field = 300 * np.random.default_rng(0).standard_normal(SHAPE)
     source, target, tiny = (tmp_path / name for name in ("in.fits", "out.fits", "tiny.h5"))
     afits.writeto(source, field.astype("f4"), afits.Header(BASE | WCSES[request.param]))
@@ -62,7 +62,7 @@ def pair(request, tmp_path, caplog):
 
 
 def shift(before: WCS, after: WCS) -> float:
-    """Angle in arcsec between corners and centre before and after, at most."""
+    """Largest angle in arcsec between corners and centre of input and output."""
     h, w = SHAPE
     edges = np.array([[0, 0], [w, 0], [0, h], [w, h], [w / 2, h / 2]])
     vectors = []
@@ -78,7 +78,7 @@ def test_astropy(pair):
     before, after = (afits.getheader(path) for path in pair)
     assert shift(WCS(before), WCS(after)) < 1e-6
     for key in ("CRPIX1", "CRPIX2"):
-        after[key] += 0.5  # as the published program has it: the check must see it
+        after[key] += 0.5  # as in the published program; the check must detect it
     assert shift(WCS(before), WCS(after)) > 0.1
 
 

@@ -49,7 +49,7 @@ def count(request):
 
 
 def test_nested_it_keeps_nothing_once_it_returned(count):
-    """Cancelled helpers wait in the queue of a pool whose threads are all in the outer call."""
+    """Cancelled helpers stay in the pool's queue while all of its threads are in the outer call."""
 
     def outer(_):
         given = np.zeros(3)
@@ -69,7 +69,7 @@ def test_every_piece_is_done_once_and_results_are_in_order(count):
         with lock:
             done[piece] += 1
         if piece % 7 == 0:
-            time.sleep(0.001)  # others overtake it
+            time.sleep(0.001)  # other threads overtake this one
         return piece**2
 
     for pieces in (0, 1, 2, 100):
@@ -79,7 +79,7 @@ def test_every_piece_is_done_once_and_results_are_in_order(count):
 
 
 def test_as_many_threads_work_as_were_asked_for(count):
-    """All are in a piece at the same moment, the calling thread among them."""
+    """All of them, the calling thread included, work on a piece at the same moment."""
     meeting = threading.Barrier(count, timeout=20)
 
     def task(piece):
@@ -121,7 +121,7 @@ def test_nested_it_does_not_wait_for_itself(count):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_forked_child_has_as_many_threads(count):
-    """The parent's did not come along."""
+    """The threads of the parent do not survive the fork."""
     threads.parallel(abs, range(9))
     child = os.fork()
     if child == 0:
@@ -163,10 +163,10 @@ def test_the_first_exception_is_raised_and_no_further_piece_begins(count):
 
 
 def test_it_returns_only_when_no_thread_is_in_a_task():
-    """Also after exceptions: whoever calls may then use the arrays again."""
+    """Also after an exception, so that the caller may use the arrays again."""
     threads.set_threads(5)
     try:
-        for _ in range(8):  # which thread sleeps is up to the system
+        for _ in range(8):  # the thread that sleeps varies
             inside, meeting, lock = [], threading.Barrier(5, timeout=20), threading.Lock()
             caller = threading.get_ident()
 
@@ -199,7 +199,7 @@ def test_an_exception_in_a_thread_reaches_the_caller():
 
 
 def test_the_number_of_threads_may_change_in_between(monkeypatch):
-    """By another Python thread, while pieces are handed out."""
+    """Another Python thread may change it while pieces are distributed."""
     asked = iter([3, 1])
     monkeypatch.setattr(threads, "threads", lambda: next(asked))
     assert threads.parallel(abs, range(-3, 3)) == [3, 2, 1, 0, 1, 2]

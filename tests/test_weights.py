@@ -25,7 +25,7 @@ FILES = {  # name: activation that `load` finds
     "keras3_full": "elu",
     "keras3.weights": "relu",
 }
-# the float32 of Keras against our float64: a part of the range of the output
+# Keras's float32 against our float64, relative to the range of the output
 OUTPUT = 1e-5
 
 
@@ -69,7 +69,7 @@ def test_computes_what_keras_computed(name, reference):
 
 
 def test_renumbered_file_is_a_trap():
-    """HDF5 lists its layers in an order that is not that of the network."""
+    """HDF5 lists the layers of this file in an order that is not that of the network."""
     with h5py.File(REFERENCE / "weights_keras2_renumbered.h5") as file:
         listed = [name for name in file if name.startswith("conv2d")]
     assert listed[0] == "conv2d_10"
@@ -129,7 +129,7 @@ def test_big_endian_becomes_native(tmp_path):
     same_bits(got.params, want.params)
 
 
-# ---- there and back
+# ---- save and load
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -172,7 +172,7 @@ def test_saved_layout_is_that_of_keras_202(tmp_path):
             assert file.attrs[name].dtype.kind == root.attrs[name].dtype.kind == "S", name
 
 
-# ---- what save refuses; nothing is left behind
+# ---- errors of save, which leave no file
 
 
 def changed(group, name, value):
@@ -268,7 +268,7 @@ def test_keras_loads_what_save_wrote(tmp_path, config, keras_name):
     keras = pytest.importorskip(keras_name)
     w = random_weights(config)
     weights.save(tmp_path / "w.h5", w)
-    # with all the layers that have no weights: the file does not list them
+    # including the layers without weights, which the file does not list
     model, made = make_reference().keras_model(keras, config, noise=1e-3)
     model.load_weights(tmp_path / "w.h5")
     params, moving = make_reference().get_keras(made, config)

@@ -1,4 +1,4 @@
-"""enhance_np.weights.load: faults have names."""
+"""enhance_np.weights.load: the error names the fault of the file."""
 
 import h5py
 import numpy as np
@@ -34,7 +34,7 @@ def test_text_file(tmp_path):
 
 
 def test_damaged_inside(tmp_path):
-    """The signature and the length are right; the group's tree is zeroed."""
+    """Signature and length of the file are right, but the tree of a group is zeroed."""
     path = tmp_path / "damaged.h5"
     whole = (REFERENCE / "weights_keras2.h5").read_bytes()
     tree = whole.index(b"TREE")
@@ -70,7 +70,7 @@ def list_more(file, layer, tensor):
     file[layer][tensor] = np.zeros((3, 3, 4, 4), np.float32)
 
 
-# (file, change, what the message must hold)
+# (file, change, words of the error message)
 FAULTS = {
     "tensor not in its group": (
         "keras2",

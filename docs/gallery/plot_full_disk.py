@@ -1,7 +1,7 @@
 """A full disk with dask
 
-A dask array is enhanced when it is computed, and only the chunks that are needed are. Each chunk
-reads its own pixels and some of its neighbours'. The result does not depend on the chunks.
+A dask array is enhanced only when it is computed, and only in the chunks that are needed. Each
+chunk reads its own pixels and some of its neighbours'. The result does not depend on the chunks.
 """
 
 import dask.array as da

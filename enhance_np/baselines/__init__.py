@@ -1,4 +1,4 @@
-"""The classical ways, which a network must beat, each with its tuned parameter."""
+"""The classical methods, which a network must beat, each with its tuned parameter."""
 
 from collections.abc import Callable, Iterator
 

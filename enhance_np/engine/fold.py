@@ -14,7 +14,7 @@ from .prune import Conv, living, pruned
 
 
 def fold(weights: Weights, dtype=np.float32, multiple: int | None = None) -> dict[str, Conv]:
-    """Every convolution by name, the batch norm behind it folded in:
+    """Every convolution by name, with the batch norm that follows it folded in:
 
     w' = w * gamma / sqrt(var + eps),   b' = (b - mean) * gamma / sqrt(var + eps) + beta.
 

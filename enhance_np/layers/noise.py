@@ -6,7 +6,7 @@ from .._array import Array, array_module
 
 
 def gaussian_noise(x: Array, sigma: float, rng: np.random.Generator) -> Array:
-    """x + sigma * N(0, 1), drawn anew in each call; the derivative in x is the identity.
+    """x + sigma * N(0, 1), drawn again in each call; the derivative in x is the identity.
 
     x : any shape.  sigma : in units of x (Ic or kG).  rng : a NumPy generator, also for CuPy
     arrays, so that every engine gets the same noise.

@@ -110,7 +110,7 @@ def check_apart(
 
 @dataclass(frozen=True)
 class Synthetic:
-    """Scenes of `synthetic.scene` of one kind and type, one for each seed."""
+    """Scenes of `sun.scene.scene` of one kind and type, one for each seed."""
 
     kind: str
     type: str

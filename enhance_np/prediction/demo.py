@@ -9,7 +9,7 @@ from ..config import NOISE
 from ..observation import fits
 from .file import enhance_file
 
-SEED = 1_000_000  # no training or validation scene has a seed this high: see data.synthetic
+SEED = 1_000_000  # the first of sun.scene.DEMO_SEEDS, which no training scene has
 SIDE = 128  # input pixels, 64.6 arcsec
 
 

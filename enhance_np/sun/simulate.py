@@ -31,7 +31,7 @@ def simulate(
 ) -> list[Path]:
     """Writes `frames` scenes and returns the paths: `out`; for both types <stem>_<type>.fits.
 
-    kind, shape, pixel_scale, seed : see `synthetic.scene`; frame i is the scene of seed + i, so
+    kind, shape, pixel_scale, seed : see `scene.scene`; frame i is the scene of seed + i, so
         frames are independent of each other and not moments of one Sun.
     type : "intensity" (over the quiet Sun's mean), "blos" (vertical field, gauss) or "both".
     progress : shows a bar.  overwrite : replace existing files.

@@ -10,7 +10,7 @@ from enhance_np.baselines.tuning import Scene
 
 
 def by_definition(image, weights, bias):
-    """The four sums of the class's docstring, where no border is met; NaN elsewhere."""
+    """The four sums of the class's docstring, away from the borders; NaN near them."""
     h, w = image.shape
     k = weights.shape[2]
     r = k // 2
@@ -26,7 +26,8 @@ def by_definition(image, weights, bias):
 
 @pytest.fixture
 def known(rng):
-    """A linear map, and pairs that obey it exactly but at their borders, which count not."""
+    """A linear filter, and pairs that it maps exactly, except near the borders, which are
+    unused."""
     weights, bias = rng.standard_normal((2, 2, 5, 5)), rng.standard_normal((2, 2))
     low = rng.standard_normal((3, 20, 24))
     high = np.stack([by_definition(image, weights, bias) for image in low])
@@ -50,7 +51,7 @@ def test_mirror_image_beyond_the_borders(known, rng):
 
 @pytest.mark.parametrize("size", [5, 9])
 def test_recovers_a_linear_map(size, known):
-    """To rounding: 768 equations or more, condition of the normal equations below 100."""
+    """Up to rounding: there are at least 768 equations, with a condition number below 100."""
     filter, low, high = known
     found = Equations(size)
     found.add(low, np.nan_to_num(high) if size > 5 else high)
@@ -62,7 +63,7 @@ def test_recovers_a_linear_map(size, known):
 
 
 def test_is_least_squares(rng):
-    """Against numpy's lstsq on the rows themselves; noise and ridge as additional rows."""
+    """Compares with numpy's lstsq on the rows themselves; noise and ridge are additional rows."""
     low, high = rng.standard_normal((2, 9, 8)), rng.standard_normal((2, 18, 16))
     noise, ridge = 0.3, 0.2
     rows, values = [], []
@@ -101,7 +102,7 @@ def test_sums_in_tiles_are_those_of_the_neighbourhoods(rng, size, shape):
 
 
 def test_noise_is_what_drawn_noise_is_on_average(rng):
-    """200 drawings of noise: the mean of their sums is within 5 % of the expected diagonal."""
+    """For 200 draws of noise, the mean of the sums is within 5 % of the expected diagonal."""
     low, high = rng.standard_normal((1, 12, 12)), rng.standard_normal((1, 24, 24))
     drawn, clean = Equations(3), Equations(3)
     clean.add(low, high)
@@ -134,7 +135,7 @@ def test_ridge_shrinks(known):
 
 
 def test_beats_interpolation_and_chooses(rng):
-    """On scenes of the kind it was fitted on; the choice is the best of the curve."""
+    """On scenes of the kind that it was fitted on; the chosen value is the best of the curve."""
     scenes = [pair(smooth_scene(rng)) for _ in range(4)]
     found = Equations(9)
     for low, high in scenes[:3]:

@@ -13,7 +13,7 @@ NARROW = Optics(support=2.0)  # a kernel small enough to convolve directly
 
 
 def published(raw, psf, iterations, damped):
-    """As printed in the chapter on Enhance, with mirrored borders instead of wrapped ones."""
+    """The code printed in the chapter on Enhance, with mirrored borders instead of wrapped ones."""
     lucy = np.ones(raw.shape) * raw.mean()
     for _ in range(iterations):
         ratio = raw / direct_convolve(lucy, psf, mode="reflect")
@@ -46,7 +46,7 @@ def test_damping_returns_an_outlier_to_its_data(rng):
 
 
 def test_every_iteration_is_more_probable(rng):
-    """The Poisson likelihood sum(d log m - m) never falls: what the algorithm is for."""
+    """The Poisson likelihood sum(d log m - m), which the algorithm maximises, never falls."""
     data = 50 + 20 * rng.random((24, 24))
     transfer, _ = transfers(data.shape, HMI_SCALE / 2, HMI)
     run, last = iterates(data, transfer), -np.inf
@@ -61,8 +61,9 @@ def test_every_iteration_is_more_probable(rng):
 
 @pytest.mark.parametrize("as_target", [False, True])
 def test_flux_is_conserved(as_target, rng):
-    """4 output pixels of a quarter of the area each; both parts of a field, hence their
-    difference. 1e-10: rounding of a few hundred transforms."""
+    """An input pixel becomes 4 output pixels of a quarter of its area. The flux of each polarity of
+    a field is conserved, and so is their difference. 1e-10 is the rounding of some hundred
+    transforms."""
     low, _ = pair(smooth_scene(rng))
     field = low - 1
     out = deconvolve(low, "intensity", 10, as_target=as_target)
@@ -80,8 +81,8 @@ def test_scale_does_not_matter(type, rng):
 
 
 def test_recovers_point_sources():
-    """Two points 1.0 arcsec apart, one lobe to HMI: the dip between them comes back, and the
-    image is nearer to the truth than the input is."""
+    """Two points 1.0 arcsec apart are one lobe to HMI. The output shows the dip between them, and
+    is closer to the truth than the input."""
     scene = np.zeros((16 * 16, 24 * 8))
     scene[128, 96 - 8], scene[128, 96 + 8] = 1.0, 1.0
     scene = 0.05 + 1e3 * scene / (8 * 8)
@@ -98,7 +99,7 @@ def test_recovers_point_sources():
     def error(image):
         return np.square(image - high).sum()
 
-    # 0.52 was found; what is beyond the input's Nyquist frequency does not come back
+    # measured: 0.52; frequencies above the input's Nyquist frequency are not recovered
     as_target = deconvolve(low, "intensity", 200, as_target=True)
     assert error(as_target) < 0.6 * error(bicubic(low))
     assert out.min() >= 0

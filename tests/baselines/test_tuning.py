@@ -7,7 +7,7 @@ from enhance_np.baselines.wiener import tune
 
 
 def test_the_least_error_over_all_pixels():
-    """Scenes count by their pixels, not one each."""
+    """Every pixel has the same weight, not every scene."""
     small = Scene(np.zeros((1, 1)), np.zeros((2, 2)))
     large = Scene(np.zeros((5, 5)), np.ones((10, 10)))
 

@@ -9,16 +9,16 @@ from enhance_np.optics.degrade import HMI, HMI_SCALE
 
 
 def test_exact_without_noise(rng):
-    """Below the input's Nyquist frequency everything that HMI passes can be had back.
+    """Below the input's Nyquist frequency, everything that HMI transmits is recovered.
 
-    At 0.9 cycles per arcsec HMI passes 0.06: rounding of the input, 1e-16, grows to 1e-14.
+    At 0.9 cycles per arcsec HMI transmits 0.06: the rounding of the input, 1e-16, grows to 1e-14.
     """
     low, high = pair(smooth_scene(rng, highest=0.9))
     np.testing.assert_allclose(wiener(low, 0.0), high, atol=1e-11)
 
 
 def test_gain_is_the_formula():
-    """Of one cosine, 5 periods in 20 pixels of one axis: A P / (P^2 + nsr)."""
+    """The gain of one cosine, with 5 periods in 20 pixels along one axis, is A P / (P^2 + nsr)."""
     image = np.cos(np.pi / 20 * 10 * (np.arange(20) + 0.5))[:, None] * np.ones(24)
     psf, target = (t[10, 0] for t in transfers((20, 24), HMI_SCALE, HMI))
     want = target * psf / (psf**2 + 0.02)
@@ -43,7 +43,7 @@ def test_strong_noise_leaves_the_mean(rng):
 
 
 def test_tuning_finds_the_noise(rng):
-    """The best nsr grows with the noise, lies inside the range, and beats both its ends."""
+    """The best nsr grows with the noise, lies inside the range, and is better than both ends."""
     low, high = pair(smooth_scene(rng))
     noise = rng.standard_normal(low.shape)
     found = [tune([Scene(low + s * noise, high)]) for s in (1e-3, 1e-2)]

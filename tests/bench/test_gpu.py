@@ -1,4 +1,4 @@
-"""The bounds of docs/cuda.md: worked out by hand, and on the page as the script has them."""
+"""The bounds of docs/cuda.md: compared with hand calculations, and the page is up to date."""
 
 from collections import Counter
 
@@ -27,9 +27,9 @@ def test_a_convolution_by_hand():
     np.testing.assert_allclose(conv.seconds(a100), 5.89824e9 / 19.5e12)
     winograd = named(roofline.operations(), "the same by Winograd")
     assert winograd.bytes == conv.bytes + 2 * 16 * 64 * 64 * 4
-    transforms = 20000 * 64 * (32 + 24) + 64 * 64 * 42  # of 20,000 tiles, and of the weights
+    transforms = 20000 * 64 * (32 + 24) + 64 * 64 * 42  # for 20,000 tiles, and for the weights
     assert winograd.flop == 20000 * 16 * 64 * 64 * 2 + transforms
-    assert winograd.times == 0  # a step is without
+    assert winograd.times == 0  # not used in a step
     add = named(roofline.operations(), "two gradients added")
     assert add.bound(a100) == "memory"
     np.testing.assert_allclose(add.seconds(a100), 3 * 80000 * 64 * 4 / 1555e9)

@@ -1,4 +1,4 @@
-"""The stand-in for CuPy: what it refuses, and that it computes what it should."""
+"""The stand-in for CuPy: it computes the right results, and refuses what CuPy or CUDA forbids."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The emulator itself: what runs, and that what is wrong is found, in the mode that can find it."""
+"""The emulator itself: right kernels run, and each mode finds the faults that it can find."""
 
 import numpy as np
 import pytest
@@ -77,7 +77,8 @@ def test_shared_memory_and_barriers(mode, schedule):
 
 @pytest.mark.parametrize("mode", emulator.MODES)
 def test_float4_is_taken_apart_by_its_own_type(mode):
-    """A pointer to a vector has no NumPy dtype: the call says so before anything runs."""
+    """A pointer to a vector type has no NumPy dtype, so the call is refused before anything
+    runs."""
     kernels = emulator.load(TEXT, mode)
     assert kernels["warps"].parameters[0].dtype is None
     with pytest.raises(TypeError, match="argument 0 is float32"):
@@ -111,7 +112,7 @@ def test_barriers_of_a_warp(mode, schedule):
         ("__syncwarp();\n    float sum", "float sum"),
         ("__syncwarp();  // all have read", ""),
         ("__syncwarp();\n    y[t]", "y[t]"),
-        ("part[t ^ 1] +", "part[t ^ 33] +"),  # of another warp, which is not waited for
+        ("part[t ^ 1] +", "part[t ^ 33] +"),  # of another warp, for which nothing waits
     ],
 )
 def test_a_warp_that_does_not_wait(before, after):
@@ -121,7 +122,7 @@ def test_a_warp_that_does_not_wait(before, after):
         kernel(1, 64, np.full(64, np.nan, np.float32), schedule="shuffled")
 
 
-# what is changed in the text, the modes that must find it, and as what
+# name -> ((text, replacement), {mode: the fault that it must find})
 WRONG = {
     "no barrier in the loop": (
         ("        __syncthreads();\n        if", "        if"),
@@ -184,14 +185,14 @@ def test_finds(name, mode):
 
 
 def test_a_removed_barrier_shows_in_the_numbers_too():
-    """Shared memory begins as NaN, so what reads too early does not read a value that is right."""
+    """Shared memory holds NaN at the start, so a read that is too early gives a wrong result."""
     change = WRONG["no barrier in the loop"][0]
     assert np.isnan(sums(emulator.load(TEXT.replace(*change)))).any()
 
 
 def test_reading_an_output_before_it_is_written():
     text = TEXT.replace("y[blockIdx.x] = part[0];", "y[blockIdx.x] += part[0];")
-    y = np.full(4, -1, np.int32).view(np.float32)  # as the stand-in's `empty`
+    y = np.full(4, -1, np.int32).view(np.float32)  # like `empty` of the stand-in
     with pytest.raises(emulator.Fault, match="uninitialised.*argument 1"):
         emulator.load(text, "trace")["sums"](4, 64, X, y, np.int32(200))
 

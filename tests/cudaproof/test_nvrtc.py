@@ -1,4 +1,4 @@
-"""The compiler by ctypes: what it gives, and what it says."""
+"""The compiler, called through ctypes: its results and its error messages."""
 
 import pytest
 from cudaproof import nvrtc
@@ -25,11 +25,11 @@ def test_compiles():
     assert ".target sm_80" in compiled.ptx
     assert 0 < used.registers < 32
     assert used == (used.registers, 0, 0, 256)
-    assert "add.ftz.f32" in compiled.ptx  # as CuPy has it
+    assert "add.ftz.f32" in compiled.ptx  # as with CuPy's options
 
 
 def test_sees_spills():
-    """More values alive at once than registers that the bound leaves."""
+    """The kernel needs more values at once than the bound leaves registers."""
     sums = "".join(f"float a{i} = x[{i} * n];\n" for i in range(200))
     uses = "".join(f"y[{i} * n] = a{i} * a{199 - i};\n" for i in range(200))
     text = 'extern "C" __global__ void __launch_bounds__(1024) f(const float* x, float* y, int n)'

@@ -1,4 +1,4 @@
-"""The translation of PTX: every instruction it knows against the source's own run."""
+"""The translation of PTX: for every known instruction, the same results as the source's."""
 
 import numpy as np
 import pytest
@@ -66,7 +66,7 @@ MODES = pytest.mark.parametrize("mode", ["fast", "trace"])
 
 
 def both(name, mode, arch, blocks, arguments, written, **how):
-    """What the source wrote and what the PTX wrote."""
+    """(output of the source, output of its PTX)."""
     found = []
     for kernels in (
         emulator.load(TEXT, "fast", contract=False),
@@ -114,19 +114,19 @@ def test_blocks(mode, arch, schedule, rng):
 
 @pytest.mark.parametrize("contract", [False, True])
 def test_contraction_is_nvrtc_s(contract, rng):
-    """x * y + z in one rounding or in two."""
+    """NVRTC decides whether x * y + z is rounded once or twice."""
     text = """extern "C" __global__ void f(const float* x, float* y)
     { y[threadIdx.x] = x[threadIdx.x] * x[threadIdx.x + 64] + x[threadIdx.x + 128]; }"""
     x, y = rng.standard_normal(192).astype(np.float32), np.full(64, np.nan, np.float32)
     ptx.load(text, contract=contract)["f"](1, 64, x, y)
     a, b, c = x.reshape(3, 64).astype("f8")
     want = (a * b if contract else x[:64] * x[64:128]) + c
-    # the float64 sum is rounded once more, which 29 bits more make invisible here
+    # float64 has 29 bits more, so that its own rounding does not show
     np.testing.assert_array_equal(y, want.astype(np.float32))
 
 
 def test_trace_sees_what_the_compiler_wrote():
-    """A float4 that the compiler makes of a misaligned address, or past the end."""
+    """A float4 access past the end of an array is found in the PTX too."""
     x = np.zeros(508, np.float32)
     with pytest.raises(emulator.Fault, match="oob.*read of 16 bytes"):
         ptx.load(TEXT, "trace")["blocks"](2, 64, x, np.zeros(512, np.float32), shared=512)
@@ -134,7 +134,7 @@ def test_trace_sees_what_the_compiler_wrote():
 
 @pytest.mark.parametrize("align", ["", "__align__(16) "])
 def test_shared_memory_has_the_alignment_that_it_asks_for(align):
-    """And no more: what a float4 needs and a float has not."""
+    """And no more than that: an array of float may be too little aligned for float4."""
     text = f"""extern "C" __global__ void f(const float* x, float* y)
     {{
         __shared__ {align}float all[256];

@@ -1,4 +1,4 @@
-"""What the stand-in has, CuPy has: by the wheel, without a device."""
+"""The real CuPy has everything that the stand-in has; the wheel is enough, without a device."""
 
 import gc
 import inspect
@@ -28,7 +28,7 @@ def found(module, path):
 
 
 def within(space, path=""):
-    """Dotted names of what a namespace holds."""
+    """The dotted names of everything in a namespace."""
     for name, value in vars(space).items():
         if (
             hasattr(value, "__dict__")
@@ -105,7 +105,7 @@ def test_errors_are_of_the_same_kind():
 
 
 def test_a_module_compiles_only_when_a_kernel_is_asked_for():
-    """As the stand-in's: what is launched first pays, and names what is missing."""
+    """Like the stand-in: the first launch compiles, and its error names what is missing."""
     if cupy.cuda.is_available():
         pytest.skip("needs CuPy without a GPU")
     module = cupy.RawModule(code='extern "C" __global__ void f() {}', options=("--std=c++17",))

@@ -46,12 +46,12 @@ def test_loop(kernels):
 
 
 def test_local_memory(kernels):
-    """An array that is read at an index of run time cannot be in registers."""
+    """An array with an index that is known only at run time cannot be in registers."""
     assert sass.local_memory(kernels["indexed"]) > 0
 
 
 def test_the_innermost_loop():
-    """A label and a branch back to it; an outer loop holds an inner one."""
+    """A loop is a label and a branch back to it; an outer loop contains an inner one."""
     lines = ["\t.section .text.f", ".L_0:", "/*0000*/ MOV R0, R1 ;", ".L_1:"]
     lines += ["/*0010*/ FFMA R0, R1, R2, R3 ;", "/*0020*/ @!P0 BRA `(.L_1) ;"]
     lines += ["/*0030*/ LDS.128 R4, [R5] ;", "/*0040*/ @P1 BRA `(.L_0) ;", "/*0050*/ EXIT ;"]

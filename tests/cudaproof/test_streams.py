@@ -1,4 +1,4 @@
-"""The stand-in's streams: copies as late as they may be, and what is too early is told."""
+"""The stand-in's streams: copies happen as late as CUDA allows, and missing waits are errors."""
 
 import gc
 
@@ -30,7 +30,7 @@ def pinned(size):
 
 
 def sent(x, host, stream):
-    """host goes up to x in the stream, which has waited for x to be there."""
+    """Copies host to x in the stream, once x is allocated; returns the event at its end."""
     stream.wait_event(cupy.cuda.get_current_stream().record())
     x.set(host, stream)
     return stream.record()
@@ -62,7 +62,7 @@ def test_in_one_stream_each_thing_follows_the_other(host):
     x = cupy.ones(3, cupy.float32)
     x.get(out=host, blocking=False)
     assert np.isnan(host).all()
-    x += 1  # the copy is before it
+    x += 1  # after the copy
     assert (host == 1).all()
     cupy.cuda.Stream.null.synchronize()
 
@@ -76,7 +76,8 @@ def test_memory_that_is_not_pinned_is_waited_for(beside):
 
 
 def test_an_event_stands_for_what_it_was_when_it_was_waited_for(beside, host):
-    """Recorded again later, it is another; and one that never was is no event."""
+    """Recording it again does not change earlier waits; a wait for one never recorded does
+    nothing."""
     x, other = cupy.ones(3, cupy.float32), pinned(3)
     null, event = cupy.cuda.Stream.null, cupy.cuda.Event()
     beside.wait_event(event)
@@ -105,7 +106,7 @@ def test_a_blocking_stream_and_the_null_stream_wait_for_each_other(host):
 def test_kernels_and_copies_that_do_not_wait_are_told(beside, host):
     x = cupy.empty(3, cupy.float32)
     with pytest.raises(Race, match="not waited for"):
-        x.set(host, beside)  # the block may be in use
+        x.set(host, beside)  # kernels may still use the block of memory
     arrived = sent(x, host, beside)
     with pytest.raises(Race, match="not waited for"):
         x + 1
@@ -145,7 +146,7 @@ def test_memory_of_the_card_must_outlive_the_copies_of_other_streams(beside, hos
         check()
     x = cupy.ones(3, cupy.float32)
     x.get(out=host, blocking=False)
-    x = None  # the next to have it comes later in the same stream
+    x = None  # safe: its memory is reused later, in the same stream
     null.synchronize()
     assert (host == 1).all()
     beside.synchronize()

@@ -1,4 +1,4 @@
-"""Batch norm and upsampling folded into convolutions: exact."""
+"""Folding batch norm and upsampling into convolutions is exact."""
 
 import check
 import numpy as np

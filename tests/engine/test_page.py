@@ -1,4 +1,4 @@
-"""The page on the CPU engine: training as the reference trains, and memory used again safely."""
+"""network.py on the CPU engine: training like the reference, and safe reuse of memory."""
 
 import gc
 import os
@@ -20,7 +20,7 @@ from enhance_np.weights import Weights
 
 
 def start(config, size, rng, seed=0):
-    """params of which none is 0 or 1, x, target; float32."""
+    """(params of which none is 0 or 1, x, target), float32."""
     p, _ = params.initial(config, seed)
     p = {name: a + 0.02 * rng.standard_normal(a.shape).astype("f4") for name, a in p.items()}
     n, h, w = size
@@ -29,7 +29,7 @@ def start(config, size, rng, seed=0):
 
 
 def step(p, x, target, config, ops=cpu):
-    """y, dx and the gradients, by name; and the tape."""
+    """({name: y, dx or a gradient}, tape)."""
     y, tape = network.forward(p, x, config, ops)
     _, dy = loss.mse(y, target)
     dx, g = network.backward(dy, tape, config, ops)
@@ -47,7 +47,7 @@ def copied(arrays):
 
 
 def test_gradients_of_the_default_network():
-    """Each within 1e-4 of float64, by rms, but for those that are zero by theory."""
+    """Each is within 1e-4 of float64, by rms, except those that are zero in theory."""
     p, x, target = start(DEFAULT, (2, 8, 7), np.random.default_rng(1))
     found, _ = step(p, x, target, DEFAULT)
     nearest = []
@@ -67,7 +67,7 @@ def test_gradients_of_the_default_network():
         {name: a.astype("f8") for name, a in p.items()},
         x.astype("f8"), target.astype("f8"), DEFAULT, ops,
     )  # fmt: skip
-    # no ReLU can fall to the other side by rounding: this start was chosen so
+    # the seed is chosen so that no input of a ReLU is close enough to 0 for rounding to matter
     assert len(nearest) == DEFAULT.depth + 2
     assert min(nearest) > 4e-5
     largest = max(abs(a).max() for name, a in exact.items() if name != "y")
@@ -84,11 +84,11 @@ def test_gradients_of_the_default_network():
 
 @pytest.mark.parametrize(("activation", "tolerance"), [("elu", 1e-4), ("relu", 0.03)])
 def test_a_training_of_200_steps_follows_the_reference(activation, tolerance):
-    """The loss of every step.
+    """The loss of every step agrees.
 
-    Smooth activations keep the curves within 5e-6 (measured). A ReLU whose input is zero but for
-    rounding falls on either side, and the gradient jumps: the reference's own float32 then
-    leaves its float64 by up to 0.7 % (of three starts), and so does the engine.
+    With ELU, which is smooth, the curves differ by 5e-6 (measured). With ReLU, an input close to
+    zero may be rounded to either side, and the gradient jumps: even the reference in float32 then
+    differs from its float64 by up to 0.7 % (of three starts), and so does the engine.
     """
     config = NetworkConfig(1, 16, activation)
     rng = np.random.default_rng(5)
@@ -109,13 +109,13 @@ def test_a_training_of_200_steps_follows_the_reference(activation, tolerance):
         return np.array(losses)
 
     got, want = curve(cpu), curve(layers)
-    assert want[-8:].mean() < 0.02 * want[0]  # it learns
+    assert want[-8:].mean() < 0.02 * want[0]  # the network learns
     np.testing.assert_allclose(got, want, rtol=tolerance)
 
 
 @pytest.fixture
 def spoilt(monkeypatch):
-    """Arrays, scratch and what is given back are full of NaN."""
+    """Fills new arrays, scratch memory and released memory with NaN."""
     empty, scratch, release = memory.empty, memory.scratch, memory._release
 
     def full(array):
@@ -123,7 +123,7 @@ def spoilt(monkeypatch):
         return array
 
     def spoil(size, raw):
-        raw[:] = 255  # four of them are NaN
+        raw[:] = 255  # four such bytes are NaN
         release(size, raw)
 
     monkeypatch.setattr(memory, "empty", lambda shape: full(empty(shape)))
@@ -141,7 +141,7 @@ CONFIGS = [
 
 @pytest.mark.parametrize("config", CONFIGS, ids=str)
 def test_what_memory_held_before_does_not_matter(config, rng, request):
-    """Nothing is read before it is written, nothing is used after it has died."""
+    """Nothing is read before it is written, or after it is released."""
     given = *start(config, (3, 7, 6), rng), config
     want, _ = step(*given)
     want = copied(want)
@@ -151,7 +151,7 @@ def test_what_memory_held_before_does_not_matter(config, rng, request):
 
 
 def contents(tape):
-    """Every array of a tape, under a name."""
+    """(name, array) of every array of a tape."""
     for name, cache in tape.items():
         parts = cache._asdict() if hasattr(cache, "_asdict") else {"y": cache}
         yield from ((f"{name}.{part}", a) for part, a in parts.items() if part != "fixed")
@@ -159,7 +159,7 @@ def contents(tape):
 
 @pytest.mark.parametrize("config", CONFIGS, ids=str)
 def test_what_is_held_stays_as_it_is(config, rng, spoilt):
-    """Results, tapes and slices of them, while other steps and predictions use memory again."""
+    """Results, tapes and slices stay unchanged while other steps and predictions reuse memory."""
     p, x, target = start(config, (2, 8, 6), rng)
     weights = Weights(config, *params.initial(config, 0))
     result, tape = step(p, x, target, config)
@@ -186,7 +186,7 @@ def test_a_tape_goes_backward_twice(config, rng, spoilt):
 
 @pytest.fixture
 def many_tasks(monkeypatch):
-    """Small arrays, cut as large ones are."""
+    """Divides small arrays into several tasks, as large ones are."""
     monkeypatch.setattr(winograd, "TILES", (3, 50))
     monkeypatch.setattr(winograd, "GRADIENT_TILES", 70)
     monkeypatch.setattr(winograd, "GRADIENT_TASKS", 2)
@@ -212,7 +212,7 @@ def test_bits_do_not_depend_on_threads(config, rng, request):
     request.getfixturevalue("many_tasks")
     want = all_of_it(1)
     largest = max(np.linalg.norm(a) for name, a in want.items() if name in p)
-    for name, a in want.items():  # nothing but the order of sums depends on the tasks
+    for name, a in want.items():  # only the order of sums depends on the tasks
         bound = 1e-5 * np.linalg.norm(whole[name]) + (1e-6 * largest if name in p else 0)
         assert np.linalg.norm(a - whole[name]) <= bound, name
     for count in (2, 3, 4, 5):
@@ -220,7 +220,7 @@ def test_bits_do_not_depend_on_threads(config, rng, request):
 
 
 def test_threads_train_and_predict_at_once(rng, spoilt, many_tasks):
-    """Each its own network, of different sizes, from several Python threads."""
+    """Several Python threads, each with its own network, of different sizes."""
     jobs = []
     for config, size in zip(CONFIGS, ((2, 9, 8), (1, 6, 13), (3, 5, 5), (2, 12, 7)), strict=True):
         given = *start(config, size, rng), config
@@ -267,9 +267,9 @@ def test_a_forked_child_trains_and_its_parent_goes_on(rng, many_tasks):
 
 
 def test_a_step_makes_no_new_memory_once_it_has_run(rng, monkeypatch):
-    """Activations are used again, not allocated again."""
+    """The memory of activations is reused, not allocated again."""
     given = *start(DEFAULT, (2, 9, 8), rng), DEFAULT
-    threads.set_threads(1)  # with more, how many arrays live at a time is up to the system
+    threads.set_threads(1)  # with more, the number of arrays alive varies
     try:
         for _ in range(2):
             step(*given)
@@ -282,7 +282,7 @@ def test_a_step_makes_no_new_memory_once_it_has_run(rng, monkeypatch):
 
 
 def test_the_memory_of_a_smaller_batch_is_given_back(rng):
-    """As after a validation, whose last batch is one."""
+    """The last batch of a validation is smaller, so it leaves such memory."""
     config = NetworkConfig(1, LANES)
     p, x, target = start(config, (8, 9, 8), rng)
 
@@ -299,4 +299,4 @@ def test_the_memory_of_a_smaller_batch_is_given_back(rng):
     before = next(memory._made)
     while next(memory._made) < before + 3 * memory.AGE:
         step(p, x, target, config)
-    assert waiting() < 1.3 * whole  # how many live at a time is up to the threads
+    assert waiting() < 1.3 * whole  # the number of arrays alive varies with the threads

@@ -1,4 +1,4 @@
-"""Channels that cannot change the output are taken out, and the output stays."""
+"""Channels that cannot change the output are removed, and the output stays the same."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from enhance_np.weights import Weights
 
 
 def forward(convs, config, x):
-    """The folded network by the reference, in float64."""
+    """The output of the folded network, by the reference, in float64."""
     act = getattr(layers, config.activation)
 
     def conv(h, name):
@@ -43,7 +43,7 @@ def same(convs, found, config, rng):
 @pytest.mark.parametrize("depth", [0, 1, 2, 5])
 @pytest.mark.parametrize("multiple", [1, 4])
 def test_any_pattern_of_dead_channels(activation, depth, multiple, rng):
-    """Outputs whose kernel is zero, with any bias, and inputs that are not read."""
+    """Output channels whose kernel is zero, with any bias, and input channels that are not read."""
     config = NetworkConfig(depth, 12, activation, refine_filters=10)
     for share in (0.1, 0.5, 0.9):
         convs = folded(config, rng)
@@ -67,7 +67,7 @@ def test_what_remains(rng):
     convs["block1/conv2"].w[:, :, [0, 2, 3]] = 0  # not read
     convs["refine/conv"].w[..., 7] = 0
     for name in ("block0/conv1", "block1/conv1", "tail/conv", "refine/conv"):
-        convs[name].w[:, :, 4] = 0  # a channel of the trunk that nobody reads
+        convs[name].w[:, :, 4] = 0  # a channel of the trunk that is never read
     found = pruned(convs, config)
     assert {name: c.w.shape[2:] for name, c in found.items()} == {
         "stem/conv": (1, 7),
@@ -81,14 +81,14 @@ def test_what_remains(rng):
 
 
 def test_a_constant_channel_of_the_trunk_lives_from_where_it_changes(rng):
-    """The stem does not make it, the first block does not change it, the second one does."""
+    """It is constant after the stem and the first block; the second block adds to it."""
     config = NetworkConfig(2, 6)
     convs = folded(config, rng)
     convs["stem/conv"].w[..., 3] = convs["block0/conv2"].w[..., 3] = 0
     convs["stem/conv"].b[3] = 0.7
     found = pruned(convs, config)
     assert found["tail/conv"].w.shape[2] == 6
-    assert not found["block0/conv1"].w[:, :, 3].any()  # in the bias
+    assert not found["block0/conv1"].w[:, :, 3].any()  # the constant is in the bias
     same(convs, found, config, rng)
     convs["block1/conv2"].w[..., 3] = convs["tail/conv"].w[..., 3] = 0
     found = pruned(convs, config)
@@ -97,13 +97,14 @@ def test_a_constant_channel_of_the_trunk_lives_from_where_it_changes(rng):
 
 
 def test_one_death_brings_another(rng):
-    """Who alone reads a channel dies, so it is not read; who reads constants alone is constant."""
+    """A channel is dead if only dead channels read it, and constant if it reads only constants."""
     config = NetworkConfig(1, 5)
     convs = folded(config, rng)
     for name in ("tail/conv", "refine/conv"):
         convs[name].w[:, :, 2] = 0
     convs["block0/conv1"].w[:, :, 2, 1:] = 0
-    convs["block0/conv2"].w[:, :, 0] = 0  # and so block0/conv1's channel 0, and trunk channel 2
+    # now channel 0 of block0/conv1 is dead, and so is channel 2 of the trunk
+    convs["block0/conv2"].w[:, :, 0] = 0
     assert pruned(convs, config)["tail/conv"].w.shape[2:] == (4, 4)
     same(convs, pruned(convs, config), config, rng)
     convs = folded(config, rng)
@@ -131,4 +132,4 @@ def test_nothing_dead_changes_no_bit(rng):
     for name, conv in pruned(convs, config, 4).items():
         np.testing.assert_array_equal(conv.w, before[name].w)
         np.testing.assert_array_equal(conv.b, before[name].b)
-        np.testing.assert_array_equal(convs[name].w, before[name].w)  # its input neither
+        np.testing.assert_array_equal(convs[name].w, before[name].w)  # the input is unchanged too

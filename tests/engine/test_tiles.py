@@ -1,4 +1,4 @@
-"""Which of Winograd's tiles a part of an image needs, against sets of pixels."""
+"""Which of Winograd's tiles a part of an image needs, compared with sets of pixels."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from enhance_np.engine.tiles import numbered, read_by, wanted
 
 
 def tiles_of(spans, across):
-    """(rows, across) bool."""
+    """Which tiles hold a pixel that is set: (rows, across) bool."""
     columns = np.arange(across)
     return (columns >= spans[:, :1]) & (columns < spans[:, 1:])
 
@@ -22,7 +22,7 @@ def test_wanted_and_read_by(shape, share, rng):
         spans = wanted(valid)
         for _ in range(4):
             for row in range(rows):
-                # the tiles from the first to the last that holds a pixel, none without
+                # the tiles from the first to the last that holds a pixel, or none
                 columns = np.flatnonzero(valid[row * M : row * M + M].any(axis=0)) // M
                 first, last = (columns[0], columns[-1] + 1) if columns.size else (0, 0)
                 assert tuple(spans[row]) == (first, last)

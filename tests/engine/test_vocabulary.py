@@ -1,4 +1,4 @@
-"""Every engine speaks as the reference does: same names, same arguments, same results."""
+"""Every engine has the operations of the reference: same names, arguments and results."""
 
 import inspect
 import re
@@ -24,7 +24,7 @@ def ops(request):
 
 @pytest.mark.parametrize("name", layers.__all__)
 def test_signatures(ops, name):
-    """Argument names and defaults; annotations are the reference's to give."""
+    """Names and defaults of the arguments agree; only the reference has annotations."""
     own, reference = (
         [(p.name, p.default) for p in inspect.signature(getattr(m, name)).parameters.values()]
         for m in (ops, layers)
@@ -43,7 +43,7 @@ def convolution(name, ops, x, w, b, dy):
 
 
 def assert_convolves(ops, name, size, grown, cin, cout, k, rng):
-    """Accurate as the issue asks for; a tile's rounding spreads over its elements."""
+    """The errors are within RMS and LARGEST, relative to the whole: a tile shares its rounding."""
     shapes = (*size, cin), (k, k, cin, cout), (cout,), (size[0], *grown, cout)
     data = [rng.standard_normal(shape).astype(np.float32) for shape in shapes]
     before = [a.copy() for a in data]
@@ -104,7 +104,7 @@ def test_conv2d(ops, cin, cout, kh, kw, rng):
             assert_accurate(got, exact, part)
 
 
-# the last are statistics of several unequal parts, of which each has its own mean
+# the last two sizes have several parts of unequal size and mean, whose statistics are merged
 @pytest.mark.parametrize("given", [False, True])
 @pytest.mark.parametrize("name", [f"batchnorm{then}" for then in ("", "_relu", "_elu", "_add")])
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_batchnorm(ops, name, size, c, given, rng):
     exactly = doubled(*moving) if given else None
     want, exact = getattr(layers, name)(*doubled(*arguments), moving=exactly)
     np.testing.assert_allclose(y, want, rtol=1e-5, atol=1e-5)
-    for part in BatchNormCache._fields:  # one may be computed when asked for
+    for part in BatchNormCache._fields:  # some are properties, computed on access
         np.testing.assert_allclose(
             getattr(cache, part), getattr(exact, part), rtol=1e-5, atol=1e-5, err_msg=part
         )
@@ -138,7 +138,7 @@ def test_batchnorm(ops, name, size, c, given, rng):
 @pytest.mark.parametrize("value", [0.1, 1e3, -3e4, 1e7])
 @pytest.mark.parametrize("size", [(1, 5, 5), (3, 7, 9), (8, 32, 32)])
 def test_batchnorm_of_a_constant_channel(ops, size, value):
-    """beta exactly; and where that is 0, ReLU lets nothing through."""
+    """The output is exactly beta; where beta is 0, ReLU passes no gradient."""
     x = np.full((*size, 16), value, np.float32)
     gamma, beta = np.ones(16, np.float32), np.linspace(-2, 0, 16, dtype=np.float32)
     y, cache = ops.batchnorm(x, gamma, beta)
@@ -151,14 +151,14 @@ def test_batchnorm_of_a_constant_channel(ops, size, value):
 
 @pytest.mark.parametrize("value", [1e3, 1e5, 1e7])
 def test_batchnorm_of_two_neighbouring_numbers(ops, value, rng):
-    """No worse than float64 statistics of them: y is of the order of 0.1 at most."""
+    """The error is at most that of rounding the mean to float32."""
     low = np.float32(value)
     x = np.where(rng.random((3, 7, 9, 16)) < 0.5, low, np.nextafter(low, np.float32(np.inf)))
     one, zero = np.ones(16, np.float32), np.zeros(16, np.float32)
     y, cache = ops.batchnorm(x, one, zero)
     want, exact = layers.batchnorm(*doubled(x, one, zero))
     np.testing.assert_allclose(cache.var, exact.var, rtol=1e-3)
-    half_a_step = np.spacing(low) / 2 * exact.inv_std.max()  # what rounding the mean may cost
+    half_a_step = np.spacing(low) / 2 * exact.inv_std.max()  # effect of rounding the mean
     assert abs(y - want).max() <= 1.1 * half_a_step
 
 
@@ -252,17 +252,17 @@ def test_the_page(ops, config, rng):
     assert abs(dx - want_dx).max() <= 1e-4 * abs(want_dx).max()
     largest = max(abs(a).max() for a in want_g.values())
     for name, a in want_g.items():
-        floor = 1e-6 * largest  # zero by theory: see network.backward
+        floor = 1e-6 * largest  # for those that are zero in theory: see network.backward
         assert abs(g[name] - a).max() <= 1e-4 * abs(a).max() + floor, name
 
 
 X, W, B = (2, 6, 4, 16), (3, 3, 16, 16), (16,)
-# (name, shapes of its arguments); what of its result backward needs follows from the name
+# name -> shapes of the arguments; a blank at the end tells a second case from the first
 CALLS = {
     "conv2d": (X, W, B),
     "pad_conv": (X, W, B),
     "upsample_conv": (X, W, B),
-    "conv2d ": (X, (1, 3, 16, 5), (5,)),  # from the definition
+    "conv2d ": (X, (1, 3, 16, 5), (5,)),  # direct, not Winograd
     "pad_conv ": (X, (3, 3, 16, 5), (5,)),
     "upsample_conv ": (X, (3, 3, 16, 5), (5,)),
     "relu_conv": (X, (1, 1, 16, 1), (1,)),
@@ -279,11 +279,11 @@ CALLS = {
     "reflection_pad": (X,),
 }
 NO_CACHE = "add", "upsample", "reflection_pad"
-BROADCAST = "elu", "batchnorm_elu"  # as the reference: what has 1 image is of every image
+BROADCAST = "elu", "batchnorm_elu"  # like the reference, they broadcast a dy of another shape
 
 
 def call(ops, name, *arguments, backward_dtype=None, change=lambda a: a):
-    """Every array that the operation and its backward give."""
+    """Every array that the operation and its backward return."""
     name = name.strip()
     result = getattr(ops, name)(*arguments)
     y, cache = (result, ()) if name in NO_CACHE else (result[0], result[1:])
@@ -338,7 +338,7 @@ def test_any_layout_gives_the_same_bits(ops, name, layout, rng):
 
 @pytest.mark.parametrize("name", CALLS)
 def test_a_batch_of_nothing_gives_nothing(ops, name, rng):
-    if name.startswith("batchnorm"):  # which needs 2 values
+    if name.startswith("batchnorm"):  # needs at least 2 values per channel
         return
     arguments = [a[:0] if a.shape == X else a for a in arguments_of(name, rng)]
     found, want = call(ops, name, *arguments), call(layers, name, *arguments)
@@ -355,7 +355,7 @@ TYPES = np.float32, np.float64
 @pytest.mark.parametrize("others", TYPES)
 @pytest.mark.parametrize("name", CALLS)
 def test_types_may_be_mixed(ops, name, first, others, backward, rng):
-    """As with a gradient in float64, from a loss whose target is."""
+    """For example, a float64 target makes the gradient of the loss float64."""
     x, *parameters = arguments_of(name, rng)
     found = call(
         ops, name, x.astype(first), *(a.astype(others) for a in parameters), backward_dtype=backward
@@ -402,7 +402,7 @@ REFUSED = [
 
 @pytest.mark.parametrize("case", REFUSED, ids=str)
 def test_refuses_what_the_reference_refuses(ops, case):
-    """Saying what must hold, as it does."""
+    """The error message has the same words on what must hold."""
     name, *shapes = case
     arguments = [np.ones(shape, np.float32) for shape in shapes]
     with pytest.raises(ValueError, match=", got ") as wanted:
@@ -417,7 +417,7 @@ def test_refuses_what_the_reference_refuses(ops, case):
     "name", [name for name in CALLS if name not in NO_CACHE and name not in BROADCAST]
 )
 def test_a_gradient_of_another_shape_is_refused(ops, name, cut, rng):
-    """Not read beyond its end."""
+    """It must not be read beyond its end."""
     with pytest.raises(ValueError, match="shape"):
         call(ops, name, *arguments_of(name, rng), change=lambda dy: dy[(*cut, ...)])
 
@@ -425,7 +425,7 @@ def test_a_gradient_of_another_shape_is_refused(ops, name, cut, rng):
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 @pytest.mark.parametrize("name", CALLS)
 def test_what_is_not_finite_stays_so(ops, name, value, rng):
-    """Wherever the reference has it. Of a tile of Winograd's, more pixels may be spoilt."""
+    """Where the reference is not finite; with Winograd, other pixels of the tile may be too."""
     arguments = arguments_of(name, rng)
     arguments[0][1, 3, 2, 5] = value
     with np.errstate(invalid="ignore"):
@@ -433,7 +433,7 @@ def test_what_is_not_finite_stays_so(ops, name, value, rng):
         found = call(ops, name, *arguments)
     for got, exact in zip(found, want, strict=True):
         assert not np.isfinite(got[~np.isfinite(exact)]).any()
-    assert np.isfinite(found[0][0]).all() or name.startswith("batchnorm")  # no other image is
+    assert np.isfinite(found[0][0]).all() or name.startswith("batchnorm")  # not other images
 
 
 def test_bits_do_not_depend_on_threads(rng):

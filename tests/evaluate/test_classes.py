@@ -10,8 +10,8 @@ SPOT, PORE, PLAGE = (40, 40), (30, 100), (90, 40)
 
 @pytest.fixture
 def scene():
-    """(intensity, field), 120 x 140 pixels of 0.5 arcsec: a spot of 10 arcsec with an umbra of
-    5, a pore of 1.8, a patch of plage 20 wide, granulation, noise of 10 G."""
+    """(intensity, field), 120 x 140 pixels of 0.5 arcsec: a spot with a radius of 10 arcsec and an
+    umbra of 5, a pore of 1.8, a patch of plage of 10, granulation, noise of 10 G."""
     rng = np.random.default_rng(8)
     y, x = np.indices((120, 140))
 
@@ -26,7 +26,7 @@ def scene():
     field[radius(SPOT) < 5] = 2200
     intensity[radius(PORE) < 1.8] = 0.3
     field[radius(PORE) < 1.8] = -1500
-    # elements of kG on a tenth of the patch
+    # kG elements on 15 % of the patch
     elements = (radius(PLAGE) < 10) & (rng.random(y.shape) < 0.15)
     field[elements] = -1300
     return intensity, field
@@ -45,7 +45,7 @@ def test_each_place_has_its_class(scene):
         assert found[name][at], name
     assert not found["limb"].any()
     areas = {name: mask.sum() * HMI_SCALE**2 for name, mask in found.items()}
-    # smoothing by 1 arcsec rounds edges: a fifth of an area of that size
+    # smoothing by 1 arcsec rounds the edges and changes such an area by up to a fifth
     assert areas["umbra"] == pytest.approx(np.pi * 5**2, rel=0.2)
     assert areas["umbra"] + areas["penumbra"] == pytest.approx(np.pi * 10**2, rel=0.2)
     assert 0 < areas["pore"] < THRESHOLDS["spot"].value
@@ -64,7 +64,8 @@ def test_quiet_and_plage_keep_clear_of_the_spot(scene):
 
 
 def test_dark_granules_are_no_pore(scene):
-    """Lanes of a 28 cm image: rms 9 %, which smoothing makes 3 %. The threshold is at 10 %."""
+    """Lanes in a 28 cm image have an rms contrast of 9 %, and 3 % after smoothing, below the 10 %
+    threshold."""
     from scipy.ndimage import gaussian_filter
 
     grains = gaussian_filter(np.random.default_rng(1).standard_normal((300, 300)), 0.6)
@@ -75,7 +76,7 @@ def test_dark_granules_are_no_pore(scene):
 
 @pytest.mark.parametrize("side", [10, 24])
 def test_a_grey_area_without_a_core_is_no_spot(side, scene):
-    """Neither a pore, 25 arcsec^2, nor a penumbra, 146."""
+    """An area of 25 arcsec^2 is no pore, and one of 146 arcsec^2 no penumbra."""
     intensity, field = scene
     grey = np.s_[80 : 80 + side, 100 : 100 + side]
     intensity[grey] = 0.85
@@ -85,7 +86,7 @@ def test_a_grey_area_without_a_core_is_no_spot(side, scene):
 
 
 def test_intensity_alone(scene):
-    """Plage cannot be told, and is quiet; the dark classes are the same."""
+    """Without the field, plage counts as quiet; the dark classes are the same."""
     both, alone = masks(*scene), masks(scene[0], None)
     assert "plage" not in alone
     assert alone["quiet"][PLAGE]
@@ -94,7 +95,8 @@ def test_intensity_alone(scene):
 
 
 def test_field_alone(scene):
-    """No penumbra and no pore; strong field is umbra, and what surrounds it is left out."""
+    """Without intensity, strong field is umbra, its surroundings have no class, and there is
+    neither penumbra nor pore."""
     found = masks(None, scene[1])
     assert set(found) == {"quiet", "plage", "umbra", "limb"}
     assert found["umbra"][SPOT]
@@ -118,13 +120,14 @@ def test_limb_by_mu(scene):
 
     found = masks(intensity * limb_darkening(mu), field, mu)
     np.testing.assert_array_equal(found["limb"], mu < 0.5)
-    assert found["quiet"][95, 110]  # limb darkening is no penumbra
+    assert found["quiet"][95, 110]  # limb darkening is not taken for penumbra
     assert not found["penumbra"][95, 60:].any()
     assert not (found["umbra"] & found["limb"]).any()
 
 
 def test_limb_by_the_sky():
-    """Without a header: 960 arcsec (1 - sin 60 degrees) from where the Sun ends."""
+    """Without a header, the limb class extends 960 arcsec (1 - sin 60 degrees) inwards from the
+    sky."""
     intensity = np.ones((40, 400))
     intensity[:, :30], intensity[:, 30:40] = np.nan, 0.01  # stray light, still the sky
     found = masks(intensity, None)

@@ -15,7 +15,7 @@ def test_identical_images(images):
     found = scores(truth, truth, 1.0)
     assert found["mse"] == found["rms"] == found["bias"] == 0
     assert found["psnr"] == np.inf
-    # both sides of the fraction are the same numbers, in another order
+    # numerator and denominator are the same numbers in another order
     assert found["ssim"] == pytest.approx(1, abs=1e-12)
     assert found["pixels"] == truth.size
 
@@ -34,14 +34,14 @@ def test_known_error(rng):
 
 
 def test_known_noise(rng):
-    """sigma = 0.1: 20 dB. The mse of n values scatters by sqrt(2 / n), 0.7 %, 0.03 dB."""
+    """sigma = 0.1 gives 20 dB. The mse of n values scatters by sqrt(2 / n) = 0.7 %, or 0.03 dB."""
     truth = np.zeros((200, 200))
     found = scores(0.1 * rng.standard_normal(truth.shape), truth, 1.0)
     assert found["psnr"] == pytest.approx(20, abs=5 * 0.03)
 
 
 def test_ssim_is_its_definition(images):
-    """Equation 13 of Wang et al. at one pixel, the window written out."""
+    """Equation 13 of Wang et al. at one pixel, with explicit sums over the window."""
     a, b = images
     y, x = np.mgrid[-5:6, -5:6]
     w = np.exp(-(y**2 + x**2) / (2 * 1.5**2))
@@ -71,7 +71,7 @@ def test_ssim_falls_with_noise_and_turns_with_sign(rng):
     found = [scores(truth + s * noise, truth, 1.0)["ssim"] for s in (0.1, 0.3, 1.0)]
     assert found == sorted(found, reverse=True)
     assert found[0] > 0.9
-    # about a common mean: of two means of opposite sign the first factor is negative as well
+    # with a common mean; if the means had opposite signs, the first factor would be negative too
     assert scores(10 - truth, 10 + truth, 1.0)["ssim"] < -0.9
 
 

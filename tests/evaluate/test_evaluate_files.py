@@ -1,4 +1,4 @@
-"""evaluate and deconvolve as a user meets them: a table or FITS out, one line per fault."""
+"""The commands evaluate and deconvolve: a table or a FITS file, and one line for each error."""
 
 import json
 import sys
@@ -32,7 +32,7 @@ def files(scene, tmp_path):
     header = fits.Header({"BUNIT": "DN/s", "CRPIX1": 5.0, "CDELT1": 0.504, "R_SUN": 1900.0})
     for name, data in {"low": low, "high": high, "out": bicubic(low)}.items():
         fits.writeto(tmp_path / f"{name}.fits", (LEVEL * data).astype("f4"), header)
-    # strongest where it is darkest, 1 kG about I = 0.7
+    # strongest where the intensity is lowest; 1 kG at an intensity of about 0.7
     field = np.random.default_rng(9).normal(0, 12, low.shape) + 3300 * np.maximum(1 - low, 0)
     fits.writeto(tmp_path / "field.fits", field.astype("f4"), fits.Header({"BUNIT": "Gauss"}))
     return tmp_path
@@ -45,7 +45,7 @@ def run(capsys, *arguments, status=0):
     if status == 0:
         assert done.value.code in (None, 0), done.value.code
         return caught.out
-    # what SystemExit carries is what Python prints to stderr
+    # Python prints the code of SystemExit to stderr
     message = done.value.code if isinstance(done.value.code, str) else caught.err
     assert done.value.code not in (None, 0)
     assert caught.out == ""
@@ -56,7 +56,7 @@ def run(capsys, *arguments, status=0):
 
 
 def row(text, label):
-    """Cells of the line of a table that begins with the label."""
+    """The cells of the table's row with this label."""
     line = next(line for line in text.splitlines() if line.startswith(label))
     return line[len(label) :].split()
 
@@ -75,11 +75,11 @@ def test_against_truth_and_input(files, scene, capsys):
     assert found["file"] == str(files / "out.fits")
     assert found["images"]["output"]["errors"]["whole"]["rms"] == pytest.approx(rms, rel=1e-4)
     assert found["classes"]["quiet"] > 0
-    assert "plage" in found["classes"]  # the companion tells
+    assert "plage" in found["classes"]  # only the companion shows it
 
 
 def test_norm_is_the_quiet_sun_of_the_input(files, capsys):
-    """All images in the same unit, of about 1: the printed contrast is that of the pixels."""
+    """The images are divided by the quiet Sun of the input: the darkest pixel is in units of it."""
     text = run(capsys, "evaluate", files / "out.fits", "--input", files / "low.fits")
     assert "error against the truth" not in text
     darkest = float(row(text, "darkest pixel, Ic")[0])
@@ -108,7 +108,7 @@ def test_companion_on_the_outputs_grid(files, capsys):
 
 
 def test_baselines_and_linear_filter(files, scene, capsys):
-    """Each column is that method's own error; the filter here is one that does nothing."""
+    """Each column has the error of its own method; the linear filter here copies each pixel."""
     low, high = scene
     weights = np.zeros((2, 2, 3, 3))
     weights[:, :, 1, 1] = 1
@@ -139,7 +139,7 @@ def test_baselines_and_linear_filter(files, scene, capsys):
 
 
 def test_field_in_gauss(scene, tmp_path, capsys):
-    """Baselines work in kG, figures come in G."""
+    """Baselines compute in kG; the table is in G."""
     low, high = (1000 * (image - 1) for image in scene)
     for name, data in {"low": low, "high": high}.items():
         header = fits.Header({"BUNIT": "Gauss"})
@@ -156,7 +156,7 @@ def test_field_in_gauss(scene, tmp_path, capsys):
 
 
 def test_norm_of_the_companion(files, scene, capsys):
-    """With a field, --norm says which of its pixels are brighter than 0.9."""
+    """For a field, --norm is that of the companion, whose pixels are compared with 0.9."""
     low, _ = scene
     field = fits.getdata(files / "field.fits")
     fits.writeto(files / "b.fits", field.repeat(2, 0).repeat(2, 1), fits.Header({"BUNIT": "G"}))
@@ -211,7 +211,7 @@ BAD = {
 
 @pytest.mark.parametrize("kind", BAD)
 def test_bad_evaluate(kind, files, capsys, monkeypatch):
-    """One line, status not 0, and no file more or less than before."""
+    """The error is one line, the status is not 0, and no file is written or removed."""
     monkeypatch.chdir(files)
     (files / "text.txt").write_text("hello\n")
     fits.writeto(files / "ic.fits", fits.getdata(files / "high.fits") / LEVEL)
@@ -237,7 +237,7 @@ def test_deconvolve(files, scene, capsys):
     assert data.dtype == np.dtype(">f4")
     want = deconvolve(fits.getdata(files / "low.fits"), "intensity", 7)
     np.testing.assert_array_equal(data, want.astype("f4"))
-    # as predict: edges aligned, units kept, the work told
+    # like predict: edges are aligned, units are kept, and the header says what was done
     assert header["CRPIX1"] == 9.5
     assert header["CDELT1"] == 0.252
     assert header["R_SUN"] == 3800.0
@@ -260,7 +260,7 @@ def test_deconvolve_another_instrument_warns(files, capsys, caplog):
 
 
 def test_fields_are_scored_in_gauss(files, capsys):
-    """A file in kG has the scores of the same field in G."""
+    """A file in kG gets the same scores as the same field in G."""
     field = fits.getdata(files / "field.fits")
     noisy = field.repeat(2, 0).repeat(2, 1) + 5 * np.random.default_rng(0).standard_normal((80, 88))
     texts = []
@@ -274,7 +274,7 @@ def test_fields_are_scored_in_gauss(files, capsys):
 
 
 def test_deconvolve_options_reach_the_method(files, capsys):
-    """Each changes the result, and is told in the header."""
+    """Each option changes the result, and the header stores it."""
     image = fits.getdata(files / "low.fits")
     image[20, 20] *= 2  # an outlier, for damping to act
     fits.writeto(files / "hot.fits", image, fits.Header({"BUNIT": "DN/s"}))
@@ -342,7 +342,7 @@ def test_bad_deconvolve(kind, files, capsys, monkeypatch):
 
 
 def test_evaluate_knows_what_deconvolve_wrote(files, capsys):
-    """The header tells the type even where the values would not."""
+    """The type comes from the header, even if the values do not show it."""
     low = fits.getdata(files / "low.fits")
     fits.writeto(files / "bare.fits", low / LEVEL - 0.5)
     out = files / "rl.fits"
@@ -360,7 +360,7 @@ OPTIONS += ("--wavelength", 5250)
 
 @pytest.fixture(scope="module")
 def theirs():
-    """(low, high), Ic; resolved by their pixels, not by HMI's."""
+    """(low, high), Ic; their structure is resolved by pixels of 0.14 arcsec, not by HMI's."""
     scene = smooth_scene(np.random.default_rng(3), (40, 44), highest=0.9)
     return degrade(scene, OTHER.hmi_scale / 8, OTHER)
 
@@ -388,12 +388,12 @@ def evaluated(tmp_path, theirs, *options, output=0.07, **cards):
 
 
 def test_optics_of_the_weights_and_scale_of_the_header(tmp_path, theirs, caplog):
-    """A perfect output explains its input, with the PSF and the pixels that it was made with."""
+    """Blurred with the right PSF on the right pixels, a perfect output gives its input."""
     cards = {key: OTHER.attributes()[name] for name, (key, _) in OPTICS_CARDS.items()}
     told = evaluated(tmp_path, theirs, **cards)
     assert told["reblur"]["consistent"]["whole"] < 1e-4
     assert not caplog.messages
-    given = evaluated(tmp_path, theirs, *OPTIONS)  # the scale is the header's
+    given = evaluated(tmp_path, theirs, *OPTIONS)  # with the pixel scale of the header
     assert given == told
     assert "the header gives pixels of 0.14 arcsec, but the PSF" in caplog.text
     caplog.clear()

@@ -1,4 +1,4 @@
-"""That the figures are drawn, of the right images; how they look is for the eye."""
+"""The figures are drawn, from the right images; their look is not tested."""
 
 import numpy as np
 import pytest
@@ -81,7 +81,7 @@ def test_patches_show_the_same_place(scenes, drawn):
 
 
 def test_halves(scenes, drawn):
-    """Above the line the input, below the output: row 0 is at the bottom."""
+    """The input is above the line, the output below; row 0 is at the bottom."""
     low, high = scenes["intensity"]
     figures.save(figures.region, (9, 4), low, high, "intensity")
     shown = next(ax for ax in drawn[0].axes if ax.images).images[0].get_array()
@@ -90,7 +90,7 @@ def test_halves(scenes, drawn):
 
 
 def test_scatter_takes_the_input_at_the_outputs_pixels(scenes, drawn):
-    """An output that is the interpolated input lies on the diagonal."""
+    """If the output is the interpolated input, all points lie on the diagonal."""
     low, _ = scenes["blos"]
     figures.save(figures.region, (9, 4), low, bicubic(low), "blos")
     axes = next(ax for ax in drawn[0].axes if ax.get_xlabel() == "input [G]")

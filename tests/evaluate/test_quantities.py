@@ -6,7 +6,7 @@ from enhance_np.evaluate import quantities as q
 
 
 def test_flux_of_a_constant():
-    """100 G on 5 arcsec^2 of 725.3 km squared each."""
+    """100 G on 5 arcsec^2, of (725.3 km)^2 each."""
     field = np.full((4, 5), -100.0)
     found = q.flux(field, 0.5)
     assert found.unsigned == 100
@@ -46,7 +46,7 @@ def test_contrast():
 
 
 def test_noise(rng):
-    """Standard deviation about the mean, of 1e4 values: known to 0.7 %."""
+    """The standard deviation of 1e4 values is known to 0.7 %."""
     field = 3 + 7 * rng.standard_normal((100, 100))
     assert q.noise(field, np.ones(field.shape, bool)) == pytest.approx(7, rel=0.03)
     assert np.isnan(q.noise(field, np.zeros(field.shape, bool)))
@@ -66,7 +66,8 @@ def test_slope(rng):
 
 
 def test_ratio():
-    """Within 800 to 1200 G, both ends counted, both signs; a lost sign counts against."""
+    """Pixels of 800 to 1200 G count, ends included, of both signs; a wrong sign lowers the
+    ratio."""
     field = np.array([[799.0, 800.0, -1000.0, 1200.0, 1201.0]])
     out = np.array([[9e9, 1000.0, -1200.0, 1400.0, 9e9]])
     everywhere = np.ones(field.shape, bool)

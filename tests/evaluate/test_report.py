@@ -22,7 +22,7 @@ def intensity():
 
 @pytest.fixture(scope="module")
 def field():
-    """(low, high) in G: strong where the spot is, plage beside, nothing else."""
+    """(low, high) in G: a strong field in the spot, plage beside it, and weak field elsewhere."""
     rng = np.random.default_rng(5)
     shape = tuple(8 * n for n in LOW)
     strong = 2500 * spot(shape, (shape[0] / 3, shape[1] / 2), sigma=70)
@@ -42,8 +42,8 @@ def test_perfect_output(intensity, field):
     assert found["classes"]["umbra"] > 20
     assert found["classes"]["penumbra"] > 20
     assert found["classes"]["quiet"] > 100
-    # smooth_scene stops at 0.9 cycles per arcsec: K * out is exact, but for the kink that the
-    # spot has with its mirror image at the border; PSF * out is not
+    # smooth_scene has no frequency above 0.9 cycles per arcsec, so K * out is exact, except for
+    # the kink of the spot and its mirror image at the border; PSF * out is not exact
     assert out["reblur"]["consistent"]["whole"] < 1e-7
     assert out["reblur"]["psf"]["whole"] > 1e-3
     assert out["bands"] == found["images"]["truth"]["bands"]
@@ -53,7 +53,7 @@ def test_perfect_output(intensity, field):
 
 
 def test_intensity_metrics_are_those_of_the_pixels(intensity):
-    """With input alone; the box is where the contrast is taken."""
+    """With the input only; the contrast is measured in the box."""
     low, high = intensity
     out = high - 0.3
     box = (30, 48, 0, 20)
@@ -74,7 +74,7 @@ def test_intensity_metrics_are_those_of_the_pixels(intensity):
 
 
 def test_field_metrics(field, intensity):
-    """An output 1.2 times the input: slopes and ratios of 1.2, in every class."""
+    """If the output is 1.2 times the input, slopes and ratios are 1.2 in every class."""
     low, _ = field
     out = 1.2 * low.repeat(2, 0).repeat(2, 1)
     found = report({"output": out}, Scene("blos", low, companion=intensity[0]))
@@ -107,15 +107,15 @@ def test_pixel_grid(field):
 
 
 def test_gaps_count_nowhere(intensity):
-    """Sky in the input, and the same in the output: nothing but the rest is scored."""
+    """Missing sky in input and output is left out of every score."""
     low, high = (image.copy() for image in intensity)
     low[:, :10], high[:, :20] = np.nan, np.nan
     found = report({"output": high}, Scene("intensity", low, high))
     out = found["images"]["output"]
     assert out["errors"]["whole"]["pixels"] == 48 * 46 * 4
     assert out["errors"]["whole"]["mse"] == 0
-    # what fills the gap is in the core of the PSF next to it (4e-4), but 5 arcsec away only in
-    # its tail (4e-5)
+    # the filled pixels of the gap are in the core of the PSF of a pixel next to it (4e-4), but 5
+    # arcsec away only in its tail (4e-5)
     assert out["reblur"]["consistent"]["whole"] < 1e-4
     assert sum(found["classes"].values()) <= 48 * 46
     assert found["classes"]["limb"] > 0
@@ -187,7 +187,7 @@ def test_odd_or_missing_outputs(intensity):
 
 
 def test_reference_is_the_average_of_the_truth(intensity, field):
-    """Classes of the truth are made on the input's pixels, with or without the input."""
+    """The classes of the truth are on the input's pixels, even if no input is given."""
     low, high = intensity
     one = report({"output": high}, Scene("intensity", low, high, field[0]))
     two = report({"output": high}, Scene("intensity", None, high, field[0]))

@@ -20,7 +20,7 @@ def sine(shape, pixel_scale, frequency, angle=0.0):
 
 @pytest.mark.parametrize("angle", [0.0, 0.6, np.pi / 2])
 def test_sine(angle):
-    """All power within the window's reach, 2 rings, of the frequency, whatever the direction."""
+    """In any direction, all power is within 2 rings, the width of the window, of the frequency."""
     scale, frequency = 0.25, 0.8
     found = power_spectrum(7 + sine((100, 128), scale, frequency, angle), scale)
     width = 1 / (128 * scale)
@@ -36,9 +36,9 @@ def test_sine(angle):
 @pytest.mark.parametrize("pixel_scale", [0.25, 0.5])
 @pytest.mark.parametrize("shape", [(128, 128), (96, 150)])
 def test_white_noise(shape, pixel_scale, rng):
-    """sigma^2 pixel_scale^2 at all frequencies. A ring of n modes scatters by 2 / sqrt(n):
-    exponential, half of them repeated, the window ties some; rings above a fifth of the
-    Nyquist frequency hold 100 or more."""
+    """The power is sigma^2 pixel_scale^2 at all frequencies. A ring of n modes scatters by
+    2 / sqrt(n): modes are exponential, half of them repeat the other half, and the window
+    correlates neighbours. Rings above a fifth of the Nyquist frequency have at least 100 modes."""
     found = power_spectrum(3 * rng.standard_normal(shape), pixel_scale)
     assert found.frequency[-1] <= 0.5 / pixel_scale + 1e-9
     rings = found.power[len(found.power) // 5 :]
@@ -48,8 +48,8 @@ def test_white_noise(shape, pixel_scale, rng):
 
 
 def test_power_does_not_depend_on_the_grid(rng):
-    """The same continuous image on pixels of half the size. The window is sampled anew, and at
-    the border modes meet the window's zeros: 1 %."""
+    """The same continuous image has the same power on pixels of half the size. 1 % is allowed
+    because the window is sampled at other points, and is zero at the border."""
     low = smooth_scene(rng, (12, 12), highest=0.8)[::2, ::2]
     low = low - low.mean()
     high = double(low)
@@ -61,15 +61,15 @@ def test_power_does_not_depend_on_the_grid(rng):
 
 
 def test_bands_beyond_the_pixels_are_unknown(rng):
-    """HMI's pixels end at 0.99 cycles per arcsec: the band to 1.0 counts, the next does not."""
+    """HMI's pixels resolve 0.99 cycles per arcsec: the band up to 1.0 is known, the next is not."""
     found = band_powers(rng.standard_normal((64, 64)), 0.504302)
     assert np.isfinite(found).tolist() == [True] * 4 + [False] * 2
     assert np.isfinite(band_powers(rng.standard_normal((64, 64)), 0.252151)).all()
 
 
 def test_nyquist_of_noise(rng):
-    """One, within its own scatter, which 80 drawings confirm to 25 %: the standard deviation of
-    160 values is known to 6 %, and two lines of one image are not quite independent."""
+    """The ratio is 1 within its scatter, and 80 draws confirm the scatter to 25 %: the standard
+    deviation of 160 values is known to 6 %, and the two lines of an image are not independent."""
     found = [nyquist_lines(rng.standard_normal((64, 80))) for _ in range(80)]
     lines = [line for pair in found for line in pair.values()]
     ratios = np.array([line.ratio for line in lines])
@@ -79,7 +79,7 @@ def test_nyquist_of_noise(rng):
 
 
 def test_steep_spectrum_has_no_pattern(rng):
-    """Solar power falls by decades towards the Nyquist frequency; the line follows."""
+    """Solar power falls by decades towards the Nyquist frequency; so does the expected power."""
     shape = (128, 160)
     f = np.hypot(np.fft.fftfreq(shape[0])[:, None], np.fft.fftfreq(shape[1]))
     spectrum = np.fft.fft2(rng.standard_normal(shape)) * np.exp(-8 * f)
@@ -89,7 +89,7 @@ def test_steep_spectrum_has_no_pattern(rng):
 
 @pytest.mark.parametrize("where", ["columns", "rows"])
 def test_alternating_gain_is_seen(where, rng):
-    """What an upsampling by 2 does wrong: every second column a tenth brighter."""
+    """A typical fault of upsampling by 2: every second column is a tenth brighter."""
     image = smooth_scene(rng, (16, 16), highest=0.8)
     gain = 1 + 0.05 * (-1.0) ** np.arange(128)
     bad = image * (gain if where == "columns" else gain[:, None])
@@ -100,9 +100,10 @@ def test_alternating_gain_is_seen(where, rng):
 
 
 def test_ratio_of_a_known_pattern(rng):
-    """+-a on white noise of sigma: the window keeps (sum w)^2 / sum w^2 = 4/9 of the pixels'
-    number in the peak and spreads half as much over its two neighbours along the line. The
-    line is then the pattern's, and only the neighbours scatter: by half of `scatter`, 10 %."""
+    """A pattern +-a on white noise of sigma = 1. The window keeps (sum w)^2 / sum w^2 = 4/9 of the
+    number of pixels in the peak, and spreads half as much over its two neighbours along the line.
+    The line is then due to the pattern, and only its neighbourhood scatters, by half of `scatter`,
+    10 %."""
     n, a = 128, 5.0
     image = rng.standard_normal((n, n)) + a * (-1.0) ** np.arange(n)
     found = nyquist_lines(image)["columns"]

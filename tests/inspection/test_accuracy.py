@@ -1,4 +1,4 @@
-"""The bounds of gpu-selftest: they hold where the arithmetic is right, and not where it is not."""
+"""The bounds of gpu-selftest hold if the arithmetic is right, and fail if it is wrong."""
 
 from types import SimpleNamespace
 
@@ -27,7 +27,7 @@ def failed(engine, rng):
 def test_both_engines_are_within(one, rng):
     errors = list(accuracy.check(one, rng, **SMALL))
     assert [e for e in errors if not e.passed] == []
-    assert max(e.share for e in errors) > 0.01  # the bounds are not out of all proportion
+    assert max(e.share for e in errors) > 0.01  # the bounds are not far too wide
 
 
 def test_every_operation_is_asked(rng):
@@ -43,7 +43,7 @@ def test_every_operation_is_asked(rng):
 
 
 def scaled(name, part, factor):
-    """The operation with one of its results, or its y, off by a factor."""
+    """The operation with one of its results multiplied by a factor."""
 
     def spoilt(*arguments, **named):
         found = getattr(layers, name)(*arguments, **named)
@@ -64,13 +64,13 @@ RESULTS |= {"batchnorm_add_backward": [0, 1, 2, 3], "pad_conv_gradient": [0, 1]}
     ("name", "part"), [(name, part) for name, parts in RESULTS.items() for part in parts]
 )
 def test_every_result_is_held(name, part, rng):
-    """One part in a thousand is seen: four digits of seven are asked for at least."""
+    """An error of one part in a thousand is detected in every result."""
     found = failed(engine(**{name: scaled(name, part, 1.001)}), rng)
     assert any(name.removesuffix("_backward") in one for one in found), found
 
 
 def test_the_tiles_of_winograd_are_the_convolution(rng):
-    """And their sums of absolute values are never below its own: (8/3)^2 times those of ones."""
+    """Also, its sum of absolute values exceeds that of the direct sum; for ones, by (8/3)^2."""
     for size in ((1, 2, 2), (2, 3, 5), (1, 6, 7)):
         x, w, b = (rng.standard_normal(s) for s in ((*size, 5), (3, 3, 5, 4), (4,)))
         want, _ = layers.pad_conv(x, w, b)
@@ -86,7 +86,8 @@ def test_the_tiles_of_winograd_are_the_convolution(rng):
 
 @pytest.mark.parametrize("factor", [1, 1.001])
 def test_winograd_is_held(factor, rng, monkeypatch):
-    """On an engine of NumPy conv is the reference; one part in a thousand is seen."""
+    """An error of one part in a thousand is detected; the reference engine takes the place of a
+    GPU."""
 
     def conv(x, w, b, relu, skip, winograd):
         return np.float32(factor) * convolution.conv(x, w, b, relu, skip, winograd)
@@ -108,7 +109,7 @@ def test_what_is_not_finite_fails(value, rng):
 
 
 def test_half_precision_fails(rng):
-    """10 bits instead of 23, as of a tensor core: convolutions are beyond their bounds."""
+    """With 10 bits instead of 23, as on a tensor core, convolutions exceed their bounds."""
 
     def pad_conv(x, w, b):
         y, cache = layers.pad_conv(x.astype("f2").astype("f4"), w.astype("f2").astype("f4"), b)

@@ -1,4 +1,4 @@
-"""gpu-selftest on the stand-in for CuPy. What a card is and how long it takes are made up here."""
+"""gpu-selftest on the stand-in for CuPy, with an invented card and invented times."""
 
 import json
 import sys
@@ -19,7 +19,7 @@ A100 = {"ClockRate": 1410000, "MultiProcessorCount": 108}
 
 @pytest.fixture
 def card(monkeypatch):
-    """An A100 by its data sheet, on which everything takes 1, 2, 3, ... ms in turn."""
+    """An A100 by its data sheet; the timings are 1, 2, 3, ... ms in turn."""
     monkeypatch.setitem(sys.modules, "cupy", device)
     for place, name, value in (
         (device, "__version__", "0"),
@@ -37,7 +37,7 @@ def card(monkeypatch):
 
 @pytest.fixture
 def small(monkeypatch, card):
-    """The whole of it in a second."""
+    """Sizes with which the whole test takes a second."""
     if (reason := emulator.missing()) is not None:
         pytest.skip(reason)
     monkeypatch.setattr(gpu_selftest, "DEFAULT", NetworkConfig(1, 4))
@@ -69,7 +69,8 @@ def test_an_unknown_card_has_no_peak(card, monkeypatch):
 
 
 def test_work_is_that_of_the_summary():
-    """553,792 multiply-adds per input pixel; the stem has 576 of them, and no dx."""
+    """There are 553,792 multiply-adds per input pixel; the stem has 576 of them, and needs no
+    dx."""
     assert gpu_selftest.work(DEFAULT) == {"forward": 2 * 553792, "backward": 4 * 553792 - 2 * 576}
 
 
@@ -107,7 +108,7 @@ def test_the_whole(small, tmp_path, capsys):
     assert found["passed"] is True
     assert found["device"]["enhance_np"] == enhance_np.__version__
     assert {"name", "driver", "runtime", "nvrtc", "cupy"} < set(found["device"])
-    # the second of 1, 2, 3 ms, then of 4, 5, 6
+    # the median of 1, 2, 3 ms, then of 4, 5, 6
     medians = [one["median"] for one in found["seconds"].values()]
     np.testing.assert_allclose(medians, [0.002, 0.005, 0.008, 0.011, 0.014, 0.017, 0.020])
     for one in found["seconds"].values():
@@ -131,7 +132,7 @@ def test_a_wrong_result_is_a_failure(small, factor, tmp_path, capsys):
         cli.main(["gpu-selftest", "--json", str(report)])
     assert done.value.code == 1
     assert "  FAILED upsample (1, 3, 4) 2: y: error " in capsys.readouterr().out
-    found = json.loads(report.read_text(), parse_constant=pytest.fail)  # no NaN, which is no JSON
+    found = json.loads(report.read_text(), parse_constant=pytest.fail)  # NaN would not be JSON
     assert found["passed"] is False
 
 
@@ -143,7 +144,7 @@ def test_the_real_cupy_has_these_names():
         assert callable(getattr(cupy.cuda.runtime, name))
     for name in ("attributes", "compute_capability", "mem_info"):
         assert hasattr(cupy.cuda.Device, name)
-    for name in A100:  # the keys of Device.attributes are cut from these
+    for name in A100:  # Device.attributes has these names without their prefix
         assert hasattr(cupy.cuda.runtime, f"cudaDevAttr{name}")
     for name in ("record", "synchronize"):
         assert hasattr(cupy.cuda.Event, name)
@@ -160,7 +161,7 @@ def test_without_a_card(capsys, monkeypatch):
 
 
 def test_the_page_in_torch_is_the_page(rng):
-    """peer_torch on the CPU: what is timed computes the same."""
+    """On the CPU, the network that peer_torch times computes the same."""
     torch = pytest.importorskip("torch")
     from enhance_np import network, params
     from enhance_np.inspection import peer_torch

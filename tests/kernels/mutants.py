@@ -1,11 +1,11 @@
-"""Who watches the watchmen: faults planted in the kernels, and which check of the proofs sees them.
+"""Plants faults in the kernels, to see which check of the proofs detects each of them.
 
     python tests/kernels/mutants.py [--write] [WORD ...]
 
-Each mutant is one change of the text of a kernel. Its cases (support/cases/<stem>.py) run on it on
-the stand-in for CuPy, each check in a process of its own, for some faults end it. --write puts the
-table into docs/cuda-mutants.md; words choose the mutants whose name has them all. Exit status 1 if
-one is seen by no check.
+Each mutant is one change of the source of a kernel. The cases of that kernel
+(support/cases/<stem>.py) run on the stand-in for CuPy, each check in a process of its own, because
+some faults end the process. --write puts the table into docs/cuda-mutants.md; WORDs choose the
+mutants whose names contain all of them. Exit status 1 if no check detects a mutant.
 """
 
 import argparse
@@ -29,7 +29,7 @@ PAGE = HERE.parents[1] / "docs" / "cuda-mutants.md"
 SYNC = "__syncthreads();"
 LOOP = "past the last barrier\n            " + SYNC
 
-# name -> (stem, (before, after), ...); a `before` stands for its first place in the text
+# name -> (stem, (before, after), ...); only the first occurrence of `before` is replaced
 MUTANTS = {
     "first barrier removed": ("conv3x3", ("store(0);\n    " + SYNC, "store(0);")),
     "barrier of the loop removed": ("conv3x3", (LOOP, "past the last barrier")),
@@ -180,9 +180,9 @@ def main():
 
 
 def mutated(name):
-    """(stem, text) of a mutant, or of the kernels of a stem as they are.
+    """(stem, text) of a mutant; for a stem, the unchanged kernels.
 
-    Raises ValueError if what it changes is not there.
+    Raises ValueError if the text to replace is not there.
     """
     stem, *changes = MUTANTS.get(name, (name,))
     found = source(stem)
@@ -194,7 +194,7 @@ def mutated(name):
 
 
 def checked(name, check):
-    """Ends the process if a case of the mutant fails in this mode, with a status of WORDS."""
+    """Runs a mutant's cases in the mode of a check; if one fails, exits with a key of WORDS."""
     stem, found = mutated(name)
     original = launch.source
     launch.source = lambda other: found if other == stem else original(other)
@@ -210,7 +210,7 @@ def checked(name, check):
 
 
 def seen(name, check):
-    """One of WORDS, or "ends" if the process does."""
+    """One of WORDS, or "ends" if the process ends in another way."""
     mutated(name)
     command = [sys.executable, __file__, "--check", check, name]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ)
@@ -224,15 +224,16 @@ def text(rows):
     ]
     lines += ["| " + " | ".join(row) + " |" for row in rows]
     return (
-        "# Faults planted in the kernels, and who sees them\n\n"
+        "# Faults planted in the kernels, and the checks that detect them\n\n"
         "Written by `python tests/kernels/mutants.py --write`. Each row is one change of a\n"
-        "kernel's text, run in the emulator on all cases of `tests/support/cases/`: against the\n"
-        "reference in one order of threads and blocks, and in another; with every access traced;\n"
-        "with the compiler's sanitizers. *value*: a case found a wrong one; *fault*: emulator or\n"
-        "sanitizer reported an access, a barrier, an overflow; *ends*: the process did.\n"
-        "Shared memory holds NaN at first, so values see a missing barrier. Not run on a GPU.\n\n"
-        + "\n".join(lines)
-        + "\n"
+        "kernel's source. The changed kernel runs in the emulator on all cases of\n"
+        "`tests/support/cases/`, once for each check: *values* and *another order* compare\n"
+        "the result with the reference, in two orders of threads and blocks; *trace* checks\n"
+        "every memory access; *UBSan* and *ASan* are the compiler's sanitizers. The cells say\n"
+        "how the fault shows: *value*, as a wrong value; *fault*, as an access, a barrier or\n"
+        "an overflow that the emulator or a sanitizer reports; *ends*, as the end of the\n"
+        "process; an empty cell, not at all. Shared memory holds NaN at the start, so a\n"
+        "missing barrier gives wrong values. Not run on a GPU.\n\n" + "\n".join(lines) + "\n"
     )
 
 

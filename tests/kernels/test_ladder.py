@@ -1,4 +1,4 @@
-"""kernels/ladder/conv3x3: every rung computes the same, compiled by NVRTC and emulated."""
+"""kernels/ladder/conv3x3: every step gives the right result, compiled by NVRTC and emulated."""
 
 import numpy as np
 import pytest
@@ -7,14 +7,14 @@ from cudaproof import emulator, nvrtc
 from enhance_np import layers
 from enhance_np._kernels import source
 
-# of each rung: threads, and the pixels (high, wide) and channels of a block
+# for each step: threads per block; rows, columns and channels of a block
 RUNGS = {
     "1_naive": (256, None),
     "2_shared": (256, (1, 8, 32)),
     "3_registers": (128, (4, 8, 64)),
     "4_vectors": (128, (4, 32, 64)),
 }
-# N, H, W, Cin, Cout; the last two are not for rung 4
+# N, H, W, Cin, Cout; step 4 does not support the last two
 SIZES = [
     (1, 2, 2, 4, 64),
     (3, 3, 2, 8, 64),
@@ -30,7 +30,7 @@ CASES = [(rung, size) for rung in RUNGS for size in SIZES[: 4 if rung == "4_vect
 @pytest.mark.parametrize(("rung", "size"), CASES)
 @pytest.mark.parametrize("mode", ["fast", "trace"])
 def test_equals_the_reference(rung, size, mode, rng):
-    """Exactly on integers; on floats within (9 Cin + 1) u of the sum of absolute values."""
+    """Exact on integers; on floats within (9 Cin + 1) u of the sum of absolute values."""
     n, h, w, cin, cout = size
     threads, tile = RUNGS[rung]
     blocks = -(-n * h * w * cout // threads)

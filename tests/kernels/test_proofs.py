@@ -1,22 +1,23 @@
-"""Every kernel of kernels/, proven as far as it goes without a card.
+"""Verifies every kernel of kernels/, as far as possible without a card.
 
-Each kernels/<stem>.cu has its cases in cases/<stem>.py, which says
+Each kernels/<stem>.cu has its cases in support/cases/<stem>.py, which defines
 
-    REGISTERS = {"kernel": 40}    most registers per thread on any card, for each of its kernels
-    CASES = {"odd": case}         case(cupy, rng) runs launchers on CuPy arrays, asserts that they
-                                  give what enhance_np.layers does, within a bound that is derived,
-                                  and returns the arrays that they gave. Together the cases launch
-                                  each kernel; the sizes are odd, and small: each runs many times
-and if it is so
-    QUICK = ("odd",)              the cases of `make test`; without it the first two
-    SASS = {"kernel": {"FFMA": 0.85, "LDS": 128}}   least shares of the hottest loop, and least
-                                  widths of its accesses in bits
-    CONFLICT_FREE = {"kernel"}    its loads of shared memory have no bank conflicts
-    INEXACT = {"kernel": "exp"}   what keeps its PTX from giving the source's bits
+    REGISTERS = {"kernel": 40}    largest number of registers per thread on any card, for each of
+                                  its kernels
+    CASES = {"odd": case}         case(cupy, rng) runs launchers on CuPy arrays, asserts that the
+                                  results agree with enhance_np.layers within a derived bound, and
+                                  returns them. Together the cases launch each kernel. The sizes
+                                  are odd, and small, because each case runs many times
+and optionally
+    QUICK = ("odd",)              the cases for `make test`; by default the first two
+    SASS = {"kernel": {"FFMA": 0.85, "LDS": 128}}   smallest shares of instructions in the hottest
+                                  loop, and smallest widths of its accesses in bits
+    CONFLICT_FREE = {"kernel"}    kernels whose loads of shared memory have no bank conflicts
+    INEXACT = {"kernel": "exp"}   kernels whose PTX does not give the source's bits, and why
 
-Here they run on the stand-in for CuPy (cudaproof.device), the text itself and the PTX that NVRTC
-makes of it. `make verify-cuda` runs all of it; `make test` runs the bounded form: fewer cases,
-cards and schedules. Nothing here says that a kernel runs on a GPU, or how fast.
+The cases run on the stand-in for CuPy (cudaproof.device), both the source and the PTX that NVRTC
+makes of it. `make verify-cuda` runs all of this; `make test` runs fewer cases, cards and schedules.
+Nothing here shows that a kernel runs on a GPU, or how fast.
 """
 
 import importlib
@@ -37,8 +38,8 @@ WHOLE = os.environ.get("VERIFY_CUDA") == "1"
 STEMS = sorted(path.stem for path in (Path(__file__).parents[2] / "kernels").glob("*.cu"))
 ARCHS = nvrtc.ARCHS if WHOLE else (80, 90)
 PTX_ARCHS = nvrtc.ARCHS if WHOLE else (90,)
-SCHEDULES = emulator.SCHEDULES if WHOLE else ("shuffled",)  # of trace, sanitizers and PTX
-OPTIONS = ("--std=c++17",)  # as enhance_np.engine.cuda.launch
+SCHEDULES = emulator.SCHEDULES if WHOLE else ("shuffled",)  # for trace and PTX
+OPTIONS = ("--std=c++17",)  # as in enhance_np.engine.cuda.launch
 
 emulated = pytest.mark.skipif(emulator.missing() is not None, reason=str(emulator.missing()))
 compiled = pytest.mark.skipif(nvrtc.missing() is not None, reason=str(nvrtc.missing()))
@@ -50,21 +51,21 @@ disassembled = pytest.mark.skipif(
 
 @cache
 def described(stem):
-    """cases/<stem>.py."""
+    """The module support/cases/<stem>.py."""
     return importlib.import_module(f"cases.{stem}")
 
 
 def names(stem):
-    """The cases that are run."""
+    """The names of the cases to run."""
     if not (Path(__file__).parents[1] / "support/cases" / f"{stem}.py").exists():
-        return []  # test_has_cases says so
+        return []  # test_has_cases then fails
     every = described(stem).CASES
     return list(every) if WHOLE else list(getattr(described(stem), "QUICK", list(every)[:2]))
 
 
 @cache
 def ran(stem, name, mode="fast", schedule="forward", arch=80, contract=False):
-    """(bits of the arrays that the case gives, its launches), and its own assertions hold."""
+    """(bits of the arrays that the case returns, its launches); runs the assertions of the case."""
     with (
         pytest.MonkeyPatch.context() as patch,
         device.running(mode, schedule, arch, contract) as launches,
@@ -87,7 +88,7 @@ each_case = pytest.mark.parametrize(
 # ------------------------------------------------------------------------------------- the text
 @each_file
 def test_has_cases(stem):
-    """Of each kernel of the file; the table of registers has no other."""
+    """The file has cases, and REGISTERS has exactly its kernels."""
     assert names(stem), f"kernels/{stem}.cu needs cases/{stem}.py"
     assert set(described(stem).REGISTERS) == set(emulator.kernel_names(source(stem)))
 
@@ -101,7 +102,7 @@ def test_cases_launch_each_kernel(stem):
 
 @each_file
 def test_needs_no_header(stem):
-    """NVRTC alone must do."""
+    """NVRTC alone, without CUDA's headers, must be enough."""
     assert "#include" not in source(stem)
 
 
@@ -109,7 +110,7 @@ def test_needs_no_header(stem):
 @each_file
 @pytest.mark.parametrize("arch", ARCHS)
 def test_compiles(stem, arch):
-    """Without a warning, within its registers, nothing in local memory, no sum in any order."""
+    """No warnings, no more registers than allowed, no local memory, no atomic sums of floats."""
     result = nvrtc.compile(source(stem), arch, OPTIONS)
     of_the_text = [line for line in result.log.splitlines() if "Architectures prior" not in line]
     assert "warning" not in "\n".join(of_the_text)
@@ -142,7 +143,7 @@ def test_machine_code(stem, arch):
 @emulated
 @each_case
 def test_schedules(stem, name):
-    """The same bits in whatever order threads and blocks run, and right (the case asserts it)."""
+    """The bits do not depend on the order of threads and blocks; the case asserts the values."""
     bits = [ran(stem, name, "fast", schedule)[0] for schedule in emulator.SCHEDULES]
     assert bits[0] == bits[1] == bits[2]
 
@@ -151,7 +152,7 @@ def test_schedules(stem, name):
 @each_case
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_trace(stem, name, schedule):
-    """No access out of bounds, misaligned, uninitialised, to const, or in a race."""
+    """No access is out of bounds, misaligned, uninitialised or racing, and none writes to const."""
     assert ran(stem, name, "trace", schedule)[0] == ran(stem, name)[0]
 
 
@@ -167,7 +168,8 @@ def test_sanitizers(stem, name, mode):
 @each_case
 @pytest.mark.parametrize("arch", PTX_ARCHS)
 def test_ptx_gives_the_bits_of_the_source(stem, name, arch):
-    """Both without contraction, which is the compiler's choice; INEXACT kernels are right too."""
+    """Without contraction, PTX and source give the same bits; INEXACT kernels only the right
+    values."""
     bits, launches = ran(stem, name, "ptx", "forward", arch)
     if not {one.kernel for one in launches} & set(getattr(described(stem), "INEXACT", {})):
         assert bits == ran(stem, name)[0]
@@ -179,7 +181,8 @@ def test_ptx_gives_the_bits_of_the_source(stem, name, arch):
 @pytest.mark.parametrize("arch", PTX_ARCHS)
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_ptx_as_it_is_launched(stem, name, arch, schedule):
-    """Contracted as CuPy compiles it: within the case's bounds, and every access is clean."""
+    """With contraction, as CuPy compiles it: the bounds of the case hold, and every access is
+    valid."""
     traced = ran(stem, name, "ptx-trace", schedule, arch, True)[0]
     assert traced == ran(stem, name, "ptx-trace", "forward", arch, True)[0]
 
@@ -187,7 +190,7 @@ def test_ptx_as_it_is_launched(stem, name, arch, schedule):
 @emulated
 @each_file
 def test_bank_conflicts(stem, monkeypatch):
-    """Those that say so load shared memory without, by the widths of the source's accesses."""
+    """CONFLICT_FREE kernels have none in loads of shared memory, by the widths in the source."""
     free = getattr(described(stem), "CONFLICT_FREE", set())
     seen = {}
     call = emulator.Kernel.__call__

@@ -1,4 +1,4 @@
-"""What the launcher of kernels/reflect_pad.cu refuses and hands on; test_proofs.py runs it."""
+"""The launcher of kernels/reflect_pad.cu: errors, and arguments of the kernel."""
 
 import check
 import numpy as np
@@ -39,7 +39,7 @@ def test_float64_and_no_padding_go_to_the_reference(dtype, p, rng, stand_in):
 
 
 def test_takes_what_is_not_in_c_order(rng, stand_in):
-    """As a gradient that comes out of a transposition is."""
+    """A gradient may come out of a transposition."""
     dy = check.integers(rng, (5, 2, 6, 3)).astype("f4")
     dx = cuda.reflection_pad_backward(stand_in.asarray(dy).transpose(1, 0, 2, 3))
     np.testing.assert_array_equal(

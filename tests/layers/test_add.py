@@ -17,7 +17,7 @@ def test_sum_of_two_arrays_that_stay_as_they_are(rng):
 
 @pytest.mark.parametrize("side", [0, 1])
 def test_adjoint(rng, side):
-    """The gradient goes to either side as it is."""
+    """The gradient goes unchanged to both inputs."""
     x, y, dz = (check.integers(rng, (2, 3, 4, 5)) for _ in range(3))
     arguments = [np.zeros_like(y), y][:: 1 if side else -1]
     assert np.vdot(add(*arguments), dz) == np.vdot(y, dz)
@@ -31,6 +31,6 @@ def test_keeps_the_type(dtype):
 
 @pytest.mark.parametrize("shape", [(1, 3, 4, 5), (2, 3, 4, 1), (5,), (2, 3, 5, 4)])
 def test_refuses_other_shapes(shape):
-    """NumPy would broadcast the first three: a skip that does not fit is a mistake."""
+    """NumPy would broadcast the first three; here a skip of another shape is an error."""
     with pytest.raises(ValueError, match="add: shapes must be equal"):
         add(np.zeros((2, 3, 4, 5)), np.zeros(shape))

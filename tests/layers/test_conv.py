@@ -7,7 +7,7 @@ from enhance_np.layers.conv import ConvCache
 
 
 def direct(x, w, b):
-    """The definition, one product at a time."""
+    """The convolution by its definition, with explicit loops."""
     n, h, wd, _ = x.shape
     kh, kw, _, cout = w.shape
     y = np.zeros((n, h - kh + 1, wd - kw + 1, cout))

@@ -1,4 +1,4 @@
-"""Joined layers are their parts, one after the other."""
+"""A joined layer gives the result of its parts, one after the other."""
 
 import check
 import numpy as np

@@ -30,7 +30,7 @@ def test_refuses_odd_sizes():
 
 @pytest.mark.parametrize("shape", [(1, 1, 1, 2), (2, 1, 4, 2), (2, 3, 4, 2)])
 def test_upsample_conv_repeats_the_edge_of_the_small_image(rng, shape):
-    """As reflection at twice the size shows: row -1 there is its row 1, a copy of its row 0."""
+    """Reflection at twice the size does this: row -1 mirrors row 1, which is a copy of row 0."""
     x, w, b = check.integers(rng, shape), check.integers(rng, (3, 3, 2, 3)), check.integers(rng, 3)
     framed = np.pad(upsample(x), ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
     np.testing.assert_array_equal(upsample_conv(x, w, b)[0], conv2d(framed, w, b)[0])

@@ -33,7 +33,8 @@ CASES = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_against_astropy(name):
-    """Its coordinates are on the sphere, ours on the plane of the sky: 0.02 arcsec at the limb."""
+    """astropy's coordinates are on the sphere, ours in the plane of the sky; they differ by 0.02
+    arcsec at the limb."""
     made = header(**CASES[name])
     found = mu(made, (40, 44))
     y, x = np.indices((40, 44))
@@ -63,7 +64,7 @@ def test_radius_in_pixels():
 
 
 def test_between_pixels():
-    """As of an image with twice the pixels, whose header says where they are."""
+    """Between pixels, mu is that of an image with twice the pixels and the header for them."""
     made = header(**CASES["aside"])
     fine = header(**CASES["aside"] | {"CDELT1": 25.0, "CDELT2": 25.0})
     for i in (1, 2):
@@ -73,7 +74,7 @@ def test_between_pixels():
 
 
 def carrington(**cards):
-    """Of a SHARP: equal-area, about the patch's centre."""
+    """Header of a SHARP: an equal-area map about the centre of the patch."""
     made = Header()
     for i, name in ((1, "CRLN-CEA"), (2, "CRLT-CEA")):
         made[f"CTYPE{i}"], made[f"CUNIT{i}"], made[f"CDELT{i}"] = name, "degree", 2.0
@@ -101,7 +102,7 @@ def test_equal_area_against_astropy(cards):
 
 
 def test_equal_area_map_of_the_whole_sphere():
-    """Half of it is the far side; above the poles there is nothing."""
+    """Half of the map is the far side, and lines above the poles are off the Sun."""
     made = carrington(CRVAL1=180.0, CRVAL2=0.0, CRPIX1=90.5, CRPIX2=30.5, CDELT1=2.0)
     made["CDELT2"] = np.degrees(2 / 50)  # sin(latitude) from -1 to 1 in 50 of 60 lines
     found = mu(made, (60, 180))
@@ -134,7 +135,8 @@ def test_card_that_cannot_be_read():
 
 @pytest.mark.parametrize("wavelength", [450e-9, 617.3e-9, 1000e-9])
 def test_limb_darkening(wavelength):
-    """1 at the centre, which the sums of both kinds of coefficients give, and falling."""
+    """The law is 1 at disc centre, to which both sets of coefficients add up, and falls
+    outwards."""
     at = np.linspace(0.1, 1, 10)
     found = limb_darkening(at, wavelength)
     assert found[-1] == pytest.approx(1, abs=1e-5)

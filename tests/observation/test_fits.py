@@ -1,4 +1,4 @@
-"""FITS in and out, on files shaped like those of JSOC, made here."""
+"""Reading and writing FITS, on synthetic files in the formats of JSOC."""
 
 import gzip
 import os
@@ -23,11 +23,11 @@ BLANK = -(2**31)
 
 
 def sky_header(kind):
-    """WCS of an HMI image 60 columns wide and 40 rows high, in one of its spellings."""
+    """WCS of an HMI image with 60 columns and 40 rows, in one of several conventions."""
     header = afits.Header()
     header["CTYPE1"], header["CTYPE2"] = "HPLN-TAN", "HPLT-TAN"
     header["CUNIT1"] = header["CUNIT2"] = "arcsec"
-    header["CRPIX1"], header["CRPIX2"] = 28.61, 1017.2  # a cut-out: disc centre is outside
+    header["CRPIX1"], header["CRPIX2"] = 28.61, 1017.2  # a cut-out, with disc centre outside
     header["CRVAL1"], header["CRVAL2"] = 2.48, -1.7
     if kind == "crota":
         header["CDELT1"] = header["CDELT2"] = 0.504302
@@ -50,7 +50,7 @@ def sky_header(kind):
 
 @pytest.fixture
 def field():
-    """(40, 60) field in G: multiples of 0.1, so that the file holds them exactly; NaN off limb."""
+    """(40, 60) field in G: multiples of 0.1, which the file stores exactly; NaN off the limb."""
     rng = np.random.default_rng(3)
     data = (rng.integers(-9000, 9000, (40, 60)) / 10).astype(np.float32)
     data[:, :7] = np.nan
@@ -82,7 +82,7 @@ def names(folder):
 
 def test_read_jsoc(jsoc, field):
     got = fits.read(jsoc)
-    np.testing.assert_allclose(got.data, field, rtol=1e-6)  # scaled once, BLANK to NaN
+    np.testing.assert_allclose(got.data, field, rtol=1e-6)  # scaled once; BLANK became NaN
     assert got.data.dtype == np.float32
     assert got.data.dtype.isnative
     assert got.unit == "Gauss"
@@ -100,7 +100,7 @@ def test_read_plain(tmp_path, dtype):
 
 
 def test_read_gzip_and_unpadded(tmp_path, field):
-    """A missing last block of padding is common and harmless: every pixel is there."""
+    """The padding of the last block is often missing, which is harmless: every pixel is there."""
     path = tmp_path / "a.fits"
     afits.PrimaryHDU(field).writeto(path)
     content = path.read_bytes()
@@ -111,7 +111,7 @@ def test_read_gzip_and_unpadded(tmp_path, field):
 
 
 def test_read_compressed_without_scaling(tmp_path, field):
-    """BLANK becomes NaN where neither BSCALE nor BZERO makes astropy scale; .fz and .fits.gz."""
+    """BLANK becomes NaN even if astropy does not scale, without BSCALE and BZERO."""
     stored = np.where(np.isnan(field), BLANK, np.rint(field)).astype(np.int32)
     header = afits.Header({"BLANK": BLANK})
     afits.CompImageHDU(stored, header, compression_type="RICE_1").writeto(tmp_path / "a.fits.fz")
@@ -122,7 +122,8 @@ def test_read_compressed_without_scaling(tmp_path, field):
 
 
 def test_read_invalid_cards(tmp_path, field, caplog):
-    """BLANK in a float image, unquoted nan and 2e+22, as JSOC has them: repaired, rewritable."""
+    """JSOC's invalid cards (BLANK in a float image, unquoted nan, 2e+22) are repaired for
+    writing."""
     caplog.set_level("INFO")
     path = tmp_path / "a.fits"
     header = sky_header("crota")
@@ -152,7 +153,7 @@ def test_read_invalid_cards(tmp_path, field, caplog):
 
 
 def test_read_picks_the_image(tmp_path, field):
-    """First 2-D image; a cube, a table and an empty primary are passed over."""
+    """The first 2-D image is read; a cube, a table and an empty primary HDU are skipped."""
     table = afits.BinTableHDU.from_columns([afits.Column("a", "E", array=[1.0, 2.0])])
     cube = afits.ImageHDU(np.zeros((2, 3, 4), np.float32))
     images = [afits.ImageHDU(field, name="ONE"), afits.ImageHDU(2 * field, name="TWO")]
@@ -228,7 +229,7 @@ def test_sky_does_not_move(kind):
 
 @pytest.mark.parametrize("kind", ["crota", "pc", "cd", "cea"])
 def test_doubled_crpix_moves_the_sky(kind):
-    """The published program writes 2 * CRPIX: the check above must see it."""
+    """The published program writes 2 * CRPIX, which the check above must detect."""
     header = sky_header(kind)
     out = fits.enhanced_header(header, **DONE)
     out["CRPIX1"], out["CRPIX2"] = 2 * header["CRPIX1"], 2 * header["CRPIX2"]
@@ -289,7 +290,7 @@ def test_header_of_a_jsoc_file(jsoc, field):
 
 
 def test_unit_under_its_own_name():
-    """JSOC's exports of SHARPs write _BUNIT, which no reader knows."""
+    """JSOC's exports of SHARPs have _BUNIT, which other programs do not read."""
     header = afits.Header({"_BUNIT": "Mx/cm^2"})
     out = fits.enhanced_header(header, **DONE)
     assert out["BUNIT"] == "Mx/cm^2"
@@ -340,7 +341,7 @@ def test_write_needs_overwrite(tmp_path):
 
 @pytest.mark.parametrize("moment", ["writing", "moving"])
 def test_write_leaves_nothing_on_failure(tmp_path, monkeypatch, moment):
-    """The old file survives a full disk or Ctrl-C, without a part of the new one beside it."""
+    """After a full disk or Ctrl-C the old file is intact, and no part of the new one is left."""
     path = tmp_path / "b.fits"
     path.write_text("mine")
 
@@ -407,7 +408,7 @@ def test_check_output(tmp_path, monkeypatch):
             fits.check_output(path, overwrite=True, input=source)
     fits.check_output(source, overwrite=True)
     fits.check_output(tmp_path / "b.fits", input=source)
-    monkeypatch.setattr(os, "access", lambda *a: False)  # root may write anywhere
+    monkeypatch.setattr(os, "access", lambda *a: False)  # root may write everywhere
     with pytest.raises(PermissionError, match="check_output: the folder must be writable"):
         fits.check_output(tmp_path / "b.fits")
     assert names(tmp_path) == ["in.fits", "link.fits"]

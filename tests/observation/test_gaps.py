@@ -5,7 +5,7 @@ from enhance_np.observation.gaps import beyond_limb, gap_free_box
 
 
 def largest(valid):
-    """Area of the largest box, all of them tried."""
+    """Area of the largest box, found by trying all boxes."""
     h, w = valid.shape
     areas = [0]
     for y0 in range(h):
@@ -32,7 +32,7 @@ def test_whole_and_nothing():
 
 
 def test_large_images_are_searched_in_blocks():
-    """2 x 3 blocks of 10 are lost at most, beside the sky."""
+    """At most 2 x 3 blocks of 10 pixels are lost, besides the sky."""
     valid = np.ones((500, 640), bool)
     valid[:, :203] = False
     y0, y1, x0, x1 = gap_free_box(valid)
@@ -44,7 +44,7 @@ def test_sky_is_a_large_gap_at_the_border():
     valid = np.ones((50, 60), bool)
     valid[:, :5] = False  # sky
     valid[20:30, 20:30] = False  # large, but inside
-    valid[40, 59] = False  # at the border, but one pixel
+    valid[40, 59] = False  # at the border, but only one pixel
     found = beyond_limb(valid)
     assert found[:, :5].all()
     assert found.sum() == 250

@@ -1,4 +1,4 @@
-"""What a file says of its image, on headers as JSOC writes them."""
+"""The type and unit of an image, from headers as JSOC writes them."""
 
 import logging
 
@@ -28,7 +28,7 @@ from enhance_np.observation.kind import (
         ("blos", UMBRA, {"CONTENT": "MAGNETOGRAM"}),
         ("blos", FIELD, {"CONTENT": "HMI observable", "BUNIT": "Mx/cm^2"}),
         *(("blos", UMBRA, {"BUNIT": unit}) for unit in ("Gauss", "G", "Mx cm^-2")),
-        ("blos", UMBRA / 1e3, {"BUNIT": "kG"}),  # would be an intensity over its quiet Sun
+        ("blos", UMBRA / 1e3, {"BUNIT": "kG"}),  # values like those of an intensity in Ic
         ("blos", FIELD / 1e4, {"BUNIT": "Tesla"}),
         ("intensity", QUIET, {}),
         ("intensity", 5e4 * QUIET, {"BUNIT": " "}),
@@ -45,15 +45,15 @@ def test_type(type, data, cards):
     ("data", "cards"),
     [
         (np.zeros((4, 4)), {}),
-        (-UMBRA, {}),  # a cut-out in one polarity
+        (-UMBRA, {}),  # a cut-out with a single polarity
         (np.linspace(-10, 900, 100).reshape(10, 10), {}),
-        (np.geomspace(5, 2500, 100).reshape(10, 10), {}),  # a pore's field, of one sign
+        (np.geomspace(5, 2500, 100).reshape(10, 10), {}),  # the field of a pore, with a single sign
         (np.full((4, 4), np.nan), {}),
         (FIELD, {"BUNIT": "m/s"}),
         (FIELD, {"CONTENT": "DOPPLERGRAM", "BUNIT": "m/s"}),
         (QUIET, {"CONTENT": "LINE DEPTH", "BUNIT": "DN/s"}),
         (FIELD, {"CONTENT": "Carrington Synoptic Chart Of Br Field", "BUNIT": "Mx/cm^2"}),
-        (QUIET, {"BUNIT": "K"}),  # a unit that nobody knows
+        (QUIET, {"BUNIT": "K"}),  # an unknown unit
         (QUIET, {"CONTENT": "CONTINUUM INTENSITY", "BUNIT": "Gauss"}),
         (QUIET, {"BUNIT": "Gauss"}),
         (FIELD, {"CONTENT": "CONTINUUM INTENSITY", "BUNIT": "DN/s"}),
@@ -64,7 +64,7 @@ def test_type_must_be_asked_for(data, cards):
 
 
 def test_large_images_are_sampled():
-    """Every pixel of the grid that is not asked is one that would tell otherwise."""
+    """Only sampled lines have the values of an intensity; those between would change the type."""
     data = np.full((4000, 2000), 5e4, np.float32)
     data[1::2] = -5e4
     assert witnesses(frame(data)) == {"the values": "intensity"}
@@ -113,7 +113,8 @@ OTHER_NAMES = (
 
 @pytest.mark.parametrize("name", OTHER_NAMES)
 def test_names_of_what_is_neither(caplog, name):
-    """With the unit and the values of a field; the folder's name does not count."""
+    """The name decides although unit and values are those of a field; the folder does not
+    matter."""
     seen = frame(FIELD, path=f"hmi.m_45s/{name}", BUNIT="Gauss")
     assert witnesses(seen)["its name"] == "other"
     with pytest.raises(ValueError, match=r"^image_type: needs .*its name \(other\)"):
@@ -182,7 +183,7 @@ def test_pictures_and_classes(caplog):
         image_type(frame(grey, **words), None)
     assert image_type(frame(grey, **words), "blos") == "blos"
     assert "as in a picture" in caplog.text
-    # of light a picture is one still
+    # a picture of an intensity is accepted as an intensity
     assert image_type(frame(grey, CONTENT="CONTINUUM INTENSITY"), None) == "intensity"
     bitmap = np.select([FIELD > 300, FIELD > 0], [34, 2], 1)
     for cards in ({}, {"BUNIT": "none"}, words):
@@ -191,7 +192,7 @@ def test_pictures_and_classes(caplog):
             match=r"the values, 3 different whole numbers as in a map of classes \(other\)",
         ):
             image_type(frame(bitmap, **cards), None)
-    # fields in whole gauss, and light in whole DN/s
+    # fields in whole gauss, and intensities in whole DN/s
     assert image_type(frame(np.rint(FIELD), **words), None) == "blos"
     assert image_type(frame(np.rint(FIELD / 60), **words), None) == "blos"
     assert image_type(frame(np.rint(5e4 * QUIET)), None) == "intensity"

@@ -21,7 +21,7 @@ OFF = np.isnan(MU)
 
 
 def sun(type):
-    """Float32, with the noise of HMI off the limb and on it; no value twice."""
+    """Float32, with HMI's noise on and off the disc; no value occurs twice in an intensity."""
     noise = np.random.default_rng(1).standard_normal(SHAPE)
     if type == "blos":
         return (20 * noise).astype(np.float32)
@@ -41,7 +41,7 @@ def test_the_scene_has_a_limb():
 @pytest.mark.parametrize("value", [0.0, -1.0, -9999.0, -32768.0, -1000.0, 1e20])
 @pytest.mark.parametrize("type", ["intensity", "blos"])
 def test_a_filled_sky_is_missing(tmp_path, caplog, type, value):
-    """The output is that of the file as it was, with NaN."""
+    """The output is the same as for a file with NaN in place of the fill value."""
     outputs = []
     for name, sky in (("nan", np.nan), ("filled", value)):
         path = written(tmp_path / f"{name}.fits", type, np.where(OFF, np.float32(sky), sun(type)))
@@ -55,7 +55,7 @@ def test_a_filled_sky_is_missing(tmp_path, caplog, type, value):
 
 @pytest.mark.parametrize("type", ["intensity", "blos"])
 def test_a_measured_sky_stays(tmp_path, caplog, type):
-    """HMI's images go on beyond the limb, its fields are whole tenths of a gauss: zeros occur."""
+    """HMI's images have values off the limb, and fields are rounded, so that zeros occur."""
     data = sun(type)
     if type == "blos":
         data = np.round(data, 0)
@@ -68,7 +68,7 @@ def test_a_measured_sky_stays(tmp_path, caplog, type):
 
 
 def test_fill_without_a_place(caplog):
-    """No header: light is never 0; a field may be."""
+    """Without a header: 0 is a fill value in an intensity, but not in a field."""
     for value in (0, -1, -9999, -32768, -1000, 1e20, -np.float32(1e30)):
         data = sun("intensity")
         data[:9, :5] = value
@@ -105,7 +105,7 @@ def test_arrays_and_maps(caplog):
     np.testing.assert_array_equal(data, before)
     np.testing.assert_array_equal(np.isnan(y), OFF.repeat(2, 0).repeat(2, 1))
     assert "the array: fill values are treated as missing" in caplog.text
-    data[OFF] = -500  # a value that is found by looking
+    data[OFF] = -500  # found because it is repeated
     for norm in (50_000.0, "none", "quiet-sun"):
         y = enhance_np.enhance(data, type="intensity", model="small", norm=norm)
         np.testing.assert_array_equal(np.isnan(y), OFF.repeat(2, 0).repeat(2, 1))
@@ -144,7 +144,8 @@ def test_nothing_but_fill_is_refused(tmp_path):
 
 
 def test_one_absurd_pixel(tmp_path, caplog):
-    """1e30 and infinity are no measurement; what a cosmic ray leaves is said and stays."""
+    """1e30 and infinity are missing pixels; a value like that of a cosmic ray stays, with a
+    warning."""
     data = sun("blos")
     data[30:33, 20] = 1e30, np.inf, -np.inf
     data[40, 40] = 3e5
@@ -159,7 +160,7 @@ def test_one_absurd_pixel(tmp_path, caplog):
 
 
 def test_half_precision_has_no_overflow():
-    """Warnings are errors here: no limit may be cast to float16."""
+    """No limit may be cast to float16; the warning about it would be an error in the tests."""
     image = (1 + 0.1 * np.random.default_rng(0).standard_normal((8, 9))).astype(np.float16)
     image[2, 3] = -32768  # exact in float16
     found = missing.without_sentinels(image, "a")

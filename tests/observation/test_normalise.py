@@ -21,7 +21,7 @@ def rng():
 
 
 def granulation(rng, shape, level=1.0):
-    """Quiet Sun as HMI sees it: a contrast of 4 %."""
+    """Quiet Sun as HMI sees it, with a contrast of 4 %."""
     return (level * (1 + 0.04 * rng.standard_normal(shape))).astype(np.float32)
 
 
@@ -52,7 +52,7 @@ def test_norm_value_refuses_a_dark_maximum_and_another_type():
 
 
 def test_fill_mirrors_in_the_nearest_valid_pixel():
-    """2 * nearest - the pixel as far behind it; the nearest where that is a gap or outside."""
+    """A gap gets 2v minus its mirror image in the nearest valid pixel v, or v if there is none."""
     nan = np.nan
     data = np.array([[9, 7, 4, nan, nan, nan, nan], [9, 9, 9, nan, 6, 8, np.inf]], np.float32)
     before = data.copy()
@@ -62,10 +62,10 @@ def test_fill_mirrors_in_the_nearest_valid_pixel():
     np.testing.assert_array_equal(filled[~mask], data[~mask])
     assert filled.dtype == np.float32
     assert filled[0, 3] == 2 * 4 - 7
-    assert filled[0, 4] == 6  # above it, mirrored outside
+    assert filled[0, 4] == 6  # v is in the other line, and its mirrored pixel is outside
     assert filled[0, 5] == 8
     assert filled[1, 3] in (2 * 9 - 9, 2 * 6 - 8)
-    assert filled[1, 6] == 8  # not 2 * 8 - 6, which is beyond it
+    assert filled[1, 6] == 8  # not 2 * 8 - 6, which is clipped to v
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -85,7 +85,7 @@ def test_fill_in_bands_of_lines(rng, monkeypatch):
 
 
 def test_fill_makes_no_edge_at_the_limb():
-    """The largest step anywhere is no larger than the largest step on the disc."""
+    """The largest step is at most 1.5 times the largest step on the disc."""
     y, x = np.mgrid[-1.2:1.2:120j, -1.2:1.2:120j]
     disc = np.where(x * x + y * y < 1, 1 - 0.3 * (x * x + y * y), np.nan)
     filled, mask = fill(disc)
@@ -105,7 +105,7 @@ def test_fill_without_gaps_and_without_pixels():
 
 
 def located(shape, radius):
-    """mu of a disc of `radius` pixels in the middle."""
+    """mu of a disc of `radius` pixels in the middle of the image."""
     cards = {"CTYPE1": "HPLN-TAN", "CTYPE2": "HPLT-TAN", "RSUN_OBS": 0.5 * radius}
     for i in (1, 2):
         cards |= {f"CUNIT{i}": "arcsec", f"CDELT{i}": 0.5, f"CRPIX{i}": (shape[2 - i] + 1) / 2}
@@ -113,7 +113,7 @@ def located(shape, radius):
 
 
 def magnetogram(rng, mu, shape):
-    """Noise as HMI has it on the disc and off it, and what stands right beside the limb."""
+    """(field, off the disc): HMI's noise on and off the disc, and its spikes next to the limb."""
     off = np.isnan(mu(*map(np.arange, shape)))
     field = np.where(off, 50, 8) * rng.standard_normal(shape)
     near = off & ~np.isnan(located(shape, 40)(*map(np.arange, shape)))
@@ -133,7 +133,7 @@ def test_off_the_limb_a_magnetogram_measures_nothing(rng):
 
 
 def test_a_header_that_calls_half_the_sun_sky_is_not_believed(rng):
-    """Nor does an image that ends at the limb need it, or one that is all of one kind."""
+    """Pixels off the disc stay valid unless they are noisier than those on it, and both exist."""
     shape = (100, 110)
     mu = located(shape, 38)
     field, off = magnetogram(rng, mu, shape)
@@ -146,7 +146,7 @@ def test_a_header_that_calls_half_the_sun_sky_is_not_believed(rng):
 @pytest.mark.parametrize("factor", [1, 2])
 @pytest.mark.parametrize("strength", [1.0, 0.7])
 def test_norm_on_the_disc_and_off_it(factor, strength):
-    """The law at the pixels' own places; off the disc its value at the limb, 0.32."""
+    """The divisor is the law at each pixel; off the disc it is that of the limb, 0.32."""
     shape = (40, 50)
     norm = Norm(7.0, strength, located(shape, 18))
     y, x = ((np.arange(factor * n) + 0.5 - factor * n / 2) / factor for n in shape)
@@ -161,7 +161,7 @@ def test_norm_on_the_disc_and_off_it(factor, strength):
 
 
 def test_there_and_back(rng, monkeypatch):
-    """What is divided is flat, and what is multiplied has the limb darkening of its own pixels."""
+    """Division makes the image flat; multiplication restores the limb darkening on finer pixels."""
     monkeypatch.setattr("enhance_np.observation.normalise.LINES", 7)
     shape = (40, 50)
     mu = located(shape, 18)
@@ -180,7 +180,7 @@ def test_there_and_back(rng, monkeypatch):
 
 
 def test_divided_without_limb_darkening_is_a_quotient(rng):
-    """To the bit, of integers and float64 too: the choices max, none and a number are of old."""
+    """Bit for bit, also for integers and float64."""
     for image in (rng.random((9, 8)), rng.integers(1, 99, (9, 8)), rng.random((9, 8), np.float32)):
         x, mask = divided(image, Norm(3.7))
         np.testing.assert_array_equal(x, (image / 3.7).astype(np.float32))
@@ -199,7 +199,7 @@ def test_restore_covers_two_by_two(rng):
     out = filled.repeat(2, axis=0).repeat(2, axis=1)
     got = restore(out, mask)
     assert got.dtype == np.float32
-    assert np.isfinite(out).all()  # not changed
+    assert np.isfinite(out).all()  # the argument is not changed
     np.testing.assert_array_equal(got, data.repeat(2, axis=0).repeat(2, axis=1))
     for shape in ((10, 13), (9, 12), (4, 5), (10, 18)):
         with pytest.raises(ValueError, match=r"^restore: .*, got \("):

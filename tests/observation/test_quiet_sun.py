@@ -1,4 +1,4 @@
-"""Levels of quiet Sun, limb darkening, and images that have neither."""
+"""The level of the quiet Sun, limb darkening, and images without them."""
 
 import numpy as np
 import pytest
@@ -13,12 +13,12 @@ def rng():
 
 
 def granulation(rng, shape, level=1.0):
-    """Quiet Sun as HMI sees it: a contrast of 4 %."""
+    """Quiet Sun as HMI sees it, with a contrast of 4 %."""
     return (level * (1 + 0.04 * rng.standard_normal(shape))).astype(np.float32)
 
 
 def spot(rng, fractions=(0.3, 0.5, 0.2), n=120):
-    """A field of umbra 0.2, penumbra 0.75 and quiet Sun 1 in these fractions of the area."""
+    """An image with these fractions of umbra (0.2), penumbra (0.75) and quiet Sun (1)."""
     levels = np.repeat([0.2, 0.75, 1.0], np.round(np.multiply(fractions, n * n)).astype(int))
     return granulation(rng, (n, n)) * rng.permutation(levels).reshape(n, n).astype(np.float32)
 
@@ -29,7 +29,7 @@ def test_quiet_level_of_quiet_sun(rng, level):
 
 
 def test_quiet_level_is_the_upper_mode(rng):
-    """A spot that fills most of the field does not pull the level: its median is 0.75."""
+    """A spot that fills most of the image does not change the level, though the median is 0.75."""
     data = spot(rng)
     assert np.median(data) < 0.8
     assert quiet_sun_level(data) == pytest.approx(1.0, rel=0.01)
@@ -51,7 +51,8 @@ def test_quiet_level_ignores_outliers(rng):
 
 
 def test_quiet_level_of_a_full_disc(rng):
-    """Limb darkening of 0.56: below disc centre by less than the window of 10 %."""
+    """With a limb darkening of 0.56, the level is less than the window of 10 % below disc
+    centre."""
     y, x = np.mgrid[-1.1:1.1:200j, -1.1:1.1:200j]
     mu = np.sqrt(np.clip(1 - x * x - y * y, 0, None))
     data = np.where(mu > 0, granulation(rng, mu.shape) * (0.44 + 0.56 * mu), np.nan)
@@ -75,7 +76,7 @@ RADIUS = 952.0  # arcsec
 
 
 def located(shape, scale, centre=(0.0, 0.0)):
-    """mu of an image of `shape`, turned as HMI's are, around `centre` (x, y) in arcsec."""
+    """mu of an image of `shape` around `centre` (x, y) in arcsec, rotated like HMI's."""
     cards = {"CTYPE1": "HPLN-TAN", "CTYPE2": "HPLT-TAN", "RSUN_OBS": RADIUS, "CROTA2": 179.93}
     for i in (1, 2):
         cards |= {f"CUNIT{i}": "arcsec", f"CDELT{i}": scale, f"CRVAL{i}": centre[i - 1]}
@@ -84,14 +85,15 @@ def located(shape, scale, centre=(0.0, 0.0)):
 
 
 def sun(rng, mu, shape, level=60_000.0, strength=1.0):
-    """Limb darkening with granulation whose contrast falls to the limb, NaN off it, noise."""
+    """Limb darkening, noise, and granulation whose contrast falls towards the limb; NaN off it."""
     at = mu(*map(np.arange, shape))
     granules = 1 + (0.04 * np.nan_to_num(at) + 0.002) * rng.standard_normal(shape)
     return level * disc.limb_darkening(at) ** strength * granules
 
 
 def spotted(data, mu, shape):
-    """Umbrae and penumbrae on 7 % of the image, and faculae, bright where mu is small."""
+    """Adds umbrae and penumbrae on 7 % of the image, and faculae, which are bright near the
+    limb."""
     at = np.nan_to_num(mu(*map(np.arange, shape)))
     y, x = np.indices(shape) / max(shape)
     spot = np.zeros(shape, int)
@@ -106,7 +108,8 @@ def spotted(data, mu, shape):
 @pytest.mark.parametrize("strength", [1.0, 0.6, 0.0])
 @pytest.mark.parametrize("spots", [False, True])
 def test_full_disk(rng, strength, spots):
-    """Both to 1 %, whatever stands on the disc, and none where there is none."""
+    """The level is found to 1 % and the strength to 0.02, with spots too; it is 0 without
+    darkening."""
     shape = (300, 310)
     mu = located(shape, 6.8, (30.0, -20.0))
     data = sun(rng, mu, shape, strength=strength)
@@ -119,7 +122,7 @@ def test_full_disk(rng, strength, spots):
 
 
 def test_large_images_are_sampled(rng, monkeypatch):
-    """With nearly the same result; each pixel of the sample is divided by its own law."""
+    """The result is nearly the same, and mu is computed for the sample only."""
     shape = (600, 500)
     mu = located(shape, 3.9, (250.0, 0.0))
     data = sun(rng, mu, shape)
@@ -138,9 +141,9 @@ def test_large_images_are_sampled(rng, monkeypatch):
 @pytest.mark.parametrize("strength", [1.0, 0.0])
 @pytest.mark.parametrize("x", [-900.0, 700.0, 800.0])
 def test_cut_out_near_the_limb(rng, strength, x):
-    """It spans enough of the law: the level of disc centre is told from a place far from it.
+    """It spans enough of the law to give the level at disc centre.
 
-    To the strength's error, 0.1, times ln law, 0.4 at most in the middle of these.
+    The relative error of the level is that of the strength, 0.1, times ln law, at most 0.4 here.
     """
     shape = (200, 240)
     mu = located(shape, 0.504, (x, 200.0))
@@ -150,7 +153,7 @@ def test_cut_out_near_the_limb(rng, strength, x):
 
 
 def test_fall_of_the_limb_is_no_limb_darkening(rng):
-    """Blur, and a radius a little too large, take the light of the last arcsecs."""
+    """Blur, or a radius that is slightly too large, darkens the last arcsecs."""
     shape = (200, 240)
     mu = located(shape, 0.504, (-880.0, 200.0))
     data = sun(rng, mu, shape, strength=0.6)
@@ -161,24 +164,24 @@ def test_fall_of_the_limb_is_no_limb_darkening(rng):
 
 
 def test_cut_out_that_cannot_tell(rng):
-    """HMI's continuum is limb darkened: so is a cut-out unless it shows that it is not."""
+    """The strength is 1, as for HMI's continuum, unless the cut-out shows that there is none."""
     shape = (200, 200)
     for centre in ((0.0, 0.0), (300.0, 100.0), (450.0, 0.0)):
         mu = located(shape, 0.504, centre)
         level, strength = quiet_sun(sun(rng, mu, shape), mu)
         assert strength == 1
         assert level == pytest.approx(60_000, rel=0.01)
-    mu = located(shape, 0.504, (600.0, 0.0))  # darkening by 0.06 from side to side
+    mu = located(shape, 0.504, (600.0, 0.0))  # the law changes by 0.06 across the image
     assert quiet_sun(sun(rng, mu, shape, strength=0), mu)[1] == 0
 
 
 def test_spot_in_a_cut_out_is_no_limb_darkening(rng):
-    """A spot on the side of the limb, over half of the field: rings of it keep quiet Sun."""
+    """A spot on the limb's side covers half of the image; its rings still have some quiet Sun."""
     shape = (240, 200)
     mu = located(shape, 0.504, (700.0, 0.0))
     data = sun(rng, mu, shape)
     y, x = np.indices(shape)
-    away = np.hypot(y - 120, x - 60)  # CROTA2 = 180: the limb is at the left
+    away = np.hypot(y - 120, x - 60)  # CROTA2 = 180, so the limb is on the left
     data *= np.choose((away < 75).astype(int) + (away < 40), [1.0, 0.75, 0.2])
     level, strength = quiet_sun(data, mu)
     assert strength == pytest.approx(1, abs=0.15)
@@ -189,7 +192,7 @@ def test_spot_in_a_cut_out_is_no_limb_darkening(rng):
 @pytest.mark.parametrize("umbra", [0.15, 0.3, 0.75])
 @pytest.mark.parametrize("place", [True, False])
 def test_umbra_fills_the_image(rng, caplog, level, usual, umbra, place):
-    """Penumbra too, if the place on the disc is known: it could be quiet Sun near the limb."""
+    """The usual level is used; for penumbra only if mu is known, else it may be limb darkening."""
     shape = (60, 60)
     mu = located(shape, 0.504, (500.0, 0.0))
     data = umbra * (sun(rng, mu, shape, level) if place else granulation(rng, shape, level))
@@ -218,7 +221,7 @@ def test_umbra_fills_the_image(rng, caplog, level, usual, umbra, place):
     ],
 )
 def test_what_may_be_quiet_sun_is_not_doubted(rng, caplog, level, usual):
-    """hmi.Ic_noLimbDark is about 1, whatever its unit says."""
+    """Levels near 1 count as Ic, as in hmi.Ic_noLimbDark, whatever the unit."""
     shape = (60, 60)
     for centre in ((0.0, 0.0), (800.0, 0.0)):
         mu = located(shape, 0.504, centre)
@@ -229,7 +232,7 @@ def test_what_may_be_quiet_sun_is_not_doubted(rng, caplog, level, usual):
 
 
 def test_usual_level():
-    """Of images that were measured; of other units nothing is known."""
+    """The line fits measured images; for other units there is no usual level."""
     for year, level in ((2011.12, 63_800), (2014.16, 60_300), (2025.72, 44_900)):
         assert usual_level("DN/s", year) == pytest.approx(level, rel=0.01)
     assert usual_level("dn / s", 2011.0) is not None
@@ -238,7 +241,7 @@ def test_usual_level():
 
 
 def test_image_without_disc_in_it(rng):
-    """A header that says that all of it is sky is not believed, and nothing is divided out."""
+    """If the header puts all pixels off the disc, no limb darkening is divided out."""
     mu = located((50, 50), 0.504, (2000.0, 0.0))
     data = granulation(rng, (50, 50), 50_000)
     assert quiet_sun(data, mu) == (quiet_sun_level(data), 0)

@@ -1,4 +1,4 @@
-"""What is warned of, on headers as JSOC writes them."""
+"""The warnings about an image, from headers as JSOC writes them."""
 
 import logging
 
@@ -108,7 +108,7 @@ def test_pixels_that_are_not_of_the_sun(caplog, type, data, cards, limit):
 
 
 def test_pixels_that_the_weights_were_trained_on(caplog):
-    """Of another telescope, told by its weights."""
+    """The pixel scale is compared with that of the weights' training."""
     other = frame(CDELT1=0.28, CUNIT1="arcsec", INSTRUME="SP")
     remark(other, "blos", expected=0.28)
     assert not caplog.messages

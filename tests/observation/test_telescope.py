@@ -74,4 +74,4 @@ def test_other_instruments(cards, named):
         require_hmi(frame(**cards))
 
 
-# --- what is warned of
+# --- warnings

@@ -6,7 +6,7 @@ from enhance_np.optics import cosines
 from enhance_np.optics.cosines import double, doubled, halved, to_image, to_modes, transfers
 from enhance_np.optics.degrade import HMI, HMI_SCALE, Optics, convolve, magnify
 
-# sums of some thousand products of size 1 in float64
+# bound for sums of some thousand products of order 1 in float64
 ROUNDING = 1e-11
 
 
@@ -17,7 +17,7 @@ def test_double_is_magnify(rng):
 
 
 def test_halved_takes_the_values_between_four_pixels(rng):
-    """The centre of large pixel i is the corner 2i + 1 of the small ones."""
+    """The centre of large pixel i is the corner 2i + 1 of the small pixels."""
     modes = rng.standard_normal((8, 12))
     want = np.zeros((4, 6))
     y, x = (2 * np.arange(n) + 1.0 for n in want.shape)
@@ -50,7 +50,7 @@ def test_transfers_are_those_of_a_convolution(rng):
 
 
 def test_transfers_do_not_depend_on_the_sampling():
-    """Mode k is one frequency, on large pixels and on small."""
+    """Mode k is the same frequency on large and on small pixels."""
     low = transfers((6, 9), HMI_SCALE, HMI)
     high = transfers((12, 18), HMI_SCALE / 2, HMI)
     for a, b in zip(low, high, strict=True):
@@ -58,7 +58,7 @@ def test_transfers_do_not_depend_on_the_sampling():
 
 
 def test_frequencies():
-    """Mode k of n pixels has k half periods on them."""
+    """Mode k has k half periods on the n pixels."""
     found = cosines.frequencies((4, 8), 0.5)
     assert found[2, 0] == pytest.approx(2 / (2 * 4 * 0.5))
     assert found[3, 4] == pytest.approx(np.hypot(3 / 4, 4 / 8))

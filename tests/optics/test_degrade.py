@@ -23,7 +23,7 @@ SHAPE = (420, 460)
 
 
 def coordinates(shape=SHAPE):
-    """Arcsec from the corner, at the centres of the scene's pixels."""
+    """Coordinates of the scene's pixel centres, in arcsec from the corner."""
     return np.meshgrid(*((np.arange(n) + 0.5) * SCALE for n in shape), indexing="ij")
 
 
@@ -53,7 +53,7 @@ def test_convolution_keeps_the_mean_and_does_not_wrap(rng):
     step = np.zeros((400, 300))
     step[:200] = 1
     blurred = convolve(step, hmi_psf(SCALE, support=6))
-    # half the tail of a step 13 arcsec away is out of reach; wrapping would bring in 0.5
+    # a step 13 arcsec away is beyond the kernel; wrapping around would add 0.5
     assert blurred[0].min() > 1 - 1e-12
     assert blurred[-1].max() < 1e-12
 
@@ -88,7 +88,7 @@ def test_a_ramp_keeps_its_value_at_every_centre():
     _, x = coordinates()
     for image, factor in zip(degrade(x, SCALE, Optics(support=3)), (1, 2), strict=True):
         want = (np.arange(image.shape[1]) + 0.5) * HMI_SCALE / factor
-        inside = slice(8 * factor, -8 * factor)  # beyond, the mirror image bends the ramp
+        inside = slice(8 * factor, -8 * factor)  # outside, the mirror image bends the ramp
         np.testing.assert_allclose(
             image[:, inside], np.broadcast_to(want, image.shape)[:, inside], rtol=0, atol=2e-6
         )
@@ -127,18 +127,18 @@ class Skewed(PsfImage):
 
 
 def test_a_psf_without_symmetry_is_summed_over_the_mirrored_scene(rng):
-    """Pixels of the result at the scene's own centres, for a direct sum to compare with."""
+    """Compares with a direct sum, on pixels whose centres are those of the scene."""
     kernel, scene = rng.random((5, 7)), rng.standard_normal((12, 14))
     low, high = degrade(scene, 0.25, Optics(Skewed(kernel, 0.25, "skewed"), 1.0, hmi_scale=0.25))
     wide = np.pad(scene, ((2, 2), (3, 3)), mode="symmetric")
-    upright = kernel[::-1, ::-1] / kernel.sum()  # the sum of a convolution runs backwards
+    upright = kernel[::-1, ::-1] / kernel.sum()  # a convolution reverses its kernel
     want = [[(wide[i : i + 5, j : j + 7] * upright).sum() for j in range(14)] for i in range(12)]
     np.testing.assert_allclose(low, want, rtol=0, atol=1e-13)
     assert high.mean() == pytest.approx(scene.mean())
 
 
 def test_a_point_becomes_the_psf_as_it_is():
-    """A tail to high x stays at high x."""
+    """A tail towards high x stays on that side."""
     y, x = np.mgrid[-20:21, -20:21] * 0.1
     psf = np.exp(-(y**2) / 0.08) * np.exp(-np.where(x < 0, x**2 / 0.08, x**2 / 0.8))
     scene = np.zeros((161, 161))
@@ -148,7 +148,7 @@ def test_a_point_becomes_the_psf_as_it_is():
     row = low[80]
     at = np.arange(161) - 80
     assert abs(low.sum() - 1) < 1e-12
-    assert abs((row * at).sum()) < 1e-6  # registered by its centroid
+    assert abs((row * at).sum()) < 1e-6  # its centroid is in the middle
     assert (row * at**3).sum() > 0.1 * (row * np.abs(at) ** 3).sum()
     np.testing.assert_allclose(low, low[::-1], rtol=0, atol=1e-12)
 
@@ -190,7 +190,7 @@ def test_inverse_undoes_a_convolution_where_the_kernel_passes():
 
 
 def test_magnify_keeps_edges_aligned():
-    """A sum of cosines that the coarse grid holds comes back exact on the fine one."""
+    """A sum of cosines that the coarse grid resolves is exact on the fine grid."""
 
     def field(n):
         u = (np.arange(n) + 0.5) / n
@@ -237,7 +237,7 @@ def test_on_the_grid_a_psf_must_be_symmetric():
 
 
 def test_optics_on_the_pixels_of_a_header():
-    assert on_pixels(HMI, Header(SQUARE)) is HMI  # 0.504 for 0.504302
+    assert on_pixels(HMI, Header(SQUARE)) is HMI  # 0.504 counts as 0.504302
     assert on_pixels(HMI, Header()) is HMI
     assert on_pixels(HMI, Header(SQUARE), factor=2).hmi_scale == pytest.approx(1.008)
     finer = on_pixels(HMI, Header(SQUARE | {"CDELT1": 0.28, "CDELT2": 0.28}))

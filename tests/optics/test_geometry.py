@@ -1,4 +1,4 @@
-"""Input pixel i covers output pixels 2i and 2i + 1: of every method, and to 1e-3 of a pixel."""
+"""Input pixel i covers output pixels 2i and 2i + 1, for every method, to 1e-3 of a pixel."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ SHAPE, CENTRE = (40, 48), np.array([17.3, 25.9])  # input pixels
 
 @pytest.fixture(scope="module")
 def linear_filter():
-    """Fitted on an interpolation, whose geometry is tested by itself."""
+    """A filter fitted to interpolated images; other tests check the interpolation itself."""
     rng = np.random.default_rng(3)
     low = rng.standard_normal((2, 60, 60))
     found = linear.Equations(13)
@@ -26,11 +26,11 @@ NAMES = list(methods("intensity", lambda image: image))
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("type", ["intensity", "blos"])
 def test_centroid_of_a_spot_stays(type, name, linear_filter):
-    """On a background, which an intensity has, and alone, as a magnetic element stands.
+    """A Gaussian spot as HMI sees it, on a background like an intensity, or alone like a field.
 
-    A Gaussian spot as HMI sees it. Its centroid is taken under a weight twice as wide about the
-    true place, where the tails do not count; an offset then shows to 4/5 at least. Half an
-    output pixel, the usual fault, is 0.25 input pixels.
+    The centroid is weighted by a Gaussian twice as wide at the true position, which suppresses the
+    tails, and shows at least 4/5 of an offset. Half an output pixel, the usual fault, is 0.25
+    input pixels.
     """
     method = methods(type, linear_filter)
     background = 1.0 if type == "intensity" else 0.0

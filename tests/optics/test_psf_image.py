@@ -8,7 +8,7 @@ from enhance_np.optics.psf_image import PsfImage, read_psf
 
 
 def comet(scale, reach, centre=(0.0, 0.0)):
-    """Gaussian with a tail to high x; any scale shows the same PSF."""
+    """A Gaussian with a tail towards high x; the same PSF on any pixel scale."""
     u = np.arange(-round(reach / scale), round(reach / scale) + 1) * scale
     y, x = np.meshgrid(u - centre[0], u - centre[1], indexing="ij")
     return np.exp(-(y**2) / 0.3) * (np.exp(-(x**2) / 0.3) + 0.2 * np.exp(-((x - 0.6) ** 2) / 0.5))
@@ -32,7 +32,7 @@ def test_sum_sides_and_centroid():
         u = np.arange(91) - 45
         assert abs(u @ kernel.sum(axis=1)) < 1e-6
         assert abs(u @ kernel.sum(axis=0)) < 1e-6
-        assert u**3 @ kernel.sum(axis=0) > 0  # the tail stays where it was
+        assert u**3 @ kernel.sum(axis=0) > 0  # the tail stays on its side
     shifted = PsfImage(comet(0.1, 5, (0.5, -0.31)), 0.1, "").kernel(0.0662, 3)
     still = PsfImage(comet(0.1, 5), 0.1, "").kernel(0.0662, 3)
     np.testing.assert_allclose(shifted, still, rtol=0, atol=1e-3 * still.max())

@@ -18,6 +18,6 @@ def test_made_once_and_kept(tmp_path, monkeypatch):
     before = [path.stat().st_mtime_ns for path in (data, held_out)]
     assert default.synthetic_pairs(tmp_path, "blos", seed=3) == (data, held_out)
     assert [path.stat().st_mtime_ns for path in (data, held_out)] == before
-    held_out.unlink()  # one alone is not a set
+    held_out.unlink()  # one file alone is not a data set
     default.synthetic_pairs(tmp_path, "blos", seed=3)
     assert held_out.exists()

@@ -1,4 +1,4 @@
-"""Training pairs from frames: the geometry is measured on what stands in the file."""
+"""Training pairs from frames: the geometry is measured on the pairs in the file."""
 
 import json
 
@@ -17,16 +17,16 @@ from enhance_np.pairs.split import split
 SCALE = 0.08
 SHAPE = (430, 300)  # 34.4 by 24 arcsec
 NEAR = Optics(support=3)
-PIXEL = 1e-3  # the accuracy that is asked for
+PIXEL = 1e-3  # required accuracy
 
 
 def coordinates(shape=SHAPE):
-    """Arcsec from the corner, at the centres of the frame's pixels."""
+    """Coordinates of the frame's pixel centres, in arcsec from the corner."""
     return np.meshgrid(*((np.arange(n) + 0.5) * SCALE for n in shape), indexing="ij")
 
 
 def made(tmp_path, scene, patch, count, **change):
-    """Gauss on disk, kG in patches: [(image, y, x)] of low and of high, turned back."""
+    """Frames in G give patches in kG; returns [(image, y, x)] of low and high, rotated back."""
     np.save(tmp_path / "scene.npy", 1000 * scene)
     arguments = {"patch": patch, "optics": NEAR, "pixel_scale": SCALE} | change
     path, _ = from_frames.build(
@@ -54,7 +54,7 @@ def test_a_spot_keeps_its_place_and_its_light(tmp_path):
         whole = 0
         for image, py, px in images:
             reach = min(at[0] - py[0, 0], py[-1, 0] - at[0], at[1] - px[0, 0], px[0, -1] - at[1])
-            if reach < 3 + 4 * sigma:  # where the light ends
+            if reach < 3 + 4 * sigma:  # within the light of the blob
                 continue
             whole += 1
             found = [(image * c).sum() / image.sum() for c in (py, px)]
@@ -66,7 +66,7 @@ def test_a_spot_keeps_its_place_and_its_light(tmp_path):
 @pytest.mark.parametrize("factor", [1, 2])
 @pytest.mark.parametrize("axis", [0, 1])
 def test_a_sine_near_the_cut_off_keeps_its_phase(factor, axis, tmp_path):
-    """A cosine of whole half periods across the training box is its own mirror image."""
+    """A cosine with whole half periods across the training box is its own mirror image."""
     pixel = HMI_SCALE / factor
     np.save(tmp_path / "shape.npy", np.zeros(SHAPE))
     box = split(open_frames(tmp_path / "shape.npy", SCALE), 12 * HMI_SCALE)["train"]
@@ -94,7 +94,7 @@ def test_a_ramp_keeps_its_value_at_every_centre(tmp_path):
         inner = 0
         for image, py, px in images:
             if py.min() < 3.2 or px.min() < 3.2 or py.max() > end - 3.2 or px.max() > 20.8:
-                continue  # the mirror image bends the ramp
+                continue  # here the mirror image bends the ramp
             inner += 1
             want = 0.03 * py + 0.02 * px
             np.testing.assert_allclose(image, want, rtol=0, atol=0.02 * PIXEL * HMI_SCALE / factor)
@@ -126,7 +126,7 @@ def test_a_psf_without_symmetry_stays_upright_when_the_sun_is_turned(tmp_path):
 
 @pytest.fixture
 def films(tmp_path):
-    """A cube of 3 frames and a file of one, whose values tell file, frame and place."""
+    """A cube of 3 frames and a file with one; the values encode file, frame and position."""
     rng = np.random.default_rng(5)
     y, x = np.mgrid[:200, :130]
     frames = [10 + k + 0.01 * y + 0.001 * x + 0.2 * rng.random((200, 130)) for k in range(4)]
@@ -148,9 +148,9 @@ def test_layout_and_provenance(films, tmp_path):
             assert f["imHMI"].shape == (n, 8, 8, 1)
             assert f["imSST"].shape == (n, 16, 16, 1)
             assert f["imHMI"].dtype == f["imSST"].dtype == np.float32
-            assert (f["imHMI"][:].min(axis=(1, 2, 3)) > 0.5).all()  # every row is written
+            assert (f["imHMI"][:].min(axis=(1, 2, 3)) > 0.5).all()  # every patch is written
             share = np.bincount(3 * f["file"][:] + f["frame"][:])
-            assert max(share) - min(share) <= 1  # evenly over time
+            assert max(share) - min(share) <= 1  # frames have equal shares
             assert f["files"].asstr()[:].tolist() == [str(p) for p in films[0]]
             (source,) = json.loads(f.attrs["sources"])
             assert source["name"] == "4 frames of 200 x 130 pixels of 0.08 arcsec"
@@ -187,7 +187,7 @@ def test_patches_show_the_frame_they_name(films, tmp_path):
         level = np.array([[10, 11, 12], [13, np.nan, np.nan]])[f["file"][:], f["frame"][:]]
         y, x = f["centre"][:].T / SCALE
         want = level + 0.1 + 0.01 * y + 0.001 * x
-        # a granule more or less; a frame is 1, the height of a patch 0.4
+        # tolerance for the granules in a patch; values grow by 1 per frame and 0.4 per patch height
         np.testing.assert_allclose(f["imHMI"][:].mean(axis=(1, 2, 3)), want, rtol=0, atol=0.05)
 
 
@@ -231,7 +231,7 @@ def test_frames_may_differ_in_shape(films, tmp_path):
 
 
 def test_a_frame_of_just_one_patch_on_either_side_is_enough(tmp_path):
-    side = 63  # pixels: ten low-resolution pixels of 0.504
+    side = 63  # pixels, ten low-resolution pixels of 0.504 arcsec
     np.save(tmp_path / "a.npy", np.random.default_rng(0).random((2 * side + 38, side)))
     optics = Optics(support=3, hmi_scale=0.504)
     path, _ = built(([tmp_path / "a.npy"], None), tmp_path / "t.h5", patch=10, optics=optics)

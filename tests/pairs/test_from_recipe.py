@@ -16,7 +16,7 @@ PATCH = 8
 
 
 def wavy(seed):
-    """16 by 12 arcsec; brightness grows along y, so that a value tells where it comes from."""
+    """16 by 12 arcsec; the brightness grows along y, so that a value shows its position."""
     y, x = np.mgrid[:160, :120] * 0.1
     return 1 + y / 100 + 0.002 * np.sin(3 * x + seed), 0.1
 
@@ -30,7 +30,7 @@ DRAWN = Augmentation(rotation=True, zoom=(0.85, 1.2))
 
 
 def recipe(**change):
-    """A small one, whose low pixels are those of the scene's place to 0.3 arcsec."""
+    """A small recipe; the values of its low pixels show the position in the scene to 0.3 arcsec."""
     settings = {
         "type": "blos",
         "sources": (halves(**SPLIT),),
@@ -82,13 +82,13 @@ def test_patches_follow_the_weights(built):
     paths, *_ = built
     with h5py.File(paths[0]) as f:
         assert np.bincount(f["source"][:]).tolist() == [40, 10]
-        assert not (np.diff(f["source"][:].astype(int)) >= 0).all()  # in random order
+        assert not (np.diff(f["source"][:].astype(int)) >= 0).all()  # the order is random
     with h5py.File(paths[1]) as f:
         assert np.bincount(f["source"][:]).tolist() == [7]
 
 
 def test_low_and_high_show_the_same_place(rng):
-    """On long waves, which both kernels only weaken, a low pixel is the mean of its four."""
+    """For long waves, which both kernels hardly weaken, a low pixel is the mean of its four."""
     n, scale = 400, 0.1
     u = (np.arange(n) + 0.5) / n
     wave = np.cos(3 * np.pi * u)
@@ -97,11 +97,11 @@ def test_low_and_high_show_the_same_place(rng):
     centres = []
     for low, high in from_recipe._cut(rng, scene, scale, 30, PATCH, HMI):
         binned = high.reshape(PATCH, 2, PATCH, 2).mean(axis=(1, 3)) / factors[1]
-        # four points of a wave average to 1 - 4e-4 of it; 0.05 arcsec would change it by 1e-2
+        # averaging four points weakens the wave by 4e-4; a shift by 0.05 arcsec changes it by 1e-2
         np.testing.assert_allclose(binned, low / factors[0], rtol=0, atol=2e-3)
         slope = np.array([low[:, -1].mean() - low[:, 0].mean(), low[-1].mean() - low[0].mean()])
         centres.append((*slope, low.mean()))
-    assert np.std(centres, axis=0).min() > 0.1  # elsewhere, and turned, every time
+    assert np.std(centres, axis=0).min() > 0.1  # each patch has its own position and rotation
 
 
 def test_the_same_seed_gives_the_same_values(tmp_path):
@@ -189,7 +189,7 @@ def test_strength_is_a_factor_of_each_patch(tmp_path):
 
 
 def test_zoom_is_of_the_pixel_scale(tmp_path):
-    """Brightness grows by 0.01 an arcsec along y: a patch of larger pixels spans less of it."""
+    """The brightness grows by 0.01 per arcsec along y: the zoom changes the range in a patch."""
     spans = []
     for zoom in (0.5, 1.0):
         path, _ = from_recipe.build(
@@ -302,7 +302,7 @@ def test_regions_are_whole_and_not_augmented():
     assert low.shape == (12, 23)  # 6.4 by 12 arcsec
     assert high.shape == (24, 46)
     field, _ = region(source, "validation")
-    assert low.mean() == pytest.approx(field.mean(), abs=3e-3)  # a strip is left over
+    assert low.mean() == pytest.approx(field.mean(), abs=3e-3)  # a strip at the edge is not used
 
 
 @pytest.mark.parametrize("side", ["train", "validation"])

@@ -1,4 +1,4 @@
-"""Recipes: what ships, what is refused, and what a file says about the one it was made by."""
+"""Shipped recipes, invalid recipes, and what a file stores about its recipe."""
 
 import hashlib
 import json
@@ -25,7 +25,7 @@ SIZES = {  # arcsec (y, x), of the fields that the shipped recipes name
 
 @pytest.fixture
 def own(tmp_path):
-    """A recipe with a field of its own, 20 by 20 arcsec, beside it."""
+    """A recipe with its own field of 20 by 20 arcsec in the same folder."""
     rng = np.random.default_rng(0)
     np.save(tmp_path / "own.npy", rng.uniform(1, 3, (200, 200)))
     return small_recipe(tmp_path / "mine.toml", more=REAL)
@@ -141,7 +141,7 @@ def test_boxes_too_near(own, tmp_path):
         read(own).on(tmp_path)
 
 
-FAULTS = {  # what stands in the recipe, what is written instead, words of the message
+FAULTS = {  # text of the recipe, its replacement, words of the error message
     "not TOML": ('type = "', "type == ", "needs a TOML file"),
     "type": ('type = "intensity"', 'type = "velocity"', "type must be one of intensity, blos"),
     "missing": ("train = 6", "", "train must be an integer 1 or more, got nothing"),

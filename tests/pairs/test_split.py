@@ -18,7 +18,7 @@ def frames(shape, scale=0.1):
         ((400, 200), 5.0, (0, 0.675, 0, 1), (0.75, 1, 0, 1)),  # the last quarter of the rows
         ((400, 400), 5.0, (0, 0.675, 0, 1), (0.75, 1, 0, 1)),
         ((200, 400), 5.0, (0, 1, 0, 0.675), (0, 1, 0.75, 1)),
-        ((400, 200), 16.0, (0, 0.525, 0, 1), (0.6, 1, 0, 1)),  # as much as a patch needs
+        ((400, 200), 16.0, (0, 0.525, 0, 1), (0.6, 1, 0, 1)),  # more, to hold a patch
     ],
 )
 def test_default(shape, side, train, validation):
@@ -33,7 +33,7 @@ def test_default(shape, side, train, validation):
         ((0.3, 1, 0, 1), (0, 0.225, 0, 1)),
         ((0, 1, 0, 0.5), (0, 1, 0.65, 1)),
         ((0, 1, 0.5, 1), (0, 1, 0, 0.35)),
-        ((0.5, 0.75, 0.2, 0.6), (0, 0.425, 0, 1)),  # the largest of four
+        ((0.5, 0.75, 0.2, 0.6), (0, 0.425, 0, 1)),  # training is the largest of four boxes
     ],
 )
 def test_by_region(region, train):

@@ -1,4 +1,4 @@
-"""Many files by one command: which become what, and what one bad file does to the others."""
+"""Many files in one command: names of the outputs, and errors of single files."""
 
 import os
 import shutil
@@ -35,7 +35,7 @@ def command(tiny, capsys):
         with pytest.raises(SystemExit) as ended:
             cli.main([name, *map(str, (*given, *arguments))])
         said = capsys.readouterr().err
-        if isinstance(ended.value.code, str):  # what the interpreter would print and make of it
+        if isinstance(ended.value.code, str):  # Python would print it and exit with 1
             return 1, (said + ended.value.code).splitlines()
         return ended.value.code, said.splitlines()
 
@@ -79,7 +79,7 @@ def test_a_bad_file_is_told_and_the_others_are_made(command, folder, tmp_path):
 
 
 def test_error_that_does_not_name_the_file_gets_its_name(command, folder, tmp_path):
-    """Be it the first, or one that stands alone beside those that are there."""
+    """Both for the first file of many, and if the other outputs exist already."""
     header = fits.Header({"CONTENT": "CONTINUUM INTENSITY"})
     fits.writeto(folder / "a a.fits", np.arange(-30, -5, dtype=np.float32).reshape(5, 5), header)
     for _ in range(2):

@@ -42,7 +42,7 @@ def test_any_tile_gives_the_same_bits(config, tile, rng):
 
 
 def test_tiles_of_the_reference_differ_by_the_rounding_of_blas(rng):
-    """BLAS sums in an order that depends on the matrix's size; nothing else may differ."""
+    """Only the order of sums in BLAS differs, because it depends on the size of the matrix."""
     config = NetworkConfig(2, 5)
     weights = trained(config)
     x = rng.standard_normal((30, 26)).astype(np.float32)
@@ -72,11 +72,11 @@ def test_tiles_of_other_engines_without_a_valid_pixel_are_skipped(rng, monkeypat
 
 @pytest.mark.parametrize("depth", [0, 1, 5])
 def test_halo_is_what_reaches_and_no_less(depth, rng):
-    """float64: changing a pixel moves the output as far as the halo, and never further."""
+    """A change of one pixel changes the output up to the distance of the halo, and no further."""
     config = NetworkConfig(depth, 4)
     assert halo(config) == 2 * depth + 3
     weights = trained(config, dtype=np.float64)
-    # ReLU can hide a weak path: the widest reach over some starts is the reach
+    # ReLU may block some paths, so the largest distance over several images counts
     width = 4 * depth + 9
     reached = []
     for seed in range(8):
@@ -133,11 +133,11 @@ def test_many_images_are_predicted_as_each_alone(rng):
 
 @pytest.mark.parametrize("engine", [REFERENCE, select("cpu")], ids=lambda engine: engine.name)
 def test_many_images_are_taken_as_they_are_needed(engine, rng):
-    """And each counts its own pixels; one that is nowhere valid has its turn, too."""
+    """Also, the progress is per image, and an image without valid pixels keeps its place."""
     weights = trained(NetworkConfig(0, 4))
     sizes = [(7, 5), (4, 4), (3, 9), (5, 8), (6, 7)]
     given = [rng.standard_normal(size).astype(np.float32) for size in sizes]
-    # the page's tiles are a queue: it has the next one to compute, behind the one nowhere valid
+    # the reference takes tiles from a queue, so it takes the next image with a tile to compute
     ahead = 0 if engine.name == "cpu" else 2
     taken, said = [], []
 
@@ -165,7 +165,7 @@ def test_what_many_images_need_is_told(rng):
         next(found)
     for arguments in ({"type": "dopplergram"}, {"tile": 0}):
         with pytest.raises(ValueError, match="must be one of|needs 1 pixel"):
-            array.predict_all([image], weights=weights, device="cpu", **arguments)  # at once
+            array.predict_all([image], weights=weights, device="cpu", **arguments)  # at the call
 
 
 def test_missing_pixels_stay_missing_and_nothing_is_changed(rng):
@@ -194,7 +194,7 @@ def test_nothing_is_computed_far_from_valid_pixels(rng, monkeypatch):
 
     monkeypatch.setattr(fused, "conv_tiles", counted)
     array.predict(image, weights=trained(NetworkConfig(1, 32)), device="cpu")
-    assert sum(made) == 10 * (10 + 11 + 12 + 13)  # rows of tiles, and columns of each layer
+    assert sum(made) == 10 * (10 + 11 + 12 + 13)  # rows of tiles, times the columns of each layer
 
 
 def test_masked_pixels_are_missing(rng):
@@ -224,7 +224,7 @@ def test_any_array_gives_the_result_of_a_plain_one(kind, rng):
 def test_range_beyond_float32_is_divided_first(rng):
     image = 1e300 * (1 + 0.1 * rng.random((8, 8)))
     weights = trained(NetworkConfig(1, 4))
-    with pytest.raises(ValueError, match="level > 0"):  # the output is float32
+    with pytest.raises(ValueError, match="level > 0"):  # float32, as of the output, overflows
         array.predict(image, weights=weights)
     small = 1e-30 * (1 + 0.1 * rng.random((8, 8)))
     assert np.isfinite(array.predict(small, weights=weights)).all()
@@ -239,7 +239,7 @@ def test_weights_that_give_no_numbers_are_said():
 
 
 def test_units_are_undone(rng):
-    """The network sees image / norm; the output carries the units again."""
+    """The network gets image / norm; the output has the units of the image."""
     image = rng.random((9, 8)) + 0.5
     weights = trained(NetworkConfig(1, 4))
     one = array.predict(image, weights=weights, norm="none", device="cpu")

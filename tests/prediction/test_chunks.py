@@ -1,4 +1,4 @@
-"""dask arrays: any chunks give the bits of the whole, later, from no more than they need."""
+"""dask arrays: computed lazily, from the pixels needed, with the same bits for any chunks."""
 
 import pickle
 
@@ -22,7 +22,7 @@ CONFIGS = [SMALL, NetworkConfig(2, LANES, "elu"), NetworkConfig(0, LANES), Netwo
 
 
 def random_weights(config, **provenance):
-    """Nothing is 0 or 1."""
+    """Weights of which none is 0 or 1."""
     rng = np.random.default_rng(0)
     p, moving = params.initial(config, 0)
     p = {name: a + 0.05 * rng.standard_normal(a.shape).astype("f4") for name, a in p.items()}
@@ -46,7 +46,7 @@ def image_with_gaps(rng, shape):
 
 @pytest.mark.parametrize("config", [*CONFIGS, NetworkConfig(5, LANES)], ids=str)
 def test_needed_decides_the_bits(config, rng):
-    """Any part of the image, cut so, gives the bits of the whole."""
+    """Any part of the image, with the margin of `needed`, gives the bits of the whole image."""
     weights = random_weights(config)
     shape = (117, 150)
     x = rng.standard_normal(shape).astype(np.float32)
@@ -67,7 +67,8 @@ def test_needed_decides_the_bits(config, rng):
 
 @pytest.mark.parametrize("config", [NetworkConfig(5, LANES), SMALL], ids=str)
 def test_needed_is_no_more_than_it_takes(config, rng):
-    """One tile less on a side, still more than the halo, and other bits come out."""
+    """With one tile less on a side, the margin is still larger than the halo, but the bits
+    differ."""
     weights = random_weights(config)
     x = rng.standard_normal((8, 160)).astype(np.float32)
     whole = select("cpu").predictor(weights)(x)
@@ -100,13 +101,13 @@ def test_any_chunks_give_the_same_bits(da, config, sizes, rng):
     got = chunks.predict_chunks(lazy, "blos", weights, Norm(1000.0), "cpu")
     assert got.shape == want.shape
     np.testing.assert_array_equal(got.compute(), want)
-    # one part alone, of both kinds of indices
+    # a part, selected by a slice and an index
     np.testing.assert_array_equal(got[40:301, 77].compute(), want[40:301, 77])
 
 
 @pytest.mark.parametrize("type", ["intensity", "blos"])
 def test_ensemble_of_chunks(da, type, rng):
-    """Turned chunks have other tiles than the turned image: the same up to rounding, no more."""
+    """The result is the same only up to rounding: rotated chunks and images have other tiles."""
     weights = random_weights(SMALL)
     image = image_with_gaps(rng, (190, 203))
     want, one = (
@@ -116,13 +117,13 @@ def test_ensemble_of_chunks(da, type, rng):
     lazy = da.from_array(image, chunks=(75, 90))
     norm = Norm(1000.0)
     got = chunks.predict_chunks(lazy, type, weights, norm, "cpu", ensemble=True).compute()
-    atol = 2 * LARGEST * (np.nanmax(want) - np.nanmin(want))  # of two roundings
+    atol = 2 * LARGEST * (np.nanmax(want) - np.nanmin(want))  # both sides are rounded
     np.testing.assert_allclose(got, want, rtol=0, atol=atol)
     assert np.nanmax(abs(one - want)) > 20 * atol
 
 
 def test_other_dtypes(da, rng):
-    """As JSOC's files give them: integers, and big-endian."""
+    """JSOC's files have integers and big-endian numbers."""
     weights = random_weights(SMALL)
     for dtype in (">i4", ">f8", "u1"):
         image = rng.integers(50, 200, (70, 60)).astype(dtype)
@@ -135,7 +136,7 @@ def test_other_dtypes(da, rng):
 def test_chunks_are_those_of_the_input(da):
     lazy = da.zeros((200, 1000), chunks=(200, (70, 300, 30, 20, 60, 400, 90, 30)))
     got = chunks.predict_chunks(lazy, "blos", random_weights(SMALL), Norm(1000.0))
-    # under 59, of which less than half would be its own: together, or with the last
+    # chunks below 59 would compute more than twice their area: they are merged with others
     assert got.chunks == ((400,), (140, 600, 220, 800, 240))
 
 
@@ -153,7 +154,7 @@ def test_no_chunk_computes_more_than_twice_its_own(config, size):
 
 
 def test_only_what_is_needed_is_read(da, rng):
-    """One chunk of the output: of 5 x 5 chunks of the input, its own and its neighbours."""
+    """One chunk of the output needs, of 5 x 5 chunks of the input, its own and its neighbours."""
     image = rng.standard_normal((500, 500)).astype(np.float32)
     read = set()
 
@@ -181,11 +182,12 @@ def test_nothing_is_computed_off_the_limb(da, rng, monkeypatch):
     lazy = da.from_array(image, chunks=100)
     got = chunks.predict_chunks(lazy, "blos", random_weights(SMALL), Norm(1000.0), "cpu").compute()
     assert np.isnan(got[400:]).all()
-    assert len(shapes) == 4  # of 16 chunks
+    assert len(shapes) == 4  # of 16 chunks, those on the disc
 
 
 def test_chunks_know_their_place_on_the_disc(da, rng):
-    """Off it all is a gap, though finite: two of six chunks see no disc at all."""
+    """Pixels off the disc are gaps, although finite; two of six chunks have no pixel on the
+    disc."""
 
     def mu(rows, columns):
         squared = 1 - ((rows[:, None] - 70) ** 2 + (columns - 20.0) ** 2) / 80**2
@@ -218,13 +220,13 @@ def test_what_is_known_now_is_said_now(da, rng):
 
 
 def test_the_weights_are_in_the_graph_once(da, rng):
-    """Each task may travel to another process."""
+    """Otherwise each task would carry them to another process."""
     weights = random_weights(NetworkConfig(1, 64))
     lazy = da.from_array(rng.standard_normal((300, 300)), chunks=100)
     graph = dict(chunks.predict_chunks(lazy, "blos", weights, Norm(1000.0)).__dask_graph__())
     large = len(pickle.dumps(weights))
     assert large > 300_000  # a chunk of the image is 80,000
-    assert sum(len(pickle.dumps(task)) >= large for task in graph.values()) <= 2  # and the image
+    assert sum(len(pickle.dumps(task)) >= large for task in graph.values()) <= 2  # weights, image
 
 
 def test_the_network_is_made_once_for_a_graph_and_anew_for_the_next(da, rng, monkeypatch):
@@ -243,7 +245,7 @@ def test_the_network_is_made_once_for_a_graph_and_anew_for_the_next(da, rng, mon
         made.clear()
         np.testing.assert_array_equal(got, array.predict(image, "blos", weights, device="cpu"))
         made.clear()
-        weights.params["head/w"][...] *= 2  # the same object
+        weights.params["head/w"][...] *= 2  # changes the same object
     kept = pickle.loads(pickle.dumps(chunks._Network(weights, "cpu")))
     assert (kept.device, kept._predictor) == ("cpu", None)
 

@@ -1,4 +1,4 @@
-"""The mean over eight orientations and its spread, against a stack of the eight."""
+"""Mean and spread over the eight orientations, compared with a stack of the eight outputs."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from enhance_np.prediction import array
 from enhance_np.prediction.ensemble import mean_and_spread
 
 UNIT = 2.0**-24
-# there and back: written apart from the code, reflections last
+# (transformation, inverse), written independently of the code; reflections last
 SYMMETRIES = [
     (lambda a: a, lambda a: a),
     (lambda a: a.T[::-1], lambda a: a[::-1].T),
@@ -29,7 +29,7 @@ def doubled(x, valid=None, progress=None):
 
 
 def crooked(x, valid, progress):
-    """Commutes with no symmetry, nor with a change of sign."""
+    """A network that does not commute with any symmetry or a change of sign."""
     assert x.flags.c_contiguous
     y = doubled(x)
     return y + np.roll(y, 1, axis=1) ** 2 + np.linspace(0, 1, len(y), dtype=np.float32)[:, None]
@@ -37,7 +37,7 @@ def crooked(x, valid, progress):
 
 @pytest.mark.parametrize("type", ["intensity", "blos"])
 def test_is_that_of_a_stack(type, rng):
-    x = rng.standard_normal((5, 40)).astype(np.float32)  # 80 lines when turned: more than a band
+    x = rng.standard_normal((5, 40)).astype(np.float32)  # 80 lines when rotated, more than a band
     mean, spread = mean_and_spread(crooked, x, None, type)
     signs = 4 * [1] + 4 * [-1 if type == "blos" else 1]
     stack = np.array(
@@ -48,7 +48,7 @@ def test_is_that_of_a_stack(type, rng):
         np.float64,
     )
     assert stack.std(axis=0).min() > 0.01
-    # eight additions to the mean, as many squares
+    # roundings of eight additions to the mean and of eight squares
     bound = 2 * 8 * UNIT * np.abs(stack).max()
     np.testing.assert_allclose(mean, stack.mean(axis=0), rtol=0, atol=bound)
     np.testing.assert_allclose(spread, stack.std(axis=0), rtol=0, atol=bound)
@@ -75,7 +75,7 @@ def test_what_is_wanted_is_turned_with_the_image(rng):
 
 
 def test_no_field_gives_no_field():
-    """An offset is none of a field's: half the images have the other polarity."""
+    """For a field, an offset cancels, because half of the images have the opposite polarity."""
 
     def off(x, valid, progress):
         return doubled(x) + np.float32(0.3)
@@ -115,7 +115,7 @@ def test_the_mean_commutes_where_the_network_does_not(type, rng):
         return np.abs(turn * other.T - one).max() / np.ptp(one)
 
     assert off(ensemble=False) > 1e-2
-    assert off(ensemble=True) < 1e-5  # what rounding makes of a network: test_predict
+    assert off(ensemble=True) < 1e-5  # rounding of a prediction
 
 
 def test_units_and_gaps(rng):
@@ -129,7 +129,7 @@ def test_units_and_gaps(rng):
     counts = array.apply(
         4096 * image, "intensity", engine.predictor(weights), Norm(4096.0), ensemble=True
     )
-    np.testing.assert_array_equal(counts.output, 4096 * found.output)  # a power of 2: exact
+    np.testing.assert_array_equal(counts.output, 4096 * found.output)  # exact for a power of 2
     np.testing.assert_array_equal(counts.spread, 4096 * found.spread)
     given = array.predict(image, weights=weights, norm="none", device="cpu", ensemble=True)
     np.testing.assert_array_equal(given, found.output)

@@ -1,4 +1,4 @@
-"""From file to file: what is checked before the work, and what is left when something fails."""
+"""Files to files: checks before the work, and the state of the folder after an error."""
 
 import hashlib
 import os
@@ -25,7 +25,7 @@ CPU = select("cpu")
 
 @pytest.fixture
 def tiny(tmp_path):
-    """Weights that say nothing of a type, as Keras's files do."""
+    """Weights without a type, like files of Keras."""
     path = tmp_path / "tiny.h5"
     weights.save(path, weights.Weights(CONFIG, *params.initial(CONFIG, 0)))
     return path
@@ -92,7 +92,7 @@ def test_plot_never_replaces_by_mistake(image, tiny, tmp_path, clash):
 
 
 def test_type_is_the_users_where_the_file_contradicts_itself(tmp_path, tiny):
-    """The weights say nothing here: it is the file that is asked."""
+    """These weights have no type, so only the file gives it."""
     both = afits.Header({"CONTENT": "CONTINUUM INTENSITY", "BUNIT": "Gauss"})
     path = tmp_path / "conflict.fits"
     afits.writeto(path, np.ones((8, 8), np.float32), both)
@@ -107,7 +107,7 @@ def test_type_is_the_users_where_the_file_contradicts_itself(tmp_path, tiny):
 
 @pytest.mark.parametrize(("unit", "in_gauss"), [("kG", 1e3), ("mT", 10.0), ("T", 1e4)])
 def test_fields_keep_their_unit(tmp_path, tiny, unit, in_gauss):
-    """The network sees the same field, whatever its unit."""
+    """The network gets the same field in kG, whatever the unit of the file."""
     field = 300 * np.random.default_rng(0).standard_normal((20, 24))
     outputs = {}
     for name, factor in (("Gauss", 1.0), (unit, in_gauss)):
@@ -117,7 +117,7 @@ def test_fields_keep_their_unit(tmp_path, tiny, unit, in_gauss):
         assert (result.type, result.norm) == ("blos", 1000 / factor)
         assert afits.getheader(out)["BUNIT"] == name
         outputs[name] = factor * afits.getdata(out)
-    # float32 through one small network: far below the field, far above rounding
+    # far below the field, and far above the rounding of float32 in one small network
     tolerance = 1e-5 * np.abs(outputs["Gauss"]).max()
     np.testing.assert_allclose(outputs[unit], outputs["Gauss"], rtol=0, atol=tolerance)
 
@@ -223,9 +223,9 @@ def test_confidence(tmp_path, tiny):
             assert hdu.data.dtype == np.dtype(">f4")
             assert "DATAMEAN" not in hdu.header
             h, w = hdu.data.shape
-            assert np.isnan(hdu.data[:, : w // 6]).all()  # 4 columns of 24
+            assert np.isnan(hdu.data[:, : w // 6]).all()  # 4 of 24 input columns
             assert np.isfinite(hdu.data[:, w // 6 :]).all()
-            # the outer edges, not the centres, of the corner pixels
+            # the outer corners of the corner pixels, not their centres
             at = [(x - 0.5, y - 0.5) for x in (0, w) for y in (0, h)]
             sky = WCS(hdu.header).wcs_pix2world(at, 0)
             known = [(x - 0.5, y - 0.5) for x in (0, 24) for y in (0, 20)]
@@ -252,11 +252,11 @@ def test_ensemble_alone(image, tiny, tmp_path):
         assert (hdus[0].data != afits.getdata(tmp_path / "one.fits")).any()
 
 
-RADIUS, SCALE = 60.0, 0.504  # arcsec: a small Sun, in pixels of the right size
+RADIUS, SCALE = 60.0, 0.504  # arcsec, of a small Sun on HMI's pixels
 
 
 def on_the_sun(path, shape, crpix, level=60_000.0, spot=False, **cards):
-    """Part of a limb-darkened disc, turned as HMI's are; all umbra if asked for."""
+    """Writes a part of a limb-darkened disc, rotated like HMI's. spot : all of it is umbra."""
     header = afits.Header({"CTYPE1": "HPLN-TAN", "CTYPE2": "HPLT-TAN", "RSUN_OBS": RADIUS})
     header.update({"CRPIX1": crpix[0], "CRPIX2": crpix[1], "CROTA2": 179.93, "BUNIT": "DN/s"})
     for i in (1, 2):
@@ -301,12 +301,13 @@ def test_other_norms_leave_it_in(tmp_path, tiny, norm):
 
 
 def test_norm_from_another_file(tmp_path, tiny, caplog):
-    """Its level and limb darkening, at the place of the cut-out, which is all umbra."""
+    """Level and limb darkening are those of the disk, the latter at the position of the cut-out,
+    which is all umbra."""
     disk = on_the_sun(tmp_path / "disk.fits", (250, 260), (131.0, 124.0))
     umbra = on_the_sun(tmp_path / "umbra.fits", (30, 40), (-50.0, 20.0), spot=True)
     alone = enhance_file(umbra, tmp_path / "a.fits", weights=tiny, device="cpu")
     assert "no quiet Sun" in caplog.text
-    assert alone.norm == pytest.approx(60_300, rel=0.01)  # of 2014
+    assert alone.norm == pytest.approx(60_300, rel=0.01)  # the usual level in 2014
     caplog.clear()
     made = enhance_file(umbra, tmp_path / "b.fits", weights=tiny, norm_from=disk, device="cpu")
     assert not caplog.records
@@ -386,7 +387,8 @@ def weights_of(path, optics):
 
 
 def test_weights_tell_their_optics(tmp_path, caplog):
-    """Pixels are held against them, the header keeps them, and the residual is of their PSF."""
+    """The pixel scale is compared with them, the header stores them, and RESIDUAL uses their
+    PSF."""
     image = image_file(tmp_path / "in.fits", TELESCOP="OTHER", **THEIRS)
     own, out = weights_of(tmp_path / "own.h5", OTHER), tmp_path / "out.fits"
     made = enhance_file(image, out, weights=own, device="cpu", confidence=True)
@@ -404,7 +406,7 @@ def test_weights_tell_their_optics(tmp_path, caplog):
 
 @pytest.mark.parametrize("optics", [None, HMI])
 def test_weights_that_tell_no_optics_are_for_hmi(tmp_path, caplog, optics):
-    """And of HMI's the header says nothing. An older output's cards do not stay."""
+    """HMI's optics are not written to the header, and cards of an earlier output are removed."""
     image = image_file(tmp_path / "in.fits", TELESCOP="OTHER", ENHPSF="airy", **THEIRS)
     own, out = weights_of(tmp_path / "own.h5", optics), tmp_path / "out.fits"
     enhance_file(image, out, weights=own, device="cpu", confidence=True)
@@ -413,7 +415,7 @@ def test_weights_that_tell_no_optics_are_for_hmi(tmp_path, caplog, optics):
 
 
 def test_a_psf_that_was_a_file_is_not_known(tmp_path, caplog):
-    """Its name is kept, whatever its letters; the residual cannot be computed, all else can."""
+    """The header stores its name, escaped; only the residual cannot be computed."""
     image = image_file(tmp_path / "in.fits", **THEIRS)
     own, out = tmp_path / "own.h5", tmp_path / "a.fits"
     theirs = OTHER.attributes() | {"psf": "mine_é.fits", "psf_scale_arcsec": 0.05}

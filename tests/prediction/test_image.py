@@ -1,4 +1,4 @@
-"""Whatever holds an image comes back as it was, enhanced: arrays, sunpy Maps, dask arrays."""
+"""`enhance` returns the kind that it gets: NumPy arrays, sunpy Maps, dask arrays."""
 
 import copy
 import subprocess
@@ -22,7 +22,7 @@ SHAPE = (40, 60)
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
-    """A file of weights that say nothing of a type, as Keras's do."""
+    """A file of weights without a type, like those of Keras."""
     path = tmp_path_factory.mktemp("weights") / "tiny.h5"
     weights.save(path, weights.Weights(CONFIG, *params.initial(CONFIG, 0)))
     return path
@@ -34,7 +34,7 @@ def pixels(type, shape=SHAPE):
 
 
 def cards(type, wcs="crota"):
-    """A header as JSOC writes it for a cut-out of hmi.Ic_45s or hmi.M_45s; its sizes for SHAPE."""
+    """A header as JSOC writes it for a cut-out of hmi.Ic_45s or hmi.M_45s, with sizes for SHAPE."""
     header = {
         "SIMPLE": True, "BITPIX": 32, "NAXIS": 2, "NAXIS1": SHAPE[1], "NAXIS2": SHAPE[0],
         "TELESCOP": "SDO/HMI", "INSTRUME": "HMI_FRONT2", "DETECTOR": "HMI", "CAMERA": 2,
@@ -63,7 +63,7 @@ def sunpy_map():
 
 @pytest.fixture
 def hmi(sunpy_map):
-    """hmi(type, ...): an HMIMap."""
+    """hmi(type, ...) -> an HMIMap."""
 
     def make(type="intensity", data=None, wcs="crota", **keys):
         header = cards(type, wcs) | {"COMMENT": "one\ntwo", "HISTORY": "made at JSOC"} | keys
@@ -93,7 +93,7 @@ def test_array(tiny, type):
     image = pixels(type)
     image[3, 4] = np.nan
     before = image.copy()
-    y = enhance_np.enhance(image, weights=tiny)  # the values tell the type
+    y = enhance_np.enhance(image, weights=tiny)  # the values give the type
     assert y.__class__ is np.ndarray
     np.testing.assert_array_equal(y, predict(image, type, tiny))
     np.testing.assert_array_equal(image, before)
@@ -134,7 +134,7 @@ def test_asks_for_a_type_that_nothing_tells(tiny):
         enhance_np.enhance(umbra, weights=tiny)
     y = enhance_np.enhance(umbra, "blos", weights=tiny)
     np.testing.assert_array_equal(y, predict(umbra, "blos", tiny))
-    # who names the type of a bare array is believed: here 1 - 0.04 G of one sign
+    # a type given for a bare array is accepted, even for fields of 1 G with a single sign
     flat = pixels("intensity") / 50_000
     np.testing.assert_array_equal(
         enhance_np.enhance(flat, "blos", weights=tiny), predict(flat, "blos", tiny)
@@ -205,7 +205,7 @@ def test_map_keeps_its_place_in_the_sky(tiny, hmi, type, wcs):
     seen = hmi(type, wcs=wcs)
     y = enhance_np.enhance(seen, weights=tiny)
     assert y.__class__ is seen.__class__
-    same = enhance_np.enhance(seen, weights=tiny, norm="none")  # no limb darkening taken out
+    same = enhance_np.enhance(seen, weights=tiny, norm="none")  # keeps limb darkening
     np.testing.assert_array_equal(same.data, predict(seen.data, type, tiny, "none"))
     assert y.unit == seen.unit is not None
     assert u.Quantity(y.scale).value == pytest.approx(2 * [0.504302 / 2])
@@ -213,7 +213,7 @@ def test_map_keeps_its_place_in_the_sky(tiny, hmi, type, wcs):
     assert y.meta["r_sun"] == 2 * 1920.79
     assert y.meta["enhtype"] == type
     h, w = SHAPE
-    for row, column in ((0, 0), (0, w), (h, 0), (h, w), (h / 2, w / 2)):  # from the corner
+    for row, column in ((0, 0), (0, w), (h, 0), (h, w), (h / 2, w / 2)):  # pixels from the corner
         old, new = (
             m.pixel_to_world((k * column - 0.5) * u.pix, (k * row - 0.5) * u.pix)
             for m, k in ((seen, 1), (y, 2))
@@ -222,9 +222,9 @@ def test_map_keeps_its_place_in_the_sky(tiny, hmi, type, wcs):
 
 
 def test_map_and_file_agree(tiny, sunpy_map, tmp_path):
-    """The same header by both ways, and the same bits; and what sunpy writes is read again."""
+    """A Map saved by sunpy has the same header and bits as the file that enhance_file writes."""
     header = afits.Header(cards("blos"))
-    del header["BLANK"]  # is for integers
+    del header["BLANK"]  # allowed for integers only
     afits.writeto(tmp_path / "a.fits", pixels("blos"), header)
     enhance_file(tmp_path / "a.fits", tmp_path / "b.fits", weights=tiny)
     made = enhance_np.enhance(sunpy_map.Map(tmp_path / "a.fits"), weights=tiny)
@@ -259,7 +259,7 @@ def test_map_is_not_changed(tiny, hmi):
 
 
 def test_map_meta(tiny, hmi):
-    """What counts pixels changes, what was true of the old ones goes, the rest stays."""
+    """Keys in pixels change, those on the input's pixel values are removed, the rest stays."""
     own = {"DATAMAX": np.nan, "MY_OWN": np.nan, "a_key_of_my_own": 1, "LIST": [1, 2], "SIGMA": "σ"}
     seen = hmi(**own)
     meta = enhance_np.enhance(seen, weights=tiny).meta
@@ -289,7 +289,7 @@ def test_loaded_weights_have_no_file_to_name(tiny, hmi):
 
 
 def test_map_mask(tiny, hmi):
-    """Doubled; what it hides is missing, whatever stands there."""
+    """The mask is doubled, and masked pixels are missing, whatever their value."""
     mask = np.zeros(SHAPE, bool)
     mask[3, 4:6] = True
     results = []
@@ -314,7 +314,7 @@ def test_map_plot_settings(tiny, hmi):
     field[3, 4] = np.nan
     seen = hmi("blos", data=field)
     found = enhance_np.enhance(seen, weights=tiny).plot_settings
-    # by default about zero to the input's largest field: the same grey is the same field
+    # the default is +- the input's largest field, so that the same grey is the same field
     largest = np.nanmax(abs(field))
     assert (found["norm"].vmin, found["norm"].vmax) == (-largest, largest)
     seen.plot_settings |= {"norm": PowerNorm(0.5, -100, 900), "cmap": "hmimag", "title": "mine"}
@@ -342,7 +342,7 @@ def test_map_of_other_pixels_is_warned_of(tiny, hmi, caplog):
 
 
 def test_map_of_no_instrument(tiny, sunpy_map):
-    """A GenericMap stays one."""
+    """A GenericMap gives a GenericMap."""
     generic = sunpy_map.Map(pixels("blos"), cards("blos") | {"INSTRUME": "mine"})
     y = enhance_np.enhance(generic, weights=tiny)
     assert y.__class__ is generic.__class__ is sunpy_map.GenericMap
@@ -382,7 +382,7 @@ def test_dask_of_masked_arrays(tiny, from_array):
 
 
 def test_dask_map_is_lazy(tiny, hmi, from_array):
-    """The header tells all of a magnetogram, so nothing is read, not even by sunpy."""
+    """For a magnetogram the header is enough, so no pixel is read, not even by sunpy."""
     field = pixels("blos")
     mask = np.zeros(SHAPE, bool)
     mask[:9] = True
@@ -403,7 +403,7 @@ def test_dask_map_is_lazy(tiny, hmi, from_array):
 @pytest.mark.parametrize("lines", [["one"], ["one", "two"]])
 @pytest.mark.parametrize("key", ["HISTORY", "COMMENT"])
 def test_map_of_a_fits_header_with_text(tiny, sunpy_map, tmp_path, key, lines):
-    """As of the same header in a file; the Map that is given keeps its own."""
+    """The text is kept as for a file with this header; the input Map does not change."""
     header = afits.Header(cards("blos"))
     for line in lines:
         header[key] = line
@@ -418,7 +418,7 @@ def test_map_of_a_fits_header_with_text(tiny, sunpy_map, tmp_path, key, lines):
 
 
 def test_dask_map_of_noise_off_the_limb(tiny, hmi, from_array, rng):
-    """It is missing as in the whole, which is looked at for that."""
+    """Pixels off the disc are missing as in a NumPy array; some pixels are read to decide this."""
     place = {"RSUN_OBS": 12.0, "CRVAL1": 0.0, "CRVAL2": 0.0, "CRPIX1": 30.0, "CRPIX2": 30.0}
     on_disc = np.hypot(*np.meshgrid(*(np.arange(n) - 29.0 for n in SHAPE[::-1]))) < 24
     field = np.where(on_disc, 5, 100) * rng.standard_normal(SHAPE).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Figures: that they are written, whole, of the right content; how they look is for the eye."""
+"""The figures are complete and have the right content; their look is not tested."""
 
 import subprocess
 import sys
@@ -29,7 +29,7 @@ def scene():
 
 @pytest.fixture
 def figures(monkeypatch):
-    """The figures that are saved, to look inside."""
+    """A list of the figures that are saved, to examine them."""
     saved = []
     savefig = Figure.savefig
 
@@ -51,14 +51,14 @@ def test_intensity(scene, figures):
     assert png[:4] == b"\x89PNG"
     axes = panels(figures[0])
     assert len(axes) == 4
-    assert len({ax.images[0].get_clim() for ax in axes}) == 1  # one stretch
+    assert len({ax.images[0].get_clim() for ax in axes}) == 1  # the same grey scale
     assert axes[0].get_xlabel() == "x [input pixel]"
     assert axes[0].get_xlim() == axes[1].get_xlim() == (0, 60)
     assert "intensity [DN/s]" in {ax.get_ylabel() for ax in figures[0].axes}
 
 
 def test_zoom_shows_the_same_place(scene, figures):
-    """The zoom lies around the spot, and covers the same sky in input and output."""
+    """The zoom is around the spot, and shows the same part of the sky in input and output."""
     image, output, _ = scene
     picture.side_by_side(image, output, "intensity")
     zooms = panels(figures[0])[2:]
@@ -101,7 +101,7 @@ SKIES = {
 
 @pytest.mark.parametrize("kind", SKIES)
 def test_every_pixel_is_where_its_header_puts_it(kind, figures):
-    """North up, west to the right, and the axes tell what astropy.wcs tells of the file."""
+    """North is up, west is right, and the axes agree with astropy.wcs on the file's header."""
     header = Header(SKIES[kind])
     if kind == "no CRPIX":
         del header["CRPIX1"]
@@ -110,7 +110,7 @@ def test_every_pixel_is_where_its_header_puts_it(kind, figures):
     )
     picture.side_by_side(image, output, "intensity", header=header)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # "degree" is repaired
+        warnings.simplefilter("ignore")  # astropy warns that it repairs "degree"
         wcs = WCS(header)
     for ax, (k, stored) in zip(panels(figures[0]), 2 * [(1, image), (2, output)], strict=True):
         drawn = np.asarray(ax.images[0].get_array())
@@ -121,7 +121,7 @@ def test_every_pixel_is_where_its_header_puts_it(kind, figures):
             for low, high, n in ((left, right, drawn.shape[1]), (bottom, top, drawn.shape[0]))
         )
         longitude, latitude = ax.wcs.pixel_to_world_values(*np.meshgrid(x, y))
-        rows, columns = np.divmod(drawn, stored.shape[1])  # its value tells where a pixel was
+        rows, columns = np.divmod(drawn, stored.shape[1])  # the value of a pixel is its index
         want = wcs.pixel_to_world_values(*(((at + 0.5) / k - 0.5) for at in (columns, rows)))
         np.testing.assert_allclose(3600 * longitude, 3600 * want[0], rtol=0, atol=1e-6)
         np.testing.assert_allclose(3600 * latitude, 3600 * want[1], rtol=0, atol=1e-6)
@@ -152,7 +152,7 @@ def test_truth_is_turned_with_the_rest(scene, figures):
 
 @pytest.mark.parametrize("cards", [{"CDELT1": 0.0}, {"CUNIT1": "G"}, {"CTYPE2": "HPLT-CAR"}])
 def test_a_header_that_means_nothing(cards, scene, figures, caplog):
-    """The picture comes after the work: it is drawn all the same."""
+    """The picture is drawn without coordinates, because the work is already done."""
     image, output, _ = scene
     picture.side_by_side(image, output, "intensity", header=Header(CARDS | STEPS | cards))
     assert panels(figures[0])[0].get_xlabel() == "x [input pixel]"
@@ -172,7 +172,7 @@ def test_truth_adds_the_difference(scene, figures):
 
 
 def test_what_the_output_leaves_out_chooses_nothing(scene, figures):
-    """As off the limb of a magnetogram: noise and spikes, which would be the richest there is."""
+    """Noise and spikes, as off the limb of a magnetogram, do not affect the grey scale and zoom."""
     image, output, _ = scene
     image, output = 1000 * (image - 0.9), 1000 * (output - 0.9)
     output[:, 84:] = np.nan
@@ -183,7 +183,7 @@ def test_what_the_output_leaves_out_chooses_nothing(scene, figures):
     assert got[0].images[0].get_clim() == want[0].images[0].get_clim()
     assert got[2].get_xlim() == want[2].get_xlim()
     assert got[2].get_xlim()[1] <= 42
-    assert got[0].images[0].get_array().max() > 5000  # shown all the same
+    assert got[0].images[0].get_array().max() > 5000  # but they are shown
 
 
 def test_large_and_flat_and_tiny_images(figures):
@@ -220,7 +220,7 @@ def test_units_are_no_formula(scene):
 
 
 def test_pyplot_is_left_alone():
-    """No pyplot: it would choose a backend, and keep every figure of a long session."""
+    """pyplot would choose a backend, and keep every figure of a long session in memory."""
     code = (
         "import sys, numpy as np\n"
         "from enhance_np.prediction.picture import side_by_side\n"

@@ -9,9 +9,9 @@ from enhance_np.prediction.reblur import reblurred, residual, residual_map
 
 
 def test_perfect_output(rng):
-    """Below 0.95 of the target's cut-off, and within the output's pixels, all comes back.
+    """Frequencies below 0.95 of the target's cut-off, resolved by the output's pixels, are exact.
 
-    The target passes 0.09 or more below 1.8 cycles per arcsec: rounding grows by 10.
+    Below 1.8 cycles per arcsec the target transmits at least 0.09: rounding grows by 10.
     """
     low, high = pair(smooth_scene(rng, highest=1.8))
     again = reblurred(high)
@@ -21,8 +21,9 @@ def test_perfect_output(rng):
 
 
 def test_perfect_output_of_a_rich_scene(rng):
-    """White: what the output's pixels fold, or the cut leaves out, HMI passes to 1e-4 of its
-    amplitude at most, and to 0.004 of its tail's; the residual is that much of the contrast."""
+    """A white spectrum. HMI transmits at most 1e-4 of the amplitude of frequencies that the
+    output's pixels alias or that the cut removes, and 0.004 through its tail; the residual is that
+    share of the contrast."""
     low, high = degrade(1 + 0.2 * rng.standard_normal((192, 256)), FINE)
     found = residual(reblurred(high)["consistent"], low)
     assert found < 0.02 * low.std()
@@ -30,8 +31,8 @@ def test_perfect_output_of_a_rich_scene(rng):
 
 
 def test_psf_is_that_of_the_training_data(rng):
-    """`degrade` takes the output for a scene: the same geometry through full matrices. Its kernel
-    is sampled on the output's pixels and cut off 0.1 arcsec farther out: 1e-3 of the contrast."""
+    """`degrade`, applied to the output, uses the same geometry with full matrices. Its kernel is
+    sampled on the output's pixels and ends 0.1 arcsec farther out: 1e-3 of the contrast."""
     out = smooth_scene(rng, (6, 7))
     want, _ = degrade(out, HMI_SCALE / 2)
     found = reblurred(out)["psf"]
@@ -41,7 +42,7 @@ def test_psf_is_that_of_the_training_data(rng):
 
 @pytest.mark.parametrize("axis", [0, 1])
 def test_half_an_output_pixel_shows(axis, rng):
-    """Centres aligned instead of edges: the fault of the original's coordinates."""
+    """Aligning centres instead of edges, the fault of the original's coordinates, is detected."""
     scene = smooth_scene(rng)
     low, high = pair(scene)
     _, shifted = pair(np.roll(scene, 2, axis))
@@ -65,7 +66,7 @@ def test_map_of_a_perfect_output_is_the_noise(rng):
     noise = 0.003 * rng.standard_normal(low.shape)
     found = residual_map(high, low + noise)
     assert found.dtype == np.float32
-    np.testing.assert_allclose(found, -noise, rtol=0, atol=1e-7)  # half a unit of the noise
+    np.testing.assert_allclose(found, -noise, rtol=0, atol=1e-7)  # rounding of float32
 
 
 def test_map_in_pieces(rng, monkeypatch):
@@ -76,7 +77,7 @@ def test_map_in_pieces(rng, monkeypatch):
 
 
 def test_map_with_gaps(rng):
-    """What is missing stays so, and takes the values that the network was shown."""
+    """Missing pixels stay missing, and are filled as for the network before the blur."""
     image = 1 + 0.1 * rng.standard_normal((14, 18)).astype(np.float32)
     image[:, :5] = np.nan
     filled, _ = fill(image)

@@ -38,7 +38,7 @@ ROLES = {"conv": ("w", "b"), "bn": ("gamma", "beta", "mean", "var")}  # Keras's 
 
 
 def random_network(config, rng):
-    """(params, moving), float64, of the size that training gives, every value different."""
+    """(params, moving), float64, of the magnitude that training gives, every value different."""
     params, moving = shapes(config)
 
     def fill(name, shape):
@@ -120,7 +120,7 @@ def keras_case(config, params, moving, x, target):
     keras.config.set_dtype_policy("float64")  # the layers
     model, made = keras_model(keras, config)
     set_keras(made, config, params, moving)
-    # a Python float would pass through float32 there: 1 - beta2 then misses by 1e-5 of itself
+    # Keras would round a Python float to float32, and 1 - beta2 would be wrong by 1e-5
     adam = keras.optimizers.Adam(LR, np.float64(BETA1), np.float64(BETA2), EPS)
     names = {}  # Keras's variable -> our name
     for kind, name, _ in layers(config):
@@ -149,10 +149,10 @@ def keras_case(config, params, moving, x, target):
 
 
 def torch_case(config, params, moving, x, target):
-    """The same in PyTorch, NCHW and OIHW inside.
+    """The same in PyTorch, with NCHW and OIHW inside.
 
-    Two things PyTorch does otherwise are undone here: its Adam has eps inside the bias
-    correction (eps_t below), and its moving variance takes M / (M - 1) times the batch's.
+    Two differences of PyTorch are corrected here: its Adam has eps inside the bias correction
+    (eps_t below), and its moving variance takes M / (M - 1) times the batch's.
     """
     import torch
     from torch.nn import functional
@@ -230,7 +230,7 @@ def grouped(after, moving_after):
 
 
 def given(params, moving, x, target):
-    """What a case starts from, in the form that is stored beside its results."""
+    """The inputs of a case, in the form in which they are stored beside its results."""
     numbers = {"x": x, "target": target, "l2": L2, "lr": LR, "beta1": BETA1, "beta2": BETA2}
     numbers |= {"eps": EPS, "steps": STEPS, "momentum": MOMENTUM, "bn_eps": BN_EPS}
     numbers |= {f"params/{name}": a for name, a in params.items()}
@@ -238,7 +238,7 @@ def given(params, moving, x, target):
 
 
 def steps(case, config):
-    """Write keras_<case>.npz and torch_<case>.npz, after seeing that they agree."""
+    """Writes keras_<case>.npz and torch_<case>.npz, after checking that they agree."""
     rng = np.random.default_rng(sorted(CASES).index(case))
     params, moving = random_network(config, rng)
     x, target = rng.standard_normal((2, 6, 7, 1)), rng.standard_normal((2, 12, 14, 1))
@@ -306,7 +306,7 @@ def weights_files():
     model, made = keras_model(tf_keras, TINY, noise=1e-3)
     set_keras(made, TINY, *random_network(TINY, rng))
     tf_keras.utils.set_random_seed(7)
-    # its moments are named like the weights, one each: a smaller file than Adam's
+    # it has one moment per weight, with the same name: a smaller file than with Adam
     model.compile(tf_keras.optimizers.SGD(1e-3, momentum=0.9), "mse")
     model.fit(x, target, verbose=0)
     params, moving = get_keras(made, TINY)

@@ -11,7 +11,7 @@ STILL = np.s_[:20, :]
 
 @pytest.fixture(scope="module")
 def found():
-    """100 G everywhere, and a strip in which nothing may rise."""
+    """(plane, state) of a field of 100 G, with a strip in which convection is suppressed."""
     plane = Plane(SHAPE, 2 * SPACING)
     still = np.zeros(SHAPE)
     still[STILL] = 1

@@ -44,12 +44,12 @@ def test_power_spectrum_is_murams(quiet):
     band = np.digitize(np.sqrt(plane.k2) / (2 * np.pi), BANDS)
     found = [power[band == i].mean() for i in range(1, len(BANDS))]
     ratio = found / POWER
-    # the widest waves are few on a plane of 33 arcsec
+    # a plane of 33 arcsec has few of the longest waves
     assert (np.abs(np.log(ratio)) < np.log(1.35)).all(), ratio
 
 
 def test_cells_have_bright_middles_and_no_grid(quiet):
-    """The autocorrelation falls alike in all directions, and returns nowhere."""
+    """The autocorrelation falls equally in all directions, and never rises again."""
     plane, _, intensity = quiet
     seen = plane.modes(intensity - intensity.mean())
     correlation = plane.field(np.abs(seen) ** 2)

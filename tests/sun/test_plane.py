@@ -18,7 +18,7 @@ def test_noise_is_standardised_and_of_its_scale(rng):
     assert field.dtype == np.float32
     assert abs(field.mean()) < 1e-6
     assert field.std() == pytest.approx(1, abs=0.1)
-    # white noise convolved with exp(-r^2 / 2s^2) correlates as exp(-r^2 / 4s^2)
+    # white noise convolved with exp(-r^2 / 2s^2) has the autocorrelation exp(-r^2 / 4s^2)
     for axis in (0, 1):
         shifted = (field * np.roll(field, 4, axis)).mean() / (field**2).mean()
         assert shifted == pytest.approx(np.exp(-0.25), abs=0.06)

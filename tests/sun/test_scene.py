@@ -57,7 +57,7 @@ def test_quiet_sun(scenes):
     intensity, bz = scenes["quiet"]
     assert intensity.mean() == pytest.approx(1, abs=0.02)
     assert 0.15 < intensity.std() < 0.18
-    # salt and pepper: few to tens of G, no net flux, in lanes rather than in granules
+    # mixed polarities: some to tens of G, no net flux, more in lanes than in granules
     assert 20 < np.abs(bz).mean() < 70
     assert abs(bz.sum(dtype=float)) < 1e-4 * np.abs(bz).sum(dtype=float)
     assert (np.abs(bz) > 1000).mean() < 0.005
@@ -92,7 +92,7 @@ def test_spots(scenes):
 
 
 def test_nothing_repeats_and_no_edge_meets_its_opposite(scenes):
-    """The plane is periodic, the scene cut out of it is not."""
+    """The plane is periodic, but the scene that is cut out of it is not."""
     intensity = scenes["quiet"][0]
     for a, b in ((intensity[0], intensity[-1]), (intensity[:, 0], intensity[:, -1])):
         assert np.corrcoef(a, b)[0, 1] < 0.5
@@ -110,7 +110,7 @@ def test_any_size_and_scale(shape, pixel_scale):
 
 
 def test_pixels_are_where_they_are_whatever_their_scale():
-    """Four small pixels lie on a large one: edges are aligned."""
+    """Four small pixels cover one large pixel: edges are aligned."""
     coarse, fine = (scene(5, (100 * n, 90 * n), 0.08 / n, "quiet")[0] for n in (1, 2))
     mean = fine.reshape(100, 2, 90, 2).mean(axis=(1, 3))
     assert np.corrcoef(mean.ravel(), coarse.ravel())[0, 1] > 0.995

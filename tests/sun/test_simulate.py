@@ -1,4 +1,4 @@
-"""`enhance-np simulate` as a user meets it."""
+"""The command `enhance-np simulate`."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ SMALL = ("--size", "64", "71", "--scene", "quiet")
 
 
 def run(*arguments):
-    """Exit status, or the line of an error; without a process of its own."""
+    """Runs the command in this process; returns the exit status or the error line."""
     with pytest.raises(SystemExit) as done:
         cli.main(["simulate", *map(str, arguments), "--quiet"])
     return done.value.code

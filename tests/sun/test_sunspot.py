@@ -10,7 +10,7 @@ CENTER = (15.9, 16.5)
 
 
 def drawn(make, seed, radius, polarity=1):
-    """(spot, intensity, field) on a Sun without granules."""
+    """(spot, intensity, field) of a spot on a Sun without granules."""
     spot = make(stream(seed, "shape"), CENTER, radius, polarity)
     found = anatomy(stream(seed, "anatomy"), spot, PLANE)
     intensity, field = np.ones(PLANE.shape, np.float32), np.zeros(PLANE.shape, np.float32)
@@ -73,7 +73,7 @@ def test_filaments_are_long_and_thin():
         inner = thread[60:-60, 80:-40]  # the walk ends at the edge
 
         def reach(axis, field=inner):
-            """arcsec to where the autocorrelation is a half."""
+            """Distance in arcsec at which the autocorrelation is one half."""
             for n in range(1, 60):
                 a, b = (
                     np.take(field, range(n, field.shape[axis]), axis),

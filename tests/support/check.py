@@ -1,17 +1,17 @@
-"""What every backward must pass."""
+"""Checks for every backward function."""
 
 import numpy as np
 
 
 def adjoint(forward, backward, x, dy):
-    """A linear layer: <forward(x), dy> = <x, backward(dy)>. Exact on small integers."""
+    """For a linear layer, <forward(x), dy> = <x, backward(dy)>; exact on small integers."""
     y = forward(x)
     assert y.shape == dy.shape
     assert np.vdot(y, dy) == np.vdot(x, backward(dy))
 
 
 def gradients(checks):
-    """Every one of gradcheck's comparisons holds, and there is at least one."""
+    """All comparisons of gradcheck hold, and there is at least one."""
     checks = list(checks)
     assert checks
     for check in checks:
@@ -19,5 +19,5 @@ def gradients(checks):
 
 
 def integers(rng, shape):
-    """Small integers in float64: their sums and products are exact."""
+    """Small integers in float64, whose sums and products are exact."""
     return rng.integers(-4, 5, shape).astype(np.float64)

@@ -1,28 +1,29 @@
-"""What the CPU engine is held against: definitions in float64, and data that float32 keeps."""
+"""References for the CPU engine: definitions in float64, and data that are exact in float32."""
 
 import numpy as np
 
 from enhance_np import layers
 
-FRAMES = {"zero": "constant", "reflect": "reflect", "repeat": "edge"}  # in the words of np.pad
-# The issue's bars on the error against float64: rms over rms, largest over range
+FRAMES = {"zero": "constant", "reflect": "reflect", "repeat": "edge"}  # -> mode of np.pad
+# Bounds of the error against float64: rms over rms, largest over range
 RMS, LARGEST = 1e-5, 5e-5
 
 
 def integers(rng, *shape, most=3):
-    """Integers of at most `most` in float32."""
+    """Random integers between -most and most, in float32."""
     return rng.integers(-most, most + 1, shape).astype(np.float32)
 
 
 def assert_rounds_to(got, want, where=""):
-    """On small integers a wrong, missing or doubled term changes 1 or more, rounding below 0.1."""
+    """For small integers: a wrong term changes the result by 1 or more, rounding by less than
+    0.1."""
     assert got.dtype == np.float32, where
     assert got.shape == want.shape, where
     assert (abs(got - want) < 0.1).all(), f"{where}: off by {abs(got - want).max()}"
 
 
 def assert_accurate(got, want, where=""):
-    """Within the issue's bars; `want` is in float64."""
+    """The errors are within RMS and LARGEST; `want` is in float64."""
     assert got.dtype == np.float32, where
     assert got.shape == want.shape, where
     error = np.linalg.norm(got - want) / np.linalg.norm(want)
@@ -32,18 +33,18 @@ def assert_accurate(got, want, where=""):
 
 
 def doubled(*arrays):
-    """In float64."""
+    """The arrays in float64."""
     return tuple(a.astype(np.float64) for a in arrays)
 
 
 def frame(x, before, edge):
-    """x with `before` lines and columns on every side."""
+    """x with `before` more lines and columns on every side."""
     around = ((0, 0), (before, before), (before, before), (0, 0))
     return np.pad(x, around, mode=FRAMES[edge])
 
 
 def frame_backward(dy, before, edge):
-    """The adjoint of frame: every pixel's gradient goes to the pixel that it shows."""
+    """The adjoint of frame: the gradient of a pixel is added to the pixel that it copies."""
     n, h, w, c = dy.shape
     h, w = h - 2 * before, w - 2 * before
     outside = {"constant_values": h * w} if edge == "zero" else {}
@@ -60,7 +61,7 @@ def conv(x, w, b, before, edge):
 
 
 def conv_backward(dy, x, w, before, edge):
-    """dx, dw, db of it."""
+    """dx, dw, db of `conv`."""
     dy, x, w = doubled(dy, x, w)
     cache = layers.conv.ConvCache(frame(x, before, edge), w)
     dx, dw, db = layers.conv2d_backward(dy, cache)

@@ -1,11 +1,11 @@
-"""Scenes for the tests of evaluate: small, smooth, with a truth."""
+"""Small, smooth scenes with a known truth, for the tests of evaluate."""
 
 import numpy as np
 from scipy.fft import idctn
 
 from enhance_np.optics.degrade import HMI_SCALE, degrade
 
-FINE = HMI_SCALE / 8  # the pixels on which `cosines.transfers` samples the kernels, too
+FINE = HMI_SCALE / 8  # `cosines.transfers` samples the kernels on the same pixels
 
 
 def smooth_scene(rng, pixels=(24, 32), highest=0.9):
@@ -31,6 +31,6 @@ def spot(shape, centre, sigma):
 
 
 def centroid(image):
-    """(y, x) pixels from the corner."""
+    """Centroid (y, x) in pixels from the corner."""
     y, x = (np.arange(n) + 0.5 for n in image.shape)
     return np.array([y @ image.sum(axis=1), image.sum(axis=0) @ x]) / image.sum()

@@ -1,4 +1,4 @@
-"""Weights to compute with."""
+"""Weights for tests."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from enhance_np.weights import Weights
 
 
 def trained(config, seed=0, dtype=np.float32):
-    """Weights as training leaves them: nothing is 0 or 1."""
+    """Weights as after training: none is 0 or 1."""
     rng = np.random.default_rng(seed)
     p, moving = params.initial(config, seed, np.float64)
     p = {name: a + 0.05 * rng.standard_normal(a.shape) for name, a in p.items()}

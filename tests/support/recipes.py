@@ -1,4 +1,4 @@
-"""Recipes that are quick to build."""
+"""Recipes whose pairs are quick to make."""
 
 SMALL = """
 type = "{type}"
@@ -43,6 +43,6 @@ test = [0.6, 1.0, 0.6, 1.0]
 
 
 def small_recipe(path, type="intensity", more=""):
-    """`path`, where a recipe of one synthetic source, and of what `more` adds, now stands."""
+    """Writes a recipe with one synthetic source, and the text `more`, to `path`; returns `path`."""
     path.write_text(SMALL.format(type=type) + more)
     return path

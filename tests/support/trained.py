@@ -1,4 +1,4 @@
-"""A tiny training: its data, its run, and what two runs must have in common."""
+"""A tiny training: its data, its run, and the comparison of two runs."""
 
 import h5py
 import numpy as np
@@ -16,7 +16,7 @@ OPTIONS = TrainOptions(epochs=3, batch_size=4, lr=2e-3, schedule="cosine", seed=
 
 
 def pairs(path, seed, n=24, size=8, spoil=None):
-    """Patches whose target is the input upsampled: something to learn."""
+    """Patches whose target is the upsampled input, which a network can learn."""
     rng = np.random.default_rng(seed)
     x = 1 + 0.1 * rng.standard_normal((n, size, size, 1), dtype=np.float32)
     y = layers.upsample(x)

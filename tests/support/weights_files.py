@@ -1,4 +1,4 @@
-"""Weights files to try: those of tests/reference/, and random ones of every kind of network."""
+"""Weights files for tests: those of tests/reference/, and random ones for every kind of network."""
 
 import shutil
 from pathlib import Path
@@ -15,19 +15,19 @@ CONFIGS = {
     "tiny": NetworkConfig(depth=1, filters=4),
     "refine4x": NetworkConfig(depth=1, filters=4, refine_filters=16),
     "elu": NetworkConfig(depth=2, filters=3, activation="elu"),
-    "deep": NetworkConfig(depth=6, filters=2),  # conv2d_16, batch_normalization_13
+    "deep": NetworkConfig(depth=6, filters=2),  # has conv2d_16 and batch_normalization_13
 }
 PROVENANCE = {
     "type": "blos",
     "normalisation": "kG",
-    "seed": 2**70,  # past 64 bits
+    "seed": 2**70,  # more than 64 bits
     "validation_loss": 0.1 + 0.2,
     "data": "MURaM, B = 100 G, µ = 1",
 }
 
 
 def random_weights(config, dtype=np.float32, provenance=PROVENANCE):
-    """No two values alike, so that no two tensors can be swapped unseen."""
+    """No two values are equal, so that swapped tensors are noticed."""
     rng = np.random.default_rng(5)
     params, moving = initial(config, seed=5, dtype=dtype)
     for group in (params, moving):
@@ -37,12 +37,12 @@ def random_weights(config, dtype=np.float32, provenance=PROVENANCE):
 
 
 def copied(tmp_path, name):
-    """A copy of a reference file, to be changed."""
+    """A copy of a reference file, which the test may change."""
     return shutil.copy(REFERENCE / f"weights_{name}.h5", tmp_path / f"{name}.h5")
 
 
 def fault(error, path):
-    """The message after "load: PATH: "; the whole of it is one line."""
+    """The error message after "load: PATH: "; asserts that it is one line."""
     message = str(error.value)
     assert message.startswith(f"load: {path}: ")
     assert "\n" not in message

@@ -1,4 +1,4 @@
-"""What is drawn when a batch is read: symmetries, signs and noise, as the file asks."""
+"""The random symmetries, signs and noise of a batch, as the attributes of the file ask."""
 
 import h5py
 import numpy as np
@@ -12,7 +12,7 @@ from enhance_np.weights import load
 
 
 def marked(path, noise=None, **attributes):
-    """The file of training pairs, as `degrade` would mark it."""
+    """The file of training pairs, with attributes as `degrade` writes them."""
     with h5py.File(path, "r+") as f:
         f.attrs.update(attributes)
         if noise is not None:
@@ -39,17 +39,17 @@ def test_each_pair_takes_its_own_symmetry_and_stays_a_pair(files, rng):
     seen = set()
     for _ in range(4):
         turned, of_target = found.augmented(x, target, rng)
-        # the target of these files is the input upsampled: it must turn with it
+        # the target of these files is the upsampled input, so it must be rotated with it
         np.testing.assert_array_equal(layers.upsample(turned), of_target)
         drawn = [which(a[..., 0], b[..., 0]) for a, b in zip(x, turned, strict=True)]
-        assert len(set(drawn)) > 2  # of one batch
+        assert len(set(drawn)) > 2  # within one batch
         seen |= set(drawn)
     assert seen == set(range(8))
     assert turned.dtype == of_target.dtype == np.float32
 
 
 def which(image, turned):
-    """Which of the eight symmetries turns one into the other."""
+    """The number of the symmetry that maps `image` to `turned`."""
     images = [np.rot90(a, k) for a in (image, image.T) for k in range(4)]
     (found,) = (i for i, a in enumerate(images) if np.array_equal(a, turned))
     return found
@@ -172,7 +172,7 @@ def test_weights_say_which_recipe(files):
 
 
 def test_prediction_takes_such_weights(files):
-    """What stands in the provenance is text or numbers, also where noise is of each patch."""
+    """The provenance is text or numbers, even if each patch has its own noise."""
     marked(files[0], noise=0.1)
 
     found = train(files)

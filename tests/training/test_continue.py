@@ -1,4 +1,4 @@
-"""Runs that stop, go on, and never take what is not theirs."""
+"""Runs that are stopped and continued, and that never use the files of another run."""
 
 import signal
 import subprocess
@@ -63,7 +63,7 @@ def test_checkpoints_within_an_epoch_are_written_and_change_nothing(files, monke
 
 
 def test_the_checkpoint_is_written_last(files, monkeypatch):
-    """Killed between two files of an epoch's end, a run does that end again."""
+    """A run that is killed between the files of an epoch's end writes them again."""
     written = []
     for module, name in ((loop, "save"), (loop, "_write_log"), (checkpoint, "save")):
         original = getattr(module, name)
@@ -78,7 +78,7 @@ def test_the_checkpoint_is_written_last(files, monkeypatch):
 
 
 def test_killed_after_the_weights_of_a_new_run_it_goes_on_with_that_run(files, monkeypatch):
-    """The checkpoint of the run that was overwritten must not be taken for the new one's."""
+    """The checkpoint of the overwritten run must not be taken for that of the new run."""
     train(files)
     whole = state(files)
     best = load(files[2]).provenance
@@ -193,14 +193,15 @@ def command(files, *more):
 
 
 def test_killed_and_interrupted_runs_lose_nothing(files, tmp_path):
-    """Two kills and a Ctrl-C at random moments, then to the end: the bits of one run."""
+    """Two kills and a Ctrl-C at random moments give the same bits as an undisturbed run."""
     subprocess.run(command(files), check=True, capture_output=True, timeout=300)
     whole = state(files)
     again = (*files[:2], tmp_path / "again.h5")
     rng = np.random.default_rng(3)
     for how in (signal.SIGKILL, signal.SIGINT, signal.SIGKILL):
         run = subprocess.Popen(command(again, "--continue"), stderr=subprocess.PIPE, text=True)
-        assert run.stderr.readline()  # a Ctrl-C before that is the interpreter's, which imports
+        # before this line, Python is still importing and handles Ctrl-C itself
+        assert run.stderr.readline()
         deadline = time.monotonic() + 60
         saved = again[2].with_suffix(".checkpoint.h5")
         while not saved.exists() and run.poll() is None and time.monotonic() < deadline:

@@ -32,7 +32,7 @@ def test_loss_falls_and_the_best_is_kept(files):
 
 
 def test_best_epoch_outlives_worse_ones(files):
-    """lr far too large after a good start: the file keeps the good epoch."""
+    """After a good start the learning rate is far too large; the file keeps the best epoch."""
     train(files, TrainOptions(epochs=1, batch_size=4, lr=2e-3))
     good = load(files[2]).provenance
     wild = TrainOptions(epochs=22, batch_size=4, lr=2e-3, lr_multiplier=300.0)
@@ -59,9 +59,9 @@ def test_other_seed_other_weights(files):
 
 @pytest.mark.parametrize("tamed", [False, True])
 def test_the_loop_is_what_a_reader_would_write(files, tamed):
-    """Two epochs spelled out: shuffling, noise, page, L2, Adam, moving statistics, validation.
+    """Two epochs written out: shuffling, noise, network, L2, Adam, moving statistics, validation.
 
-    tamed : with a rising rate, clipped gradients, and batch norm frozen in the second epoch.
+    tamed : with warm-up, clipped gradients, and batch norm frozen in the second epoch.
     """
     more = {"warmup": 9, "clip": 0.05, "freeze": 1} if tamed else {}
     options = TrainOptions(epochs=2, batch_size=4, lr=2e-3, noise=0.05, l2=1e-3, seed=7, **more)
@@ -115,7 +115,7 @@ def test_the_loop_is_what_a_reader_would_write(files, tamed):
 
 
 def test_frozen_statistics_are_those_of_all_images(files):
-    """Epoch 1 begins with the statistics of the whole set, and they stay."""
+    """Epoch 1 begins with the statistics of all images, and keeps them."""
     once = TrainOptions(epochs=1, batch_size=4, lr=2e-3, noise=0.0, seed=7)
     train(files, once)
     first = state(files)
@@ -125,7 +125,7 @@ def test_frozen_statistics_are_those_of_all_images(files):
         x, y = f["imHMI"][()], f["imSST"][()]
     _, tape = network.forward(first.params, x, CONFIG)
     found = state(files)
-    for statistic in ("mean", "var"):  # of the first: behind it, images depend on their batch
+    for statistic in ("mean", "var"):  # of the first layer; later ones depend on the batches
         want = getattr(tape["block0/bn1"], statistic)
         np.testing.assert_allclose(found.moving[f"block0/bn1/{statistic}"], want, rtol=1e-5)
     p, adam = first.params, first.adam
@@ -144,7 +144,7 @@ def test_frozen_statistics_are_those_of_all_images(files):
 
 
 def test_validation_loss_is_the_mean_over_all_patches(files, monkeypatch):
-    """The last batch is smaller, and counts by its patches."""
+    """The last batch is smaller, and every patch has the same weight."""
     train(files, TrainOptions(epochs=1, batch_size=4, noise=0.0))
     whole = state(files).rows[0]["val_loss"]
     monkeypatch.setattr(loop, "VALIDATION_BATCH", 7)
@@ -153,7 +153,7 @@ def test_validation_loss_is_the_mean_over_all_patches(files, monkeypatch):
 
 
 def test_engines_follow_one_curve(files):
-    """float32 sums in another order; the losses of the first epochs agree."""
+    """The engines add in another order, but the losses of the first epochs agree."""
     curves = []
     for engine in (REFERENCE, CPU):
         losses = []
@@ -167,7 +167,7 @@ def test_engines_follow_one_curve(files):
 def test_fraction_holds_out_the_end(files, tmp_path):
     data, _, output = files
     with h5py.File(data, "r+") as f:
-        f["imSST"][-6:] = 100.0  # what is held out costs a lot, and nothing of it is learned
+        f["imSST"][-6:] = 100.0  # the validation loss is large, and none of it is learned
     rows = []
     loop.train(data, output, CONFIG, OPTIONS, CPU, validation=0.25, report=rows.append)
     ends = [row for row in rows if "val_loss" in row]
@@ -326,7 +326,7 @@ def test_clip_bounds_the_gradient_that_adam_sees():
     step = (p, optim.adam_start(p), x, target, CONFIG, CPU.ops, 1e-3, 0.0)
     _, free, *_ = loop.step_once(*step)
     _, held, *_ = loop.step_once(*step, clip=1e-3)
-    # after one step the first moments are a tenth of the gradient
+    # the first moments after one step are a tenth of the gradient
     size = np.sqrt(sum((m.astype("f8") ** 2).sum() for m in held.m.values()))
     assert size == pytest.approx(1e-4, rel=1e-5)
     for name, m in free.m.items():
@@ -345,7 +345,7 @@ def test_l2_pulls_on_kernels():
 
 
 def test_decay_is_decoupled_from_the_gradient(files):
-    """A run with it ends where one ends that shrinks the kernels after each step of Adam."""
+    """A run with decay gives the bits of one that shrinks the kernels after each step of Adam."""
     options = replace(OPTIONS, epochs=1, l2=0.0, decay=0.5, schedule="constant", warmup=2)
     train(files, options)
     got, rates = state(files).params, []
@@ -370,7 +370,7 @@ def test_the_log_counts_live_filters(files):
 
 
 def test_a_run_of_an_older_version_goes_on(files):
-    """Whose log had a column less."""
+    """The log of the older version has a column less."""
     train(files, replace(OPTIONS, schedule="constant", epochs=1))
     saved = files[2].with_suffix(".checkpoint.h5")
     before, run = checkpoint.load(saved)
@@ -383,7 +383,8 @@ def test_a_run_of_an_older_version_goes_on(files):
 
 
 def test_weights_hold_the_optics_of_their_data(files):
-    """As `degrade` writes them into the data; of data without them the weights tell nothing."""
+    """The optics that `degrade` stores in the data are copied; without them the weights have
+    none."""
     assert Optics.stored(train(files).provenance) is None
     optics = Optics("airy", 4.0, 0.6, 1.2, 5250e-10, 0.14)
     with h5py.File(files[0], "r+") as file:

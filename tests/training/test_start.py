@@ -1,4 +1,4 @@
-"""Where a training starts."""
+"""The initial weights of a training."""
 
 import re
 from dataclasses import replace
@@ -17,18 +17,18 @@ from enhance_np.training import checkpoint, loop
 from enhance_np.training.options import TrainOptions
 from enhance_np.weights import load, save
 
-STILL = replace(OPTIONS, epochs=1, lr=1e-30)  # what it began with is left
+STILL = replace(OPTIONS, epochs=1, lr=1e-30)  # leaves the initial weights unchanged
 
 
 @pytest.fixture
 def further(files, tmp_path):
-    """Files of a second training, and the weights that the first left to start from."""
+    """(files of a second training, weights of a first one from which it may start)."""
     train(files)
     return (*files[:2], tmp_path / "further.h5"), files[2]
 
 
 def test_contrast_is_where_training_starts(files):
-    """With hardly a rate, what it began with is left: params.contrasted of the first patches."""
+    """With a tiny learning rate the weights stay params.contrasted, for the first patches."""
     options = TrainOptions(epochs=1, batch_size=4, lr=1e-30, noise=0.05, seed=7, start="contrast")
     train(files, options)
     with h5py.File(files[0]) as f:
@@ -39,7 +39,7 @@ def test_contrast_is_where_training_starts(files):
 
 
 def test_starts_with_the_weights_of_a_file(further):
-    """Its kernels and statistics, and so its loss; the next steps see the statistics kept."""
+    """Kernels, statistics and loss are those of the file; training keeps the statistics."""
     files, first = further
     before = load(first)
     after = train(files, replace(STILL, start=str(first)))
@@ -54,7 +54,7 @@ def test_starts_with_the_weights_of_a_file(further):
 
 
 def test_a_run_from_weights_is_continued_with_their_content(further):
-    """Wherever the file lies now; not with others of its name."""
+    """The file may be moved, but its content must be the same."""
     files, first = further
     start = str(first)
     train(files, replace(OPTIONS, start=start))
@@ -95,7 +95,7 @@ def test_the_weights_to_start_from_are_never_the_output(further):
 
 @pytest.mark.parametrize("start", ["he", "contrast"])
 def test_a_fresh_run_says_how_it_began(files, start):
-    """In its weights always; in the checkpoint "he" goes without saying, as it did before."""
+    """The weights always store it; the checkpoint omits "he", as older versions did."""
     assert train(files, replace(STILL, start=start)).provenance["start"] == start
     _, run = checkpoint.load(files[2].with_suffix(".checkpoint.h5"))
     assert run.get("start") == {"he": None, "contrast": "contrast"}[start]
@@ -126,7 +126,7 @@ def test_refuses_weights_of_another_network(further):
     with pytest.raises(ValueError, match=r"w.h5 must hold weights of NetworkConfig\(depth=2"):
         loop.train(data, output, NetworkConfig(2, 16), options, CPU, validation=validation)
     assert not output.exists()
-    spelled = replace(CONFIG, refine_filters=CONFIG.filters)  # the same network
+    spelled = replace(CONFIG, refine_filters=CONFIG.filters)  # this is the default
     loop.train(data, output, spelled, options, CPU, validation=validation)
 
 
@@ -148,7 +148,7 @@ def test_command_takes_the_network_of_the_file(further):
     def run(*more):
         with pytest.raises(SystemExit) as end:
             main([*command, "--overwrite", *more])
-        return end.value.code  # sys.exit prints text and makes it 1
+        return end.value.code  # for a text, sys.exit prints it and the status is 1
 
     assert run("--start", str(first)) is None
     assert load(output).config == CONFIG

@@ -1,4 +1,4 @@
-"""enhance_np.training.zero_level: the magnetogram networks give no field where there is none."""
+"""enhance_np.training.zero_level: magnetogram networks give a zero output for a zero field."""
 
 from dataclasses import replace
 
@@ -13,7 +13,7 @@ from enhance_np.training import zero_level
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_levelled(name):
-    """Up to a shift, the same network."""
+    """The output of the network changes by a constant only."""
     before = random_weights(CONFIGS[name], np.float64)
     after = zero_level.levelled(before)
     x = np.random.default_rng(0).standard_normal((2, 5, 6, 1))

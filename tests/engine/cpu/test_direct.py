@@ -1,4 +1,4 @@
-"""Convolutions from the definition, each element within the rounding of its own sum."""
+"""Direct convolutions: each element is within the rounding error of its own sum."""
 
 import definitions
 import numpy as np
@@ -24,7 +24,7 @@ def within_rounding(got, want, magnitude, terms):
 @pytest.mark.parametrize(("kh", "kw"), KERNELS)
 @pytest.mark.parametrize(("cin", "cout"), CHANNELS)
 def test_each_element_is_within_the_rounding_of_its_sum(cin, cout, kh, kw, rng):
-    """The same for channels that go by Winograd elsewhere: this is what they fall back to."""
+    """The numbers of channels include those for which the engine uses Winograd by default."""
     w, b = rng.standard_normal((kh, kw, cin, cout)), rng.standard_normal(cout)
     w, b = w.astype(np.float32), b.astype(np.float32)
     for n, h, wd in SIZES:

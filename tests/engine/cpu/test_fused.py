@@ -1,4 +1,4 @@
-"""The strips of prediction: any height gives the same bits, and the page's result."""
+"""Prediction in strips: any height gives the same bits, and the result of network.forward."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -21,7 +21,7 @@ CONFIGS = [
     NetworkConfig(2, LANES),
     NetworkConfig(0, 2 * LANES),
     NetworkConfig(1, 2 * LANES, "elu", refine_filters=4 * LANES),
-    NetworkConfig(1, LANES, refine_filters=5),  # refine from the definition
+    NetworkConfig(1, LANES, refine_filters=5),  # the last 3x3 convolution is direct
     NetworkConfig(1, 5, refine_filters=LANES),
     NetworkConfig(3, 7, "elu"),
     NetworkConfig(0, 1),
@@ -29,7 +29,7 @@ CONFIGS = [
 
 
 def random_weights(config, seed=0):
-    """Nothing is 0 or 1."""
+    """Weights of which none is 0 or 1."""
     rng = np.random.default_rng(seed)
     p, moving = params.initial(config, seed, np.float64)
     p = {name: a + 0.05 * rng.standard_normal(a.shape) for name, a in p.items()}
@@ -43,7 +43,7 @@ def network_of(config):
 
 
 def page(x, weights):
-    """In float64."""
+    """The output of network.forward, computed in float64."""
     p, moving = (
         dict(zip(d, doubled(*d.values()), strict=True)) for d in (weights.params, weights.moving)
     )
@@ -66,7 +66,7 @@ def sun(rng, shape):
     "weights", [*CONFIGS, *(f"{t}_{m}" for t in models.TYPES for m in models.MODELS)], ids=str
 )
 def test_equals_the_page_in_float64(weights, scene, rng):
-    if isinstance(weights, str):  # those that ship
+    if isinstance(weights, str):  # shipped weights
         weights = load(models.path(*weights.split("_")))
     else:
         weights = random_weights(weights)
@@ -81,7 +81,7 @@ def test_equals_the_page_in_float64(weights, scene, rng):
 
 @pytest.mark.parametrize("config", CONFIGS, ids=str)
 def test_any_strip_gives_the_same_bits(config, rng):
-    """Of one line, of whole tiles and not, larger than the image; of images of any height."""
+    """Strips of one line, of whole and broken tiles, or larger than the image, for many heights."""
     run = network_of(config)
     for height, width in ((2, 2), (3, 9), (4, 5), (21, 6), (64, 3)):
         x = rng.standard_normal((height, width)).astype(np.float32)
@@ -105,7 +105,7 @@ def test_any_cut_into_tasks_gives_the_same_bits(config, rng, monkeypatch):
 
 @pytest.mark.parametrize("config", CONFIGS, ids=str)
 def test_a_wide_and_a_high_image(config, rng):
-    """Both ways through: the network with its kernels transposed, and the image."""
+    """Transposing the image and all kernels transposes the output."""
     weights = random_weights(config)
     flipped = {
         name: a.transpose(1, 0, 2, 3) if a.ndim == 4 else a for name, a in weights.params.items()
@@ -151,7 +151,7 @@ def test_the_image_is_not_changed_and_the_result_is_its_own(rng):
 
 
 def spoil(monkeypatch):
-    """All fresh memory of the engine holds NaN."""
+    """Fills all newly allocated memory of the engine with NaN."""
     empty = memory.empty
 
     def spoilt(shape):
@@ -165,7 +165,7 @@ def spoil(monkeypatch):
 
 @pytest.mark.parametrize("filters", [LANES, 5])
 def test_nothing_is_read_before_it_is_written(filters, rng, monkeypatch):
-    """Whatever the rings hold at the start: here NaN, which would stay."""
+    """The content of the ring buffers at the start does not matter; NaN would reach the output."""
     x = rng.standard_normal((37, 11)).astype(np.float32)
     run = network_of(NetworkConfig(2, filters))
     want = run(x, 8)
@@ -191,7 +191,7 @@ VALID = {
 @pytest.mark.parametrize("where", VALID)
 @pytest.mark.parametrize("config", CONFIGS, ids=str)
 def test_valid_pixels_have_the_bits_of_the_whole_image(config, where, rng, monkeypatch):
-    """What is left out holds NaN, and comes near no valid pixel."""
+    """Memory that is not computed holds NaN, and reaches no valid pixel."""
     valid = VALID[where]
     x = rng.standard_normal(valid.shape).astype(np.float32)
     run = network_of(config)
@@ -204,7 +204,8 @@ def test_valid_pixels_have_the_bits_of_the_whole_image(config, where, rng, monke
 
 
 def test_off_the_disc_nothing_is_computed(rng, monkeypatch):
-    """Of Winograd's tiles, counted: the disc's and what the layers behind read of their own."""
+    """Counts Winograd's tiles: each layer computes the disc and the margin that later layers
+    read."""
     config = NetworkConfig(2, LANES)
     run, valid = network_of(config), VALID["disc"]
     layers = 2 * config.depth + 2
@@ -221,7 +222,7 @@ def test_off_the_disc_nothing_is_computed(rng, monkeypatch):
     assert sum(made) == layers * 23 * 53
     made.clear()
     run(x, valid=valid)
-    # a disc of 34 pixels touches 9 or 10 tiles a side; layer k before the last 2 k more
+    # a disc of 34 pixels touches 9 or 10 tiles along a side; k layers earlier, 2 k more
     sides = [10 + 2 * k for k in range(layers)]
     assert sum(made) <= sum(side**2 for side in sides)
     assert sum(made) >= sum(np.pi / 4 * side**2 for side in sides)
@@ -231,7 +232,8 @@ def test_off_the_disc_nothing_is_computed(rng, monkeypatch):
 
 
 def test_share_of_a_full_disk_that_is_computed():
-    """HMI's pixels end at 1.0 (noLimbDark) to 1.05 radii of 1870 to 1930 pixels."""
+    """HMI's valid pixels end at 1.0 (noLimbDark) to 1.05 radii; a radius has 1870 to 1930
+    pixels."""
     run = network_of(NetworkConfig(5, LANES))
     for radius, share in ((1870, 0.70), (1930, 0.745), (1.05 * 1900, 0.79)):
         valid = disc((4096, 4096), (2047, 2051), radius)
@@ -241,7 +243,8 @@ def test_share_of_a_full_disk_that_is_computed():
 
 
 class Lines:
-    """Stands for a ring: the line that it holds at each place, and how many sums are in it."""
+    """Replaces a ring buffer: stores for each place its line, and how many sums were added to
+    it."""
 
     def __init__(self, shape):
         _, self.count, *_ = self.shape = shape
@@ -252,7 +255,7 @@ class Lines:
 
     def write(self, line, version):
         if version:
-            self.read(line, version - 1)  # a sum is added to what stands there
+            self.read(line, version - 1)  # a sum is added to the version before
         self.at[line % self.count] = line, version
 
 
@@ -260,14 +263,14 @@ class Lines:
 def test_every_step_reads_lines_that_were_made_and_are_still_there(depth, monkeypatch):
     """The order of steps and the sizes of rings, without the arithmetic.
 
-    A layer's line needs the line above, its own and the one below. What x0 and h hold is
-    replaced by sums as the network goes: their number is the version that a reader expects.
+    To compute a line, a layer reads the line above, the same line and the one below. The lines of
+    x0 and h are replaced by sums: the number of sums is the version that a reader expects.
     """
     monkeypatch.setattr(fused, "memory", type("", (), {"empty": Lines}))
     order = ["stem", *(f"block{k}/conv{i}" for k in range(depth) for i in (1, 2)), "tail", "refine"]
 
     def versions(name):
-        """Of what a layer reads, and of what it makes."""
+        """(version that a layer reads, version that it writes)."""
         if name.startswith("block"):
             k = int(name[5 : name.index("/")])
             return (k, 0) if name.endswith("1") else (0, k + 1)
@@ -302,7 +305,7 @@ def test_every_step_reads_lines_that_were_made_and_are_still_there(depth, monkey
             run(np.zeros((height, 2), np.float32), strip)
             made = dict.fromkeys(order, 0)
             for name, first, last in calls:
-                assert first == made[name]  # without a gap
+                assert first == made[name]  # no gap
                 assert last - first <= -(-strip // 4) * 4
                 made[name] = last
             assert made == dict.fromkeys(order, height)
@@ -330,7 +333,7 @@ def test_memory_grows_with_the_width_alone(monkeypatch):
 
 
 def test_every_size_of_strip_is_cut_to_whole_tiles_by_predict(rng):
-    """predict's `tile` is the strip."""
+    """The option `tile` is the height of the strip."""
     config = NetworkConfig(1, LANES)
     weights = random_weights(config)
     x = rng.standard_normal((19, 14)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Compiled once, where there is a place to keep it."""
+"""Kernels are compiled once, if a folder for the cache is writable."""
 
 import ast
 import os
@@ -14,7 +14,7 @@ from enhance_np.engine.cpu import jit
 
 READ_ONLY = """
 import numba.core.caching as caching
-for locator in caching.CacheImpl._locator_classes:  # as where no folder is writable
+for locator in caching.CacheImpl._locator_classes:  # as if no folder were writable
     locator.from_function = classmethod(lambda *args: None)
 """
 CODE = """
@@ -29,7 +29,7 @@ print(y.tolist())
 
 @pytest.fixture
 def started(tmp_path):
-    """started(code, NAME=value) -> what a new process says that has the package for itself."""
+    """started(code, NAME=value) -> stderr of a new process, with its own copy of the package."""
     package = Path(enhance_np.__file__).parent
     shutil.copytree(package, tmp_path / "enhance_np", ignore=shutil.ignore_patterns("__pycache__"))
     elsewhere = "NUMBA_CACHE_DIR", "PYTHONPATH"
@@ -59,7 +59,7 @@ def test_only_the_first_start_compiles_and_says_so_once(started):
 
 
 def test_after_a_change_in_a_compiled_file_alone_it_compiles_again(started, tmp_path):
-    """An intrinsic of another file may be part of what was compiled."""
+    """The machine code may contain an intrinsic of another file."""
     package = tmp_path / "enhance_np" / "engine" / "cpu"
     started(CODE)
     for name, compiles in (("vector", True), ("memory", False), ("vocabulary", False)):
@@ -70,7 +70,8 @@ def test_after_a_change_in_a_compiled_file_alone_it_compiles_again(started, tmp_
 
 
 def test_every_file_that_machine_code_is_made_of_is_known():
-    """Of those that compile, all that they import here but the numbers of types and threads."""
+    """jit.COMPILED has every module that compiles, and every module here that one of them
+    imports."""
     package = Path(jit.__file__).parent
     trees = {p.stem: ast.parse(p.read_text()) for p in package.glob("*.py")}
 
@@ -93,7 +94,7 @@ def test_every_file_that_machine_code_is_made_of_is_known():
 
 
 def test_vectors_of_another_width_are_compiled_anew(started):
-    """Code of one width with the tiles of another would write where it must not."""
+    """Machine code of one vector width with the tiles of another would write out of bounds."""
     for lanes in ("4", "8", "4"):
         assert "compiling once for this processor" in started(CODE, ENHANCE_NP_LANES=lanes)
     assert started(CODE, ENHANCE_NP_LANES="4") == ""

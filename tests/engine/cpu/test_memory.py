@@ -1,4 +1,4 @@
-"""Memory is used again, and never while anything still refers to it."""
+"""Memory is reused, but never while anything still refers to it."""
 
 import gc
 import threading
@@ -12,7 +12,7 @@ from enhance_np.engine.cpu import memory
 
 @pytest.fixture(autouse=True)
 def _nothing_free(monkeypatch):
-    """Buffers of other tests are left alone."""
+    """Starts each test without free buffers, and leaves those of other tests alone."""
     gc.collect()
     monkeypatch.setattr(memory, "_free", type(memory._free)(memory._free.default_factory))
 
@@ -105,7 +105,7 @@ def test_arrays_alive_never_share_memory(rng):
 
 
 def test_several_threads_never_get_the_same_array():
-    """Each writes its number into what it holds, and finds it there again."""
+    """Each thread fills its arrays with its own numbers, and finds them unchanged."""
     start = threading.Barrier(4)
 
     def work(number):
@@ -144,7 +144,7 @@ def test_what_was_unused_for_long_is_given_back(monkeypatch):
     large = memory.empty((1000,))
     del large
     for _ in range(30):
-        memory.empty((3,))  # the same one again and again
+        memory.empty((3,))  # reuses the same buffer each time
     assert free() == {12: 1}
 
 
@@ -153,18 +153,18 @@ def test_of_many_the_oldest_are_given_back(monkeypatch):
     many = [memory.empty((10,)) for _ in range(5)]
     del many
     for _ in range(30):
-        memory.empty((10,))  # takes the youngest
+        memory.empty((10,))  # reuses the youngest buffer
     memory.empty((11,))
     assert len(memory._free[40]) == 1
 
 
 def test_a_thread_takes_the_last_old_buffer_while_another_forgets(monkeypatch):
-    """Between looking at the oldest and taking it, it may be gone."""
+    """The oldest buffer may be taken by another thread between the look at it and its removal."""
 
     class Taken(type(memory._free[0])):
         def __bool__(self):
             found = len(self) > 0
-            self.clear()  # what another thread does in this moment
+            self.clear()  # as another thread might do at this moment
             return found
 
     memory._free[8] = Taken([(-1, np.empty(72, np.uint8))])
@@ -178,7 +178,7 @@ def test_every_thread_has_a_scratch_of_its_own():
         assert address(memory.scratch(size - 10)) == address(mine)
         larger = memory.scratch(size + 1)
         assert larger.shape == (size + 1,)
-        assert not overlap(mine, larger)  # what refers to the first keeps it
+        assert not overlap(mine, larger)  # the first one is kept while it is referred to
         return larger
 
     with ThreadPoolExecutor(3) as pool:

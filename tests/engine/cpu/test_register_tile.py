@@ -1,4 +1,4 @@
-"""The tiles of registers, and the vectors of other machines, run on this one."""
+"""Register tiles, with the vector widths of this machine and of others."""
 
 import os
 import subprocess
@@ -17,12 +17,12 @@ import sys
 import llvmlite.binding as llvm
 lanes = int(sys.argv[1])
 features = llvm.get_host_cpu_features()
-# of a width that this processor has not, LLVM makes several of its own
+# a vector that is too wide for this processor is split by LLVM into several
 absent = {16: (), 8: ("avx512",), 4: ("avx", "fma", "f16c", "vaes", "vpclmul")}[lanes]
 for name in features:
     if name.startswith(absent):
         features[name] = False
-llvm.get_host_cpu_features = lambda: features  # numba's own code generator asks it too
+llvm.get_host_cpu_features = lambda: features  # numba's code generator calls it too
 
 import numpy as np
 from definitions import assert_rounds_to, doubled, integers
@@ -35,7 +35,7 @@ from enhance_np.weights import Weights
 assert vector.LANES == lanes
 rng = np.random.default_rng(0)
 
-# convolutions by Winograd and from the definition, with every tile
+# Winograd and direct convolutions, with every register tile
 tiles, by_winograd = set(), set()
 channels = [(5, 64), (3, 4), (6, 1), (12, 12), (8, 8), (16, 16), (32, 32), (64, 32), (4, 12)]
 for cin, cout in channels:
@@ -56,7 +56,7 @@ for cin, cout in channels:
 assert tiles == {*register_tile.SHAPES, (0, 0)}, tiles
 assert by_winograd == {True, False}
 
-# the whole prediction, by strips
+# the whole prediction, in strips
 for config in (NetworkConfig(1, 16, refine_filters=32), NetworkConfig(1, 4, "elu")):
     weights = Weights(config, *params.initial(config, 0))
     x = rng.standard_normal((19, 14)).astype(np.float32)
@@ -65,7 +65,7 @@ for config in (NetworkConfig(1, 16, refine_filters=32), NetworkConfig(1, 4, "elu
     assert abs(y - want).max() <= 1e-5 * np.ptp(want)
     np.testing.assert_array_equal(predict(x, 4), y)
 
-# and tests that are of vectors or tiles, or that failed with another width than their author's
+# and the tests of vectors and tiles, and those that once failed with another width
 import pytest
 chosen = [*sys.argv[2:], "-k", "not every_width", "-q", "-p", "no:cacheprovider"]
 sys.exit(pytest.main(chosen))
@@ -83,7 +83,7 @@ IN_ALL_WIDTHS = (
 
 @pytest.fixture(scope="module")
 def machines(tmp_path_factory):
-    """What runs as on a machine of so many lanes: all at once, as each compiles for itself."""
+    """A process for each vector width; all run at once, because each compiles its own code."""
     started = {}
     for lanes in (16, 8, 4):
         environment = {
@@ -91,7 +91,7 @@ def machines(tmp_path_factory):
             "PYTHONPATH": os.pathsep.join([str(HERE), *sys.path]),
             "ENHANCE_NP_LANES": str(lanes),
         }
-        if lanes != LANES:  # a cache of its own: the usual one is in use, by what runs beside this
+        if lanes != LANES:  # its own cache, because other tests use the usual one meanwhile
             environment["NUMBA_CACHE_DIR"] = str(tmp_path_factory.mktemp("cache"))
         started[lanes] = subprocess.Popen(
             [sys.executable, "-c", CODE, str(lanes), *(str(HERE / t) for t in IN_ALL_WIDTHS)],
@@ -116,7 +116,7 @@ def test_lanes_are_those_of_this_machine():
 @pytest.mark.parametrize("count", [1, 5, 6, 7, 8, 12, 17])
 @pytest.mark.parametrize(("rows", "vectors"), register_tile.SHAPES)
 def test_a_tile_is_a_matrix_product(rows, vectors, count, rng):
-    """Exact on integers; rows and columns beside the tile stay as they are."""
+    """The product is exact on integers; rows and columns outside the tile do not change."""
     width, nt, nk = vectors * LANES, 3, 5
     a, b = integers(rng, nt, count, nk), integers(rng, nt, nk, width)
     y = integers(rng, count + 1, width + 3)
@@ -147,7 +147,7 @@ def test_planes_are_matrix_products_and_dead_ones_are_left(rows, vectors, blocks
 
 @pytest.mark.parametrize(("rows", "vectors"), register_tile.SHAPES)
 def test_a_plane_may_be_replaced_by_its_product(rows, vectors, rng):
-    """In place, where a tile is as wide as a row."""
+    """The product may be written over its input if a tile is as wide as a row."""
     count, width = 3 * rows, vectors * LANES
     v, b = integers(rng, 2, count, width, most=1), integers(rng, 2, width, width, most=1)
     want = v @ b

@@ -1,4 +1,4 @@
-"""Subnormal numbers are taken for zero while the CPU engine works, and only then."""
+"""Subnormal numbers count as zero while the CPU engine works, and only then."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def test_every_thread_flushes_while_it_works(count):
     try:
         assert all(parallel(lambda _: flushing(), range(50)))
         assert not flushing()
-        assert not any(_threads.parallel(lambda _: flushing(), range(50)))  # of the same pool
+        assert not any(_threads.parallel(lambda _: flushing(), range(50)))  # the same threads
     finally:
         _threads.set_threads(None)
 
@@ -37,7 +37,7 @@ def test_every_thread_flushes_while_it_works(count):
 @known
 @pytest.mark.parametrize("pieces", [1, 9])
 def test_what_the_caller_had_set_is_there_again(pieces):
-    """Behind an exception too, and if it flushed already."""
+    """The caller's setting is restored, also after an exception, and if it flushed already."""
 
     def fail(_):
         raise KeyError("x")
@@ -57,14 +57,14 @@ def test_what_the_caller_had_set_is_there_again(pieces):
 
 @known
 def test_exceptions_that_were_noted_are_kept():
-    """The register holds the flags of IEEE 754 too, which NumPy reads and clears."""
+    """The same register has the exception flags of IEEE 754, which NumPy reads and clears."""
     with np.errstate(divide="raise"), pytest.raises(FloatingPointError), flushed():
         np.ones(1) / np.zeros(1)
 
 
 @known
 def test_operations_of_the_engine():
-    """Operands and results; the reference, which does not flush, keeps them."""
+    """Operands and results are flushed; the reference does not flush and keeps them."""
     x, zero = np.full((1, 8, 8, 16), SUBNORMAL), np.zeros((1, 8, 8, 16), np.float32)
     assert (REFERENCE.ops.add(x, zero) == SUBNORMAL).all()
     assert not cpu.add(x, zero).any()
@@ -76,7 +76,7 @@ def test_operations_of_the_engine():
 
 @known
 def test_a_training_step_flushes_between_the_operations_too(files, monkeypatch):
-    """Adam's moments decay into that range where gradients have become zero."""
+    """Adam's moments become subnormal where gradients have become zero."""
     seen = []
 
     def adam(p, g, state, lr):
@@ -118,7 +118,7 @@ def test_weights_are_saved_and_loaded_without_them(tmp_path, monkeypatch):
     with h5py.File(tmp_path / "w.h5") as file:
         file.visititems(lambda _, d: found.append(d[()]) if isinstance(d, h5py.Dataset) else None)
     assert count(found) == 0
-    with h5py.File(tmp_path / "w.h5", "a") as file:  # as others write them
+    with h5py.File(tmp_path / "w.h5", "a") as file:  # as other programs may write them
         file["conv2d_2/conv2d_2/kernel:0"][0] = SUBNORMAL
     assert count(load(tmp_path / "w.h5").params.values()) == 0
     large = weights.params["tail/conv/w"]
@@ -128,7 +128,7 @@ def test_weights_are_saved_and_loaded_without_them(tmp_path, monkeypatch):
 
 
 def test_folding_makes_none():
-    """A normal weight times a small gamma."""
+    """A normal weight times a small gamma may be subnormal."""
     config = NetworkConfig(1, 4)
     p, moving = params.initial(config, 0)
     p["block0/bn1/gamma"][:] = 1e-20

@@ -1,4 +1,4 @@
-"""The matrices in exact fractions: what they must compute holds with no error at all."""
+"""The matrices in exact fractions: the identities of Winograd hold without any error."""
 
 from fractions import Fraction
 
@@ -53,7 +53,7 @@ def test_transposed_they_give_the_gradient_in_the_kernel(m, r, points, rng):
 
 
 def test_in_two_dimensions(rng):
-    """The formulas of the module's head, and the 36 products of a tile."""
+    """The formulas of the module's docstring, with the 36 products of a tile."""
     a_t, g, b_t = (
         np.array(matrix, object) for matrix in (transforms.A_T, transforms.G, transforms.B_T)
     )

@@ -17,7 +17,7 @@ MATRICES = {
     "output gradient": tuple(zip(*transforms.A_T, strict=True)),
     "kernel gradient": tuple(zip(*transforms.G, strict=True)),
     "of other points": transforms.matrices(2, 3, (3, -5, Fraction(7, 3)))[2],
-    # pairs in front, in the middle and behind; a row and a column without a partner
+    # pairs at the start, in the middle and at the end; a row and a column without a partner
     "pairs of columns": ((1, 1, 5, 2, 2), (3, -3, 7, 4, -4), (0, 0, 1, -1, -1)),
     "pairs of rows": ((9, 1, 2), (3, 4, 5), (3, -4, 5), (-1, 6, 1)),
     "one number": ((Fraction(-2, 3),),),
@@ -26,7 +26,7 @@ MATRICES = {
 
 
 def combine(matrix):
-    """A compiled function: vectors of y <- matrix times those of x."""
+    """A compiled function that writes matrix times x into y, in vectors."""
 
     @intrinsic
     def emitted(typingctx, x, y):
@@ -56,19 +56,19 @@ def test_combine_is_the_product_with_the_matrix(name, rng):
     y = np.full(len(matrix) * LANES + 1, 7, np.float32)
     x = rng.integers(-99, 100, (len(matrix[0]), LANES)).astype(np.float32)
     run(x.reshape(-1), y)
-    assert y[-1] == 7  # nothing behind the last vector
+    assert y[-1] == 7  # nothing is written after the last vector
     if (exact == exact.round()).all():
         np.testing.assert_array_equal(y[:-1].reshape(-1, LANES), exact @ x)
     x = rng.standard_normal(x.shape).astype(np.float32)
     run(x.reshape(-1), y)
     error = abs(y[:-1].reshape(-1, LANES) - exact @ x.astype("f8"))
-    # each term is rounded as a number, as a product and in the sums behind it
+    # each term is rounded as a number, as a product and in the sums after it
     assert (error <= (len(x) + 2) * 2.0**-24 * (abs(exact) @ abs(x))).all()
 
 
 @pytest.mark.parametrize("number", [2, Fraction(2, 3)])
 def test_points_in_pairs_halve_the_work(number):
-    """The number of multiplications says that the pairs were found, of columns and of rows."""
+    """The number of multiplications shows that the pairs of columns and of rows were found."""
     a_t, g, b_t = transforms.matrices(4, 3, (0, 1, -1, number, -number))
 
     class Counter(Emitter):

@@ -1,4 +1,4 @@
-"""Winograd's convolutions against their definitions, on integers and in the issue's accuracy."""
+"""Winograd's convolutions against their definitions: exact on integers, else accurate."""
 
 import definitions
 import numpy as np
@@ -11,13 +11,13 @@ from enhance_np.engine.cpu.winograd import GATHERED, PLAIN, UPSAMPLED, planes, t
 from enhance_np.engine.fold import phases
 
 EDGES = [(0, "zero"), (1, "zero"), (2, "zero"), (1, "reflect"), (1, "repeat")]
-# of dX; nothing needs that of a frame of zeros, and it is not offered
+# for dX; a frame of zeros is not supported, because nothing needs it
 BACKWARD_EDGES = [(0, "zero"), (1, "reflect"), (1, "repeat")]
-# in vectors: every tile of register_tile, in place and not, more than one block of a tile
+# in vectors: every register tile, in place or not, and more than one block of a tile
 CHANNELS = [(1, 1), (1, 2), (2, 1), (2, 2), (3, 4), (4, 3), (4, 4), (8, 4), (4, 8), (16, 16)]
 # one tile, several images, more tiles than the rows of a register tile
 SIZES = [(1, 2, 2), (2, 5, 7), (1, 4, 41)]
-LARGE = (2, 67, 125)  # several tasks, each of whole blocks of tiles and the rest of one
+LARGE = (2, 67, 125)  # several tasks, each with whole blocks of tiles and a smaller last one
 
 
 def channels(cin, cout):
@@ -126,7 +126,7 @@ def test_more_tiles_than_a_task(cin, cout, rng):
 
 
 def test_many_tiny_images_are_several_tasks_of_images(rng):
-    """Each dU is summed over some images, dW over the tasks."""
+    """Each task sums its dU over some images; dW is summed over the tasks."""
     n = 2 * winograd.GRADIENT_TILES + 7
     w, b = integers(rng, 3, 3, LANES, LANES), integers(rng, LANES)
     x, dy = integers(rng, n, 3, 2, LANES, most=1), integers(rng, n, 3, 2, LANES, most=1)
@@ -140,7 +140,8 @@ def test_many_tiny_images_are_several_tasks_of_images(rng):
 
 @pytest.mark.parametrize("n", [1, 4, 7, 12, 32])
 def test_gradient_of_a_small_batch_is_work_for_all_threads(n, rng, monkeypatch):
-    """Patches of 50 x 50 in training: four of them were one task, and other threads waited."""
+    """A batch of four 50 x 50 patches once was a single task, for which all other threads
+    waited."""
     tasks = []
 
     def counted(task, pieces):
@@ -154,7 +155,7 @@ def test_gradient_of_a_small_batch_is_work_for_all_threads(n, rng, monkeypatch):
 
 
 def test_an_image_has_the_same_bits_in_any_batch(rng):
-    """Wherever in a block of tiles its own stand."""
+    """The position of an image's tiles in a block does not matter."""
     data = (rng.standard_normal(shape) for shape in ((7, 9, 6, LANES), (3, 3, LANES, LANES)))
     x, w = (a.astype(np.float32) for a in data)
     b = np.zeros(LANES, np.float32)
@@ -169,7 +170,7 @@ def test_an_image_has_the_same_bits_in_any_batch(rng):
 
 
 def test_backward_is_the_adjoint(rng):
-    """<conv(x), dy> = <x, dx> = <w, dw> as far as float32 goes; no reference is asked."""
+    """<conv(x), dy> = <x, dx> = <w, dw> to float32 accuracy; needs no reference."""
     x, w = (rng.standard_normal(s) for s in ((2, 7, 6, LANES), (3, 3, LANES, 2 * LANES)))
     x, w, zero = x.astype("f4"), w.astype("f4"), np.zeros(2 * LANES, np.float32)
     for forward, backward, size in (
@@ -190,8 +191,8 @@ def test_backward_is_the_adjoint(rng):
         bound = 1e-6 * np.linalg.norm(y) * np.linalg.norm(dy)
         assert abs(np.vdot(y, dy) - np.vdot(x, dx)) <= bound
         assert abs(np.vdot(y, dy) - np.vdot(w, dw)) <= bound
-        # a sum may be small where its terms are not. 16 of them are added in float32, so that each
-        # goes through 15 roundings at most (Higham 2002, section 4.2), and db is rounded once more
+        # a sum may be smaller than its terms. 16 of them are added in float32, so each is rounded
+        # at most 15 times (Higham 2002, section 4.2), and db is rounded once more
         rounding = 16 * 2.0**-24 * abs(dy).sum(axis=(0, 1, 2), dtype="f8")
         assert (abs(db - dy.sum(axis=(0, 1, 2), dtype="f8")) <= rounding).all()
 
@@ -214,8 +215,8 @@ def test_window_is_the_frame_by_index(size, before, edge):
     outputs = len(want) - 2
     for ring in (None, 1, 4, 12):
         found = window(size, before, edge, ring)
-        # whole tiles of 4 outputs, whose window of 6 may go past the frame, but to no line
-        # that is not there
+        # whole tiles of 4 outputs, whose window of 6 may extend beyond the frame, but only to
+        # existing lines
         assert len(found) == -(-outputs // 4) * 4 + 2
         stands = np.where(want < 0, -1, want % ring if ring else want)
         np.testing.assert_array_equal(found[: len(want)], stands)
@@ -224,7 +225,7 @@ def test_window_is_the_frame_by_index(size, before, edge):
 
 
 def test_planes_alive_are_those_that_are_not_zero(rng):
-    """And so those called dead need no product, in the forward pass and in its adjoint."""
+    """The other planes are zero, so they need no product, neither forward nor in the adjoint."""
     c = 2 * LANES
     w = rng.standard_normal((3, 3, c, c)).astype(np.float32)
     for kernels, alive in (
@@ -246,7 +247,7 @@ def test_whole_vectors_of_channels_and_3x3_go_by_winograd():
 
 
 def test_offsets_beyond_32_bits(tmp_path, rng):
-    """The last tiles of an image of more than 2^31 numbers; files that are almost all holes."""
+    """Computes the last tiles of an image of more than 2^31 numbers, stored in sparse files."""
     wd = 2**16
     h = 2**31 // (wd * LANES) + 12
     assert h % 4 == wd % 4 == 0

@@ -1,4 +1,4 @@
-"""What the launchers of the GPU's convolutions decide; the numbers are in tests/kernels/cases."""
+"""Which kernel a launcher of the GPU's convolutions chooses; support/cases checks the results."""
 
 import sys
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.skipif(emulator.missing() is not None, reason=str(emula
 
 @pytest.fixture
 def launched(monkeypatch):
-    """The kernels that run, by name."""
+    """The names of the kernels that ran."""
     launch._kernel.cache_clear()
     launch._module.cache_clear()
     monkeypatch.setitem(sys.modules, "cupy", device)
@@ -70,7 +70,7 @@ def test_winograd_reads_a_slice_as_it_stands(launched, rng):
     x, w, b, skip = map(device.asarray, arrays(rng, 8, 64))
     want = device.asnumpy(convolution.conv(x, w, b, skip=skip, winograd=True))
     moved = []
-    for a in (x, w, b, skip):  # to begin between 16 bytes
+    for a in (x, w, b, skip):  # makes arrays that are not 16-byte aligned
         whole = device.zeros(a.size + 1, "f4")
         whole[1:] = a.reshape(-1)
         moved.append(whole[1:].reshape(a.shape))
@@ -115,7 +115,7 @@ def test_float64_and_numpy_go_to_the_reference(on_device, launched, rng):
 
 
 def test_a_slice_is_read_as_it_stands(launched, rng):
-    """An array that begins between 16 bytes, or has strides, is copied first."""
+    """An array that is not 16-byte aligned, or has strides, is copied first."""
     x, w, b, _ = map(device.asarray, arrays(rng, 4, 32, size=(3, 4, 6)))
     whole = device.zeros(x.size + 1, "f4")
     whole[1:] = x.reshape(-1)

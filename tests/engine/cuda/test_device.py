@@ -1,6 +1,6 @@
-"""Whole steps and whole predictions by the GPU's engine, on the stand-in for CuPy.
+"""Whole training steps and predictions by the GPU engine, on the stand-in for CuPy.
 
-Every kernel runs, in the emulator, as its launcher launches it. Not on a GPU.
+Every kernel runs in the emulator, as its launcher launches it. Nothing runs on a GPU.
 """
 
 from contextlib import contextmanager
@@ -29,7 +29,7 @@ GPU = Engine("gpu", cuda, *MOVE, *STEP, prediction=folded.prediction)
 U = 2.0**-24
 LR, L2 = 1e-3, 1e-2
 B1, B2 = optim.BETA1, optim.BETA2
-# network, images
+# name -> (network, shape of the images)
 STEPS = {
     "32 filters": (NetworkConfig(1, 32), (2, 8, 9)),
     "64 filters": (NetworkConfig(1, 64), (1, 11, 8)),
@@ -44,7 +44,8 @@ KERNELS = set(
 
 
 def convolutions(filters):
-    """The kernels of a step's 3x3 convolutions; the general one, without blocks of channels."""
+    """The kernels for the 3x3 convolutions of a step: the general one, unless channels fill
+    blocks."""
     if filters % 32:
         return {"conv"}
     each = "conv3x3 conv3x3_dw upsample_conv upsample_conv_dw upsample_conv_dx".split()
@@ -63,7 +64,7 @@ def card(stand_in):
 
 @contextmanager
 def no_copies():
-    """Nothing comes from the device or goes there, and nobody waits for it."""
+    """Within it, copies between host and device and waits for the device are errors."""
 
     def refused(*_, **__):
         raise AssertionError("a copy between host and device")
@@ -96,7 +97,7 @@ def narrowed(tensors):
 
 
 def start(config, size, rng):
-    """params of which none is 0 or 1, x, target; in float64, of float32 numbers."""
+    """params of which none is 0 or 1, x, target: float64 arrays of float32 numbers."""
     p, _ = params.initial(config, 3)
     p = {name: a + 0.02 * rng.standard_normal(a.shape) for name, a in p.items()}
     n, h, w = size
@@ -108,11 +109,12 @@ def start(config, size, rng):
 @pytest.mark.parametrize("clip", [None, 0.1])
 @pytest.mark.parametrize("name", STEPS)
 def test_a_step_is_the_reference_s(name, clip, rng):
-    """Loss, gradients, moments and params, and the kernels made them, on the device alone.
+    """Loss, gradients, moments and params are right, computed by kernels, without leaving the
+    device.
 
-    Bars of the gradients as for the CPU's engine (test_vocabulary.test_the_page): 1e-4 of a
-    tensor's largest, and 1e-6 of the largest of all for those that are zero by theory. What that
-    may change in m, v and p is worked out, and their rounding is that of kernels/adam.cu.
+    The bounds of the gradients are those of the CPU engine (test_vocabulary.test_the_page): 1e-4 of
+    the largest value of a tensor, and 1e-6 of the largest of all for tensors that are zero in
+    theory. The bounds of m, v and p follow from these and from the rounding in kernels/adam.cu.
     """
     config, size = STEPS[name]
     p, x, target = start(config, size, rng)
@@ -181,7 +183,7 @@ class Stopped(Exception):
 
 
 def test_the_loop_reports_every_step_one_later(files):
-    """In order, with the losses that the CPU has at first; then the same bits when continued."""
+    """The steps are reported in order; the loss of the first agrees with the CPU's."""
     cpu, gpu = [], []
     train(files, replace(OPTIONS, epochs=1), CPU, report=cpu.append)
     train(files, replace(OPTIONS, epochs=1), GPU, report=gpu.append, overwrite=True)
@@ -194,7 +196,7 @@ def test_the_loop_reports_every_step_one_later(files):
 
 
 def test_a_batch_goes_to_the_device_once(files, monkeypatch):
-    """Its images and its targets: two arrays a step; and losses come without waiting."""
+    """A step copies two arrays, images and targets, and does not wait for the loss."""
     uploads, before, waited = [], device.array, []
     monkeypatch.setattr(device, "array", lambda *a, **k: uploads.append(1) or before(*a, **k))
     get = device.ndarray.get
@@ -213,10 +215,10 @@ def test_a_batch_goes_to_the_device_once(files, monkeypatch):
 
     train(files, replace(OPTIONS, epochs=1), GPU, report=report)
     assert len(counts) == 7  # six steps and the epoch
-    # each row but the last of the steps is reported when the next step's data are there
+    # except the last, the row of a step is reported after the data of the next step are copied
     assert np.diff(counts[:5]).tolist() == [2, 2, 2, 2]
     assert counts[5] == counts[4]
-    assert reads[5] == 0  # and then the validation and the checkpoint begin
+    assert reads[5] == 0  # up to here; validation and checkpoint follow
 
 
 def test_an_interrupted_run_goes_on_with_the_same_bits(files):
@@ -230,7 +232,7 @@ def test_an_interrupted_run_goes_on_with_the_same_bits(files):
 
     with pytest.raises(KeyboardInterrupt):
         train(files, options, GPU, report=interrupt, overwrite=True)
-    assert state(files).step == 3  # the loss of step 2 is read while step 3 is under way
+    assert state(files).step == 3  # the loss of step 2 is read during step 3
     train(files, options, GPU, resume=True)
     assert_same_bits(state(files), whole)
 
@@ -246,7 +248,7 @@ def test_what_is_not_finite_is_named_and_no_file_is_changed(files, tmp_path):
 
 
 def test_a_gradient_that_overflows_is_named(rng):
-    """The loss is finite, but NaN on the device; the careful step says why."""
+    """The device makes the finite loss NaN to report the overflow; the checked step names it."""
     config, size = STEPS["odd"]
     p, x, target = start(config, size, rng)
     p, (x, target) = narrowed(p), narrowed({"x": x, "target": target}).values()
@@ -275,7 +277,7 @@ def page(weights, x):
 @pytest.mark.parametrize("tile", [None, 1, 4, 7, 100])
 @pytest.mark.parametrize("name", PREDICTED)
 def test_a_prediction_is_the_page_s(name, tile, rng):
-    """By the bar of the CPU's engine (test_predict), 1e-5 of the range."""
+    """The error is within 1e-5 of the range, the bound of the CPU engine."""
     config, size = PREDICTED[name]
     if tile == 1:
         size = 5, 4
@@ -301,7 +303,7 @@ def test_winograd_is_off_by_itself(monkeypatch):
 
 @pytest.mark.parametrize("filters", [64, 32])
 def test_winograd_is_for_who_asks(filters, rng):
-    """By the bar of every prediction. The last 3x3 convolution, of the upsampled, is folded."""
+    """The error is within the bound of every prediction. The upsampling convolution is folded."""
     weights = trained(NetworkConfig(1, filters))
     x = rng.standard_normal((9, 11)).astype(np.float32)
     want = page(weights, x)
@@ -319,7 +321,7 @@ def test_winograd_is_for_who_asks(filters, rng):
 @pytest.mark.parametrize("tile", [1, 3, 5, 100])
 @pytest.mark.parametrize("filters", [32, 20])
 def test_a_prediction_of_integers_is_exact_at_every_tile(filters, tile, rng):
-    """All sums stay below 2^24; batch norm is the identity once folded."""
+    """All sums stay below 2^24; the folded batch norm only shifts, by integers."""
     config = NetworkConfig(1, filters)
     weights = trained(config)
     for name, a in weights.params.items():
@@ -330,7 +332,7 @@ def test_a_prediction_of_integers_is_exact_at_every_tile(filters, tile, rng):
     x = rng.integers(-3, 4, (7, 6) if tile == 1 else (11, 14)).astype(np.float32)
     want = page(weights, x)
     exact = np.round(want)
-    assert abs(want - exact).max() < 1e-3  # var + eps is 1 but for float32
+    assert abs(want - exact).max() < 1e-3  # var + eps is 1, up to the rounding of float32
     assert np.ptp(exact) > 10
     np.testing.assert_array_equal(GPU.predictor(weights)(x, tile), exact)
 
@@ -345,7 +347,7 @@ def test_one_copy_to_the_device_and_back_for_a_tile(rng, monkeypatch):
         before(target, source, up, stream)
 
     monkeypatch.setattr(device.streams, "copy", watched)
-    GPU.predictor(weights)(x)  # the weights are arrays of the card from their beginning
+    GPU.predictor(weights)(x)  # the weights are already on the device
     assert copies == [((1, 9, 12, 1), True), ((1, 18, 24, 1), False)]
 
 
@@ -395,7 +397,7 @@ def test_an_archive_gives_what_each_image_gives_alone(rng):
         assert y.shape == (2 * len(x), 2 * x.shape[1])
         if valid is None:
             np.testing.assert_array_equal(y, GPU.predictor(weights)(x, 8))
-    # each comes while later ones are under way, but not before they are all there
+    # each result comes while later images are in progress, before all images are taken
     assert all(k < count <= k + 4 for k, count in enumerate(counts[:-2], 1))
 
 
@@ -417,7 +419,7 @@ def test_an_archive_goes_on_in_smaller_tiles_when_the_card_is_full(rng, monkeypa
 
 
 def test_an_archive_that_ends_because_the_card_is_full_says_so(rng):
-    """A generator that uses the card itself cannot be asked again: the rest is not left out."""
+    """If the generator itself raises, it cannot continue: the error is passed on, not swallowed."""
 
     def ended():
         yield rng.standard_normal((9, 14)).astype(np.float32), None
@@ -437,7 +439,7 @@ def test_tiles_follow_the_free_memory_and_halve_when_the_card_is_full(rng, monke
         with device.limited(nbytes):
             sides.append(forward.tile())
     assert 1 < sides[0] < sides[1] < sides[2] <= folded.LARGEST
-    # the estimate: SHARE of it for 4 float32 activations of 12 channels, or the upsampled
+    # the estimate: SHARE of the memory for the activations, which are largest after the upsampling
     assert (sides[0] + 2 * 5) ** 2 * 4 * (12 + 4 * 13) <= folded.SHARE * (2 << 20)
 
     sizes, before = [], folded.tiled

@@ -1,4 +1,4 @@
-"""What CuPy would pass on to a kernel as it is, and the launcher refuses."""
+"""Wrong arguments that CuPy would pass to a kernel, and that the launcher refuses."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Why a GPU cannot be used: each reason told apart, with a stub of the driver's library."""
+"""The reasons why a GPU cannot be used are told apart, with a stub of the driver's library."""
 
 import os
 import shutil
@@ -27,7 +27,7 @@ print(sorted({"cupy", "numba"} & set(sys.modules)))
 
 @pytest.fixture(scope="module")
 def stub(tmp_path_factory):
-    """The folder of a libcuda.so.1 whose answers are the environment's."""
+    """The folder of a libcuda.so.1 whose answers come from environment variables."""
     if sys.platform != "linux" or shutil.which("gcc") is None:
         pytest.skip("the stub of the driver needs Linux and gcc")
     library = tmp_path_factory.mktemp("stub") / "libcuda.so.1"
@@ -37,7 +37,7 @@ def stub(tmp_path_factory):
 
 @pytest.fixture
 def python(stub):
-    """Run Python with the stub; of what is installed, nothing whose name begins with `without`."""
+    """Runs Python with the stub. site : folder of packages to use instead of the installed ones."""
 
     def run(*arguments, site=None, version=12090, init=0, devices=1):
         answers = {"STUB_VERSION": version, "STUB_INIT": init, "STUB_DEVICES": devices}
@@ -56,7 +56,7 @@ def python(stub):
 
 @pytest.fixture
 def installed_without(tmp_path):
-    """A folder of everything that is installed, but packages whose name begins with `name`."""
+    """A folder with all installed packages except those whose names begin with `name`."""
 
     def made(name):
         for package in Path(np.__file__).parents[1].iterdir():
@@ -74,7 +74,7 @@ def cupy():
 
 
 def asked(done):
-    """The reason, and what of cupy and numba was imported."""
+    """(the reason, which of cupy and numba were imported)."""
     assert done.returncode == 0, done.stderr
     reason, imported = done.stdout.splitlines()
     return reason, imported
@@ -93,7 +93,7 @@ DRIVERS = [
 
 @pytest.mark.parametrize(("answers", "reason"), DRIVERS, ids=str)
 def test_the_driver_is_at_fault(python, answers, reason):
-    """And CuPy, installed or not, is not imported to say so."""
+    """CuPy, installed or not, is not imported to find this out."""
     said, imported = asked(python("-c", ASK, **answers))
     assert reason in said
     assert imported == "[]"
@@ -123,7 +123,7 @@ def test_cupy_that_cannot_be_imported(python, installed_without):
 
 
 def test_no_nvrtc(python, installed_without, cupy):
-    """What `pip install cupy-cuda12x` leaves, without a toolkit: CuPy's own search finds none."""
+    """`pip install cupy-cuda12x` alone brings no NVRTC; without a CUDA toolkit CuPy finds none."""
     site = installed_without("nvidia")
     found = "import cupy; print(cupy.cuda.nvrtc.getVersion())"
     if python("-c", found, site=site).returncode == 0:
@@ -137,7 +137,7 @@ def test_a_device_that_does_not_work(python, cupy):
         pytest.skip("needs nvidia-cuda-nvrtc-cu12")
     said, imported = asked(python("-c", ASK))
     assert said.startswith("CuPy cannot use the GPU (cudaErrorNotSupported")
-    assert imported == "['cupy']"  # and of the engines none yet
+    assert imported == "['cupy']"  # no engine yet, which would import numba
 
 
 @pytest.fixture
@@ -165,7 +165,8 @@ def test_a_kernel_that_is_wrong(monkeypatch):
 
 @pytest.mark.usefixtures("on_the_stand_in")
 def test_no_headers(monkeypatch):
-    """Our kernels need none, but CuPy's. NVRTC's words, as CuPy passes them on."""
+    """CuPy's own kernels need CUDA's headers, ours do not. The error is NVRTC's, passed on by
+    CuPy."""
 
     def add(self, other):
         raise RuntimeError(
@@ -193,7 +194,7 @@ def test_no_driver():
 
 
 def test_without_a_driver_cupy_is_not_imported():
-    """Which takes a second: that there is no driver is found out without it."""
+    """Importing CuPy takes a second, and the missing driver is found without it."""
     without_driver()
     code = "import sys; from enhance_np.engine import gpu; gpu.probe(); print(*sys.modules)"
     modules = subprocess.check_output([sys.executable, "-c", code], text=True).split()
@@ -229,7 +230,7 @@ def test_the_cpu_asks_for_nothing(python):
 
 def test_auto_says_why_it_is_the_cpu(python):
     done = python("-c", PREDICT, "auto", init=100)
-    said, *_, imported = done.stdout.splitlines()  # between them: compiled for this processor
+    said, *_, imported = done.stdout.splitlines()  # lines between may say that kernels are compiled
     assert said.startswith("on the CPU: the NVIDIA driver finds no device: ")
     assert imported == "['enhance_np.engine.gpu']"
 

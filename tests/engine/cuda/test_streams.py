@@ -1,4 +1,4 @@
-"""Copies beside the computing, on the stand-in for CuPy: the same bits, and no wait too few."""
+"""Copies during the computation, on the stand-in for CuPy: same bits, and no wait is missing."""
 
 import gc
 import inspect
@@ -11,7 +11,8 @@ from cudaproof.streams import Race
 
 from enhance_np.engine.cuda import streams
 
-SIZES = [(3, 4), (5, 6), (5, 6), (2, 2), (16, 9), (7, 3)]  # some in the room of the last, some not
+# some fit into the memory of the image before, some do not
+SIZES = [(3, 4), (5, 6), (5, 6), (2, 2), (16, 9), (7, 3)]
 NAN = np.float32("nan")
 
 
@@ -29,10 +30,10 @@ def expected(image):
 
 
 def go_through(through):
-    """Each image has its result; and an end before the last leaves nothing under way."""
+    """Each image gets its result, and nothing is left in progress if the caller stops early."""
     for image, y in zip(images(), through(forward, iter(images())), strict=True):
         np.testing.assert_array_equal(y, expected(image))
-        y[...] = NAN  # its memory is used again
+        y[...] = NAN  # its memory is reused
     for taken in (1, 2, 3):
         results = through(forward, images())
         for image in images()[:taken]:
@@ -45,7 +46,7 @@ def go_through(through):
 
 
 def full_after(taken):
-    """forward, but the card is full after so many."""
+    """Like forward, but the memory of the card is full after `taken` images."""
     left = iter(range(taken))
 
     def forward_or_full(x):
@@ -68,7 +69,7 @@ def test_an_image_of_any_layout_and_one_alone(stand_in):
 
 
 def test_what_is_under_way_while_the_host_waits(stand_in, monkeypatch):
-    """Two images are given to the card before the first is waited for, copies beside them."""
+    """Two images are in progress before the host waits for the first; copies have own streams."""
     said, before = [], stand_in.streams.copy
     compute = stand_in.cuda.get_current_stream()
 
@@ -99,13 +100,13 @@ def test_what_is_under_way_while_the_host_waits(stand_in, monkeypatch):
         said.append(("use", None))
     start, give = ["up", "compute", "down"], ["wait", "use"]
     each = ["take", *give, *start] * (len(SIZES) - 2)
-    end = ["wait", "wait"]  # both streams of copies
+    end = ["wait", "wait"]  # for both copy streams
     order = ["take", *start, "take", *start, *each, *give, *give, *end]
     assert [word for word, _ in said] == order
     assert len({stream for word, stream in said if word in ("up", "down")}) == 2
 
 
-# name -> (before, after), ... in the text of the module
+# name -> (before, after), ... in the source of the module
 FAULTS = {
     "kernels do not wait for the upload": ("compute.wait_event(self.arrived)", "pass"),
     "download does not wait for the kernels": ("down.wait_event(self.computed)", "pass"),
@@ -142,7 +143,7 @@ FAULTS = {
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_planted_fault_is_seen(name, stand_in):
-    """As a wrong number, or told by the stand-in."""
+    """It gives a wrong number, or an error of the stand-in."""
     text = inspect.getsource(streams)
     before, after = FAULTS[name]
     assert text.count(before) == 1
@@ -153,4 +154,4 @@ def test_a_planted_fault_is_seen(name, stand_in):
     print(f"{name}: {seen.value!r}"[:100])
     del seen
     gc.collect()
-    stand_in.streams.forget()  # more of the same
+    stand_in.streams.forget()  # further errors of the same fault

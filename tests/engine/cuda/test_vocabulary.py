@@ -1,7 +1,6 @@
-"""The GPU's engine, on the stand-in for CuPy, in the tests of every engine, for three shapes.
+"""Runs the tests of every engine (test_vocabulary) for the GPU engine, with three shapes.
 
-Not on a GPU. The tests themselves are those of test_vocabulary; arrays go to the stand-in, and
-come back.
+Arrays are copied to the stand-in for CuPy and back. Nothing runs on a GPU.
 """
 
 import functools
@@ -24,7 +23,7 @@ NORMS = [f"batchnorm{then}" for then in ("", "_relu", "_elu", "_add")]
 
 
 class Cache:
-    """What an operation on the device keeps for its backward; its arrays are shown as NumPy's."""
+    """The cache of an operation on the device; its arrays are returned as NumPy arrays."""
 
     def __init__(self, kept):
         self.kept = kept
@@ -34,7 +33,7 @@ class Cache:
 
 
 def there(value):
-    """NumPy -> device, in the layout that it has."""
+    """NumPy -> device, with the same memory layout."""
     if isinstance(value, np.ndarray):
         return device.ndarray(value)
     if isinstance(value, Cache):
@@ -140,13 +139,13 @@ LAYOUTS = {name: change for name, change in vocabulary.LAYOUTS.items() if name !
 
 
 def behind_one(a):
-    """Beginning at 4 bytes: a part of a larger buffer."""
+    """A copy that begins 4 bytes after an aligned address, as part of a larger buffer."""
     flat = np.empty(a.size + 1, a.dtype)
     flat[1:] = a.reshape(-1)
     return flat[1:].reshape(a.shape)
 
 
-# elu_conv is left to BLAS, whose bits depend on where an array begins
+# elu_conv uses BLAS, whose bits depend on the alignment of an array
 @pytest.mark.parametrize("layout", [*LAYOUTS, "behind one"])
 @pytest.mark.parametrize("name", [name for name in vocabulary.CALLS if name != "elu_conv"])
 def test_any_layout_gives_the_same_bits(ops, layout, name, rng, monkeypatch):

@@ -12,7 +12,7 @@ LR, STEP = 1e-3, 7
 
 
 def case_of(shapes, clip=None, l2=1e-2, small=1.0):
-    """One step from moments that are not zero, within the bounds of the kernel's head.
+    """One step from moments that are not zero is within the bounds of the kernel's head.
 
     small : of the gradient's size; eps is 1e-7.
     """
@@ -47,10 +47,10 @@ def case_of(shapes, clip=None, l2=1e-2, small=1.0):
         share /= np.sqrt(sum((a**2).sum() for a in whole.values()))
         assert share == 1 or clip is not None
         lost = np.sqrt(sum(((4 * U * a) ** 2).sum() for a in size.values()))
-        lost /= np.sqrt(sum((a**2).sum() for a in whole.values()))  # of the norm, by its terms
+        lost /= np.sqrt(sum((a**2).sum() for a in whole.values()))  # relative error of the norm
         rate = LR * (1 - optim.BETA2 ** (STEP + 1)) ** 0.5 / (1 - optim.BETA1 ** (STEP + 1))
         for name in p:
-            # u of the decay, of 2 l2 and of the sum, then that of the factor, and of the norm
+            # u for the decay, 2 l2 and the sum each, then the errors of the factor and of the norm
             dg = share * (4 * U * size[name] + (2 * U + lost) * abs(whole[name]))
             b1, b2 = optim.BETA1, optim.BETA2
             dm = (1 - b1) * dg + 3 * U * (b1 * abs(m[name]) + (1 - b1) * abs(clipped[name]))
@@ -59,12 +59,12 @@ def case_of(shapes, clip=None, l2=1e-2, small=1.0):
             root = np.sqrt(right.v[name]) + optim.EPS
             change = rate * abs(right.m[name]) / root
             dp = rate * dm / root + change * dv / (2 * right.v[name])
-            dp = 1.01 * dp + 9 * U * change + U * abs(want[name])  # 1.01: second order
+            dp = 1.01 * dp + 9 * U * change + U * abs(want[name])  # 1.01 for the second order
             assert (abs(cupy.asnumpy(after.m[name]) - right.m[name]) <= 1.01 * dm).all()
             assert (abs(cupy.asnumpy(after.v[name]) - right.v[name]) <= 1.01 * dv).all()
             assert (abs(cupy.asnumpy(new[name]) - want[name]) <= dp).all()
 
-        # the next step takes the buffers as they are; what is not finite makes the loss NaN
+        # the next step uses the same buffers; a value that is not finite makes the loss NaN
         for spoilt in (np.nan, np.inf):
             g_[name][...] = spoilt
             value = cupy.zeros((), np.float64)

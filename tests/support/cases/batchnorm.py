@@ -6,7 +6,7 @@ from cases.passes import several
 from enhance_np import layers
 from enhance_np.engine import cuda
 
-# most per thread, whatever the card; 1024 threads of a multiprocessor have 64 each
+# registers per thread on any card; 1024 threads of a multiprocessor have 64 each
 REGISTERS = dict.fromkeys(
     "moments statistics normalise normalise_add products gradients normalise_backward".split(), 64
 )
@@ -22,14 +22,14 @@ def host(cupy, *arrays):
 
 
 def drawn(rng, shape, level=1.0):
-    """x, dy, skip, gamma, beta; the lines of x have means of their own."""
+    """(x, dy, skip, gamma, beta); each line of x has its own mean."""
     x = level + 0.3 * rng.standard_normal(shape) + np.linspace(0, 3, shape[1])[:, None, None]
     others = (rng.standard_normal(shape) for _ in range(2))
     return [a.astype(np.float32) for a in (x, *others, *rng.standard_normal((2, shape[-1])))]
 
 
 def assert_statistics(cupy, cache, x):
-    """The bounds of the kernel's head."""
+    """The statistics are within the bounds of the kernel's head."""
     mean, var, inv_std = host(cupy, cache.mean, cache.var, cache.inv_std)
     want, want_var = x.mean(axis=(0, 1, 2)), x.var(axis=(0, 1, 2))
     assert (abs(mean - want) <= 36 * U * np.sqrt(want_var) + U * abs(want)).all()
@@ -38,7 +38,7 @@ def assert_statistics(cupy, cache, x):
 
 
 def assert_forward(cupy, y, cache, x, gamma, beta, added=0.0, floor=-np.inf):
-    """With the stored statistics: three roundings of a product, one of each sum."""
+    """With the stored statistics, y has three roundings of a product and one of each sum."""
     mean, inv_std = host(cupy, cache.mean, cache.inv_std)
     term = (x - mean) * inv_std * gamma
     bound = 4 * U * (abs(term) + abs(beta) + abs(added))
@@ -47,7 +47,7 @@ def assert_forward(cupy, y, cache, x, gamma, beta, added=0.0, floor=-np.inf):
 
 
 def assert_backward(cupy, found, dy, cache, x, gamma, through=1):
-    """dx, dgamma, dbeta of `dy` that passed, with the stored statistics."""
+    """dx, dgamma and dbeta are right for the stored statistics. dy : the gradient that passed."""
     dx, dgamma, dbeta = host(cupy, *found)
     mean, inv_std = host(cupy, cache.mean, cache.inv_std)
     off, axes, count = x - mean, (0, 1, 2), x.size // x.shape[-1]
@@ -57,7 +57,7 @@ def assert_backward(cupy, found, dy, cache, x, gamma, through=1):
     assert (abs(dgamma - inv_std * sums[1]) <= 11 * U * inv_std * sizes[1]).all()
     scale = gamma * inv_std
     want = scale * dy - through * scale * (sums[0] + off * inv_std**2 * sums[1]) / count
-    # the sums' own errors, and at most six roundings of each term
+    # the errors of the sums, and at most six roundings of each term
     terms = abs(dy) + through * (sizes[0] + abs(off) * inv_std**2 * sizes[1]) / count
     assert (abs(dx - want) <= 17 * U * abs(scale) * terms).all()
 
@@ -78,7 +78,7 @@ def whole(shape, level=1.0):
         z, cache = cuda.batchnorm_relu(x, gamma, beta)
         assert_forward(cupy, z, cache, exact, *vectors, floor=0.0)
         rectified = cuda.batchnorm_relu_backward(dy, cache)
-        passed = exact_dy * (cupy.asnumpy(z) > 0)  # where y itself is, and not where exactly it is
+        passed = exact_dy * (cupy.asnumpy(z) > 0)  # where y as computed is above 0
         assert_backward(cupy, rectified, passed, cache, exact, vectors[0])
 
         s, cache = cuda.batchnorm_add(x, skip, gamma, beta)
@@ -92,7 +92,7 @@ def whole(shape, level=1.0):
 
 
 def given(shape):
-    """Statistics that were given: no path goes through them."""
+    """With given statistics, no gradient goes through them."""
 
     def case(cupy, rng):
         data = drawn(rng, shape)
@@ -111,7 +111,7 @@ def given(shape):
 
 
 def not_a_number(shape):
-    """What is NaN stays it behind a ReLU: a training that diverges must show."""
+    """NaN stays NaN after a ReLU, so that a training that diverges is noticed."""
 
     def case(cupy, rng):
         x, _, _, gamma, beta = drawn(rng, shape)
@@ -125,7 +125,7 @@ def not_a_number(shape):
 
 
 def exactly(shape):
-    """Constant channels of any size, and sums of integers, have no rounding at all."""
+    """Constant channels of any value, and sums of integers, are exact."""
 
     def case(cupy, rng):
         c = shape[-1]
@@ -136,10 +136,10 @@ def exactly(shape):
         np.testing.assert_array_equal(cupy.asnumpy(cache.mean), x[0, 0, 0])
         assert not cupy.asnumpy(cache.var).any()
         assert not cupy.asnumpy(y).any()
-        one = cupy.ones(shape, cupy.float32)  # nothing passes where y is 0 exactly
+        one = cupy.ones(shape, cupy.float32)  # no gradient passes where y is exactly 0
         assert not any(cupy.asnumpy(a).any() for a in cuda.batchnorm_relu_backward(one, cache))
 
-        # about a mean of 0 and a var of 1 - eps, given: x_hat is x
+        # for a given mean of 0 and var of 1 - eps, x_hat is x
         x, dy = (rng.integers(-4, 5, shape).astype(np.float32) for _ in range(2))
         eps = np.float32(2**-10)
         moving = np.zeros(c, np.float32), np.full(c, 1 - eps, np.float32)

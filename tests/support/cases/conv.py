@@ -12,7 +12,7 @@ REGISTERS = dict.fromkeys("conv conv_stem conv_gradient channel_sums sum_parts".
 
 
 def case_of(name, size, cin, cout, kh, kw):
-    """y, dx, dw, db of layers' `name`: exact on integers, within the bounds on floats."""
+    """y, dx, dw, db of the operation `name`: exact on integers, within the bounds on floats."""
 
     def case(cupy, rng):
         found = []
@@ -27,7 +27,8 @@ def case_of(name, size, cin, cout, kh, kw):
             backward = getattr(layers, f"{name}_backward")
             wanted = backward(dy.astype("f8"), want_cache)
             bounds = backward(abs(dy.astype("f8")), sizes_cache)
-            # dx: then the frame is folded; dw: a line in float32, three roundings of doubles
+            # dx: folding the frame adds roundings; dw: a line in float32, three roundings of
+            # doubles
             terms = kh * kw * cin + 2, kh * kw * cout + 10, want.shape[2] + 3, 3
             for a, b, c, k in zip((y, *got), (want, *wanted), (sizes, *bounds), terms, strict=True):
                 within(cupy, a, b, c, 0 if integers else k)
@@ -42,7 +43,7 @@ def case_of(name, size, cin, cout, kh, kw):
 
 
 def several_runs(cupy, rng):
-    """As above, each gradient cut in runs of which the last is shorter."""
+    """The same, with each gradient divided into runs, of which the last is shorter."""
     before, convolution.LINES = convolution.LINES, 2
     try:
         return case_of("pad_conv", (1, 41, 3), 3, 5, 3, 3)(cupy, rng)

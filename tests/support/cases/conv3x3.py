@@ -19,13 +19,13 @@ def drawn(rng, integers, *shapes):
 
 
 def within(cupy, got, want, size, terms):
-    """Whether |got - want| <= terms u size; exactly, without terms."""
+    """Asserts |got - want| <= terms u size; equality if terms is 0."""
     assert got.shape == want.shape
     assert (abs(cupy.asnumpy(got) - want) <= terms * U * size).all()
 
 
 def fused(size, cin, cout):
-    """conv, with each epilogue, exact on integers and within its bound on floats."""
+    """conv with each epilogue is exact on integers, and within its bound on floats."""
 
     def case(cupy, rng):
         found = []
@@ -51,7 +51,7 @@ def fused(size, cin, cout):
 
 
 def unpadded(size, cin, cout):
-    """conv2d and its dX, whose edge is zero: exact on integers."""
+    """conv2d and its dX, with zeros outside, are exact on integers."""
 
     def case(cupy, rng):
         x, w, b = drawn(rng, True, (*size, cin), (3, 3, cin, cout), (cout,))
@@ -67,7 +67,7 @@ def unpadded(size, cin, cout):
 
 
 def upsampled(size, cin, cout):
-    """upsample_conv and its dX."""
+    """upsample_conv and its dX are exact on integers, and within their bounds on floats."""
 
     def case(cupy, rng):
         n, h, wd = size
@@ -80,13 +80,13 @@ def upsampled(size, cin, cout):
             want, want_cache = layers.upsample_conv(*exact[:3])
             sizes, sizes_cache = layers.upsample_conv(*map(abs, exact[:3]))
             y, cache = cuda.upsample_conv(*on_device)
-            # a weight is a sum, rounded once
+            # a folded weight is a sum, rounded once
             terms = 0 if integers else 4 * cin + 3
             within(cupy, y, want, sizes, terms)
             dx, _, _ = cuda.upsample_conv_backward(dy, cache)
             wanted = layers.upsample_conv_backward(exact[3], want_cache)[0]
             bounds = layers.upsample_conv_backward(abs(exact[3]), sizes_cache)[0]
-            # 16 taps of Cout channels, then the frame
+            # 16 taps of Cout channels, and folding the frame
             within(cupy, dx, wanted, bounds, 0 if integers else 16 * cout + 9)
             found += [y, dx]
         return tuple(found)
@@ -95,7 +95,7 @@ def upsampled(size, cin, cout):
 
 
 def missing_pixels(size, cin, cout, winograd=False):
-    """NaN reaches the 3x3 pixels that see it, and ReLU lets it through."""
+    """NaN reaches exactly the 3x3 pixels that depend on it, and stays NaN after ReLU."""
 
     def case(cupy, rng):
         x, w, b = drawn(rng, True, (*size, cin), (3, 3, cin, cout), (cout,))

@@ -17,7 +17,7 @@ U = 2.0**-24
 
 
 def case_of(name, size, cin, cout):
-    """dw and db of layers' `name`: exact on integers, within the bound on floats."""
+    """dw and db of the operation `name`: exact on integers, within the bound on floats."""
 
     def case(cupy, rng):
         found = []
@@ -32,7 +32,7 @@ def case_of(name, size, cin, cout):
             got = getattr(cuda, f"{name}_backward")(cupy.asarray(dy), cache)
             backward = getattr(layers, f"{name}_backward")
             want, sizes = backward(dy.astype("f8"), want_cache), backward(abs(dy), sizes_cache)
-            # all products at most, were they one after another; the phases add 4 sums
+            # at most as many roundings as products; the phases add 4 sums
             terms = 0 if integers else y.size // cout + 6
             for k, part in ((1, terms), (2, 4 * bool(terms))):
                 bound = part * U * sizes[k]
@@ -44,7 +44,8 @@ def case_of(name, size, cin, cout):
 
 
 def several_runs(name, size):
-    """As above, cut in runs of 5 strips: the last is shorter, parts are added."""
+    """The same, divided into runs of 5 strips, of which the last is shorter; the parts are
+    added."""
     one = case_of(name, size, 32, 64)
 
     def case(cupy, rng):
@@ -66,7 +67,7 @@ CASES = {
     "unpadded": case_of("conv2d", (1, 5, 36), 32, 32),
     "runs": several_runs("pad_conv", (2, 3, 35)),
     "runs of phases": several_runs("upsample_conv", (2, 3, 35)),
-    # dy's images are smaller than x's, and runs begin in others than the first
+    # the images of dy are smaller than those of x, and runs begin in later images
     "runs, unpadded": several_runs("conv2d", (3, 4, 35)),
     "256 channels": case_of("pad_conv", (1, 2, 3), 32, 256),
 }

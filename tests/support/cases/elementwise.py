@@ -1,4 +1,4 @@
-"""kernels/elementwise.cu by its launchers: the reference's bits.
+"""kernels/elementwise.cu by its launchers: same bits as the reference.
 
 See tests/kernels/test_proofs.py.
 """
@@ -12,7 +12,7 @@ REGISTERS = dict.fromkeys("relu relu_backward add upsample upsample_backward".sp
 
 
 def every(shape):
-    """All five; the sum of upsample_backward on integers, and within its bound."""
+    """All five kernels; upsample_backward is exact on integers, and within its bound on floats."""
 
     def case(cupy, rng):
         x, other = rng.standard_normal((2, *shape)).astype(np.float32)

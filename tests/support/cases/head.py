@@ -40,7 +40,7 @@ def case_of(shape):
 
 
 def not_a_number(shape):
-    """What is NaN goes through ReLU, to y and to the gradient of its weight, and no further."""
+    """NaN goes through ReLU to its y and to the gradient of its weight, and nowhere else."""
 
     def case(cupy, rng):
         shapes = shape, (1, 1, shape[-1], 1), (1,), (*shape[:3], 1)

@@ -11,7 +11,7 @@ U = 2.0**-24
 
 
 def case_of(shape):
-    """The gradient within 3 u; the loss within its bound, and exact on integers."""
+    """The gradient is within 3 u; the loss is within its bound, and exact on integers."""
 
     def case(cupy, rng):
         found = []
@@ -21,7 +21,7 @@ def case_of(shape):
             value, dy = training.mse(cupy.asarray(y), cupy.asarray(target))
             assert value.shape == ()
             want, slope = loss.mse(y.astype("f8"), target.astype("f8"))
-            bound = 2.0**-52 if integers else 2 * U + y.size * 2.0**-53  # the division's
+            bound = 2.0**-52 if integers else 2 * U + y.size * 2.0**-53  # rounding of the division
             assert abs(float(value) - want) <= bound * want
             assert (abs(cupy.asnumpy(dy) - slope) <= 3 * U * abs(slope)).all()
             found += [value, dy]

@@ -1,4 +1,4 @@
-"""For reductions: few blocks, so that the threads of one go round several times."""
+"""For reductions: few blocks, so that each thread takes several passes."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from enhance_np.engine.cuda import arrays
 
 
 def several(case):
-    """case, with two blocks at most, as images of many pixels have many for each block."""
+    """The case with at most two blocks, so that each has many pixels, as for large images."""
 
     def in_two_blocks(cupy, rng):
         with pytest.MonkeyPatch.context() as patch:

@@ -6,10 +6,10 @@ import numpy as np
 from enhance_np import layers
 from enhance_np.engine import cuda
 
-# most per thread, whatever the card; 2048 threads of a multiprocessor have 32 each
+# registers per thread on any card; 2048 threads of a multiprocessor have 32 each
 REGISTERS = {"reflect_pad_backward": 32}
 
-# N, H, W, C, p; up to 9 sources for one pixel; the last spans several blocks
+# N, H, W, C, p; a pixel has up to 9 sources; the last case has several blocks
 SIZES = {
     "least": (1, 2, 2, 1, 1),
     "blocks": (3, 17, 13, 7, 2),

@@ -15,7 +15,7 @@ CONFLICT_FREE = {"winograd"}
 
 
 def fused(size, cin, cout):
-    """conv, with each epilogue, exact on integers and within its bound on floats."""
+    """conv with each epilogue is exact on integers, and within its bound on floats."""
 
     def case(cupy, rng):
         found = []
@@ -39,7 +39,7 @@ def fused(size, cin, cout):
 
 
 def weights(cin, cout):
-    """U, rounded once from exact sums."""
+    """U is the exact sum, rounded once."""
 
     def case(cupy, rng):
         (w,) = drawn(rng, False, (3, 3, cin, cout))

@@ -1,11 +1,11 @@
-"""Proofs about CUDA kernels on a machine without a GPU.
+"""Verifies CUDA kernels on a machine without a GPU.
 
-    emulator   runs a kernel's text on the CPU, and checks every access to memory
-    nvrtc      compiles it, by the compiler that CuPy uses: registers, spills, PTX, machine code
-    ptx        makes the PTX that this compiler wrote run in the emulator
-    sass       counts the machine's instructions
-    device     stands in for CuPy, so that the launching code runs too
+    emulator   runs the source of a kernel on the CPU, and checks every memory access
+    nvrtc      compiles it with the compiler that CuPy uses: registers, spills, PTX, machine code
+    ptx        runs the PTX that this compiler wrote in the emulator
+    sass       counts machine instructions
+    device     stands in for CuPy, so that the launchers run too
 
-Nothing here knows of the project that is tested. The folder is not named `cuda`, which is a
-package of NVIDIA's that CuPy imports.
+Nothing here depends on the project that is tested. The folder is not named `cuda`, because that is
+a package of NVIDIA's that CuPy imports.
 """

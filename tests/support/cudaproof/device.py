@@ -2,18 +2,18 @@
 
     monkeypatch.setitem(sys.modules, "cupy", device)
 
-Launching code then runs as it is. What CuPy lets pass in silence is refused here: a kernel's
-number and types of arguments, arrays that are not in C order, arrays of which one is written and
-that overlap, what no card can launch. NumPy and device arrays do not mix, `empty` is full of NaN,
-every launch is recorded. Copies beside other work are as late as they may be, and who does not
-wait is told: see `streams`. Names that CuPy has not are `running`, `limited`, `launches`,
-`streams`; `OURS` lists those that it has.
+Launchers then run unchanged. Faults that CuPy does not notice are errors here: a wrong number or
+wrong types of a kernel's arguments, arrays that are not in C order, overlapping arrays of which one
+is written, launches that no card can do. NumPy and device arrays do not mix, `empty` is full of
+NaN, and every launch is recorded. Asynchronous copies happen as late as CUDA allows, and a missing
+wait is an error: see `streams`. `running`, `limited`, `launches` and `streams` do not exist in
+CuPy; `OURS` lists the names that do.
 
-    with device.running("ptx", "reverse"):  # how kernels run; `trace`, shuffled at first
+    with device.running("ptx", "reverse"):  # how kernels run; by default "trace", "shuffled"
         ...
 
-Besides the emulator's modes there are `ptx` and `ptx-trace`: what NVRTC compiled, for `arch`.
-What this cannot show: that CuPy's own launch works, that streams do overlap, time.
+Besides the emulator's modes there are `ptx` and `ptx-trace`, which run the PTX that NVRTC makes for
+`arch`. This cannot show that CuPy's own launch works, that streams do overlap, or the time.
 """
 
 import re
@@ -28,7 +28,7 @@ import numpy as np
 from . import emulator, nvrtc, streams
 from .streams import Event, Stream
 
-# of all cards from compute capability 7.0 on; 64 KB: T4 has no more
+# limits of all cards from compute capability 7.0 on; a T4 has no more than 64 KB
 GRID_MOST = 2**31 - 1, 65535, 65535
 SHARED, SHARED_ON_REQUEST = 48 << 10, 64 << 10
 MODES = (*emulator.MODES, "ptx", "ptx-trace")
@@ -55,7 +55,7 @@ _how = How()
 
 @contextmanager
 def running(mode: str = "trace", schedule: str = "shuffled", arch: int = 80, contract: bool = True):
-    """How kernels are run within; gives the list of the launches made there."""
+    """Sets how kernels run within the block; yields the list of the launches made there."""
     global _how
     if mode not in MODES or schedule not in emulator.SCHEDULES:
         raise ValueError(f"no mode {mode!r} or schedule {schedule!r}")
@@ -72,7 +72,7 @@ def running(mode: str = "trace", schedule: str = "shuffled", arch: int = 80, con
 
 # --------------------------------------------------------------------------------------- arrays
 class OutOfMemoryError(MemoryError):
-    """As cupy.cuda.memory.OutOfMemoryError."""
+    """Stands for cupy.cuda.memory.OutOfMemoryError."""
 
 
 _memory = SimpleNamespace(used=0, limit=None, most=0)
@@ -80,7 +80,7 @@ _memory = SimpleNamespace(used=0, limit=None, most=0)
 
 @contextmanager
 def limited(nbytes: int):
-    """A card with so much memory: beyond it arrays raise OutOfMemoryError."""
+    """A card with this much memory; an array that does not fit raises OutOfMemoryError."""
     _memory.limit, _memory.most = _memory.used + nbytes, _memory.used
     try:
         yield _memory
@@ -93,7 +93,7 @@ def _release(nbytes):
 
 
 class ndarray:
-    """As cupy.ndarray: on the device, so NumPy must not see what is in it but by `get`."""
+    """Stands for cupy.ndarray: on the device, so NumPy can only read it through `get`."""
 
     __array_ufunc__ = None  # np.add(x, y) is refused, and x + y with a NumPy array
 
@@ -176,7 +176,7 @@ class ndarray:
 
 
 def _host(value):
-    """What NumPy is to compute with. Raises TypeError for NumPy's own arrays, as CuPy does."""
+    """The NumPy array of a device array. Raises TypeError for NumPy arrays, as CuPy does."""
     if isinstance(value, ndarray):
         streams.operation(value._host)
         return value._host
@@ -188,7 +188,7 @@ def _host(value):
 
 
 def _given(value):
-    """A result of NumPy's, as the device has it: numbers are arrays without axes."""
+    """A result of NumPy as a device array; a number becomes an array without axes."""
     if isinstance(value, tuple | list):
         return type(value)(map(_given, value))
     if isinstance(value, np.generic):
@@ -247,7 +247,7 @@ def __getattr__(name):  # so that any, all, max, ... stay Python's in this file
 
 
 def empty(shape, dtype=float, order="C"):
-    """All bits set, which is NaN: what is read before it is written must show."""
+    """All bits are set, which is NaN, so that a read before the first write shows."""
     host = np.empty(shape, dtype, order)
     np.ndarray(host.nbytes, np.uint8, host)[...] = 0xFF
     return ndarray(host)
@@ -263,7 +263,7 @@ def array(object, dtype=None, copy=True, order="K"):
 
 
 def asarray(a, dtype=None, order=None):
-    """As it is if it is on the device; a copy of what is not."""
+    """A device array is returned as it is, anything else is copied."""
     if isinstance(a, ndarray) and dtype in (None, a.dtype):
         return a
     return array(a, dtype, order=order or "K")
@@ -288,7 +288,7 @@ def shares_memory(a, b):
 
 # -------------------------------------------------------------------------------------- kernels
 class RawModule:
-    """As cupy.RawModule: the text is compiled when a kernel of it is first asked for."""
+    """Stands for cupy.RawModule: the source is compiled when a kernel is first requested."""
 
     def __init__(self, *, code, options=(), backend="nvrtc", name_expressions=None):
         if not isinstance(options, tuple):
@@ -304,7 +304,7 @@ class RawModule:
 
 
 class RawKernel:
-    """As cupy.RawKernel."""
+    """Stands for cupy.RawKernel."""
 
     def __init__(self, code, name, options=()):
         self.code, self.name, self.options = code, name, options
@@ -351,7 +351,7 @@ class RawKernel:
             )
 
     def _check_arguments(self, parameters, arguments):
-        """That each is what the kernel reads. CuPy hands over whatever it is given."""
+        """Checks that each has the type of its parameter. CuPy passes on anything."""
         if len(arguments) != len(parameters):
             raise TypeError(
                 f"{self.name}: {len(arguments)} arguments for {len(parameters)} parameters"
@@ -459,7 +459,7 @@ cuda = SimpleNamespace(
         driverGetVersion=lambda: 12090,
     ),
 )
-# the names of this module that are CuPy's
+# the names of this module that exist in CuPy
 OURS = (
     list(_NUMPY)
     + "ndarray empty empty_like array asarray ascontiguousarray asnumpy get_array_module".split()

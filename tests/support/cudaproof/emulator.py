@@ -1,21 +1,21 @@
-"""Run CUDA kernels, their text unmodified, on the CPU: barriers, any schedule, checked memory.
+"""Runs unmodified CUDA kernels on the CPU: barriers, any schedule, checked memory.
 
     kernels = emulator.load(text, "trace")
     kernels["saxpy"](grid, block, x, y, np.int32(n), np.float32(a), schedule="shuffled")
 
-g++ compiles the text (shim.h gives it CUDA's words), runtime.cpp runs it: one fiber per thread,
-shared memory that is NaN at the start of every block, the arrays between fences. Modes:
+g++ compiles the source (shim.h defines CUDA's keywords), and runtime.cpp runs it: one fiber per
+thread, shared memory that is NaN at the start of every block, arrays between fences. Modes:
 
-    fast    as it says; what leaves an array a little way is found by the fences
+    fast    few checks: the fences detect writes slightly outside an array
     trace   each access is checked, see tracer.h: bounds, alignment, initialisation, races, const
-    ubsan, asan   UndefinedBehaviorSanitizer, AddressSanitizer, in a process of their own
+    ubsan, asan   UndefinedBehaviorSanitizer, AddressSanitizer, in a separate process
 
-A run that is not clean raises Fault, with the line. Schedules: forward, reverse, shuffled.
-Numbers below 2^-126 count as 0, as CuPy has it (-ftz=true).
+A fault raises Fault, with the line of the source. Schedules: forward, reverse, shuffled. Numbers
+below 2^-126 count as 0, as with CuPy's option -ftz=true.
 
-What this cannot see: the hardware and its assembler, weak memory ordering, blocks that wait for
-each other, the true error of approximate instructions, time. Texture, half and matrix instructions,
-and inline assembly are not there. Needs g++ with its libraries, on x86-64 Linux.
+Not detected are faults of the hardware and its assembler, weak memory ordering, blocks that wait
+for each other, the true error of approximate instructions, and time. Texture, half and matrix
+instructions and inline assembly are not supported. Needs g++ with its libraries, on x86-64 Linux.
 """
 
 import ctypes
@@ -37,10 +37,10 @@ import numpy as np
 HERE = Path(__file__).parent
 CACHE = Path(tempfile.gettempdir()) / f"cudaproof-{getpass.getuser()}"
 SCHEDULES = "forward", "reverse", "shuffled"
-FENCE = 1 << 16  # bytes of NaN before and behind each array
-ALIGNMENT = 512  # of an array's first byte, as CuPy gives it
+FENCE = 1 << 16  # bytes of NaN before and after each array
+ALIGNMENT = 512  # of the first byte of an array, as with CuPy
 
-# no merging of equal tails: two barriers must stay two places
+# equal code is not merged, so that two barriers stay two places
 COMMON = (
     "-std=c++17 -fPIC -g -fvisibility=hidden -fno-gnu-unique -fno-strict-aliasing -mavx2 -mfma "
     "-fno-aggressive-loop-optimizations -fno-crossjumping -fno-tree-tail-merge "
@@ -67,27 +67,27 @@ TYPES = {
 
 
 class Fault(RuntimeError):
-    """What a run of a kernel did that a kernel must not do."""
+    """A fault of a kernel, found in its run."""
 
 
 class Parameter(NamedTuple):
     pointer: bool
-    dtype: np.dtype | None  # of the number, or of what is pointed to; None for structures
-    const: bool  # a pointer to what may only be read
+    dtype: np.dtype | None  # of the number or of the pointer's target; None for structures
+    const: bool  # a pointer to data that may only be read
 
     def __str__(self):
         return f"{'const ' * self.const}{self.dtype}{'*' * self.pointer}"
 
 
 class Line(NamedTuple):
-    """What one line of the text did to memory, in the blocks that were recorded."""
+    """The memory accesses of one line of the source, in the recorded blocks."""
 
     line: str  # kernel.cu:12
     shared: bool  # or global memory
     write: bool
-    instructions: int  # of warps
-    wavefronts: int  # turns that shared memory needs
-    least: int  # and would need without bank conflicts
+    instructions: int  # executed by warps
+    wavefronts: int  # cycles that shared memory needs
+    least: int  # the same without bank conflicts
     sectors: int  # of 32 bytes of global memory
     bytes: int
 
@@ -101,17 +101,17 @@ def missing() -> str | None:
 
 @cache
 def load(text: str, mode: str = "fast", options: tuple[str, ...] = (), contract: bool = True):
-    """{name: Kernel} of the kernels in text, in one of MODES.
+    """{name: Kernel} of the kernels in the source `text`, in one of MODES.
 
-    options : for g++, -DNAME=value for instance.
+    options : for g++, such as -DNAME=value.
     contract : whether a * b + c may become one fused operation, as NVRTC's --fmad.
-    Raises Fault with what g++ says of a text that it cannot compile.
+    Raises Fault with the messages of g++ if it cannot compile the source.
     """
     flags = [*MODES[mode], *options, f"-ffp-contract={'fast' if contract else 'off'}"]
     binary = _built(text, mode, flags)
     names = kernel_names(text)
     if mode in ("ubsan", "asan"):
-        # the signature from the quick mode: the program only runs
+        # the signature comes from the fast mode, because the program only runs
         plain = load(text, "fast", options, contract)
         return {n: Kernel(n, i, mode, binary, plain[n].parameters) for i, n in enumerate(names)}
     library = ctypes.CDLL(str(binary))
@@ -128,14 +128,14 @@ def load(text: str, mode: str = "fast", options: tuple[str, ...] = (), contract:
 
 
 def kernel_names(text: str) -> list[str]:
-    """The kernels of a text, in its order."""
+    """The names of the kernels of a source, in order."""
     text = re.sub(r"//[^\n]*|/\*.*?\*/", "", text, flags=re.S)
     bounds = r"(?:__launch_bounds__\s*\([^)]*\)\s*)?"
     return re.findall(rf"__global__\s+{bounds}void\s+{bounds}(\w+)\s*\(", text)
 
 
 class Kernel:
-    """One kernel of a loaded text; call it to launch it."""
+    """One kernel of a loaded source; call it to launch it."""
 
     def __init__(self, name, number, mode, binary, parameters, library=None):
         self.name, self.mode, self.parameters = name, mode, parameters
@@ -152,13 +152,13 @@ class Kernel:
         flush: bool = True,
         traffic: int = 0,
     ) -> None:
-        """Launch on NumPy arrays, which are changed in place, and NumPy numbers.
+        """Launches the kernel on NumPy arrays, which are changed in place, and NumPy numbers.
 
         shared : bytes of dynamic shared memory.  seed : of the shuffled schedule.
-        flush : count numbers below 2^-126 as 0.  traffic : record memory traffic of so many blocks
-        (trace mode), for `lines`.
-        Raises TypeError for arguments that are not those of the signature, ValueError for what no
-        GPU can launch, Fault for what the kernel does wrong.
+        flush : count numbers below 2^-126 as 0.  traffic : number of blocks whose memory accesses
+        are recorded for `lines` (trace mode).
+        Raises TypeError for arguments that do not match the signature, ValueError for a launch that
+        no GPU can do, Fault for a fault of the kernel.
         """
         grid, block = _three(grid), _three(block)
         self._check(grid, block, arguments, shared)
@@ -188,7 +188,7 @@ class Kernel:
 
     def _run(self, numbers, arguments, traffic):
         library = self._library
-        fenced = {}  # an array passed twice is one array
+        fenced = {}  # an array that is passed twice stays one array
         pointers, keep = [], []
         if self.mode == "trace":
             library.emu_clear_arrays()
@@ -227,7 +227,7 @@ class Kernel:
             copy.give_back(self.name)
 
     def lines(self) -> list[Line]:
-        """Of the last launch with `traffic`, in trace mode: each line's use of memory."""
+        """The memory accesses of each line in the last launch with `traffic`, in trace mode."""
         rows = [row.split() for row in self._library.emu_traffic().decode().splitlines()]
         found = _places(self._binary, [row[0] for row in rows])
         total = {}
@@ -256,7 +256,7 @@ class _Launch(ctypes.Structure):
 
 
 class _Fenced:
-    """A copy of an array on the alignment that CuPy gives, with NaN before and behind."""
+    """A copy of an array, aligned as by CuPy, with NaN before and after it."""
 
     def __init__(self, array):
         self.array = array
@@ -285,7 +285,7 @@ def _parameter(letter, pointee, access):
 
 
 def _run_alone(kernel, numbers, arguments):
-    """A launch in a process of its own, which a sanitizer may end."""
+    """A launch in a separate process, because a sanitizer may end it."""
     with tempfile.TemporaryDirectory() as folder:
         given, result = Path(folder, "given"), Path(folder, "result")
         with open(given, "wb") as file:
@@ -315,7 +315,7 @@ def _run_alone(kernel, numbers, arguments):
 
 
 def _places(binary, offsets):
-    """{offset in the library: file:line}"""
+    """{offset in the library: "file:line"}"""
     offsets = sorted(set(offsets))
     if not offsets or shutil.which("addr2line") is None:
         return {}
@@ -332,7 +332,7 @@ DYNAMIC = re.compile(
 
 
 def _built(text, mode, flags):
-    """The library or program of a text, made once per content."""
+    """The library or program of a source, built once per content."""
     body = DYNAMIC.sub(r"EMU_DYNAMIC_SHARED(\1, \2);", text)
     names = kernel_names(text)
     table = ", ".join(f"EMU_KERNEL({name})" for name in names)

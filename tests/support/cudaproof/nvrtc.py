@@ -1,6 +1,6 @@
-"""Compile CUDA C++ as CuPy does, by NVRTC through ctypes: neither driver nor GPU is needed.
+"""Compiles CUDA C++ as CuPy does, with NVRTC through ctypes: neither driver nor GPU is needed.
 
-`pip install nvidia-cuda-nvrtc-cu12` is enough for a text that includes no header.
+`pip install nvidia-cuda-nvrtc-cu12` is enough for a source that includes no header.
 """
 
 import ctypes
@@ -11,18 +11,18 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-# of the cards that a kernel should run on: V100, T4, A100, RTX 30, RTX 40, H100, B200, RTX 50
+# compute capabilities of V100, T4, A100, RTX 30, RTX 40, H100, B200, RTX 50
 ARCHS = 70, 75, 80, 86, 89, 90, 100, 120
-# what CuPy adds to the options of a RawModule (cupy.cuda.compiler); -std is the caller's
+# options that CuPy adds for a RawModule (cupy.cuda.compiler); the caller sets -std
 CUPY = ("--device-as-default-execution-space", "-ftz=true")
 
 
 class Error(RuntimeError):
-    """What NVRTC says of a text that it cannot compile."""
+    """The messages of NVRTC for a source that it cannot compile."""
 
 
 class Resources(NamedTuple):
-    """What ptxas reports of one kernel."""
+    """The report of ptxas on one kernel."""
 
     registers: int  # per thread
     spilled: int  # bytes stored to local memory and loaded back
@@ -44,7 +44,7 @@ def missing() -> str | None:
 
 @cache
 def compile(text: str, arch: int = 80, options: tuple[str, ...] = ("--std=c++17",)) -> Compiled:
-    """text for compute capability arch (80 is 8.0), with CuPy's own options added.
+    """Compiles the source `text` for compute capability arch (80 is 8.0), with CuPy's own options.
 
     Raises Error with the compiler's log.
     """
@@ -65,7 +65,7 @@ def compile(text: str, arch: int = 80, options: tuple[str, ...] = ("--std=c++17"
 
 
 def version() -> tuple[int, int]:
-    """Of NVRTC: (12, 9)."""
+    """The version of NVRTC, such as (12, 9)."""
     major, minor = ctypes.c_int(), ctypes.c_int()
     _call("nvrtcVersion", ctypes.byref(major), ctypes.byref(minor))
     return major.value, minor.value

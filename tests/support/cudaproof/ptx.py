@@ -1,13 +1,14 @@
-"""Run what NVRTC wrote: its PTX, translated to C++, in the emulator.
+"""Runs the PTX that NVRTC writes in the emulator, translated to C++.
 
     ptx.load(text, "trace", arch=80)["saxpy"](grid, block, x, y, ...)
 
-g++'s reading of the source leaves the chain of trust so; what stays unseen is the assembler from
-PTX to machine code, the hardware, and approximate instructions, which are computed exactly here.
-An instruction that is not known raises Unsupported: nothing is skipped.
+This check does not depend on how g++ compiles the source. It does not cover the assembler from PTX
+to machine code, the hardware, and approximate instructions, which are computed exactly here. An
+unknown instruction raises Unsupported: nothing is skipped.
 
-Registers are C++ variables of their bits, read as the type that an instruction names. Addresses in
-shared memory are 32 bits: offsets into one array, dynamic shared memory from DYNAMIC on.
+A register is a C++ variable with its bits, which an instruction reads as the type that it names.
+Addresses in shared memory have 32 bits: offsets into one array, and dynamic shared memory from
+DYNAMIC on.
 Source: NVIDIA, PTX ISA 8.8, https://docs.nvidia.com/cuda/parallel-thread-execution/.
 """
 
@@ -54,7 +55,7 @@ COMPARE = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
     "hs": ">=",
 }
 LOGIC = {"and": "&", "or": "|", "xor": "^"}
-UNARY = {  # of floating point; the approximate ones too are computed as well as C++ can
+UNARY = {  # of floating point; also approximate ones are computed with the accuracy of C++
     "abs": "fabs({0})",
     "neg": "-{0}",
     "sqrt": "sqrt({0})",
@@ -69,7 +70,7 @@ ROUND = {"rzi": "trunc", "rni": "nearbyint", "rmi": "floor", "rpi": "ceil"}
 
 
 class Unsupported(NotImplementedError):
-    """An instruction or operand that the translation does not know."""
+    """An instruction or operand that the translation does not support."""
 
 
 @cache
@@ -80,9 +81,10 @@ def load(
     options: tuple[str, ...] = ("--std=c++17",),
     contract: bool = True,
 ):
-    """{name: emulator.Kernel} of the PTX that NVRTC makes of text. mode: fast or trace.
+    """{name: emulator.Kernel} of the PTX that NVRTC makes of the source `text`. mode: fast or
+    trace.
 
-    contract : whether NVRTC may fuse a * b + c, as it does by itself.
+    contract : whether NVRTC may fuse a * b + c, which is its default.
     """
     fused = () if contract else ("--fmad=false",)
     compiled = nvrtc.compile(text, arch, (*options, *fused))
@@ -93,7 +95,7 @@ def load(
 
 
 def translate(ptx: str, signatures: dict[str, tuple[emulator.Parameter, ...]]) -> str:
-    """C++ for the emulator, of every entry of the PTX, with the parameters of the source."""
+    """C++ for the emulator, with every entry of the PTX and the parameters of the source."""
     ptx = re.sub(r"//[^\n]*", "", ptx)
     if re.search(r"^\s*(?:\.visible |\.weak )?\.func\b", ptx, re.M):
         raise Unsupported("functions that are not inlined")
@@ -117,7 +119,7 @@ class _Entry:
             if not size:
                 self.symbols[symbol] = "DYNAMIC"
                 continue
-            # at a multiple of its alignment and of no more: wider accesses are misaligned
+            # at an odd multiple of its alignment, so that wider accesses are misaligned
             at, twice = int(align), 2 * int(align)
             at -= (at - self.size) // twice * twice
             self.symbols[symbol] = f"{at}u"
@@ -167,7 +169,7 @@ class _Entry:
 
     # ------------------------------------------------------------------------------ operands
     def read(self, operand, kind) -> str:
-        """The C++ of an operand as the type that the instruction names."""
+        """An operand in C++, read as the type that the instruction names."""
         c = C_TYPES[kind]
         negated = operand.startswith("!")
         if negated:
@@ -254,7 +256,7 @@ class _Entry:
     def _mov(self, words, operands):
         target, source = operands
         kind = words[-1]
-        if "{" in target:  # the parts of a register
+        if "{" in target:  # a register is split into its parts
             names = [r.strip() for r in target.strip("{}").split(",")]
             bits = int(kind[1:]) // len(names)
             return "".join(
@@ -316,9 +318,10 @@ class _Entry:
         return self.write(target, words[-1], f"{self.read(choice, 'pred')} ? {a} : {b}")
 
     def _bfi(self, words, operands):
-        """The low bits of the first put into the second: how many, and from which bit on."""
+        """bfi: puts the low bits of the first operand into the second; position and number
+        follow."""
         target, value, into, first, count = operands
-        first, count = int(first), int(count)  # as the compiler writes them; registers fail
+        first, count = int(first), int(count)  # constants; a register raises an error
         mask = ((1 << count) - 1) << first
         value, into = (self.read(o, words[-1]) for o in (value, into))
         bits = f"({value} << {first} & {mask}ull) | ({into} & ~{mask}ull)"
@@ -422,7 +425,7 @@ class _Entry:
         return self.write(operands[0], words[-1], f"{'!' if words[-1] == 'pred' else '~'}{value}")
 
     def _arithmetic(self, words, operands):
-        """target = a op b, in the type of the last word."""
+        """target = a op b, in the type of the instruction's last word."""
         name, kind = words[0], words[-1]
         values = [self.read(o, kind) for o in operands[1:]]
         floating = kind[0] == "f"
@@ -443,7 +446,7 @@ class _Entry:
             picked = f"{a} {'<' if name == 'min' else '>'} {b} ? {a} : {b}"
             return self.write(operands[0], kind, f"std::f{name}({a}, {b})" if floating else picked)
         symbol = {"add": "+", "sub": "-", "mul": "*", "div": "/", "rem": "%"}[name]
-        if not floating and name in ("add", "sub"):  # wraps around
+        if not floating and name in ("add", "sub"):  # integers wrap around
             values = [self.read(o, _unsigned(kind)) for o in operands[1:]]
         return self.write(operands[0], kind, f"({C_TYPES[kind]})({values[0]} {symbol} {values[1]})")
 
@@ -453,7 +456,7 @@ def _unsigned(kind):
 
 
 def _statements(body):
-    """Instructions and labels, without declarations; one space behind an instruction's name."""
+    """Instructions and labels, without declarations; one space follows an instruction's name."""
     found = []
     for piece in re.split(r";|(?<=:)\s", body):
         text = " ".join(piece.split())

@@ -1,9 +1,9 @@
 // runtime.cpp -- runs a grid of CUDA threads on one OS thread: fibers, barriers, schedules
 //
 // Blocks run one after another, the threads of a block as fibers: one runs until it waits at a
-// barrier or ends. In which order is the schedule's choice: forward, reverse, or shuffled anew
-// between any two barriers. What depends on the order is a race; tracer.h finds it even where the
-// order happens to do no harm. Built without -fsanitize=thread, which the kernel's text has in trace
+// barrier or ends. The schedule decides the order: forward, reverse, or shuffled again between any
+// two barriers. A result that depends on the order is a race; tracer.h finds it even if the order
+// does no harm. This file is built without -fsanitize=thread, the kernel's source with it in trace
 // mode.
 #include "shim.h"
 #undef threadIdx
@@ -242,8 +242,8 @@ EMU_API long emu_static_shared()
 #include "tracer.h"
 
 // ------------------------------------------------------------------------------------ one block
-// Every live thread waits at a block barrier: let them through. CUDA wants all of the block there,
-// at the same place of the text.
+// Every live thread waits at a block barrier: let them through. CUDA requires all threads of the
+// block at the same place of the source.
 static void release_block(int done)
 {
     const Fiber* one = nullptr;
@@ -269,7 +269,7 @@ static bool release_warps()
         bool all = true;
         for (int lane = 0; lane < 32; lane++) {
             if (!(mask >> lane & 1)) continue;
-            // lanes that do not exist in a block of fewer threads are not waited for
+            // do not wait for lanes that do not exist in a block of fewer threads
             if (first + lane >= threads) continue;
             Fiber& f = fibers[first + lane];
             all &= f.status == AT_WARP_BARRIER && f.mask == mask && f.which == fibers[i].which;
@@ -339,7 +339,7 @@ struct EmuLaunch {
     void** arguments;
 };
 
-// How many faults; 0 is a clean run
+// The number of faults
 EMU_API long emu_launch(const EmuLaunch* launch)
 {
     faults = 0, fault_text.clear(), fault_counts.clear(), stopped = false;
@@ -395,8 +395,8 @@ EMU_API long emu_launch(const EmuLaunch* launch)
 }
 
 #if defined(EMU_MAIN)
-// A program of its own for the sanitizers, which end the process: reads one launch from a file and
-// writes the arrays back. Each array is one malloc, so AddressSanitizer sees every byte past it.
+// A separate program for the sanitizers, which end the process: reads one launch from a file and
+// writes the arrays back. Each array is one malloc, so AddressSanitizer detects any byte beyond it.
 static FILE* file;
 template <class T> static void get(T* to, size_t n = 1)
 {

@@ -1,4 +1,4 @@
-"""Count the machine's instructions: what a kernel's hottest loop is made of.
+"""Counts machine instructions: the kinds in a kernel's hottest loop.
 
 `pip install nvidia-cuda-nvdisasm` brings the disassembler; it knows sm_75 and later. The counts are
 a mix of instructions, not a time.
@@ -14,14 +14,14 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-OLDEST = 75  # that nvdisasm 13 knows
+OLDEST = 75  # oldest architecture that nvdisasm 13 supports
 ARITHMETIC = "FFMA", "FADD", "FMUL", "DFMA", "DADD", "DMUL", "HMMA"
 
 
 class Instruction(NamedTuple):
     address: int
-    label: str | None  # in front of it
-    name: str  # LDS.128
+    label: str | None  # before the instruction
+    name: str  # such as LDS.128
     text: str
 
 
@@ -32,7 +32,7 @@ def missing() -> str | None:
 
 @cache
 def disassemble(cubin: bytes) -> dict[str, list[Instruction]]:
-    """The instructions of each kernel."""
+    """{name: instructions} of the kernels."""
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         file.write(cubin)
         file.flush()
@@ -42,7 +42,7 @@ def disassemble(cubin: bytes) -> dict[str, list[Instruction]]:
 
 
 def parse(text: str) -> dict[str, list[Instruction]]:
-    """Of nvdisasm's output."""
+    """The same from the output of nvdisasm."""
     kernels, into, label = {}, None, None
     for line in text.splitlines():
         if section := re.match(r"\s*\.section\s+\.text\.(\w+)", line):
@@ -59,7 +59,7 @@ def parse(text: str) -> dict[str, list[Instruction]]:
 def hottest_loop(instructions: list[Instruction]) -> list[Instruction]:
     """The innermost loop with the most arithmetic; all instructions if there is no loop.
 
-    A loop is what lies between a branch and the earlier label that it goes back to.
+    A loop is the code between a label and a later branch back to it.
     """
     labels = {i.label: i.address for i in instructions if i.label}
     loops = []
@@ -74,23 +74,23 @@ def hottest_loop(instructions: list[Instruction]) -> list[Instruction]:
 
 
 def work(instructions: list[Instruction]) -> int:
-    """How many of them compute in floating point."""
+    """The number of instructions that compute in floating point."""
     return sum(i.name.split(".")[0] in ARITHMETIC for i in instructions)
 
 
 def shares(instructions: list[Instruction]) -> dict[str, float]:
-    """{"FFMA": 0.9, ...}: of each kind, what part of them all it is."""
+    """{"FFMA": 0.9, ...}: the share of each kind."""
     counts = Counter(i.name.split(".")[0] for i in instructions)
     return {name: n / len(instructions) for name, n in counts.most_common()}
 
 
 def local_memory(instructions: list[Instruction]) -> int:
-    """How many instructions load from or store to local memory."""
+    """The number of instructions that load from or store to local memory."""
     return sum(i.name.split(".")[0] in ("LDL", "STL") for i in instructions)
 
 
 def widths(instructions: list[Instruction], kind: str) -> Counter:
-    """{bits: count} of the accesses of a kind: LDG, LDS, STS, STG."""
+    """{bits: count} of the accesses of a kind (LDG, LDS, STS or STG)."""
     found = Counter()
     for i in instructions:
         name, *rest = i.name.split(".")

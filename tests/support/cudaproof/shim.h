@@ -1,10 +1,10 @@
-// shim.h -- what CUDA C++ has and g++ has not, so that g++ compiles the text of a kernel as it is
+// shim.h -- defines what CUDA C++ adds to C++, so that g++ compiles a kernel's unchanged source
 //
-// A kernel becomes a function, its block runs on one OS thread (runtime.cpp), so shared memory is a
-// static in a section of its own: the runtime refills it with NaN before each block and the tracer
-// knows it by its address. `extern __shared__ T name[];` alone has no spelling here; emulator.py
-// turns that line into EMU_DYNAMIC_SHARED(T, name). Not here: textures, half precision, matrix
-// instructions, cooperative groups, printf.
+// A kernel becomes a function, and its block runs on one OS thread (runtime.cpp). Shared memory is
+// therefore a static variable in its own section: the runtime fills it with NaN before each block,
+// and the tracer recognises it by its address. `extern __shared__ T name[];` cannot be expressed
+// here; emulator.py turns that line into EMU_DYNAMIC_SHARED(T, name). Not supported: textures, half
+// precision, matrix instructions, cooperative groups, printf.
 #pragma once
 #include <math.h>  // of C++: with overloads for float in the global namespace
 #include <stdlib.h>
@@ -63,8 +63,8 @@ EMU_HIDDEN void emu_trap();
 #define gridDim (emu_state.grid_size)
 enum { warpSize = 32 };
 
-// Not inlined: the return address names the line. Not traced: they are the machine. g++ may make two
-// copies of a call, so which barrier of the text it is, is counted by macros.
+// Not inlined, because the return address gives the line; not traced, because they belong to the
+// machine. g++ may copy a call, so macros count the barriers of the source.
 #define EMU_CALL __attribute__((noinline, no_sanitize("thread"), unused)) static
 #define EMU_AT __builtin_return_address(0)
 #define __syncthreads() emu_syncthreads(__COUNTER__)
@@ -203,8 +203,8 @@ static inline double min(double a, double b) { return fmin(a, b); }
 static inline double max(double a, double b) { return fmax(a, b); }
 
 // --------------------------------------------------------- the kernels of a text, for the runtime
-// A parameter's type as three letters: P or the letter of struct.pack; what a pointer points to;
-// whether it may only be read (c) or not (m).
+// A parameter's type as three letters: P for a pointer, else the letter of struct.pack; the letter
+// of the pointer's target; c if the target is const, else m.
 template <class T> constexpr char emu_letter()
 {
     using U = typename std::remove_cv<T>::type;

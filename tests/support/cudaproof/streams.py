@@ -1,22 +1,23 @@
 """Streams, events and pinned memory of the stand-in for CuPy: copies are as late as CUDA allows.
 
-Kernels and NumPy's operations run at once, in the current stream. A copy between the card and
-pinned memory is put off until something waits for it: an event behind it, its stream, or what runs
-next in that very stream. Who reads or overwrites the host's side too early gets wrong numbers.
+Kernels and NumPy's operations run immediately, in the current stream. A copy between the card and
+pinned memory is delayed until something waits for it: a later event, its stream, or the next
+operation in the same stream. Code that reads or overwrites the host's side too early gets wrong
+numbers.
 
-The card's memory, where running at once would hide a missing wait, is watched: every stream counts
-what it is given, and knows how far the others were when it waited for their events, and so does
-the host (vector clocks). Race is raised
+On the card's memory, immediate execution would hide a missing wait, so accesses are checked by
+vector clocks: each stream, and the host, counts its own work, and stores how far it has waited for
+the work of every other stream. Race is raised
 
-* when a stream is given work on an array that another had before, without having waited for it,
-  be it only to read: the same array in two streams at once is not told apart;
-* when memory of the card is given back while another stream than that which took it, and may have
-  it next, has work on it that neither that one nor the host has waited for;
-* when pinned memory is given back before the host has waited for the copies.
+* if a stream gets work on an array on which another stream had work, without having waited for it,
+  even if both only read it;
+* if memory of the card is released while a stream has work on it for which neither the host nor the
+  stream that allocated it, and may get it again, has waited;
+* if pinned memory is released before the host has waited for the copies.
 
-The last two are found when an array goes, so raised by the next copy, or by `check`.
+The last two are found when an array is released, and raised by the next copy or by `check`.
 Source: Lamport 1978, CACM 21, 558, for the clocks; for the waits the CUDA C++ Programming Guide,
-"Asynchronous Concurrent Execution", and cupy/cuda/memory.pyx, whose pool has an arena a stream.
+"Asynchronous Concurrent Execution", and cupy/cuda/memory.pyx, whose pool has an arena per stream.
 """
 
 import ctypes
@@ -27,20 +28,20 @@ import numpy as np
 
 
 class Race(RuntimeError):
-    """Memory is used before the work that another stream has on it is over."""
+    """Memory is used or released before the work of another stream on it is done."""
 
 
 class Stream:
-    """As cupy.cuda.Stream."""
+    """Stands for cupy.cuda.Stream."""
 
     null = None
 
     def __init__(self, null=False, non_blocking=False):
         self._null, self._alone = null, non_blocking
-        self._queue = deque()  # copies and waits put off
-        self._over = 0  # those that are not any more
-        self._given = 0  # operations and copies
-        self._knows = _Clocks()  # of the others' work: what is over before what comes next here
+        self._queue = deque()  # delayed copies and waits
+        self._over = 0  # number of those that were carried out
+        self._given = 0  # number of operations and copies
+        self._knows = _Clocks()  # work of other streams that is done before the next work here
         (_alone if non_blocking else _blocking).add(self)
 
     def __enter__(self):
@@ -59,20 +60,20 @@ class Stream:
         return event
 
     def wait_event(self, event):
-        if event._stream is not None:  # one that was never recorded is waited for in vain
+        if event._stream is not None:  # waiting for an event never recorded does nothing
             _learn(self._knows, event._knows)
             stream, place = event._stream, event._place
             self._queue.append(lambda: stream._carry_out(place))
 
     def _carry_out(self, place=None):
-        """What was put off, up to `place`."""
+        """Carries out the delayed work up to `place`."""
         place = self._over + len(self._queue) if place is None else place
         while self._over < place:
             self._over += 1
             self._queue.popleft()()
 
     def _follows(self, stream, count):
-        """Whether what this one gets next comes behind the first `count` that stream was given."""
+        """Whether the next work here comes after the first `count` of `stream`."""
         ordered = self is stream or any(
             a._null and not b._alone for a, b in ((self, stream), (stream, self))
         )
@@ -80,7 +81,7 @@ class Stream:
 
 
 class Event:
-    """As cupy.cuda.Event."""
+    """Stands for cupy.cuda.Event."""
 
     def __init__(self, block=False, disable_timing=False):
         self._stream = None
@@ -98,18 +99,18 @@ class Event:
 
 
 class PinnedMemory(bytearray):
-    """As cupy.cuda.PinnedMemoryPointer: a buffer."""
+    """Stands for cupy.cuda.PinnedMemoryPointer: a buffer."""
 
 
 class _Uses(dict):
-    """Stream -> how many it had been given when it last got work on this memory."""
+    """Stream -> its count of work when it last got work on this memory."""
 
-    stream = None  # where it was taken, and will be had again; None is the host
+    stream = None  # the stream that allocated it and may get it again; None is the host
 
 
 _Clocks = weakref.WeakKeyDictionary  # stream -> count
-_host = _Clocks()  # what the host has waited for
-# streams that wait for the null stream, and it for them, and others
+_host = _Clocks()  # work for which the host has waited
+# streams that wait for the null stream, as it does for them; and non-blocking streams
 _blocking, _alone = weakref.WeakSet(), weakref.WeakSet()
 _uses: dict[int, _Uses] = {}  # by the id of what owns the memory
 _faults: list[str] = []
@@ -122,7 +123,7 @@ def current():
 
 
 def check():
-    """Raise Race for what was given back too early."""
+    """Raises Race if memory was released too early."""
     if _faults:
         said = _faults[0]
         _faults.clear()
@@ -130,12 +131,12 @@ def check():
 
 
 def forget():
-    """What `check` would raise."""
+    """Clears the faults that `check` would raise."""
     _faults.clear()
 
 
 def synchronize():
-    """All streams are waited for."""
+    """Waits for all streams."""
     for stream in [*_blocking, *_alone]:
         stream.synchronize()
 
@@ -147,7 +148,7 @@ def alloc_pinned_memory(nbytes):
 
 
 def taken(host: np.ndarray) -> None:
-    """host, which has no base, is memory of the card from now on."""
+    """Registers `host`, which has no base, as memory of the card."""
     uses = _Uses()
     uses.stream = current()
     _watch(host, uses)
@@ -155,7 +156,7 @@ def taken(host: np.ndarray) -> None:
 
 
 def operation(*arrays: np.ndarray) -> None:
-    """Something runs in the current stream now, on the card's memory."""
+    """Registers an operation on the card's memory, in the current stream."""
     stream = current()
     stream._carry_out()
     if not stream._alone:
@@ -166,20 +167,20 @@ def operation(*arrays: np.ndarray) -> None:
 
 
 def copy(target: np.ndarray, source: np.ndarray, up: bool, stream: Stream | None) -> None:
-    """From the host if up, else from the card; put off if the host's side is pinned."""
+    """Copies from the host if `up`, else from the card; delayed if the host's side is pinned."""
     check()
     stream = stream or current()
     device, host = (target, source) if up else (source, target)
     _use(stream, _owner(device))
     pinned = _owner(host)
-    if not isinstance(pinned, PinnedMemory):  # then CUDA itself waits
+    if not isinstance(pinned, PinnedMemory):  # CUDA then waits for the copy itself
         stream._carry_out()
         target[...] = source
         return
     if not (target.flags.c_contiguous and source.flags.c_contiguous):
         raise RuntimeError("a copy beside other work needs both sides in C order")
     _use(stream, pinned)
-    # memory that is given back must not be kept by the copy; that of this stream may be
+    # the copy must not keep memory that is released, unless it belongs to this stream
     alive = [weakref.ref(pinned), weakref.ref(_owner(device))]
     keep = device if _uses_of(device) is None or _uses_of(device).stream is stream else None
     pointers = target.ctypes.data, source.ctypes.data, source.nbytes
@@ -207,10 +208,10 @@ def _watch(owner, uses):
 
 
 def _use(stream, owner):
-    """Raises Race if another stream has it, too."""
+    """Counts the work; raises Race if another stream has work on the memory too."""
     stream._given += 1
     uses = _uses.get(id(owner))
-    if uses is None:  # not of the card: a test has wrapped a part of an array
+    if uses is None:  # not registered: a test has wrapped a part of an array
         return
     if uses.stream is not None:
         for other, count in uses.items():

@@ -1,17 +1,20 @@
-// tracer.h -- part of runtime.cpp: every access of a kernel to memory, checked
+// tracer.h -- part of runtime.cpp: checks every memory access of a kernel
 //
-// In trace mode the kernel's text is compiled by `g++ -fsanitize=thread`, which calls a function
-// before each access; here are those functions, in place of the library's. Per 4 bytes of shared
-// memory and of each array we keep who wrote and who read last, and at which barrier. Checked are
-//   oob             outside every array of the launch, before it happens; the launch then stops.
-//                   The shared memory of all kernels of a text is one piece here: an access beyond
-//                   one kernel's end may fall into another's, which AddressSanitizer sees
-//   misaligned      address no multiple of the width: CUDA's vector accesses need that
-//   const-write     to an array that the kernel's signature gives as const
-//   uninitialised   shared memory, or an array that came filled with NaN of all ones, read unwritten
-//   race            two threads, one writes, with no barrier between; blocks never have one
-// and per line, on demand, how many times a warp's access must go to shared memory (bank conflicts)
-// and how many sectors of 32 bytes of global memory it touches.
+// In trace mode the kernel's source is compiled by `g++ -fsanitize=thread`, which calls a function
+// before each access; this file defines those functions, in place of the library's. For every 4
+// bytes of shared memory and of each array it stores which thread wrote and read last, and at which
+// barrier. The faults are
+//   oob             an access outside every array of the launch; found before it happens, and the
+//                   launch stops. The shared memory of all kernels of a source is one piece here,
+//                   so an access beyond that of one kernel may fall into another's, which
+//                   AddressSanitizer detects
+//   misaligned      the address is not a multiple of the width, as CUDA's vector accesses require
+//   const-write     a write to an array that is const in the kernel's signature
+//   uninitialised   a read before any write, of shared memory or of an array with all bits set
+//   race            accesses by two threads, of which one writes, without a barrier between them;
+//                   between blocks there is never a barrier
+// On demand, it also counts per line how many cycles a warp's access to shared memory takes (bank
+// conflicts) and how many sectors of 32 bytes of global memory it touches.
 
 #if !defined(EMU_TRACE)
 static void trace_begin() {}
@@ -83,11 +86,11 @@ static void trace_block(long number, bool record)
 {
     trace_block_number = number;
     recording = record;
-    for (int i = 0; i < 2; i++)  // shared memory begins anew
+    for (int i = 0; i < 2; i++)  // forget the last block's shared memory
         std::fill(memories[i].words.begin(), memories[i].words.end(), Word{});
 }
 
-// Whether a barrier lies between that access and what the current thread does now
+// Whether there is a barrier between that access and the present one of the current thread
 static bool ordered(uint32_t block, int thread, uint32_t at_phase, uint32_t at_warp_phase)
 {
     if (block != trace_block_number) return false;
@@ -100,7 +103,7 @@ static void check_word(Memory& memory, long offset, int bytes, bool write, bool 
     Word& word = memory.words[offset / 4];
     const char* name = memory.name.c_str();
     int self = current->linear;
-    // whether all who have read are of this warp, and a barrier of the warp lies between
+    // whether all threads that have read are of this warp, with a barrier of the warp since then
     bool warp_waited = word.reader / 32 == self / 32 && !word.many_warps &&
                        word.read_warp_phase != current->warp_phase;
     if (word.write_phase && word.write_bytes & bytes && !(atomic && word.atomic) &&
@@ -187,8 +190,8 @@ extern "C" void emu_atomic(const void* p, unsigned bytes, const void* at)
     check(p, bytes, true, true, at);
 }
 
-// A warp's access to shared memory takes as many turns as the fullest of the 32 banks has words;
-// 8 bytes go by half warps, 16 bytes by quarters.
+// A warp's access to shared memory takes as many cycles as the fullest of the 32 banks has words;
+// 8-byte accesses are done by half warps, 16-byte accesses by quarters.
 static void count_shared(Traffic& t, const Access* first, const Access* last)
 {
     int lanes = first->bytes >= 16 ? 8 : first->bytes == 8 ? 16 : 32;
