@@ -81,7 +81,7 @@ def subject(
         "unit": "quiet Sun = 1" if its_type == "intensity" else "kG",
         "pixels": f"{frame.data.shape[1]} x {frame.data.shape[0]}",
         "missing": f"{np.count_nonzero(gaps[rows, columns])} pixels, filled",
-        "network": f"{loaded.config.depth} blocks of {loaded.config.filters} filters, {path.name}, "
+        "network": f"depth {loaded.config.depth}, {loaded.config.filters} filters, {path.name}, "
         f"sha256 {digest(path)[:12]}",
         "target": truth_is,
     }

@@ -141,12 +141,17 @@ function drawFilter() {
   const pen = canvas.getContext("2d"), sum = sumOf([...seen.data]);
   pen.strokeStyle = getComputedStyle(document.documentElement).getPropertyValue("--ink");
   pen.strokeRect(((j >> 1) - seen.column) * cell + 0.5, (seen.h - 1 - ((i >> 1) - seen.row)) * cell + 0.5, cell - 1, cell - 1);
+  // the receptive field: the input pixels that can change this output pixel
+  const top = seen.h - 1 - ((i >> 1) + PAGE.halo - seen.row), left = (j >> 1) - PAGE.halo - seen.column;
+  pen.setLineDash([4, 3]);
+  pen.strokeRect(left * cell + 0.5, top * cell + 0.5, (2 * PAGE.halo + 1) * cell - 1, (2 * PAGE.halo + 1) * cell - 1);
   let reach = 0, strongest = 0;
   seen.data.forEach((v, n) => {
     strongest = Math.max(strongest, Math.abs(v));
     if (v) reach = Math.max(reach, Math.abs(Math.floor(n / seen.w) + seen.row - (i >> 1)), Math.abs((n % seen.w) + seen.column - (j >> 1)));
   });
-  byId("filter").replaceChildren(el("figure", {}, canvas, colourBar(range)));
+  byId("filter").replaceChildren(el("figure", {}, canvas, colourBar(range),
+    el("figcaption", {}, "solid: the input pixel that holds the output pixel; dashed: the receptive field")));
   byId("filterfacts").replaceChildren(rows(["", "value", "what it says"],
     ["output", seen.y, `predicted value of output pixel [${i}, ${j}]`],
     ["sum", sum, "how much the output rises if the whole image rises by 1"],
