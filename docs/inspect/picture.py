@@ -22,9 +22,7 @@ PIXEL, STEP = (60, 70), "block0/conv1"  # (x, y) of the first window; the layer 
 def main():
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as driver:
         demo.make(folder, "cpu")
-        page, _ = build(
-            subject(Path(folder, "scene.fits"), model="small", at=PIXEL), select("cpu")
-        )
+        page, _ = build(subject(Path(folder, "scene.fits"), model="small", at=PIXEL), select("cpu"))
         file = Path(folder, "page.html")
         file.write_text(page, encoding="utf-8")
         program = shutil.which("chromium") or shutil.which("google-chrome")
