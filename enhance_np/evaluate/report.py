@@ -17,7 +17,7 @@ from ..optics.degrade import HMI, Optics
 from ..prediction.reblur import reblurred, residual
 from . import quantities as q
 from .classes import THRESHOLDS, masks, quiet_field
-from .errors import DATA_RANGE, masked_scores, ssim_map
+from .errors import DATA_RANGE, scores, ssim_map
 from .spectrum import BANDS, band_powers, nyquist_lines, phase_amplitude
 
 UNIT = {"intensity": "Ic", "blos": "G"}
@@ -139,7 +139,7 @@ class _Context:
         similarity = ssim_map(out, truth, unit)
         scored = {"whole": self.valid} | self.classes
         errors = {
-            name: masked_scores(out, truth, similarity, unit, repeated(mask))
+            name: scores(out, truth, similarity, unit, repeated(mask))
             for name, mask in scored.items()
         }
         return {"errors": errors}
