@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from .._symmetry import TURNS, turned
 from ..layers import gaussian_noise
 
 NAMES = ("imHMI", "imSST")  # as in the original Enhance
@@ -104,10 +105,9 @@ class Pairs:
         """A batch of `read` with a random symmetry of the square and a random sign for each pair.
 
         The attributes of the file select which of the two apply. If neither does, rng is not used.
-        Edges of low and high pixels are aligned, so a pair stays a pair under the eight symmetries.
         """
         if self.symmetries:
-            turns = rng.integers(8, size=len(x))
+            turns = rng.integers(len(TURNS), size=len(x))
             x, target = (_turned(images, turns) for images in (x, target))
         if self.polarity:
             signs = rng.choice(np.array([-1, 1], np.float32), len(x))[:, None, None, None]
@@ -116,12 +116,11 @@ class Pairs:
 
 
 def _turned(images, turns):
-    """Each image (h, h, 1) rotated by turn % 4 quarter turns; for turn >= 4 also mirrored."""
-    turned = np.empty_like(images)
-    for turn in range(8):
-        chosen = np.rot90(images[turns == turn], turn % 4, axes=(1, 2))
-        turned[turns == turn] = chosen[:, :, ::-1] if turn >= 4 else chosen
-    return turned
+    """Each image (h, h, 1) by its own turn, see `_symmetry`."""
+    found = np.empty_like(images)
+    for turn in TURNS:
+        found[turns == turn] = turned(images[turns == turn], turn, axes=(1, 2))
+    return found
 
 
 def noisy(x: np.ndarray, sigma: float | np.ndarray, engine, rng: np.random.Generator):
