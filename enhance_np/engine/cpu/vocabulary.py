@@ -5,8 +5,6 @@ float64 is passed on to the reference. BLAS is not used, because its threads wou
 those of the engine.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 
 from ... import layers
@@ -18,53 +16,20 @@ from ...layers import elu_backward as elu_backward
 from ...layers import gaussian_noise as gaussian_noise
 from ...layers.batchnorm import EPS
 from ...layers.conv import ConvCache
-from ...layers.joined import ActConvCache
+from ..joined import (
+    BatchNormCache,
+    BatchNormEluCache,
+    BatchNormReluCache,
+    ReluConvCache,
+    act_conv,
+    act_conv_backward,
+)
 from . import direct, elementwise, memory, winograd
 from .subnormal import parallel
 
 # Floats of an elementwise task: 1 MB, which fits into L2 on current cores. Tasks depend only on the
 # arrays, and so do the bits of sums.
 ELEMENTS = 2**18
-
-
-class BatchNormCache(NamedTuple):
-    """Like layers.BatchNormCache, but x_hat is computed from x on access."""
-
-    x: np.ndarray  # (N, H, W, C)
-    inv_std: np.ndarray  # (C,)
-    gamma: np.ndarray
-    mean: np.ndarray
-    var: np.ndarray
-    fixed: bool
-    beta: np.ndarray
-
-    floor = np.float32(-np.inf)  # lower bound of y; not a field
-
-    @property
-    def x_hat(self) -> np.ndarray:
-        return (self.x - self.mean) * self.inv_std
-
-
-class BatchNormReluCache(BatchNormCache):
-    floor = np.float32(0)
-
-
-class BatchNormEluCache(NamedTuple):
-    x: np.ndarray  # x to beta are as in BatchNormCache
-    inv_std: np.ndarray
-    gamma: np.ndarray
-    mean: np.ndarray
-    var: np.ndarray
-    fixed: bool
-    beta: np.ndarray
-    y: np.ndarray  # (N, H, W, C), output of the activation
-
-    x_hat = BatchNormCache.x_hat
-
-
-class ReluConvCache(NamedTuple):
-    x: np.ndarray  # (N, H, W, Cin), input of the ReLU
-    w: np.ndarray  # (1, 1, Cin, 1)
 
 
 def reflection_pad(x, p=1):
@@ -321,7 +286,7 @@ def batchnorm_elu_backward(dy, cache):
 def relu_conv(x, w, b):
     """See layers.relu_conv. For one output channel, relu(x) is not stored."""
     if x.ndim != 4 or not _ours(x, w) or (w.shape, b.shape) != ((1, 1, x.shape[-1], 1), (1,)):
-        return _act_conv(relu, x, w, b)
+        return act_conv(relu, pad_conv, x, w, b)
     y = memory.empty((*x.shape[:3], 1))
     flat, kernel = _pixels(x), direct.flat(w)
 
@@ -335,7 +300,7 @@ def relu_conv(x, w, b):
 def relu_conv_backward(dy, cache):
     """See layers.relu_conv_backward."""
     if not isinstance(cache, ReluConvCache):
-        return _act_conv_backward(relu_backward, dy, cache)
+        return act_conv_backward(relu_backward, pad_conv_backward, dy, cache)
     x, w = cache
     dy = _gradient("relu_conv_backward", dy, (*x.shape[:3], 1))
     flat, flat_dy, kernel = _pixels(x), dy.reshape(-1), direct.flat(w)
@@ -352,24 +317,12 @@ def relu_conv_backward(dy, cache):
 
 def elu_conv(x, w, b):
     """See layers.elu_conv."""
-    return _act_conv(elu, x, w, b)
+    return act_conv(elu, pad_conv, x, w, b)
 
 
 def elu_conv_backward(dy, cache):
     """See layers.elu_conv_backward."""
-    return _act_conv_backward(elu_backward, dy, cache)
-
-
-def _act_conv(act, x, w, b):
-    h, _ = act(x)
-    y, cache = pad_conv(h, w, b)
-    return y, ActConvCache(*cache, h)
-
-
-def _act_conv_backward(act_backward, dy, cache):
-    *seen, h = cache
-    dh, dw, db = pad_conv_backward(dy, ConvCache(*seen))
-    return act_backward(dh, h), dw, db
+    return act_conv_backward(elu_backward, pad_conv_backward, dy, cache)
 
 
 def add(x, y):

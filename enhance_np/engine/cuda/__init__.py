@@ -34,5 +34,4 @@ from .normalisation import batchnorm_elu as batchnorm_elu
 from .normalisation import batchnorm_elu_backward as batchnorm_elu_backward
 from .normalisation import batchnorm_relu as batchnorm_relu
 from .normalisation import batchnorm_relu_backward as batchnorm_relu_backward
-from .pad import THREADS as THREADS
 from .pad import reflection_pad_backward as reflection_pad_backward
