@@ -10,7 +10,7 @@ from .._random import stream
 from ..config import NetworkConfig
 from ..engine import REFERENCE
 from ..weights import Weights, digest, load
-from .batches import Pairs, noisy
+from .batches import Pairs, drawn
 from .checkpoint import State
 from .options import TrainOptions
 
@@ -53,8 +53,7 @@ def first_state(
     else:
         p, moving = params.initial(config, options.seed)
     if options.start == "contrast":
-        first = slice(0, STARTED_OVER)
-        x, _ = pairs.read(first)
         rng = stream(options.seed, "start")
-        p = params.contrasted(p, noisy(x, pairs.sigma(first, options.noise), REFERENCE, rng))
+        [(x, _)] = drawn(pairs, [slice(STARTED_OVER)], options.noise, REFERENCE, rng, augment=False)
+        p = params.contrasted(p, x)
     return State(p, moving, optim.adam_start(p), 0, 0, None, 0.0, ())

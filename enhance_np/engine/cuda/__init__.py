@@ -8,7 +8,6 @@ float64 are passed on to the reference.
 # "as" marks the functions of the reference that are used unchanged
 from ...layers import elu as elu
 from ...layers import elu_backward as elu_backward
-from ...layers import gaussian_noise as gaussian_noise
 from ...layers import reflection_pad as reflection_pad
 from .convolution import conv2d as conv2d
 from .convolution import conv2d_backward as conv2d_backward

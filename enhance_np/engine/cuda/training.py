@@ -1,6 +1,6 @@
 """A training step on the GPU without waiting for it: loss and Adam stay on the device.
 
-It does the same as training.loop.step_once, with the same network.py. The loss, which is NaN if it
+It does the same as training.step.step_once, with the same network.py. The loss, which is NaN if it
 or a gradient is not finite, stays on the device; `reading` copies it one step later.
 """
 
@@ -56,7 +56,7 @@ def flattened(tensors: dict[str, Array], names: Iterable[str]) -> Flat:
 
 
 def step(p, adam, x, target, config, ops, lr, l2, moving=None, clip=None):
-    """See training.loop.step_once. The loss stays on the device, and is NaN instead of an error."""
+    """See training.step.step_once. The loss stays on the device, and is NaN instead of an error."""
     y, tape = network.forward(p, x, config, ops, moving)
     loss, dy = mse(y, target)
     _, g = network.backward(dy, tape, config, ops, wrt_x=False)
