@@ -16,9 +16,9 @@ FLOORS = """
     params network weights
     observation optics
     engine
-    sun pairs training
+    sun pairs training baselines
     prediction
-    baselines evaluate inspection
+    evaluate inspection
     cli __main__
 """.split()
 FOREIGN = {"torch", "tensorflow", "keras", "tf_keras", "onnxruntime", "openvino", "tests", "bench"}
