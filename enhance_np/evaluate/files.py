@@ -15,8 +15,9 @@ from ..config import TYPES
 from ..observation import fits, normalise
 from ..observation.disc import mu
 from ..observation.kind import detect_type, in_gauss
+from ..observation.pixels import pixel_scales
 from ..observation.remarks import remark
-from ..observation.telescope import foreign_instrument, pixel_scales
+from ..observation.telescope import foreign_instrument
 from ..optics.degrade import HMI, SAME_PIXELS, Optics, on_pixels
 from ..prediction.file import (
     OPTICS_CARDS,

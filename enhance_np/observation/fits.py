@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._atomic import replacing
+from .header import card, number
 from .missing import without_sentinels
 
 log = logging.getLogger(__name__)
@@ -332,37 +333,12 @@ def write(
             hdus.writeto(temporary, output_verify="silentfix+ignore")
 
 
-def card(header, key: str):
-    """Value of a card, None if it is missing, empty or cannot be parsed."""
-    from astropy.io.fits import VerifyError
-
-    try:
-        value = header.get(key)
-    except VerifyError:
-        return None
-    return None if str(value).strip() == "" else value
-
-
-def integer(header, key: str) -> int | None:
-    """The value of a card of bits: a number, or text such as "0x00000400"; None without one."""
-    value = card(header, key)
-    try:
-        return int(value, 0) if isinstance(value, str) else int(value)
-    except (TypeError, ValueError, OverflowError):
-        return None
-
-
 def _number(header, key: str, default: float) -> float:
-    """Finite value of a card; `default` (of the FITS standard) if there is no such card."""
-    if key not in header:
-        return default
+    """`number` with the default of the FITS standard."""
     try:
-        value = float(card(header, key))
-    except (TypeError, ValueError):
-        value = np.nan
-    if not np.isfinite(value):
-        raise ValueError(f"enhanced_header: {key} must be a number, got {card(header, key)!r}")
-    return value
+        return number(header, key, default)
+    except ValueError as error:
+        raise ValueError(f"enhanced_header: {error}") from None
 
 
 def _one_line(error: Exception) -> str:

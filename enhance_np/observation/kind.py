@@ -8,7 +8,8 @@ import numpy as np
 
 from ..config import TYPES
 from . import missing
-from .fits import Frame, card
+from .fits import Frame
+from .header import card
 
 log = logging.getLogger(__name__)
 

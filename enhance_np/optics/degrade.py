@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import instrument
-from ..observation.telescope import pixel_scales
+from ..observation.pixels import pixel_scales
 from .psf import MODIFIED, WACHTER, airy, hmi_psf
 from .psf_image import PsfImage, read_psf
 
