@@ -15,7 +15,7 @@ from ..config import TYPES
 from ..observation import fits, normalise
 from ..observation.disc import mu
 from ..observation.kind import detect_type, in_gauss
-from ..observation.pixels import pixel_scales
+from ..observation.pixels import pixel_area, pixel_scales
 from ..observation.remarks import remark
 from ..observation.telescope import foreign_instrument
 from ..optics.degrade import HMI, SAME_PIXELS, Optics, on_pixels
@@ -34,6 +34,8 @@ from .report import Scene, report
 log = logging.getLogger(__name__)
 
 Path = str | os.PathLike
+# pixels of each image along one pixel of the input; the first that is given tells their size
+PIXELS_ALONG = {"input": 1, "truth": 2, "output": 2}
 SAME_UNIT = 1.2  # largest ratio of the quiet-Sun levels of two files in one unit
 
 
@@ -186,7 +188,7 @@ def _optics(frames, given):
         )
     found = {
         name: on_pixels(optics, frames[name].header, factor)
-        for name, factor in (("input", 1), ("truth", 2), ("output", 2))
+        for name, factor in PIXELS_ALONG.items()
         if name in frames and pixel_scales(frames[name].header)
     }
     if not found:
@@ -235,7 +237,15 @@ def _scene(frames, type, norm, box, optics):
     if angle is not None and angle.shape != low:
         angle = None  # `report` raises an error for the wrong shape
     scene = Scene(type, images.get("input"), images.get("truth"), images.get("companion"))
-    return scene._replace(mu=angle, box=box), out
+    return scene._replace(mu=angle, box=box, pixel_area=_input_area(frames)), out
+
+
+def _input_area(frames) -> float | None:
+    """cm^2 of a pixel of the input, from the first header that gives it."""
+    for name, factor in PIXELS_ALONG.items():
+        if name in frames and (area := pixel_area(frames[name].header)) is not None:
+            return area * factor**2
+    return None
 
 
 def _check_unit(frames):

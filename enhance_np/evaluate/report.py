@@ -13,6 +13,7 @@ from .._array import repeated
 from ..config import TYPES
 from ..observation.gaps import beyond_limb, gap_free_box
 from ..observation.normalise import fill
+from ..observation.pixels import square_area
 from ..optics.degrade import HMI, Optics
 from ..prediction.reblur import reblurred, residual
 from . import quantities as q
@@ -34,6 +35,7 @@ class Scene(NamedTuple):
     companion: np.ndarray | None = None  # (H, W) of the other type, for the classes
     mu: np.ndarray | None = None  # (H, W), see `disc.mu`
     box: tuple[int, int, int, int] | None = None  # y0, y1, x0, x1, input pixels of granulation
+    pixel_area: float | None = None  # cm^2 of an input pixel; None is that of the optics at 1 au
 
 
 def report(outputs: Mapping[str, np.ndarray], scene: Scene, optics: Optics = HMI) -> dict:
@@ -103,6 +105,7 @@ class _Context:
         y0, y1, x0, x1 = gap_free_box(~beyond_limb(valid))
         self.spectral = (slice(y0, y1), slice(x0, x1))
         self.far = self._far_from_gaps()
+        self.pixel_area = scene.pixel_area or square_area(optics.hmi_scale)
 
     def _far_from_gaps(self):
         from scipy.ndimage import distance_transform_edt
@@ -128,7 +131,7 @@ class _Context:
             umbra = at(self.classes["umbra"])
             made["umbra_minimum"] = float(image[umbra].min()) if umbra.any() else np.nan
         else:
-            flux = q.flux(values, scale)
+            flux = q.flux(values, self.pixel_area / (1 if on_input else 4))
             made |= {"flux": flux._asdict(), "noise": q.noise(image, at(self.quiet_field))}
         return made
 

@@ -8,7 +8,13 @@ from observed import CEA, SQUARE
 
 from enhance_np.observation import disc
 from enhance_np.observation.first_image import angular_scale
-from enhance_np.observation.pixels import pixel_matrix, pixel_scales, pixel_sides
+from enhance_np.observation.pixels import (
+    pixel_area,
+    pixel_matrix,
+    pixel_scales,
+    pixel_sides,
+    square_area,
+)
 
 TURNED = {"PC1_1": 0.8, "PC1_2": -0.6, "PC2_1": 0.6, "PC2_2": 0.8}
 
@@ -97,3 +103,50 @@ def test_a_missing_unit():
     assert angular_scale("a", Header(steps), "a.fits", "--scale") == pytest.approx(0.5 / 3600)
     arcsec = Header(SKY | OBLONG | {"RSUN_OBS": 960.0})  # by the standard 0.5 degrees a pixel
     assert disc.locate(arcsec) is None
+
+
+R_SUN, AU = 695.7e8, 149597870.7e5  # cm
+
+
+def test_an_arcsec_at_one_au_is_725_km():
+    assert square_area(1.0) == pytest.approx(725.27e5**2, rel=1e-5)
+    assert pixel_area(Header(SQUARE)) == pytest.approx(square_area(0.504))
+
+
+@pytest.mark.parametrize("distance", [0.9833, 1.0, 1.0167])
+@pytest.mark.parametrize("given", ["DSUN_OBS", "RSUN_OBS"])
+def test_all_pixels_of_the_disc_cover_the_disc(given, distance):
+    """pi R^2 from any distance. A sphere shows its limb a little before its largest circle."""
+    radius = 3600 * np.degrees(np.arcsin(R_SUN / (distance * AU)))
+    cards = {"DSUN_OBS": distance * AU / 100, "RSUN_OBS": radius}
+    area = pixel_area(Header(SKY | SQUARE | {given: cards[given]}))
+    assert area * np.pi * (radius / 0.504) ** 2 == pytest.approx(np.pi * R_SUN**2, rel=1e-5)
+
+
+def test_between_perihelion_and_aphelion_it_changes_by_seven_percent():
+    near, far = (pixel_area(Header(SQUARE | {"DSUN_OBS": d * AU / 100})) for d in (0.9833, 1.0167))
+    assert far / near == pytest.approx(1.069, abs=1e-3)
+
+
+@pytest.mark.parametrize("cards", [{}, {"DSUN_OBS": 1.52e11}, {"RSUN_OBS": 950.0}])
+def test_all_pixels_of_a_map_cover_the_sphere(cards):
+    """4 pi R^2, whatever the distance: 360 by 2 / sin(1 degree) steps of one degree."""
+    steps = {"CTYPE1": "CRLN-CEA", "CUNIT1": "degree", "CUNIT2": "degree", "CDELT1": 1.0}
+    header = Header(steps | {"CDELT2": np.degrees(0.01)} | cards)
+    assert pixel_area(header) * 360 * 200 == pytest.approx(4 * np.pi * R_SUN**2, rel=1e-12)
+    larger = pixel_area(Header(steps | {"CDELT2": np.degrees(0.01), "RSUN_REF": 6.96e8}))
+    assert larger * 360 * 200 == pytest.approx(4 * np.pi * 6.96e10**2, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "cards",
+    [
+        {},
+        {"CDELT1": 0.5, "CUNIT1": "arcsec"},
+        SQUARE | {"CUNIT2": "km"},
+        SQUARE | {"CDELT2": 0.0},
+        SQUARE | {"CTYPE1": "CRLN-CAR"},
+    ],
+)
+def test_no_area(cards):
+    assert pixel_area(Header(cards)) is None
