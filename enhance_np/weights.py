@@ -23,6 +23,7 @@ import numpy as np
 
 from ._array import Array, without_subnormals
 from ._atomic import write_bytes
+from ._errors import one_line
 from .config import NetworkConfig
 from .layers.batchnorm import EPS
 from .params import layers, shapes
@@ -83,12 +84,10 @@ def load(path: str | os.PathLike, activation: str | None = None) -> Weights:
         with h5py.File(path, "r") as file:
             return _read(file, activation)
     except ValueError as error:
-        raise ValueError(f"load: {path}: {_one_line(error)}") from None
+        raise ValueError(f"load: {path}: {one_line(error)}") from None
     except (OSError, LookupError, TypeError, AttributeError, RuntimeError) as error:
         # h5py raises all of these for damaged files, with messages of the HDF5 library
-        raise OSError(
-            f"load: {path}: truncated, damaged or not HDF5 ({_one_line(error)})"
-        ) from None
+        raise OSError(f"load: {path}: truncated, damaged or not HDF5 ({one_line(error)})") from None
 
 
 def save(path: str | os.PathLike, weights: Weights, overwrite: bool = False) -> None:
@@ -299,7 +298,3 @@ def _text(value: bytes | str) -> str:
 
 def _bytes(names) -> Array:
     return np.array([name.encode() for name in names])
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -11,7 +11,7 @@ ROOT = Path(enhance_np.__file__).parent
 FILES = sorted(p for p in ROOT.rglob("*.py") if p.parent != ROOT or p.name != "__init__.py")
 # From the ground up. A room, or a module of the root, imports from its own floor's left or below
 FLOORS = """
-    _array _atomic _figures _kernels _random _symmetry _threads config instrument
+    _array _atomic _errors _figures _kernels _random _symmetry _threads config instrument
     layers models loss optim
     params network weights
     observation optics

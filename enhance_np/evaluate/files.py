@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import __version__, baselines
 from .._atomic import replacing
+from .._errors import avoidable
 from ..baselines import linear
 from ..baselines.richardson_lucy import ITERATIONS, deconvolve
 from ..config import TYPES
@@ -76,9 +77,10 @@ def evaluate_files(
     given = {"output": out, "truth": truth, "input": input, "companion": companion}
     given = {name: path for name, path in given.items() if path is not None}
     if truth is None and input is None:
-        raise ValueError("evaluate: needs --truth or --input, got neither")
+        message = "evaluate: needs the truth or the input, got neither"
+        raise avoidable(ValueError(message), "truth", "input")
     if (with_baselines or linear_filter) and input is None:
-        raise ValueError("evaluate: baselines need --input, got none")
+        raise avoidable(ValueError("evaluate: baselines need the input, got none"), "input")
     _check_written(plot, json_file, given.values(), overwrite)
     filter = None if linear_filter is None else linear.load(linear_filter)
     frames = {name: in_gauss(fits.read(path)) for name, path in given.items()}
@@ -133,7 +135,12 @@ def deconvolve_file(
     frame, type = read(source, ext, type)
     foreign = foreign_instrument(frame.header)
     if foreign is not None and optics is None:
-        log.warning("%s is not from HMI (%s): pass the PSF of its telescope", frame.path, foreign)
+        log.warning(
+            "%s is not from HMI (%s), but HMI's PSF is used",
+            frame.path,
+            foreign,
+            extra={"parameters": ("optics",)},
+        )
     optics = optics or HMI
     remark(frame, type, "the PSF is on", optics.hmi_scale)
     optics = on_pixels(optics, frame.header)
@@ -163,10 +170,9 @@ def _type(frames, asked):
     said |= {frame.header.get("ENHTYPE") for frame in frames}
     said &= set(TYPES)
     if len(said) != 1:
-        raise ValueError(
-            "evaluate: the files must be of one type; pass --type, got "
-            + (" and ".join(sorted(said)) or "no evidence")
-        )
+        got = " and ".join(sorted(said)) or "no evidence"
+        message = f"evaluate: the files must be of one type, or it must be given, got {got}"
+        raise avoidable(ValueError(message), "type")
     return said.pop()
 
 
@@ -181,10 +187,10 @@ def _optics(frames, given):
     foreign = foreign_instrument(frames["output"].header)
     if given is None and not stored and foreign is not None:
         log.warning(
-            "%s is not from HMI (%s) and does not store the optics of its weights: HMI's PSF is "
-            "used; pass --psf, --aperture, --target-aperture, --wavelength to change it",
+            "%s is not from HMI (%s) and does not store the optics of its weights: HMI's are used",
             frames["output"].path,
             foreign,
+            extra={"parameters": ("optics",)},
         )
     found = {
         name: on_pixels(optics, frames[name].header, factor)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .._array import repeated
+from .._errors import avoidable
 from ..config import TYPES
 from ..observation.gaps import beyond_limb, gap_free_box
 from ..observation.normalise import fill
@@ -206,7 +207,8 @@ def _check(outputs, scene):
     if scene.type not in TYPES:
         raise ValueError(f"evaluate: type must be one of {TYPES}, got type={scene.type!r}")
     if scene.input is None and scene.truth is None:
-        raise ValueError("evaluate: needs --truth or --input, got neither")
+        message = "evaluate: needs the truth or the input, got neither"
+        raise avoidable(ValueError(message), "truth", "input")
     if not outputs:
         raise ValueError("evaluate: needs one output or more, got none")
     shape = next(iter(outputs.values())).shape

@@ -25,6 +25,7 @@ import numpy as np
 
 from .. import network, optim, params
 from .._atomic import write_bytes
+from .._errors import avoidable
 from ..config import DEFAULT, NetworkConfig
 from ..engine import Engine, select
 from ..engine.cuda.convolution import conv
@@ -77,7 +78,8 @@ def run(
 
 def _check_output(path, overwrite):
     if path.exists() and not overwrite:
-        raise OSError(f"gpu-selftest: {os.fspath(path)!r} must not exist (or pass --overwrite)")
+        message = f"gpu-selftest: {os.fspath(path)!r} must not exist, unless overwrite"
+        raise avoidable(OSError(message), "overwrite")
     if not path.absolute().parent.is_dir():
         raise OSError(f"gpu-selftest: the folder of {os.fspath(path)!r} must exist")
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .._errors import avoidable
 from .header import ANGLES
 from .pixels import pixel_sides
 
@@ -21,12 +22,12 @@ def read_image(function: str, path: str | Path):
         return np.array(hdu.data, np.float64), hdu.header.copy()
 
 
-def angular_scale(function: str, header, path, option: str) -> float | None:
+def angular_scale(function: str, header, path, parameter: str) -> float | None:
     """arcsec per pixel, from the steps of `pixels.pixel_matrix`; None if the header has none.
 
     CUNIT may be any angle; a scene or a PSF without CUNIT and without a celestial CTYPE is in
     arcsec, which most such headers mean.
-    option : name of the option that sets the scale, for the messages.
+    parameter : the name of the caller's that sets the scale instead, see `_errors.avoidable`.
     Raises ValueError for another unit, pixels that are not square, or values that are not numbers.
     """
     keys = [(f"CD{j}_{j}", f"CD{3 - j}_{j}", f"CDELT{j}") for j in (1, 2)]
@@ -37,15 +38,17 @@ def angular_scale(function: str, header, path, option: str) -> float | None:
         if scale is None:
             key = next(key for key in keys[axis - 1] if key in header)
             unit = header.get(f"CUNIT{axis}", "")
-            raise ValueError(
-                f"{function}: {key} must be arcsec or degrees per pixel (or pass {option}), "
-                f"got {header.get(key)} {unit} in {path}"
+            message = (
+                f"{function}: {key} must be arcsec or degrees per pixel, unless the scale is "
+                f"given, got {header.get(key)} {unit} in {path}"
             )
+            raise avoidable(ValueError(message), parameter)
     if abs(scales[0] - scales[1]) > 1e-3 * scales[0]:
-        raise ValueError(
-            f"{function}: pixels must be square (or pass {option}), "
+        message = (
+            f"{function}: pixels must be square, unless the scale is given, "
             f"got {scales[0]} and {scales[1]} arcsec in {path}"
         )
+        raise avoidable(ValueError(message), parameter)
     return scales[0]
 
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._atomic import replacing
+from .._errors import avoidable
 from .header import card, number
 from .missing import without_sentinels
 
@@ -292,9 +293,8 @@ def check_output(
     if os.path.exists(path) and not os.path.isfile(path):
         raise OSError(f"check_output: needs the name of a file, got path={path!r}")
     if os.path.exists(path) and not overwrite:
-        raise FileExistsError(
-            f"check_output: the file must not exist (or pass --overwrite), got path={path!r}"
-        )
+        message = f"check_output: the file must not exist, unless overwrite, got path={path!r}"
+        raise avoidable(FileExistsError(message), "overwrite")
     if not os.path.isdir(folder):
         raise FileNotFoundError(f"check_output: the folder must exist, got path={path!r}")
     if not os.access(folder, os.W_OK | os.X_OK):

@@ -2,6 +2,7 @@
 
 import re
 
+from .._errors import avoidable
 from .fits import Frame
 from .header import card
 
@@ -36,7 +37,8 @@ def require_hmi(frame: Frame) -> None:
     """
     foreign = foreign_instrument(frame.header)
     if foreign is not None:
-        raise ValueError(
-            "require_hmi: the shipped weights are for HMI; another instrument needs its own "
-            f"(--weights), got {foreign} in {frame.path!r}"
+        message = (
+            "require_hmi: the shipped weights are for HMI; another instrument needs its own, "
+            f"got {foreign} in {frame.path!r}"
         )
+        raise avoidable(ValueError(message), "weights")

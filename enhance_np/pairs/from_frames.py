@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .._errors import avoidable
 from .._random import stream
 from .._symmetry import TURNS, point_before, turned
 from ..observation.normalise import GAUSS_PER_KILOGAUSS, quiet_sun_level
@@ -195,10 +196,11 @@ def cut(
 def _read(file, index, type):
     field = file.read(index)
     if type == "intensity" and field.min() < 0:
-        raise ValueError(
-            f"simulation: intensity must be 0 or more (or pass --type blos), "
+        message = (
+            f"simulation: intensity must be 0 or more, unless the type is blos, "
             f"got {field.min():g} in frame {index} of {file.path}"
         )
+        raise avoidable(ValueError(message), "type")
     return field
 
 

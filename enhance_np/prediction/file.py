@@ -11,6 +11,7 @@ import numpy as np
 
 from .. import __version__, engine, models
 from .._atomic import replacing
+from .._errors import avoidable
 from ..engine import tiles
 from ..observation import disc, fits, missing, normalise
 from ..observation.kind import gauss, image_type
@@ -206,11 +207,12 @@ def image_norm(
     # an umbra at the limb has 0.05 of the level of disc centre, a facula 1.3
     brightest = float(np.nanpercentile(frame.data, 99)) / found.level
     if not 0.03 < brightest < 2 or len({f.unit.lower() for f in (frame, other) if f.unit}) > 1:
-        raise ValueError(
-            f"image_norm: --norm-from must be in the unit of the input, got a level of "
+        message = (
+            f"image_norm: norm_from must be in the unit of the input, got a level of "
             f"{found.level:.4g} {other.unit} in {other.path!r}, and {brightest:.3g} of it"
             f"{' in ' + frame.unit if frame.unit else ''} in {frame.path!r}"
         )
+        raise avoidable(ValueError(message), "norm_from")
     mu = disc.locate(frame.header)
     if found.strength and mu is None:
         log.warning(
@@ -223,10 +225,11 @@ def image_norm(
 
 def _check_norm_from(norm, type):
     if norm != "quiet-sun" or type != "intensity":
-        raise ValueError(
-            "image_norm: --norm-from needs norm quiet-sun and type intensity, "
+        message = (
+            "image_norm: norm_from needs norm quiet-sun and type intensity, "
             f"got norm={norm!r}, type={type!r}"
         )
+        raise avoidable(ValueError(message), "norm_from")
 
 
 def _norm(frame, type, norm):

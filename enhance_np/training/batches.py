@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from .._array import Array
+from .._errors import one_line
 from .._symmetry import TURNS, turned
 from ..engine import Engine
 
@@ -74,8 +75,7 @@ class Pairs:
             with np.errstate(over="ignore"):  # `check` finds values that become infinite
                 return tuple(dataset[indices].astype(np.float32) for dataset in self.datasets)
         except OSError as error:
-            message = " ".join(str(error).split())
-            raise OSError(f"train: {self.path} cannot be read ({message})") from None
+            raise OSError(f"train: {self.path} cannot be read ({one_line(error)})") from None
 
     def check(self) -> str:
         """sha256 of the values, in hexadecimal; reads everything once, a chunk at a time.

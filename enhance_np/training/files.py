@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from .._atomic import write_bytes
+from .._errors import avoidable, one_line
 from ..observation.fits import check_output
 from ..weights import check_name
 
@@ -28,10 +29,11 @@ def outputs(output: str | os.PathLike, resume: bool, overwrite: bool) -> tuple[P
     saved = files[1]
     going_on = resume and saved.exists()
     if not going_on and not overwrite and (there := [str(f) for f in files if f.exists()]):
-        raise FileExistsError(
-            f"train: {', '.join(there)} must not exist: there is no checkpoint to continue, "
-            "or --continue is missing; --overwrite replaces them"
+        message = (
+            f"train: {', '.join(there)} must not exist, unless the run is resumed from a "
+            f"checkpoint or overwritten, got resume={resume}, overwrite={overwrite}"
         )
+        raise avoidable(FileExistsError(message), "resume", "overwrite")
     for path in files:
         check_output(path, overwrite=True)
     return output, saved
@@ -46,8 +48,7 @@ def open_pairs(path: str | os.PathLike):
     try:
         return h5py.File(path, "r")
     except OSError as error:
-        message = " ".join(str(error).split())
-        raise OSError(f"train: {path} must be a whole HDF5 file ({message})") from None
+        raise OSError(f"train: {path} must be a whole HDF5 file ({one_line(error)})") from None
 
 
 def write_log(output: Path, rows: Sequence[dict]) -> None:

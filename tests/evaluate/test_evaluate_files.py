@@ -197,7 +197,10 @@ BAD = {
     "box": (["--input", "low.fits", "--box", "0,50,0,9"], "box must be"),
     "box word": (["--input", "low.fits", "--box", "all"], "--box"),
     "norm": (["--input", "low.fits", "--norm", "0"], "level > 0"),
-    "baselines": (["--truth", "high.fits", "--baselines"], "baselines need --input"),
+    "baselines": (
+        ["--truth", "high.fits", "--baselines"],
+        "need the input, got none (see --input)",
+    ),
     "linear": (["--input", "low.fits", "--linear", "text.txt"], "npz"),
     "psf": (["--input", "low.fits", "--psf", "gauss"], "psf must be"),
     "plot exists": (["--input", "low.fits", "--plot", "text.txt"], "must not exist"),
@@ -254,10 +257,7 @@ def test_deconvolve_another_instrument_warns(files, capsys, caplog):
     cards = {"BUNIT": "DN/s", "TELESCOP": "SOHO", "INSTRUME": "MDI"}
     fits.writeto(files / "mdi.fits", image, fits.Header(cards))
     run(capsys, "deconvolve", files / "mdi.fits", files / "rl.fits", "--iterations", 1, "--quiet")
-    assert (
-        "not from HMI (TELESCOP='SOHO', INSTRUME='MDI'): pass the PSF of its telescope"
-        in caplog.text
-    )
+    assert "not from HMI (TELESCOP='SOHO', INSTRUME='MDI'), but HMI's PSF is used" in caplog.text
 
 
 def test_fields_are_scored_in_gauss(files, capsys):

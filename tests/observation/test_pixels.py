@@ -87,7 +87,7 @@ def test_all_readers_know_the_same_units(unit):
     cards |= {f"CUNIT{i}": unit for i in (1, 2)}
     header = Header(SKY | cards | {"RSUN_OBS": 960.0, "CRPIX1": 1.0, "CRPIX2": 1.0})
     assert pixel_scales(header) == pytest.approx([0.5, 0.5])
-    assert angular_scale("a", header, "a.fits", "--scale") == pytest.approx(0.5)
+    assert angular_scale("a", header, "a.fits", "scale") == pytest.approx(0.5)
     assert disc.mu(header, (1, 961))[0, 960] == pytest.approx(np.sqrt(0.75))
 
 
@@ -96,11 +96,11 @@ def test_a_missing_unit():
     steps = {f"CDELT{i}": 0.5 / 3600 for i in (1, 2)}
     celestial = Header(SKY | steps | {"RSUN_OBS": 960.0, "CRPIX1": 1.0, "CRPIX2": 1.0})
     assert pixel_scales(celestial) == pytest.approx([0.5, 0.5])
-    assert angular_scale("a", celestial, "a.fits", "--scale") == pytest.approx(0.5)
+    assert angular_scale("a", celestial, "a.fits", "scale") == pytest.approx(0.5)
     assert disc.mu(celestial, (1, 961))[0, 960] == pytest.approx(np.sqrt(0.75))
     assert pixel_sides(Header(steps)) == (None, None)
     assert pixel_sides(Header(steps), unnamed=1.0) == pytest.approx((0.5 / 3600, 0.5 / 3600))
-    assert angular_scale("a", Header(steps), "a.fits", "--scale") == pytest.approx(0.5 / 3600)
+    assert angular_scale("a", Header(steps), "a.fits", "scale") == pytest.approx(0.5 / 3600)
     arcsec = Header(SKY | OBLONG | {"RSUN_OBS": 960.0})  # by the standard 0.5 degrees a pixel
     assert disc.locate(arcsec) is None
 

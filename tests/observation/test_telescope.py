@@ -36,5 +36,5 @@ def test_hmi(cards):
 )
 def test_other_instruments(cards, named):
     assert foreign_instrument(Header(cards)) == named
-    with pytest.raises(ValueError, match=rf"^require_hmi: .*\(--weights\), got {named} in 'made"):
+    with pytest.raises(ValueError, match=rf"^require_hmi: .*needs its own, got {named} in 'made"):
         require_hmi(frame(**cards))
