@@ -4,12 +4,11 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from functools import cache
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from .. import __version__, engine, models
+from .. import __version__, engine
 from .._atomic import replacing
 from .._errors import avoidable
 from ..engine import tiles
@@ -19,8 +18,8 @@ from ..observation.quiet_sun import usual_level
 from ..observation.remarks import remark
 from ..observation.telescope import require_hmi
 from ..optics.degrade import HMI, STORED, Optics, on_pixels
-from ..weights import Weights, digest, load
-from .array import apply
+from ..weights import Weights
+from .array import apply, chosen
 from .ensemble import ORIENTATIONS
 
 log = logging.getLogger(__name__)
@@ -93,7 +92,7 @@ def enhancer(
     confidence : as ensemble, with two more HDUs in the image's unit: SPREAD, the standard deviation
     over the eight outputs, and RESIDUAL, `reblur.residual_map` on the input's pixels.
     """
-    chosen = engine.select(device)
+    its_engine = engine.select(device)
     if tile is not None:
         tiles.check(tile)
     normalise.check_norm(norm)
@@ -105,8 +104,8 @@ def enhancer(
 
     @cache
     def predictor_of(type):
-        path = models.path(type, model) if weights is None else Path(weights)
-        return chosen.predictor(load(path, activation)), digest(path)
+        loaded, content = chosen(weights, type, model, activation)
+        return its_engine.predictor(loaded), content
 
     if weights is not None:
         predictor_of(None)
@@ -142,7 +141,7 @@ def enhancer(
             f" {frame.unit}" if frame.unit else "",
             f" with limb darkening (strength {divisor.strength:.3f})" if divisor.strength else "",
             f", mean of {ORIENTATIONS} orientations" if ensemble else "",
-            chosen.name.upper(),
+            its_engine.name.upper(),
         )
         return Result(frame.data, output, its_type, divisor.level, divisor.strength)
 

@@ -9,7 +9,7 @@ from .. import optim, params
 from .._random import stream
 from ..config import NetworkConfig
 from ..engine import REFERENCE
-from ..weights import Weights, digest, load
+from ..weights import Weights, identified
 from .batches import Pairs, drawn
 from .checkpoint import State
 from .options import TrainOptions
@@ -31,8 +31,7 @@ def read(config: NetworkConfig, options: TrainOptions) -> tuple[str, Weights | N
         raise FileNotFoundError(
             f"train: start must be he, contrast or an existing weights file, got {path}"
         )
-    content = digest(path)
-    weights = load(path, config.activation)
+    weights, content = identified(path, config.activation)
     wanted, found = (replace(c, refine_filters=c.refine) for c in (config, weights.config))
     if found != wanted:
         raise ValueError(f"train: {path} must hold weights of {wanted}, got {found}")
