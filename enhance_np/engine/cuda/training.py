@@ -57,11 +57,17 @@ def flattened(tensors: dict[str, Array], names: Iterable[str]) -> Flat:
 
 def step(p, adam, x, target, config, ops, lr, l2, moving=None, clip=None):
     """See training.step.step_once. The loss stays on the device, and is NaN instead of an error."""
+    loss, g, tape = gradients(p, x, target, config, ops, moving)
+    p, adam = update(p, g, adam, lr, l2, clip, loss)
+    return p, adam, loss, tape
+
+
+def gradients(p, x, target, config, ops, moving=None):
+    """See training.step.gradients. The loss stays on the device."""
     y, tape = network.forward(p, x, config, ops, moving)
     loss, dy = mse(y, target)
     _, g = network.backward(dy, tape, config, ops, wrt_x=False)
-    p, adam = update(p, g, adam, lr, l2, clip, loss)
-    return p, adam, loss, tape
+    return loss, g, tape
 
 
 def reading(value: Array) -> Callable[[], float]:
