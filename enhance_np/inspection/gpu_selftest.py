@@ -78,7 +78,7 @@ def run(
 
 def _check_output(path, overwrite):
     if path.exists() and not overwrite:
-        message = f"gpu-selftest: {os.fspath(path)!r} must not exist, unless overwrite"
+        message = f"gpu-selftest: {os.fspath(path)!r} must not exist, unless overwrite is set"
         raise avoidable(OSError(message), "overwrite")
     if not path.absolute().parent.is_dir():
         raise OSError(f"gpu-selftest: the folder of {os.fspath(path)!r} must exist")

@@ -293,7 +293,9 @@ def check_output(
     if os.path.exists(path) and not os.path.isfile(path):
         raise OSError(f"check_output: needs the name of a file, got path={path!r}")
     if os.path.exists(path) and not overwrite:
-        message = f"check_output: the file must not exist, unless overwrite, got path={path!r}"
+        message = (
+            f"check_output: the file must not exist, unless overwrite is set, got path={path!r}"
+        )
         raise avoidable(FileExistsError(message), "overwrite")
     if not os.path.isdir(folder):
         raise FileNotFoundError(f"check_output: the folder must exist, got path={path!r}")
