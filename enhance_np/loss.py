@@ -19,6 +19,16 @@ def l2(p: dict[str, Array], strength: float) -> tuple[float, dict[str, Array]]:
 
     Biases and batch norm are not included, as in the paper. The gradient is a dict of the kernels.
     """
-    kernels = {name: w for name, w in p.items() if name.endswith("/w")}
+    kernels = {name: w for name, w in p.items() if is_kernel(name)}
     value = strength * sum(float((w.astype("f8") ** 2).sum()) for w in kernels.values())
-    return value, {name: 2 * strength * w for name, w in kernels.items()}
+    return value, {name: l2_factor(name, strength) * w for name, w in kernels.items()}
+
+
+def l2_factor(name: str, strength: float) -> float:
+    """f of the gradient f * p[name] of `l2`; 0 for a parameter that is not a kernel."""
+    return 2 * strength if is_kernel(name) else 0.0
+
+
+def is_kernel(name: str) -> bool:
+    """Whether this parameter is the kernel of a convolution, which L2 and weight decay act on."""
+    return name.endswith("/w")

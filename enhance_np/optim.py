@@ -4,6 +4,7 @@ import math
 from typing import NamedTuple
 
 from ._array import Array, array_module
+from .loss import is_kernel
 
 BETA1, BETA2 = 0.9, 0.999
 EPS = 1e-7
@@ -40,17 +41,26 @@ def adam(
     Raises ValueError if the keys of p and g differ.
     Source: Kingma & Ba 2015, arXiv:1412.6980, Algorithm 1 and end of section 2.
     """
+    check_keys(p, g)
+    t = state.step + 1
+    rate = corrected_rate(lr, t, beta1, beta2)
+    m = {name: beta1 * state.m[name] + (1 - beta1) * g[name] for name in p}
+    v = {name: beta2 * state.v[name] + (1 - beta2) * g[name] ** 2 for name in p}
+    new = {name: p[name] - rate * m[name] / (v[name] ** 0.5 + eps) for name in p}
+    return new, AdamState(t, m, v)
+
+
+def check_keys(p: dict[str, Array], g: dict[str, Array]) -> None:
     if p.keys() != g.keys():
         raise ValueError(
             f"adam: p and g must have the same keys, got a difference in "
             f"{sorted(p.keys() ^ g.keys())}"
         )
-    t = state.step + 1
-    rate = lr * (1 - beta2**t) ** 0.5 / (1 - beta1**t)
-    m = {name: beta1 * state.m[name] + (1 - beta1) * g[name] for name in p}
-    v = {name: beta2 * state.v[name] + (1 - beta2) * g[name] ** 2 for name in p}
-    new = {name: p[name] - rate * m[name] / (v[name] ** 0.5 + eps) for name in p}
-    return new, AdamState(t, m, v)
+
+
+def corrected_rate(lr: float, t: int, beta1: float, beta2: float) -> float:
+    """lr sqrt(1 - b2^t) / (1 - b1^t): the moments start at 0, which this corrects in step t."""
+    return lr * (1 - beta2**t) ** 0.5 / (1 - beta1**t)
 
 
 def decayed(p: dict[str, Array], before: dict[str, Array], amount: float) -> dict[str, Array]:
@@ -65,7 +75,7 @@ def decayed(p: dict[str, Array], before: dict[str, Array], amount: float) -> dic
     Source: Loshchilov & Hutter 2019, arXiv:1711.05101, algorithm 2.
     """
     for name in p:
-        if name.endswith("/w"):
+        if is_kernel(name):
             p[name] -= amount * before[name]
     return p
 

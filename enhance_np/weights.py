@@ -23,6 +23,7 @@ import numpy as np
 
 from ._array import Array, without_subnormals
 from ._atomic import write_bytes
+from ._errors import one_line
 from .config import NetworkConfig
 from .layers.batchnorm import EPS
 from .params import layers, shapes
@@ -74,21 +75,25 @@ def load(path: str | os.PathLike, activation: str | None = None) -> Weights:
     it is not a complete and finite network of this kind. Each error is one line that names the
     file and, if possible, the tensor.
     """
+    return identified(path, activation)[0]
+
+
+def identified(path: str | os.PathLike, activation: str | None = None) -> tuple[Weights, str]:
+    """(weights, `digest`) of one reading of the file. Arguments and errors as in `load`."""
     import h5py  # here, so that this module is fast to import
 
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"load: {path}: the file must exist, got no such file")
     try:
-        with h5py.File(path, "r") as file:
-            return _read(file, activation)
+        content = path.read_bytes()
+        with h5py.File(io.BytesIO(content), "r") as file:
+            return _read(file, activation, path), hashlib.sha256(content).hexdigest()
     except ValueError as error:
-        raise ValueError(f"load: {path}: {_one_line(error)}") from None
+        raise ValueError(f"load: {path}: {one_line(error)}") from None
     except (OSError, LookupError, TypeError, AttributeError, RuntimeError) as error:
         # h5py raises all of these for damaged files, with messages of the HDF5 library
-        raise OSError(
-            f"load: {path}: truncated, damaged or not HDF5 ({_one_line(error)})"
-        ) from None
+        raise OSError(f"load: {path}: truncated, damaged or not HDF5 ({one_line(error)})") from None
 
 
 def save(path: str | os.PathLike, weights: Weights, overwrite: bool = False) -> None:
@@ -154,8 +159,8 @@ def _write(file, weights: Weights, tensors: dict[str, Array]) -> None:
     )
 
 
-def _read(file, activation: str | None) -> Weights:
-    """The weights of an open file. `load` adds the name of the file to its errors."""
+def _read(file, activation: str | None, path: Path) -> Weights:
+    """The weights of an open file. `identified` adds the name of the file to its errors."""
     found = {"conv": {}, "bn": {}}  # kind -> (number, layer) -> Keras's tensor name -> data
     for layer, tensor, data in _tensors(file):
         match = LAYER.fullmatch(layer)
@@ -175,7 +180,7 @@ def _read(file, activation: str | None) -> Weights:
     }
     stored, provenance = _activation_and_provenance(file)
     if stored is None and activation is None:
-        log.warning("%s does not store its activation: relu is assumed", file.filename)
+        log.warning("%s does not store its activation: relu is assumed", path)
     elif None not in (stored, activation) and stored != activation:
         raise ValueError(f"activation: expected {activation}, found {stored}")
     activation = stored or activation or "relu"
@@ -299,7 +304,3 @@ def _text(value: bytes | str) -> str:
 
 def _bytes(names) -> Array:
     return np.array([name.encode() for name in names])
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -11,14 +11,14 @@ ROOT = Path(enhance_np.__file__).parent
 FILES = sorted(p for p in ROOT.rglob("*.py") if p.parent != ROOT or p.name != "__init__.py")
 # From the bottom up. A subpackage or module imports from lower levels or from the left of its own
 LEVELS = """
-    _array _atomic _figures _kernels _random _threads config instrument
+    _array _atomic _errors _figures _kernels _random _symmetry _threads config instrument
     layers models loss optim
     params network weights
     observation optics
     engine
-    sun pairs training
+    sun pairs training baselines
     prediction
-    baselines evaluate inspection
+    evaluate inspection
     cli __main__
 """.split()
 FOREIGN = {"torch", "tensorflow", "keras", "tf_keras", "onnxruntime", "openvino", "tests", "bench"}

@@ -24,3 +24,12 @@ def test_l2_is_on_kernels_only(rng):
     assert value == pytest.approx(0.1 * (p["a/w"] ** 2).sum())
     assert set(g) == {"a/w"}
     np.testing.assert_allclose(g["a/w"], 0.2 * p["a/w"])
+
+
+def test_the_factor_of_l2_is_its_gradient(rng):
+    p = {"a/w": rng.standard_normal((3, 3, 1, 2)), "a/b": np.ones(2)}
+    _, g = loss.l2(p, 0.1)
+    np.testing.assert_array_equal(loss.l2_factor("a/w", 0.1) * p["a/w"], g["a/w"])
+    assert loss.l2_factor("a/b", 0.1) == 0
+    assert loss.is_kernel("block0/conv1/w")
+    assert not loss.is_kernel("tail/bn/gamma")

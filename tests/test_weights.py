@@ -4,6 +4,7 @@ The files of tests/reference/ were written by tf_keras (Keras 2) and Keras 3; se
 make_reference.py there.
 """
 
+import hashlib
 import importlib.util
 from pathlib import Path
 
@@ -251,6 +252,20 @@ def test_save_that_fails_leaves_the_old_file_alone(tmp_path, monkeypatch, call):
     assert str(error.value) == f"{path} cannot be written (No space left on device)"
     assert list(tmp_path.iterdir()) == [path]
     assert weights.load(path).provenance == {"seed": 1}
+
+
+def test_a_file_is_identified_by_the_bytes_that_were_read(tmp_path, monkeypatch):
+    """Once, so that weights and sha256 belong together even if the file is replaced meanwhile."""
+    path = tmp_path / "w.h5"
+    w = random_weights(CONFIGS["tiny"])
+    weights.save(path, w)
+    want, reads = hashlib.sha256(path.read_bytes()).hexdigest(), []
+    read_bytes = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda p: reads.append(p) or read_bytes(p))
+    found, content = weights.identified(path)
+    assert reads == [path]
+    assert content == want == weights.digest(path)
+    same_bits(found.params, w.params)
 
 
 def test_save_into_no_folder(tmp_path):

@@ -65,8 +65,8 @@ def train(batch, patch, steps, threads):
     from enhance_np._threads import set_threads
     from enhance_np.config import DEFAULT
     from enhance_np.engine import select
-    from enhance_np.training.loop import step_once
     from enhance_np.training.options import L2, TrainOptions
+    from enhance_np.training.step import step_once
 
     set_threads(threads)
     x, target = workload.batch(batch, patch)

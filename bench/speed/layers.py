@@ -30,8 +30,8 @@ from enhance_np import layers, optim, params
 from enhance_np.config import DEFAULT
 from enhance_np.engine import select
 from enhance_np.engine.tiles import AFTER_UPSAMPLING
-from enhance_np.training.loop import step_once
 from enhance_np.training.options import L2, TrainOptions
+from enhance_np.training.step import step_once
 
 # Largest error of a result, in norm: the bars of the whole network and of its gradients. A
 # gradient of a kernel is a sum over all pixels, and its rounding grows with their number.

@@ -28,8 +28,8 @@ from bench.speed import peers, train_curves, train_operations
 from enhance_np import layers, loss, network, optim, params
 from enhance_np.config import DEFAULT, SMALL
 from enhance_np.engine import select
-from enhance_np.training.loop import step_once
 from enhance_np.training.options import L2, TrainOptions
+from enhance_np.training.step import step_once
 
 # Largest error of a tensor's gradient, in norm, for a way to be timed. Rounding moves some of the
 # millions of ReLUs' inputs across 0, and each takes its gradient with it, in whatever way float32

@@ -13,8 +13,8 @@ from bench.shared import workload
 from enhance_np import optim, params
 from enhance_np.config import NetworkConfig
 from enhance_np.engine import REFERENCE, select
-from enhance_np.training.loop import step_once
 from enhance_np.training.options import L2
+from enhance_np.training.step import step_once
 
 # How much farther the engine may be: Winograd F(4x4,3x3) rounds 3 times as much as a direct sum
 # (1.7e-6 and 5e-7 of a layer's rms), and 3 more for chance: what float32 alone makes in 200 steps

@@ -26,6 +26,7 @@ from enhance_np.observation import (
     kind,
     missing,
     normalise,
+    pixels,
     quiet_sun,
     remarks,
     telescope,
@@ -65,7 +66,7 @@ def constants() -> dict:
         "pixel_scale": HMI.pixel_scale,
         "gauss_limit": GAUSS_LIMIT,
         "gauss_per_kilogauss": normalise.GAUSS_PER_KILOGAUSS,
-        "sun_radius": disc.SUN_RADIUS,
+        "sun_radius": pixels.SUN_RADIUS,
         # fits.py
         "stale": fits._STALE.pattern,
         "in_pixels": fits._IN_PIXELS,

@@ -9,7 +9,7 @@ import sys
 
 from .. import __version__
 from . import checks, data, evaluate, interrupt, predict, see, train
-from .options import Parser, one_line
+from .options import LogLine, Parser, report_line
 
 # exceptions whose message is meant for the user; any other is a fault of the program
 EXPECTED = (ValueError, OSError, RuntimeError, ImportError, ArithmeticError, MemoryError)
@@ -37,10 +37,11 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str] | None = None) -> None:
     options = parser().parse_args(arguments)
+    lines = logging.StreamHandler(sys.stderr)
+    lines.setFormatter(LogLine())
     logging.basicConfig(
         level=logging.WARNING if options.quiet else logging.INFO,
-        format="%(message)s",
-        stream=sys.stderr,
+        handlers=[lines],
     )
     try:
         if getattr(options, "threads", None) is not None:
@@ -53,7 +54,7 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"enhance-np {options.command}: interrupted", file=sys.stderr)
         sys.exit(130)
     except EXPECTED as error:
-        sys.exit(one_line(options.command, error))
+        sys.exit(report_line(options.command, error))
     except Exception as error:
         message = " ".join(f"{type(error).__name__} {error}".split())
         sys.exit(f"enhance-np {options.command}: a fault of the program, please report: {message}")

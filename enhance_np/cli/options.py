@@ -1,10 +1,15 @@
 """Options, network sizes and progress bars that several commands share."""
 
 import argparse
+import logging
 import sys
 from contextlib import contextmanager, nullcontext
 
+from .._errors import one_line
 from ..config import ACTIVATIONS, DEVICES, TYPES
+
+# flags of parameters of the library that have another name
+FLAGS = {"resume": "--continue", "optics": "--psf, --aperture, --target-aperture, --wavelength"}
 
 
 class Parser(argparse.ArgumentParser):
@@ -150,10 +155,23 @@ def advance(bar):
     return progress
 
 
-def one_line(command: str, error: Exception, named: str = "") -> str:
+def report_line(command: str, error: Exception, named: str = "") -> str:
     """The line that reports an error to the user."""
-    message = " ".join(str(error).split()) or type(error).__name__
-    return f"enhance-np {command}: {named}{message.removeprefix(f'{command}: ')}"
+    message = one_line(error).removeprefix(f"{command}: ")
+    return f"enhance-np {command}: {named}{message}{_see_flags(error)}"
+
+
+class LogLine(logging.Formatter):
+    """A log message with the flags of the parameters that it is about."""
+
+    def format(self, record):
+        return super().format(record) + _see_flags(record)
+
+
+def _see_flags(said) -> str:
+    """said : an error or a log record, see `_errors.avoidable`."""
+    flags = [FLAGS.get(p, f"--{p.replace('_', '-')}") for p in getattr(said, "parameters", ())]
+    return f" (see {', '.join(flags)})" if flags else ""
 
 
 def hdu(options):

@@ -19,7 +19,7 @@ class Engine(NamedTuple):
     ops: ModuleType  # the operations, with the names of enhance_np.layers
     asarray: Callable  # NumPy array -> array of this engine
     asnumpy: Callable  # array of this engine -> NumPy array
-    # for training on a device: `step` is training.loop.step_once without waiting for the loss;
+    # for training on a device: `step` is training.step.step_once without waiting for the loss;
     # `reading` starts to copy that loss and returns a function that waits for it
     step: Callable | None = None
     reading: Callable | None = None

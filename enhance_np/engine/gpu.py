@@ -9,6 +9,8 @@ import sys
 from functools import cache
 from importlib.util import find_spec
 
+from .._errors import one_line
+
 # oldest version of cuDriverGetVersion: CUDA 12.0, for cupy-cuda12x
 OLDEST_DRIVER = 12000
 # values of CUresult in cuda.h
@@ -38,7 +40,7 @@ def driver_fault() -> str | None:
     """Why the NVIDIA driver cannot be used, None if it can. CuPy is not imported."""
     driver = _driver()
     if isinstance(driver, OSError):
-        return f"no NVIDIA driver is installed ({_line(driver)}): install one, or use the CPU"
+        return f"no NVIDIA driver is installed ({one_line(driver)}): install one, or use the CPU"
     version, devices = ctypes.c_int(), ctypes.c_int()
     try:
         if driver.cuDriverGetVersion(ctypes.byref(version)):
@@ -52,7 +54,7 @@ def driver_fault() -> str | None:
         if error == 0:
             error = driver.cuDeviceGetCount(ctypes.byref(devices))
     except AttributeError as error:
-        return f"libcuda is not that of the NVIDIA driver ({_line(error)}): reinstall the driver"
+        return f"libcuda is not that of the NVIDIA driver ({one_line(error)}): reinstall the driver"
     if error == NO_DEVICE or (error == 0 and devices.value < 1):
         return (
             "the NVIDIA driver finds no device: run nvidia-smi, and check whether "
@@ -74,7 +76,7 @@ def cupy_fault() -> str | None:
     try:
         import cupy
     except Exception as error:
-        return f'CuPy cannot be imported ({_line(error)}): pip install "enhance_np[gpu]"'
+        return f'CuPy cannot be imported ({one_line(error)}): pip install "enhance_np[gpu]"'
     try:
         major, minor = cupy.cuda.nvrtc.getVersion()
     except Exception:  # CuPy has its own types of errors, and loads the library only now
@@ -90,7 +92,7 @@ def cupy_fault() -> str | None:
             return (
                 f"CUDA's headers, for CuPy's own kernels, are not installed: pip install {headers}"
             )
-        return f"CuPy cannot use the GPU ({_line(error)}): run nvidia-smi and cupy.show_config()"
+        return f"CuPy cannot use the GPU ({one_line(error)}): run nvidia-smi and cupy.show_config()"
     if not right:
         return "a test kernel gave a wrong result: reinstall the driver and CuPy"
     return None
@@ -107,7 +109,3 @@ def _driver():
 
 def _dotted(version):
     return f"{version // 1000}.{version % 1000 // 10}"
-
-
-def _line(error):
-    return " ".join(str(error).split()) or type(error).__name__

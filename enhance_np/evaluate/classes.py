@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..observation.disc import SUN_RADIUS, limb_darkening
+from ..observation.disc import limb_darkening
 from ..observation.gaps import beyond_limb
 from ..observation.normalise import fill
+from ..observation.pixels import SUN_RADIUS
 from ..optics.degrade import HMI_SCALE
 
 NAMES = ("quiet", "plage", "pore", "umbra", "penumbra", "limb")

@@ -11,20 +11,19 @@ K1, K2 = 0.01, 0.03
 
 
 def scores(
-    out: np.ndarray, truth: np.ndarray, data_range: float, mask: np.ndarray | None = None
+    out: np.ndarray,
+    truth: np.ndarray,
+    similarity: np.ndarray,
+    data_range: float,
+    mask: np.ndarray,
 ) -> dict[str, float]:
     """pixels, mse, rms, psnr (dB), ssim and bias (mean of out - truth) over the mask.
 
-    out, truth : (H, W), one unit, no NaN where the mask is True.  mask : None is everywhere.
+    out, truth : (H, W), one unit, no NaN where the mask is True.  mask : (H, W) bool.
+    similarity : (H, W), `ssim_map` of the two, which several masks can share.
     data_range : in that unit. psnr = 10 log10(data_range^2 / mse), infinite without error.
     If the mask is empty, pixels is 0 and the other values are NaN.
     """
-    mask = np.ones(out.shape, bool) if mask is None else mask
-    return masked_scores(out, truth, ssim_map(out, truth, data_range), data_range, mask)
-
-
-def masked_scores(out, truth, similarity, data_range, mask) -> dict[str, float]:
-    """`scores` with a given map of `ssim_map`, which several masks can share."""
     error = np.subtract(out, truth, dtype=np.float64)[mask]
     if error.size == 0:
         nothing = dict.fromkeys(("mse", "rms", "psnr", "ssim", "bias"), np.nan)

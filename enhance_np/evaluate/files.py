@@ -9,14 +9,16 @@ import numpy as np
 
 from .. import __version__, baselines
 from .._atomic import replacing
+from .._errors import avoidable
 from ..baselines import linear
 from ..baselines.richardson_lucy import ITERATIONS, deconvolve
 from ..config import TYPES
 from ..observation import fits, normalise
 from ..observation.disc import mu
 from ..observation.kind import detect_type, in_gauss
+from ..observation.pixels import pixel_area, pixel_scales
 from ..observation.remarks import remark
-from ..observation.telescope import foreign_instrument, pixel_scales
+from ..observation.telescope import foreign_instrument
 from ..optics.degrade import HMI, SAME_PIXELS, Optics, on_pixels
 from ..prediction.file import (
     OPTICS_CARDS,
@@ -33,6 +35,8 @@ from .report import Scene, report
 log = logging.getLogger(__name__)
 
 Path = str | os.PathLike
+# pixels of each image along one pixel of the input; the first that is given tells their size
+PIXELS_ALONG = {"input": 1, "truth": 2, "output": 2}
 SAME_UNIT = 1.2  # largest ratio of the quiet-Sun levels of two files in one unit
 
 
@@ -73,9 +77,10 @@ def evaluate_files(
     given = {"output": out, "truth": truth, "input": input, "companion": companion}
     given = {name: path for name, path in given.items() if path is not None}
     if truth is None and input is None:
-        raise ValueError("evaluate: needs --truth or --input, got neither")
+        message = "evaluate: needs the truth or the input, got neither"
+        raise avoidable(ValueError(message), "truth", "input")
     if (with_baselines or linear_filter) and input is None:
-        raise ValueError("evaluate: baselines need --input, got none")
+        raise avoidable(ValueError("evaluate: baselines need the input, got none"), "input")
     _check_written(plot, json_file, given.values(), overwrite)
     filter = None if linear_filter is None else linear.load(linear_filter)
     frames = {name: in_gauss(fits.read(path)) for name, path in given.items()}
@@ -130,7 +135,12 @@ def deconvolve_file(
     frame, type = read(source, ext, type)
     foreign = foreign_instrument(frame.header)
     if foreign is not None and optics is None:
-        log.warning("%s is not from HMI (%s): pass the PSF of its telescope", frame.path, foreign)
+        log.warning(
+            "%s is not from HMI (%s), but HMI's PSF is used",
+            frame.path,
+            foreign,
+            extra={"parameters": ("optics",)},
+        )
     optics = optics or HMI
     remark(frame, type, "the PSF is on", optics.hmi_scale)
     optics = on_pixels(optics, frame.header)
@@ -160,10 +170,9 @@ def _type(frames, asked):
     said |= {frame.header.get("ENHTYPE") for frame in frames}
     said &= set(TYPES)
     if len(said) != 1:
-        raise ValueError(
-            "evaluate: the files must be of one type; pass --type, got "
-            + (" and ".join(sorted(said)) or "no evidence")
-        )
+        got = " and ".join(sorted(said)) or "no evidence"
+        message = f"evaluate: the files must be of one type, or it must be given, got {got}"
+        raise avoidable(ValueError(message), "type")
     return said.pop()
 
 
@@ -178,14 +187,14 @@ def _optics(frames, given):
     foreign = foreign_instrument(frames["output"].header)
     if given is None and not stored and foreign is not None:
         log.warning(
-            "%s is not from HMI (%s) and does not store the optics of its weights: HMI's PSF is "
-            "used; pass --psf, --aperture, --target-aperture, --wavelength to change it",
+            "%s is not from HMI (%s) and does not store the optics of its weights: HMI's are used",
             frames["output"].path,
             foreign,
+            extra={"parameters": ("optics",)},
         )
     found = {
         name: on_pixels(optics, frames[name].header, factor)
-        for name, factor in (("input", 1), ("truth", 2), ("output", 2))
+        for name, factor in PIXELS_ALONG.items()
         if name in frames and pixel_scales(frames[name].header)
     }
     if not found:
@@ -234,7 +243,15 @@ def _scene(frames, type, norm, box, optics):
     if angle is not None and angle.shape != low:
         angle = None  # `report` raises an error for the wrong shape
     scene = Scene(type, images.get("input"), images.get("truth"), images.get("companion"))
-    return scene._replace(mu=angle, box=box), out
+    return scene._replace(mu=angle, box=box, pixel_area=_input_area(frames)), out
+
+
+def _input_area(frames) -> float | None:
+    """cm^2 of a pixel of the input, from the first header that gives it."""
+    for name, factor in PIXELS_ALONG.items():
+        if name in frames and (area := pixel_area(frames[name].header)) is not None:
+            return area * factor**2
+    return None
 
 
 def _check_unit(frames):

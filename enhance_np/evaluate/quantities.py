@@ -5,8 +5,6 @@ from typing import NamedTuple
 import numpy as np
 
 KG_BAND = (800.0, 1200.0)  # G, of the input: the kG fields that the paper discusses
-KM_PER_ARCSEC = 725.3  # at 1 au
-KM2_TO_CM2 = 1e10
 
 
 def averaged(out: np.ndarray) -> np.ndarray:
@@ -30,17 +28,17 @@ def noise(field: np.ndarray, mask: np.ndarray) -> float:
 class Flux(NamedTuple):
     unsigned: float  # mean of |B|, G; includes the noise of the image
     net: float  # mean of B, G
-    unsigned_mx: float  # Mx, of all valid pixels, as seen from 1 au
+    unsigned_mx: float  # Mx, of all valid pixels
     net_mx: float  # Mx
 
 
-def flux(field: np.ndarray, pixel_scale: float) -> Flux:
+def flux(field: np.ndarray, pixel_area: float) -> Flux:
     """Flux of the valid pixels, without a correction for foreshortening.
 
-    field : G, NaN is missing.  pixel_scale : arcsec.
+    field : G, NaN is missing.  pixel_area : cm^2 on the Sun, see `pixels.pixel_area`.
     """
     values = field[np.isfinite(field)].astype(np.float64)
-    area = values.size * (pixel_scale * KM_PER_ARCSEC) ** 2 * KM2_TO_CM2
+    area = values.size * pixel_area
     unsigned, net = float(np.abs(values).mean()), float(values.mean())
     return Flux(unsigned, net, unsigned * area, net * area)
 

@@ -10,14 +10,16 @@ from typing import NamedTuple
 import numpy as np
 
 from .._array import repeated
+from .._errors import avoidable
 from ..config import TYPES
 from ..observation.gaps import beyond_limb, gap_free_box
 from ..observation.normalise import fill
+from ..observation.pixels import square_area
 from ..optics.degrade import HMI, Optics
 from ..prediction.reblur import reblurred, residual
 from . import quantities as q
 from .classes import THRESHOLDS, masks, quiet_field
-from .errors import DATA_RANGE, masked_scores, ssim_map
+from .errors import DATA_RANGE, scores, ssim_map
 from .spectrum import BANDS, band_powers, nyquist_lines, phase_amplitude
 
 UNIT = {"intensity": "Ic", "blos": "G"}
@@ -34,6 +36,7 @@ class Scene(NamedTuple):
     companion: np.ndarray | None = None  # (H, W) of the other type, for the classes
     mu: np.ndarray | None = None  # (H, W), see `disc.mu`
     box: tuple[int, int, int, int] | None = None  # y0, y1, x0, x1, input pixels of granulation
+    pixel_area: float | None = None  # cm^2 of an input pixel; None is that of the optics at 1 au
 
 
 def report(outputs: Mapping[str, np.ndarray], scene: Scene, optics: Optics = HMI) -> dict:
@@ -103,6 +106,7 @@ class _Context:
         y0, y1, x0, x1 = gap_free_box(~beyond_limb(valid))
         self.spectral = (slice(y0, y1), slice(x0, x1))
         self.far = self._far_from_gaps()
+        self.pixel_area = scene.pixel_area or square_area(optics.hmi_scale)
 
     def _far_from_gaps(self):
         from scipy.ndimage import distance_transform_edt
@@ -128,7 +132,7 @@ class _Context:
             umbra = at(self.classes["umbra"])
             made["umbra_minimum"] = float(image[umbra].min()) if umbra.any() else np.nan
         else:
-            flux = q.flux(values, scale)
+            flux = q.flux(values, self.pixel_area / (1 if on_input else 4))
             made |= {"flux": flux._asdict(), "noise": q.noise(image, at(self.quiet_field))}
         return made
 
@@ -139,7 +143,7 @@ class _Context:
         similarity = ssim_map(out, truth, unit)
         scored = {"whole": self.valid} | self.classes
         errors = {
-            name: masked_scores(out, truth, similarity, unit, repeated(mask))
+            name: scores(out, truth, similarity, unit, repeated(mask))
             for name, mask in scored.items()
         }
         return {"errors": errors}
@@ -203,7 +207,8 @@ def _check(outputs, scene):
     if scene.type not in TYPES:
         raise ValueError(f"evaluate: type must be one of {TYPES}, got type={scene.type!r}")
     if scene.input is None and scene.truth is None:
-        raise ValueError("evaluate: needs --truth or --input, got neither")
+        message = "evaluate: needs the truth or the input, got neither"
+        raise avoidable(ValueError(message), "truth", "input")
     if not outputs:
         raise ValueError("evaluate: needs one output or more, got none")
     shape = next(iter(outputs.values())).shape

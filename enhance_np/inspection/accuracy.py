@@ -97,7 +97,7 @@ def run(ops, name: str, arguments, moving=None) -> tuple:
 def check(
     engine: Engine, rng: np.random.Generator, sizes=SIZES, channels=CHANNELS
 ) -> Iterator[Error]:
-    """The error of every result of every operation except gaussian_noise, which uses NumPy."""
+    """The error of every result of every operation."""
     for size, (cin, cout) in product(sizes, channels):
         for name in ("conv2d", "pad_conv", "upsample_conv", "relu_conv", "elu_conv"):
             for k in (1, 3):

@@ -25,11 +25,12 @@ import numpy as np
 
 from .. import network, optim, params
 from .._atomic import write_bytes
+from .._errors import avoidable
 from ..config import DEFAULT, NetworkConfig
 from ..engine import Engine, select
 from ..engine.cuda.convolution import conv
 from ..engine.tiles import AFTER_UPSAMPLING
-from ..training import loop
+from ..training.step import step_once
 from ..weights import Weights
 from . import accuracy
 
@@ -74,7 +75,8 @@ def run(
 
 def _check_output(path, overwrite):
     if path.exists() and not overwrite:
-        raise OSError(f"gpu-selftest: {os.fspath(path)!r} must not exist (or pass --overwrite)")
+        message = f"gpu-selftest: {os.fspath(path)!r} must not exist, unless overwrite is set"
+        raise avoidable(OSError(message), "overwrite")
     if not path.absolute().parent.is_dir():
         raise OSError(f"gpu-selftest: the folder of {os.fspath(path)!r} must exist")
 
@@ -179,7 +181,7 @@ def ways(engine: Engine, config: NetworkConfig, batch: int, patch: int, image: i
         for side in (patch, 2 * patch)
     )
     _, tape = network.forward(on_device, x, config, engine.ops)
-    adam, step = optim.adam_start(on_device), engine.step or loop.step_once
+    adam, step = optim.adam_start(on_device), engine.step or step_once
     picture = rng.standard_normal((image, image)).astype(np.float32)
     weights, per_pixel = Weights(config, p, moving), work(config)
     predictor = engine.predictor(weights)

@@ -24,7 +24,6 @@ from .joined import (
     relu_conv,
     relu_conv_backward,
 )
-from .noise import gaussian_noise
 from .pad import reflection_pad, reflection_pad_backward
 from .upsample import upsample, upsample_backward, upsample_conv, upsample_conv_backward
 
@@ -44,7 +43,6 @@ __all__ = [
     "elu_backward",
     "elu_conv",
     "elu_conv_backward",
-    "gaussian_noise",
     "pad_conv",
     "pad_conv_backward",
     "pad_conv_gradient",
@@ -60,13 +58,12 @@ __all__ = [
     "upsample_conv_backward",
 ]
 
-# Operations that the others are made of, or that training calls; network.py calls the rest
+# Operations that the others are made of; network.py calls the rest
 PARTS = (
     "batchnorm",
     "batchnorm_backward",
     "conv2d",
     "conv2d_backward",
-    "gaussian_noise",
     "reflection_pad",
     "reflection_pad_backward",
     "upsample",

@@ -5,9 +5,8 @@ from collections.abc import Callable
 import numpy as np
 
 from ..instrument import HMI
-
-SUN_RADIUS = 960.0  # arcsec, at 1 au
-_ARCSEC = {"arcsec": 1.0, "arcsecond": 1.0, "deg": 3600.0, "degree": 3600.0}
+from .header import ANGLES, angle_unit, card, number
+from .pixels import pixel_matrix
 
 # mu(rows, columns) of pixel centres, counted from 0, fractions allowed: (H,), (W,) -> (H, W)
 # float64, the cosine of the angle between the line of sight and the vertical; NaN off the disc
@@ -19,7 +18,7 @@ def locate(header) -> Mu | None:
 
     header : a mapping of FITS keywords, or None. Supported are
 
-    - helioprojective images (CTYPE HPLN, HPLT; CUNIT arcsec or deg) with CDELT and CROTA2, PC or
+    - helioprojective images (CTYPE HPLN, HPLT; CUNIT any angle) with CDELT and CROTA2, PC or
       CD, full disks and cut-outs. The radius is RSUN_OBS (arcsec), else R_SUN (pixels). Distances
       are taken on the plane of the sky, where mu^2 = 1 - (r / radius)^2 to 1e-5.
     - cylindrical equal-area maps in Carrington coordinates (CRLN-CEA, CRLT-CEA; degrees; CRVAL is
@@ -28,17 +27,15 @@ def locate(header) -> Mu | None:
 
     Source: Thompson 2006, A&A 449, 791; Calabretta & Greisen 2002, A&A 395, 1077 (CEA).
     """
-    from astropy.io.fits import VerifyError
-
     if header is None:
         return None
+    kind = "".join(str(card(header, f"CTYPE{i}") or "").strip() for i in (1, 2))
     try:
-        kind = _text(header, "CTYPE1") + _text(header, "CTYPE2")
         if kind[:4] == "HPLN" and "HPLT" in kind:
             return _helioprojective(header)
         if kind == "CRLN-CEACRLT-CEA":
             return _equal_area(header)
-    except (KeyError, TypeError, ValueError, VerifyError):
+    except ValueError:
         pass  # a card is missing, not a number, or unreadable
     return None
 
@@ -70,17 +67,21 @@ def limb_darkening(mu: np.ndarray, wavelength: float = HMI.wavelength) -> np.nda
 
 
 def _helioprojective(header) -> Mu:
-    scale = _ARCSEC[_text(header, "CUNIT1").lower()]
-    matrix = _matrix(header) * scale  # arcsec per pixel
-    if _given(header, "RSUN_OBS"):
-        radius = _number(header, "RSUN_OBS")
+    scale = angle_unit(header, 1)
+    matrix = pixel_matrix(header)
+    if scale is None or not np.isfinite(matrix).all():
+        raise ValueError("the steps must be angles")
+    matrix = matrix * scale  # arcsec per pixel
+    pixel = np.sqrt(abs(np.linalg.det(matrix)))
+    if card(header, "RSUN_OBS") is not None:
+        radius = number(header, "RSUN_OBS")
     else:
-        radius = _number(header, "R_SUN") * np.sqrt(abs(np.linalg.det(matrix)))
-    if radius <= 0:
-        raise ValueError("the Sun must have a radius")
-    centre = np.array([_number(header, f"CRVAL{i}", 0.0) for i in (1, 2)]) * scale / radius
+        radius = number(header, "R_SUN") * pixel
+    if not 0 < pixel < radius:  # a larger one is arcsec without CUNIT, read as degrees
+        raise ValueError("the Sun must be larger than a pixel")
+    centre = np.array([number(header, f"CRVAL{i}", 0.0) for i in (1, 2)]) * scale / radius
     matrix = matrix / radius
-    reference = [_number(header, f"CRPIX{i}", 0.0) for i in (1, 2)]
+    reference = [number(header, f"CRPIX{i}", 0.0) for i in (1, 2)]
 
     def mu(rows, columns):
         x, y = columns + 1 - reference[0], (rows + 1 - reference[1])[:, None]
@@ -93,12 +94,14 @@ def _helioprojective(header) -> Mu:
 
 def _equal_area(header) -> Mu:
     """The equator of the cylinder goes through CRVAL, so the sphere is rotated there first."""
-    (dx, across), (along, dy) = np.radians(_matrix(header))
-    if across or along or any(_text(header, f"CUNIT{i}")[:3] != "deg" for i in (1, 2)):
+    scales = [angle_unit(header, axis) for axis in (1, 2)]
+    matrix = np.radians(pixel_matrix(header))
+    (dx, across), (along, dy) = matrix
+    if not np.isfinite(matrix).all() or across or along or scales != [ANGLES["deg"]] * 2:
         raise ValueError("the map must be in degrees and not rotated")
-    reference = [_number(header, f"CRPIX{i}", 0.0) for i in (1, 2)]
+    reference = [number(header, f"CRPIX{i}", 0.0) for i in (1, 2)]
     longitude, latitude, observer_longitude, observer_latitude = (
-        np.radians(_number(header, key)) for key in ("CRVAL1", "CRVAL2", "CRLN_OBS", "CRLT_OBS")
+        np.radians(number(header, key)) for key in ("CRVAL1", "CRVAL2", "CRLN_OBS", "CRLT_OBS")
     )
     # the observer's direction: x to the patch's centre, y west of it, z north
     sin_b0, cos_b0 = np.sin(observer_latitude), np.cos(observer_latitude)
@@ -116,37 +119,3 @@ def _equal_area(header) -> Mu:
         return np.where(inside & (found >= 0), found, np.nan)
 
     return mu
-
-
-def _matrix(header):
-    """CUNIT per pixel, [[dx/dcolumn, dx/drow], [dy/dcolumn, dy/drow]]."""
-    if _given(header, "CD1_1"):
-        return np.array([[_number(header, f"CD{i}_{j}", 0.0) for j in (1, 2)] for i in (1, 2)])
-    step = [_number(header, f"CDELT{i}") for i in (1, 2)]
-    angle = np.radians(_number(header, "CROTA2", 0.0))
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    # CROTA2 rotates the scaled axes: for pixels that are not square, PC is not a rotation
-    linear = turn * np.array(step)
-    if any(_given(header, f"PC{i}_{j}") for i in (1, 2) for j in (1, 2)):
-        pc = [[_number(header, f"PC{i}_{j}", float(i == j)) for j in (1, 2)] for i in (1, 2)]
-        linear = np.array(step)[:, None] * pc
-    return linear
-
-
-def _given(header, key: str) -> bool:
-    return _text(header, key) != ""
-
-
-def _text(header, key: str) -> str:
-    value = header.get(key)
-    return "" if value is None else str(value).strip()
-
-
-def _number(header, key: str, default: float | None = None) -> float:
-    """Finite value of a card, or the default if the card is missing; ValueError without both."""
-    if not _given(header, key) and default is not None:
-        return default
-    value = float(header[key])
-    if not np.isfinite(value):
-        raise ValueError(f"{key} must be finite")
-    return value

@@ -6,6 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from .._errors import avoidable
+from .header import ANGLES
+from .pixels import pixel_sides
+
 
 def read_image(function: str, path: str | Path):
     """(data, header) of the first image of a FITS file, float64. Errors begin with `function`.
@@ -18,38 +22,33 @@ def read_image(function: str, path: str | Path):
         return np.array(hdu.data, np.float64), hdu.header.copy()
 
 
-def angular_scale(function: str, header, path, option: str) -> float | None:
-    """arcsec per pixel from CDELT1 and CDELT2, else from CDi_j; None if the header has neither.
+def angular_scale(function: str, header, path, parameter: str) -> float | None:
+    """arcsec per pixel, from the steps of `pixels.pixel_matrix`; None if the header has none.
 
-    CUNITi may be arcsec or deg; if it is missing, arcsec is assumed, which most such headers mean.
-    option : name of the option that sets the scale, for the messages.
+    CUNIT may be any angle; a scene or a PSF without CUNIT and without a celestial CTYPE is in
+    arcsec, which most such headers mean.
+    parameter : the name of the caller's that sets the scale instead, see `_errors.avoidable`.
     Raises ValueError for another unit, pixels that are not square, or values that are not numbers.
     """
-    keys = [[f"CDELT{i}"] for i in (1, 2)]
-    if not all(key in header for (key,) in keys):
-        # a column of the matrix is the step along one axis of pixels
-        keys = [[f"CD{i}_{j}" for i in (1, 2)] for j in (1, 2)]
-        if not all(column[j] in header for j, column in enumerate(keys)):
-            return None
-    scales = []
-    for i, column in enumerate(keys, 1):
-        unit = str(header.get(f"CUNIT{i}") or "arcsec").strip().lower()
-        factor = {"arcsec": 1.0, "deg": 3600.0, "degree": 3600.0}.get(unit)
-        try:
-            scale = float(np.hypot.reduce([float(header.get(key, 0.0)) for key in column]))
-        except (TypeError, ValueError):
-            scale = np.nan
-        if factor is None or not (np.isfinite(scale) and scale > 0):
-            raise ValueError(
-                f"{function}: {column[0]} must be arcsec or degrees per pixel (or pass {option}), "
-                f"got {header.get(column[0])} {unit} in {path}"
+    keys = [(f"CD{j}_{j}", f"CD{3 - j}_{j}", f"CDELT{j}") for j in (1, 2)]
+    if not all(any(key in header for key in axis) for axis in keys):
+        return None
+    scales = pixel_sides(header, unnamed=ANGLES["arcsec"])
+    for axis, scale in enumerate(scales, 1):
+        if scale is None:
+            key = next(key for key in keys[axis - 1] if key in header)
+            unit = header.get(f"CUNIT{axis}", "")
+            message = (
+                f"{function}: {key} must be arcsec or degrees per pixel, unless the scale is "
+                f"given, got {header.get(key)} {unit} in {path}"
             )
-        scales.append(scale * factor)
+            raise avoidable(ValueError(message), parameter)
     if abs(scales[0] - scales[1]) > 1e-3 * scales[0]:
-        raise ValueError(
-            f"{function}: pixels must be square (or pass {option}), "
+        message = (
+            f"{function}: pixels must be square, unless the scale is given, "
             f"got {scales[0]} and {scales[1]} arcsec in {path}"
         )
+        raise avoidable(ValueError(message), parameter)
     return scales[0]
 
 

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._atomic import replacing
+from .._errors import avoidable
+from .header import card, number
 from .missing import without_sentinels
 
 log = logging.getLogger(__name__)
@@ -291,9 +293,10 @@ def check_output(
     if os.path.exists(path) and not os.path.isfile(path):
         raise OSError(f"check_output: needs the name of a file, got path={path!r}")
     if os.path.exists(path) and not overwrite:
-        raise FileExistsError(
-            f"check_output: the file must not exist (or pass --overwrite), got path={path!r}"
+        message = (
+            f"check_output: the file must not exist, unless overwrite is set, got path={path!r}"
         )
+        raise avoidable(FileExistsError(message), "overwrite")
     if not os.path.isdir(folder):
         raise FileNotFoundError(f"check_output: the folder must exist, got path={path!r}")
     if not os.access(folder, os.W_OK | os.X_OK):
@@ -332,37 +335,12 @@ def write(
             hdus.writeto(temporary, output_verify="silentfix+ignore")
 
 
-def card(header, key: str):
-    """Value of a card, None if it is missing, empty or cannot be parsed."""
-    from astropy.io.fits import VerifyError
-
-    try:
-        value = header.get(key)
-    except VerifyError:
-        return None
-    return None if str(value).strip() == "" else value
-
-
-def integer(header, key: str) -> int | None:
-    """The value of a card of bits: a number, or text such as "0x00000400"; None without one."""
-    value = card(header, key)
-    try:
-        return int(value, 0) if isinstance(value, str) else int(value)
-    except (TypeError, ValueError, OverflowError):
-        return None
-
-
 def _number(header, key: str, default: float) -> float:
-    """Finite value of a card; `default` (of the FITS standard) if there is no such card."""
-    if key not in header:
-        return default
+    """`number` with the default of the FITS standard."""
     try:
-        value = float(card(header, key))
-    except (TypeError, ValueError):
-        value = np.nan
-    if not np.isfinite(value):
-        raise ValueError(f"enhanced_header: {key} must be a number, got {card(header, key)!r}")
-    return value
+        return number(header, key, default)
+    except ValueError as error:
+        raise ValueError(f"enhanced_header: {error}") from None
 
 
 def _one_line(error: Exception) -> str:

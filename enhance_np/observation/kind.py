@@ -6,9 +6,11 @@ import re
 
 import numpy as np
 
+from .._errors import avoidable
 from ..config import TYPES
 from . import missing
-from .fits import Frame, card
+from .fits import Frame
+from .header import card
 
 log = logging.getLogger(__name__)
 
@@ -207,15 +209,17 @@ def image_type(frame: Frame, asked: str | None) -> str:
     types = set(said.values())
     found = ", ".join(f"{who} ({type})" for who, type in said.items()) or "no evidence"
     if asked is None and "other" in types:
-        raise ValueError(
-            "image_type: needs a continuum image or a line-of-sight magnetogram (or pass --type "
-            f"to treat it as one), got {found} in {frame.path!r}"
+        message = (
+            "image_type: needs a continuum image or a line-of-sight magnetogram, unless the type "
+            f"is given, got {found} in {frame.path!r}"
         )
+        raise avoidable(ValueError(message), "type")
     if asked is None and len(types) != 1:
-        raise ValueError(
-            "image_type: cannot tell intensity from magnetogram; pass --type, "
+        message = (
+            "image_type: cannot tell intensity from magnetogram, so the type must be given, "
             f"got {found} in {frame.path!r}"
         )
+        raise avoidable(ValueError(message), "type")
     if asked is None:
         (type,) = types
         if said.keys() == {"the values"}:
@@ -243,10 +247,11 @@ def _say_guess(frame: Frame, type: str) -> None:
     restless = type == "blos" and spread > LARGEST_NOISE and np.median(values) > 0.5 * spread
     log.log(
         logging.WARNING if restless else logging.INFO,
-        "%s: type guessed from the values alone: %s%s; pass --type to set it",
+        "%s: type guessed from the values alone: %s%s",
         frame.path,
         type,
         ", although few pixels are quiet, as in a Dopplergram" if restless else "",
+        extra={"parameters": ("type",)},
     )
 
 

@@ -63,9 +63,10 @@ def quiet_sun(
     if level < usual * (LEAST_ANYWHERE if mu is None else LEAST):
         log.warning(
             "no quiet Sun in the image: its level is %.4g, so the usual level %.4g is used "
-            "instead; pass --norm-from FULLDISK.fits or --norm for a better one",
+            "instead; that of a full disc of the same series would be better",
             level,
             usual,
+            extra={"parameters": ("norm_from", "norm")},
         )
         level = usual
     return level, strength

@@ -8,9 +8,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..instrument import HMI
-from .fits import Frame, card, integer
+from .fits import Frame
+from .header import card, integer
 from .kind import SMALLEST_NOISE, gauss, names_gauss, sample
-from .telescope import foreign_instrument, pixel_scales
+from .pixels import pixel_scales
+from .telescope import foreign_instrument
 
 log = logging.getLogger(__name__)
 

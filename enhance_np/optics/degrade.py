@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from .. import instrument
-from ..observation.telescope import pixel_scales
+from .._errors import avoidable
+from ..observation.pixels import pixel_scales
 from .psf import MODIFIED, WACHTER, airy, hmi_psf
 from .psf_image import PsfImage, read_psf
 
@@ -81,7 +82,8 @@ class Optics:
         if "hmi_scale_arcsec" not in attributes:
             return None
         if (psf := str(attributes["psf"])) not in PSFS:
-            raise ValueError(f"optics: the PSF is stored only in the file {psf!r}; pass --psf")
+            message = f"optics: the PSF must be given, because only its file is stored, got {psf!r}"
+            raise avoidable(ValueError(message), "psf")
         return cls(psf, *(float(attributes[name]) for name in STORED[1:]))
 
     def kernels(self, pixel_scale: float) -> tuple[np.ndarray, np.ndarray]:

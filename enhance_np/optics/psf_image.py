@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .._errors import avoidable
 from ..observation.first_image import angular_scale, read_image
 
 SPLINE = 5  # order; reproduces the modified PSF on pixels of 0.16 arcsec to 2e-5 of its peak
@@ -69,9 +70,10 @@ def read_psf(path: str | Path, pixel_scale: float | None = None) -> PsfImage:
     if data.ndim != 2 or not np.isfinite(data).all():
         raise ValueError(f"psf: needs a finite 2-D image, got shape={data.shape} in {path}")
     if pixel_scale is None:
-        pixel_scale = angular_scale("psf", header, path, "--psf-scale")
+        pixel_scale = angular_scale("psf", header, path, "psf_scale")
     if pixel_scale is None:
-        raise ValueError(f"psf: {path} must have CDELT1 and CDELT2, or pass --psf-scale in arcsec")
+        message = f"psf: {path} must have CDELT1 and CDELT2, unless its scale is given, got neither"
+        raise avoidable(ValueError(message), "psf_scale")
     if not (np.isfinite(pixel_scale) and pixel_scale > 0):
         raise ValueError(f"psf: the pixel scale must be positive, got {pixel_scale} for {path}")
     return PsfImage(data, pixel_scale, str(path))

@@ -65,7 +65,7 @@ def open_frames(path: str | Path, pixel_scale: float | None = None) -> FrameFile
             f"frames: needs an image (h, w) or a cube (t, h, w), got {shape} in {path}"
         )
     if pixel_scale is None and header is not None:
-        pixel_scale = angular_scale("frames", header, path, "--pixel-scale")
+        pixel_scale = angular_scale("frames", header, path, "pixel_scale")
     if pixel_scale is None:
         pixel_scale = DEFAULT_SCALE
     if not (np.isfinite(pixel_scale) and pixel_scale > 0):

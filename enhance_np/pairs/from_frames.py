@@ -12,7 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+from .._errors import avoidable
 from .._random import stream
+from .._symmetry import TURNS, point_before, turned
 from ..observation.normalise import GAUSS_PER_KILOGAUSS, quiet_sun_level
 from ..optics.degrade import HMI, Optics, degrade
 from . import hdf5
@@ -61,7 +63,7 @@ def build(
     written. Then neither file is changed.
 
     Columns besides `source`: file, an index into the dataset `files`; frame, from 0; turn, as in
-    `turned`; centre (y, x), arcsec from the corner of the frame to the middle of the patch.
+    `_symmetry`; centre (y, x), arcsec from the corner of the frame to the middle of the patch.
     """
     job = hdf5.Job(out, type, n_train, n_val, patch, seed, progress, overwrite)
     if not files:
@@ -167,12 +169,6 @@ def level(
     return float(found)
 
 
-def turned(field: np.ndarray, turn: int) -> np.ndarray:
-    """The field rotated by turn % 4 quarter turns (numpy.rot90); for turn >= 4 also mirrored."""
-    field = np.rot90(field, turn % 4)
-    return field[:, ::-1] if turn >= 4 else field
-
-
 def cut(
     rng, field: np.ndarray, pixel_scale: float, count: int, patch: int, optics: Optics
 ) -> Iterator[hdf5.Pair]:
@@ -181,7 +177,7 @@ def cut(
     They show the region `turned` by the column turn. The column centre (y, x) is that of the patch
     in arcsec from the corner of the region before it was turned.
     """
-    turn = int(rng.integers(8))
+    turn = int(rng.integers(len(TURNS)))
     scene = turned(field, turn)
     size = np.array(scene.shape) * pixel_scale
     room = np.clip(size - patch * optics.hmi_scale, 0, optics.hmi_scale)
@@ -193,27 +189,18 @@ def cut(
         yield hdf5.Pair(
             low[y : y + patch, x : x + patch],
             high[2 * y : 2 * (y + patch), 2 * x : 2 * (x + patch)],
-            {"turn": turn, "centre": _turned_back(centre, size, turn)},
+            {"turn": turn, "centre": point_before(centre, size, turn)},
         )
-
-
-def _turned_back(point, size, turn):
-    """Position of a point of the turned field before the turn; size : (y, x) of the former."""
-    (y, x), (h, w) = point, size
-    if turn >= 4:
-        x = w - x
-    for _ in range(turn % 4):
-        y, x, h, w = x, h - y, w, h
-    return np.array([y, x])
 
 
 def _read(file, index, type):
     field = file.read(index)
     if type == "intensity" and field.min() < 0:
-        raise ValueError(
-            f"simulation: intensity must be 0 or more (or pass --type blos), "
+        message = (
+            f"simulation: intensity must be 0 or more, unless the type is blos, "
             f"got {field.min():g} in frame {index} of {file.path}"
         )
+        raise avoidable(ValueError(message), "type")
     return field
 
 

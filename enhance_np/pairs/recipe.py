@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from .._errors import avoidable
 from ..config import TYPES
 from ..optics.degrade import HMI, PSFS, Optics
 from ..sun.scene import KINDS, check
@@ -79,9 +80,10 @@ class Recipe:
         if folder is None:
             found = tuple(s for s in self.sources if s.seeded)
             if not found:
-                raise ValueError(
-                    f"recipe: --fields must name the folder of its files, got none for {self.name}"
+                message = (
+                    f"recipe: the folder of its fields must be named, got none for {self.name}"
                 )
+                raise avoidable(ValueError(message), "fields")
             changes = {} if len(found) == len(self.sources) else {"fields": None}
             return replace(self, sources=found, changes=self.changes | changes)
         found, checksums = [], {}

@@ -13,13 +13,14 @@ from pathlib import Path
 
 import numpy as np
 
+from ..observation.normalise import GAUSS_PER_KILOGAUSS
 from ..optics.degrade import convolve_inverse, magnify
 from ..optics.psf import airy
 from ..sun.scene import TEST_SEEDS, TRAINING_SEEDS, VALIDATION_SEEDS, scene
 from .frames import open_frames
 
 GUARD = 3.0  # arcsec between two sides: three times HMI's core of 1.1 arcsec
-KILOGAUSS = 1e-3
+KILOGAUSS = 1 / GAUSS_PER_KILOGAUSS  # kG per G
 SEEDS = {"train": TRAINING_SEEDS, "validation": VALIDATION_SEEDS, "test": TEST_SEEDS}
 SIDES = tuple(SEEDS)
 

@@ -11,7 +11,7 @@ from .. import models
 from ..engine import select
 from ..engine.predictor import Predictor
 from ..observation import normalise
-from ..weights import Weights, load
+from ..weights import Weights, identified
 from .ensemble import mean_and_spread
 
 
@@ -90,9 +90,25 @@ def predict_all(
 def _loaded(weights: Weights | str | os.PathLike | None, type: str) -> Weights:
     if type not in models.TYPES:
         raise ValueError(f"predict: type must be one of {models.TYPES}, got {type!r}")
+    return chosen(weights, type)[0]
+
+
+def chosen(
+    weights: Weights | str | os.PathLike | None,
+    type: str | None,
+    model: str = "default",
+    activation: str | None = None,
+) -> tuple[Weights, str | None]:
+    """(weights, sha256 of their file): those given, or the shipped ones of `type` and `model`.
+
+    weights : loaded weights, whose sha256 is None, a file, or None.
+    type : "intensity" or "blos"; needed for shipped weights only.
+    activation : of a file that does not store it, see weights.load.
+    Raises as models.path and weights.load.
+    """
     if isinstance(weights, Weights):
-        return weights
-    return load(models.path(type) if weights is None else weights)
+        return weights, None
+    return identified(models.path(type, model) if weights is None else weights, activation)
 
 
 def unmasked(image: np.ndarray) -> np.ndarray:

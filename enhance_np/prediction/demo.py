@@ -20,9 +20,9 @@ def make(folder: str | Path, device: str = "auto", progress=lambda done, total: 
     truth, and the granulation contrast of input, output and truth.
     """
     from astropy.io.fits import Header
-    from scipy.ndimage import zoom
 
     from .._figures import require_matplotlib
+    from ..baselines.bicubic import bicubic
     from ..optics.degrade import HMI_SCALE, degrade
     from ..sun.scene import scene
     from .picture import side_by_side
@@ -64,7 +64,6 @@ def make(folder: str | Path, device: str = "auto", progress=lambda done, total: 
         truth=truth,
     )
     write_bytes(folder / "demo.png", png)
-    bicubic = zoom(low, 2, order=3, mode="nearest", grid_mode=True)
     quiet = truth > 0.75  # granules and lanes, neither umbra nor penumbra
     quiet_low = low > 0.9
 
@@ -75,7 +74,7 @@ def make(folder: str | Path, device: str = "auto", progress=lambda done, total: 
         return 100 * float(image[at].std() / image[at].mean())
 
     return (
-        f"{folder}: rms error {rms(result.output):.4f} Ic (bicubic {rms(bicubic):.4f}), "
+        f"{folder}: rms error {rms(result.output):.4f} Ic (bicubic {rms(bicubic(low)):.4f}), "
         f"contrast outside spots {contrast(low, quiet_low):.2f} % -> "
         f"{contrast(result.output, quiet):.2f} % (truth {contrast(truth, quiet):.2f} %)"
     )

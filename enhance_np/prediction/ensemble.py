@@ -1,8 +1,8 @@
 """The mean and the spread of a network's outputs for eight orientations of one image.
 
-Edges are aligned, so an image and its output stay a pair under the rotations and reflections of
-the square. No place on the Sun prefers an orientation, so a perfect network would commute with
-them. A trained network commutes approximately; the differences show what it adds by itself.
+An image and its output stay a pair under the symmetries of the square (`_symmetry`). No place on
+the Sun prefers an orientation, so a perfect network would commute with them. A trained network
+commutes approximately; the differences show what it adds by itself.
 
 A reflection also changes the sign of a line-of-sight field, because the field is an axial vector.
 Neither the Sun's physics nor HMI prefers a polarity, so half of the images may have the other one,
@@ -13,7 +13,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-ORIENTATIONS = 8
+from .._symmetry import is_mirrored, turned, turned_back
+
+# in the order of Welford's sums, on which their last bits depend
+ORDER = (0, 1, 2, 3, 6, 5, 4, 7)
+ORIENTATIONS = len(ORDER)
 BAND = 64  # lines at a time, so that no temporary is as large as the output
 
 
@@ -37,14 +41,15 @@ def mean_and_spread(
     Source: Welford 1962, Technometrics 4, 419.
     """
     mean = squares = None
-    for k in range(ORIENTATIONS):
-        sign = np.float32(-1 if type == "blos" and k >= 4 else 1)
+    for k, turn in enumerate(ORDER):
+        sign = np.float32(-1 if type == "blos" and is_mirrored(turn) else 1)
 
         def advance(done, total, k=k):
             progress(k * total + done, ORIENTATIONS * total)
 
-        wanted = None if valid is None else np.ascontiguousarray(_turned(valid, k))
-        y = _returned(forward(np.ascontiguousarray(sign * _turned(x, k)), wanted, advance), k)
+        wanted = None if valid is None else np.ascontiguousarray(turned(valid, turn))
+        y = forward(np.ascontiguousarray(sign * turned(x, turn)), wanted, advance)
+        y = turned_back(y, turn)
         if mean is None:
             mean, squares = y, np.zeros_like(y)
             continue
@@ -56,13 +61,3 @@ def mean_and_spread(
                 squares[band] += np.float32(k / (k + 1)) * off * off
     squares /= np.float32(ORIENTATIONS)
     return mean, np.sqrt(squares, out=squares)
-
-
-def _turned(image, k):
-    """The image, upside down for k >= 4, rotated by k % 4 quarter turns."""
-    return np.rot90(image[::-1] if k >= 4 else image, k % 4)
-
-
-def _returned(image, k):
-    image = np.rot90(image, -(k % 4))
-    return image[::-1] if k >= 4 else image

@@ -4,13 +4,13 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from functools import cache
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from .. import __version__, engine, models
+from .. import __version__, engine
 from .._atomic import replacing
+from .._errors import avoidable
 from ..engine import tiles
 from ..observation import disc, fits, missing, normalise
 from ..observation.kind import gauss, image_type
@@ -18,8 +18,8 @@ from ..observation.quiet_sun import usual_level
 from ..observation.remarks import remark
 from ..observation.telescope import require_hmi
 from ..optics.degrade import HMI, STORED, Optics, on_pixels
-from ..weights import Weights, digest, load
-from .array import apply
+from ..weights import Weights
+from .array import apply, chosen
 from .ensemble import ORIENTATIONS
 
 log = logging.getLogger(__name__)
@@ -92,7 +92,7 @@ def enhancer(
     confidence : as ensemble, with two more HDUs in the image's unit: SPREAD, the standard deviation
     over the eight outputs, and RESIDUAL, `reblur.residual_map` on the input's pixels.
     """
-    chosen = engine.select(device)
+    its_engine = engine.select(device)
     if tile is not None:
         tiles.check(tile)
     normalise.check_norm(norm)
@@ -104,8 +104,8 @@ def enhancer(
 
     @cache
     def predictor_of(type):
-        path = models.path(type, model) if weights is None else Path(weights)
-        return chosen.predictor(load(path, activation)), digest(path)
+        loaded, content = chosen(weights, type, model, activation)
+        return its_engine.predictor(loaded), content
 
     if weights is not None:
         predictor_of(None)
@@ -141,7 +141,7 @@ def enhancer(
             f" {frame.unit}" if frame.unit else "",
             f" with limb darkening (strength {divisor.strength:.3f})" if divisor.strength else "",
             f", mean of {ORIENTATIONS} orientations" if ensemble else "",
-            chosen.name.upper(),
+            its_engine.name.upper(),
         )
         return Result(frame.data, output, its_type, divisor.level, divisor.strength)
 
@@ -206,11 +206,12 @@ def image_norm(
     # an umbra at the limb has 0.05 of the level of disc centre, a facula 1.3
     brightest = float(np.nanpercentile(frame.data, 99)) / found.level
     if not 0.03 < brightest < 2 or len({f.unit.lower() for f in (frame, other) if f.unit}) > 1:
-        raise ValueError(
-            f"image_norm: --norm-from must be in the unit of the input, got a level of "
+        message = (
+            f"image_norm: norm_from must be in the unit of the input, got a level of "
             f"{found.level:.4g} {other.unit} in {other.path!r}, and {brightest:.3g} of it"
             f"{' in ' + frame.unit if frame.unit else ''} in {frame.path!r}"
         )
+        raise avoidable(ValueError(message), "norm_from")
     mu = disc.locate(frame.header)
     if found.strength and mu is None:
         log.warning(
@@ -223,10 +224,11 @@ def image_norm(
 
 def _check_norm_from(norm, type):
     if norm != "quiet-sun" or type != "intensity":
-        raise ValueError(
-            "image_norm: --norm-from needs norm quiet-sun and type intensity, "
+        message = (
+            "image_norm: norm_from needs norm quiet-sun and type intensity, "
             f"got norm={norm!r}, type={type!r}"
         )
+        raise avoidable(ValueError(message), "norm_from")
 
 
 def _norm(frame, type, norm):

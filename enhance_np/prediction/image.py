@@ -3,11 +3,9 @@
 import os
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 
-from .. import models
 from .._array import is_dask, is_map
 from ..config import TYPES
 from ..engine import select
@@ -15,8 +13,8 @@ from ..observation import disc, fits, maps, missing
 from ..observation.kind import detect_type, image_type
 from ..observation.remarks import remark
 from ..observation.telescope import require_hmi
-from ..weights import Weights, digest, load
-from .array import apply, check_image, masked_like, unmasked
+from ..weights import Weights
+from .array import apply, check_image, chosen, masked_like, unmasked
 from .chunks import check_sizes, predict_chunks
 from .file import image_norm, output_header
 
@@ -83,10 +81,7 @@ def enhance(
     frame = frame._replace(data=image)
     if weights is None:
         require_hmi(frame)
-    content = None
-    if not isinstance(weights, Weights):
-        path = models.path(type, model) if weights is None else Path(weights)
-        weights, content = load(path), digest(path)
+    weights, content = chosen(weights, type, model)
     # no remark on the values of a dask array: it would compute them
     unseen = frame._replace(data=np.empty((0, 0), np.float32))
     seen = unseen if is_dask(image) else frame

@@ -9,6 +9,7 @@ import warnings
 
 import numpy as np
 
+from .._errors import one_line
 from .._figures import png, require_matplotlib
 from ..config import TYPES
 
@@ -141,8 +142,9 @@ def _sky(header, shape: tuple[int, int]):
             if turned:
                 wcs = WCS(_turned(header, shape))
     except Exception as error:  # astropy raises many kinds for an invalid header
-        reason = " ".join(str(error).split())
-        log.warning("the picture's axes count pixels because the WCS is invalid (%s)", reason)
+        log.warning(
+            "the picture's axes count pixels because the WCS is invalid (%s)", one_line(error)
+        )
         return None, False
     wcs.wcs.crpix += 0.5  # the corner of the first pixel, 0 in `_draw`, is -0.5 to astropy
     return wcs, turned

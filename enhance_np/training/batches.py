@@ -7,7 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from ..layers import gaussian_noise
+from .._array import Array
+from .._errors import one_line
+from .._symmetry import TURNS, turned
+from ..engine import Engine
 
 NAMES = ("imHMI", "imSST")  # as in the original Enhance
 DRAWN = ("symmetries", "polarity")  # attributes of a file: what the training loop draws
@@ -72,8 +75,7 @@ class Pairs:
             with np.errstate(over="ignore"):  # `check` finds values that become infinite
                 return tuple(dataset[indices].astype(np.float32) for dataset in self.datasets)
         except OSError as error:
-            message = " ".join(str(error).split())
-            raise OSError(f"train: {self.path} cannot be read ({message})") from None
+            raise OSError(f"train: {self.path} cannot be read ({one_line(error)})") from None
 
     def check(self) -> str:
         """sha256 of the values, in hexadecimal; reads everything once, a chunk at a time.
@@ -104,10 +106,9 @@ class Pairs:
         """A batch of `read` with a random symmetry of the square and a random sign for each pair.
 
         The attributes of the file select which of the two apply. If neither does, rng is not used.
-        Edges of low and high pixels are aligned, so a pair stays a pair under the eight symmetries.
         """
         if self.symmetries:
-            turns = rng.integers(8, size=len(x))
+            turns = rng.integers(len(TURNS), size=len(x))
             x, target = (_turned(images, turns) for images in (x, target))
         if self.polarity:
             signs = rng.choice(np.array([-1, 1], np.float32), len(x))[:, None, None, None]
@@ -116,24 +117,22 @@ class Pairs:
 
 
 def _turned(images, turns):
-    """Each image (h, h, 1) rotated by turn % 4 quarter turns; for turn >= 4 also mirrored."""
-    turned = np.empty_like(images)
-    for turn in range(8):
-        chosen = np.rot90(images[turns == turn], turn % 4, axes=(1, 2))
-        turned[turns == turn] = chosen[:, :, ::-1] if turn >= 4 else chosen
-    return turned
+    """Each image (h, h, 1) by its own turn, see `_symmetry`."""
+    found = np.empty_like(images)
+    for turn in TURNS:
+        found[turns == turn] = turned(images[turns == turn], turn, axes=(1, 2))
+    return found
 
 
-def noisy(x: np.ndarray, sigma: float | np.ndarray, engine, rng: np.random.Generator):
-    """x (n, h, w, 1) float32 + sigma * N(0, 1), on the engine.
+def noisy(x: np.ndarray, sigma: float | np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """x + sigma * N(0, 1), drawn anew in each call.
 
-    sigma : a number, or (n,) float32, one of each patch.  The noise is drawn and added on the
-    host, so that only one array is copied to a device.
+    x : (n, h, w, 1) float32, in Ic or kG.  sigma : a number, or (n,) float32, one of each patch.
+    It is drawn by NumPy for every engine, so that all of them get the same noise, and added before
+    a batch is copied to a device.
     """
-    if np.ndim(sigma) == 0:
-        return engine.asarray(gaussian_noise(x, sigma, rng))
     noise = rng.standard_normal(x.shape, dtype=np.float32)
-    return engine.asarray(x + sigma[:, None, None, None] * noise)
+    return x + np.asarray(sigma, np.float32).reshape(-1, 1, 1, 1) * noise
 
 
 def _noise(file, path, n):
@@ -167,14 +166,35 @@ def split(file, path: str | os.PathLike, fraction: float) -> tuple[Pairs, Pairs]
     return Pairs(file, path, 0, edge), Pairs(file, path, edge, n)
 
 
-def prefetched(pairs: Pairs, batches: Iterable) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """pairs.read of each batch of indices; a thread reads one batch ahead of the caller."""
+def drawn(
+    pairs: Pairs,
+    batches: Iterable,
+    otherwise: float,
+    engine: Engine,
+    rng: np.random.Generator,
+    augment: bool = True,
+) -> Iterator[tuple[Array, Array]]:
+    """(x, target) of each batch of indices: read, augmented, with noise, on the engine.
+
+    otherwise : sigma of the noise of pairs that store none.  augment : see `Pairs.augmented`.
+    A thread reads one batch ahead. rng is used for a batch only when that batch is asked for, so
+    its state between two batches is all that is needed to continue.
+    """
+    for batch, (x, target) in _read_ahead(pairs, batches):
+        if augment:
+            x, target = pairs.augmented(x, target, rng)
+        x = noisy(x, pairs.sigma(batch, otherwise), rng)
+        yield engine.asarray(x), engine.asarray(target)
+
+
+def _read_ahead(pairs, batches):
+    """(batch, pairs.read(batch)) of each batch."""
     with ThreadPoolExecutor(1, thread_name_prefix="enhance_np_reader") as reader:
         waiting = None
-        for indices in batches:
-            following = reader.submit(pairs.read, indices)
+        for batch in batches:
+            following = batch, reader.submit(pairs.read, batch)
             if waiting is not None:
-                yield waiting.result()
+                yield waiting[0], waiting[1].result()
             waiting = following
         if waiting is not None:
-            yield waiting.result()
+            yield waiting[0], waiting[1].result()

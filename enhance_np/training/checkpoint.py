@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from .._array import Array
 from .._atomic import write_bytes
+from .._errors import one_line
 from ..optim import AdamState
 
 GROUPS = ("params", "moving", "m", "v")
@@ -62,8 +63,9 @@ def load(path: str | os.PathLike) -> tuple[State, dict]:
 
             file.visititems(collect)
     except (OSError, KeyError, ValueError, RuntimeError) as error:
-        message = " ".join(str(error).split())
-        raise OSError(f"train: {Path(path)} must be a checkpoint of train ({message})") from None
+        raise OSError(
+            f"train: {Path(path)} must be a checkpoint of train ({one_line(error)})"
+        ) from None
     numbers = about["numbers"]
     adam = AdamState(numbers.pop("adam_step"), found["m"], found["v"])
     numbers["rows"] = tuple(numbers["rows"])

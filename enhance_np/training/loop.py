@@ -4,8 +4,6 @@ The files of a run are the weights `name.h5`, and beside them `name.csv` (the lo
 loss curves, if matplotlib is installed) and `name.checkpoint.h5` (the state needed to continue).
 """
 
-import csv
-import io
 import logging
 import math
 import os
@@ -13,27 +11,25 @@ import time
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from importlib.util import find_spec
 from numbers import Real
 from pathlib import Path
 
 import numpy as np
 
 from .. import __version__, loss, network, optim, params
-from .._array import array_module
-from .._atomic import write_bytes
 from .._random import stream
 from ..config import NetworkConfig
 from ..engine import Engine
 from ..engine.fold import live_filters
-from ..observation.fits import check_output
 from ..optics.degrade import STORED
 from ..pairs.default import synthetic_pairs
-from ..weights import Weights, check_name, save
+from ..weights import Weights, save
 from . import checkpoint, start, zero_level
-from .batches import Pairs, noisy, prefetched, split
+from .batches import Pairs, drawn, split
 from .checkpoint import State
+from .files import open_pairs, outputs, run_files, write_log
 from .options import FROZEN_OVER, TrainOptions
+from .step import step_once
 
 SAVE_EVERY = 60.0  # seconds between checkpoints within an epoch
 VALIDATION_BATCH = 32
@@ -76,12 +72,10 @@ def train(
     FloatingPointError, with the step and the tensor, if a value is not finite; no file is then
     changed.
     """
-    import h5py
-
     explicit = options.noise is not None
     options = options.resolved()
     begun, weights = start.read(config, options)
-    output, saved = _outputs(output, resume, overwrite)
+    output, saved = outputs(output, resume, overwrite)
     if data is None:
         data, _ = synthetic_pairs(output.parent, options.type, options.seed, progress)
     if validation is None:
@@ -90,9 +84,9 @@ def train(
     held_out = data if isinstance(validation, Real) else validation
     read = {data: "data", held_out: "data", options.start: "weights to start from"}
     for path, what in read.items():
-        if os.path.realpath(path) in map(os.path.realpath, _beside(output)):
+        if os.path.realpath(path) in map(os.path.realpath, run_files(output)):
             raise OSError(f"train: the output must not be the {what}, got {os.fspath(path)!r}")
-    with _open(h5py, data) as source, _open(h5py, held_out) as other:
+    with open_pairs(data) as source, open_pairs(held_out) as other:
         for path, file in ((data, source), (held_out, other)):
             if (made_for := file.attrs.get("type", options.type)) != options.type:
                 raise ValueError(f"train: {path} must be of {options.type}, got {made_for}")
@@ -124,57 +118,14 @@ def train(
     return output
 
 
-def step_once(p, adam, x, target, config, ops, lr, l2, moving=None, clip=None):
-    """One step of Adam on one batch: (new params, new Adam state, data loss, tape).
-
-    x : (n, h, w, 1).  target : (n, 2h, 2w, 1).  lr : learning rate.  l2 : strength of L2.
-    moving : batch norm's statistics if they are frozen.  clip : see optim.clipped.
-    Raises FloatingPointError with the name of the first tensor that is not finite.
-    """
-    value, g, tape = gradients(p, x, target, config, ops, moving)
-    p, adam = update(p, adam, g, lr, l2, clip)
-    return p, adam, value, tape
-
-
-def gradients(p, x, target, config, ops, moving=None):
-    """(data loss of one batch, its gradient in every parameter, tape).
-
-    Loss and gradient are means over the batch. For equal batches on several workers, those of the
-    whole batch are therefore the means over the workers.
-    Raises FloatingPointError with the name of the first tensor that is not finite.
-    """
-    y, tape = network.forward(p, x, config, ops, moving)
-    value, dy = loss.mse(y, target)
-    if not math.isfinite(value):
-        raise FloatingPointError(_culprit(p, tape, y))
-    _, g = network.backward(dy, tape, config, ops, wrt_x=False)
-    return value, g, tape
-
-
-def update(p, adam, g, lr, l2, clip=None):
-    """(new params, new Adam state) from the gradient g of the data loss, to which L2 is added.
-
-    Raises FloatingPointError with the name of a gradient that is not finite.
-    """
-    _, decay = loss.l2(p, l2)
-    g = {name: g[name] + decay[name] if name in decay else g[name] for name in p}
-    for name in g:
-        if not _finite(g[name]):
-            raise FloatingPointError(f"the gradient of {name}")
-    if clip is not None:
-        g = optim.clipped(g, clip)
-    return optim.adam(p, g, adam, lr)
-
-
 def evaluate(p, moving, pairs, config, engine, options) -> float:
     """Mean squared error on held-out patches, with noise as in training but of a fixed seed."""
     rng = stream(options.seed, "validation noise")
     total, n = 0.0, len(pairs)
     batches = [slice(i, i + VALIDATION_BATCH) for i in range(0, n, VALIDATION_BATCH)]
-    for batch, (x, target) in zip(batches, prefetched(pairs, batches), strict=True):
-        x = noisy(x, pairs.sigma(batch, options.noise), engine, rng)
+    for x, target in drawn(pairs, batches, options.noise, engine, rng, augment=False):
         y, _ = network.forward(p, x, config, engine.ops, moving)
-        total += loss.mse(y, engine.asarray(target))[0] * len(x)
+        total += loss.mse(y, target)[0] * len(x)
     return total / n
 
 
@@ -211,9 +162,7 @@ class _Loop:
         batches = [np.sort(order[i * size : (i + 1) * size]) for i in range(state.step, steps)]
         if state.epoch == options.freeze and state.step == 0:
             self.state = state._replace(moving=self.pooled(pairs, batches[:FROZEN_OVER]))
-        for batch, (x, target) in zip(batches, prefetched(pairs, batches), strict=True):
-            x, target = pairs.augmented(x, target, rng)
-            x = noisy(x, pairs.sigma(batch, options.noise), self.engine, rng)
+        for x, target in drawn(pairs, batches, options.noise, self.engine, rng):
             self.state = self.step(x, target, rng, steps)
             if time.monotonic() - self.saved_at > SAVE_EVERY:
                 self.save()
@@ -223,13 +172,11 @@ class _Loop:
         """Batch norm's statistics over these batches, with the current weights."""
         rng = stream(self.options.seed, "statistics")
 
-        def tapes():
-            for batch, (x, target) in zip(batches, prefetched(pairs, batches), strict=True):
-                x, _ = pairs.augmented(x, target, rng)
-                x = noisy(x, pairs.sigma(batch, self.options.noise), self.engine, rng)
-                yield network.forward(self.state.params, x, self.config, self.engine.ops)[1]
-
-        return params.pooled(self.state.moving, tapes())
+        tapes = (
+            network.forward(self.state.params, x, self.config, self.engine.ops)[1]
+            for x, _ in drawn(pairs, batches, self.options.noise, self.engine, rng)
+        )
+        return params.pooled(self.state.moving, tapes)
 
     def step(self, x, target, rng, steps) -> State:
         state, options, engine = self.state, self.options, self.engine
@@ -239,7 +186,7 @@ class _Loop:
             state.params,
             state.adam,
             x,
-            engine.asarray(target),
+            target,
             self.config,
             engine.ops,
             rate,
@@ -322,7 +269,7 @@ class _Loop:
             if options.type == "blos":
                 weights = zero_level.levelled(weights)
             save(self.output, weights, overwrite=True)
-        _write_log(self.output, done.rows)
+        write_log(self.output, done.rows)
         self.state = done
         self.save()
         self.report(row)
@@ -339,27 +286,6 @@ class _Loop:
         self.saved_at = time.monotonic()
 
 
-def _beside(output: Path) -> tuple[Path, ...]:
-    """Paths of the weights, checkpoint, log and loss curves of a run."""
-    return tuple(output.with_suffix(end) for end in (".h5", ".checkpoint.h5", ".csv", ".png"))
-
-
-def _outputs(output, resume, overwrite) -> tuple[Path, Path]:
-    """(weights file, checkpoint), after checking that all files of the run can be written."""
-    output = check_name(output)
-    files = _beside(output)
-    saved = files[1]
-    going_on = resume and saved.exists()
-    if not going_on and not overwrite and (there := [str(f) for f in files if f.exists()]):
-        raise FileExistsError(
-            f"train: {', '.join(there)} must not exist: there is no checkpoint to continue, "
-            "or --continue is missing; --overwrite replaces them"
-        )
-    for path in files:
-        check_output(path, overwrite=True)
-    return output, saved
-
-
 def _start(output, saved, run, config, options, resume, pairs, weights) -> State:
     """The state of the checkpoint, or a fresh one."""
     if resume and saved.exists():
@@ -373,17 +299,6 @@ def _start(output, saved, run, config, options, resume, pairs, weights) -> State
     if resume:
         log.warning("there is no checkpoint %s: starting from the beginning", saved)
     return start.first_state(config, options, pairs, weights)
-
-
-def _open(h5py, path):
-    """The file, opened for reading; errors of HDF5 are raised in one line."""
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"train: the file must exist, got {os.fspath(path)!r}")
-    try:
-        return h5py.File(path, "r")
-    except OSError as error:
-        message = " ".join(str(error).split())
-        raise OSError(f"train: {path} must be a whole HDF5 file ({message})") from None
 
 
 def _provenance(run, options, row, data):
@@ -405,33 +320,3 @@ def _optics(attributes) -> dict[str, str | float]:
     names = [*STORED, *(name for name in ("psf_scale_arcsec",) if name in attributes)]
     found = {name: attributes[name] for name in names}
     return {name: str(v) if name == "psf" else float(v) for name, v in found.items()}
-
-
-def _write_log(output, rows):
-    text = io.StringIO(newline="")
-    # current columns; older rows of a continued run may lack one
-    writer = csv.DictWriter(text, rows[-1].keys(), restval="")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_bytes(output.with_suffix(".csv"), text.getvalue().encode())
-    if find_spec("matplotlib"):
-        from .curves import loss_curves
-
-        write_bytes(output.with_suffix(".png"), loss_curves(rows))
-
-
-def _finite(array) -> bool:
-    return bool(array_module(array).isfinite(array).all())
-
-
-def _culprit(p, tape, y) -> str:
-    """Name of the first tensor that is not finite, in the order of the forward pass."""
-    for name, array in p.items():
-        if not _finite(array):
-            return name
-    for layer, cache in tape.items():
-        arrays = cache._asdict() if hasattr(cache, "_asdict") else {"y": cache}
-        for role, array in arrays.items():
-            if not _finite(array):
-                return f"{layer} ({role})"
-    return "the output" if not _finite(y) else "the loss"

@@ -9,8 +9,8 @@ from .. import optim, params
 from .._random import stream
 from ..config import NetworkConfig
 from ..engine import REFERENCE
-from ..weights import Weights, digest, load
-from .batches import Pairs, noisy
+from ..weights import Weights, identified
+from .batches import Pairs, drawn
 from .checkpoint import State
 from .options import TrainOptions
 
@@ -31,8 +31,7 @@ def read(config: NetworkConfig, options: TrainOptions) -> tuple[str, Weights | N
         raise FileNotFoundError(
             f"train: start must be he, contrast or an existing weights file, got {path}"
         )
-    content = digest(path)
-    weights = load(path, config.activation)
+    weights, content = identified(path, config.activation)
     wanted, found = (replace(c, refine_filters=c.refine) for c in (config, weights.config))
     if found != wanted:
         raise ValueError(f"train: {path} must hold weights of {wanted}, got {found}")
@@ -53,8 +52,7 @@ def first_state(
     else:
         p, moving = params.initial(config, options.seed)
     if options.start == "contrast":
-        first = slice(0, STARTED_OVER)
-        x, _ = pairs.read(first)
         rng = stream(options.seed, "start")
-        p = params.contrasted(p, noisy(x, pairs.sigma(first, options.noise), REFERENCE, rng))
+        [(x, _)] = drawn(pairs, [slice(STARTED_OVER)], options.noise, REFERENCE, rng, augment=False)
+        p = params.contrasted(p, x)
     return State(p, moving, optim.adam_start(p), 0, 0, None, 0.0, ())

@@ -13,7 +13,7 @@ from enhance_np import _threads as threads
 from enhance_np import layers, loss, network, optim, params
 from enhance_np.config import DEFAULT, NetworkConfig
 from enhance_np.engine import select
-from enhance_np.engine.cpu import direct, fused, memory, winograd
+from enhance_np.engine.cpu import arrays, direct, fused, memory, winograd
 from enhance_np.engine.cpu import vocabulary as cpu
 from enhance_np.engine.cpu.vector import LANES
 from enhance_np.weights import Weights
@@ -190,7 +190,7 @@ def many_tasks(monkeypatch):
     monkeypatch.setattr(winograd, "TILES", (3, 50))
     monkeypatch.setattr(winograd, "GRADIENT_TILES", 70)
     monkeypatch.setattr(winograd, "GRADIENT_TASKS", 2)
-    monkeypatch.setattr(cpu, "ELEMENTS", 2**11)
+    monkeypatch.setattr(arrays, "ELEMENTS", 2**11)
     monkeypatch.setattr(fused, "ELEMENTS", 2**11)
     monkeypatch.setattr(direct, "MULTIPLY_ADDS", 10**5)
 

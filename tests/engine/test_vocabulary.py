@@ -11,6 +11,7 @@ from definitions import assert_accurate, doubled
 from enhance_np import _threads as threads
 from enhance_np import layers, network, params
 from enhance_np.config import NetworkConfig
+from enhance_np.engine.cpu import arrays
 from enhance_np.engine.cpu import vocabulary as cpu
 from enhance_np.layers.batchnorm import BatchNormCache
 
@@ -189,7 +190,7 @@ def test_eps_is_passed_on(ops, name, rng):
 
 
 def test_relu_conv_of_several_pieces(ops, rng, monkeypatch):
-    monkeypatch.setattr(cpu, "ELEMENTS", 2**8)
+    monkeypatch.setattr(arrays, "ELEMENTS", 2**8)
     assert_convolves(ops, "relu_conv", (2, 9, 11), (9, 11), 16, 1, 1, rng)
 
 

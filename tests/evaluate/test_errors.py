@@ -1,7 +1,13 @@
 import numpy as np
 import pytest
 
-from enhance_np.evaluate.errors import DATA_RANGE, scores, ssim_map
+from enhance_np.evaluate import errors
+from enhance_np.evaluate.errors import DATA_RANGE, ssim_map
+
+
+def scores(out, truth, data_range, mask=None):
+    mask = np.ones(truth.shape, bool) if mask is None else mask
+    return errors.scores(out, truth, ssim_map(out, truth, data_range), data_range, mask)
 
 
 @pytest.fixture

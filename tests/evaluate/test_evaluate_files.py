@@ -12,6 +12,7 @@ from enhance_np import cli
 from enhance_np.baselines import linear
 from enhance_np.baselines.bicubic import bicubic
 from enhance_np.baselines.richardson_lucy import deconvolve
+from enhance_np.evaluate.files import evaluate_files
 from enhance_np.optics.degrade import Optics, degrade
 from enhance_np.prediction.file import OPTICS_CARDS
 
@@ -196,7 +197,10 @@ BAD = {
     "box": (["--input", "low.fits", "--box", "0,50,0,9"], "box must be"),
     "box word": (["--input", "low.fits", "--box", "all"], "--box"),
     "norm": (["--input", "low.fits", "--norm", "0"], "level > 0"),
-    "baselines": (["--truth", "high.fits", "--baselines"], "baselines need --input"),
+    "baselines": (
+        ["--truth", "high.fits", "--baselines"],
+        "need the input, got none (see --input)",
+    ),
     "linear": (["--input", "low.fits", "--linear", "text.txt"], "npz"),
     "psf": (["--input", "low.fits", "--psf", "gauss"], "psf must be"),
     "plot exists": (["--input", "low.fits", "--plot", "text.txt"], "must not exist"),
@@ -253,10 +257,7 @@ def test_deconvolve_another_instrument_warns(files, capsys, caplog):
     cards = {"BUNIT": "DN/s", "TELESCOP": "SOHO", "INSTRUME": "MDI"}
     fits.writeto(files / "mdi.fits", image, fits.Header(cards))
     run(capsys, "deconvolve", files / "mdi.fits", files / "rl.fits", "--iterations", 1, "--quiet")
-    assert (
-        "not from HMI (TELESCOP='SOHO', INSTRUME='MDI'): pass the PSF of its telescope"
-        in caplog.text
-    )
+    assert "not from HMI (TELESCOP='SOHO', INSTRUME='MDI'), but HMI's PSF is used" in caplog.text
 
 
 def test_fields_are_scored_in_gauss(files, capsys):
@@ -271,6 +272,39 @@ def test_fields_are_scored_in_gauss(files, capsys):
         arguments = (files / f"out_{unit}.fits", "--input", files / f"in_{unit}.fits")
         texts.append(run(capsys, "evaluate", *arguments))
     assert texts[0] == texts[1]
+
+
+AU = 149597870700.0  # m
+
+
+@pytest.mark.parametrize(
+    ("cards", "area"),
+    [
+        ({}, (0.504302 * 725.27e5) ** 2),  # HMI's pixel at 1 au
+        ({"CTYPE1": "HPLN-TAN", "CTYPE2": "HPLT-TAN", "CUNIT1": "arcsec", "CUNIT2": "arcsec",
+          "CDELT1": 0.504302, "CDELT2": 0.504302, "DSUN_OBS": 0.9833 * AU},
+         (0.504302 * 0.9833 * 725.27e5) ** 2),
+        ({"CTYPE1": "CRLN-CEA", "CTYPE2": "CRLT-CEA", "CUNIT1": "degree", "CUNIT2": "degree",
+          "CDELT1": 0.03, "CDELT2": 0.03, "DSUN_OBS": 0.9833 * AU},
+         (np.radians(0.03) * 695700e5) ** 2),
+    ],
+    ids=["no header", "perihelion", "map"],
+)  # fmt: skip
+@pytest.mark.parametrize("given", ["input", "truth"])
+def test_the_flux_is_of_the_area_that_the_header_gives(files, cards, area, given):
+    field = fits.getdata(files / "field.fits")
+    high = field.repeat(2, 0).repeat(2, 1)
+    fine = {k: v / 2 if k.startswith("CDELT") else v for k, v in cards.items()}
+    for name, data, its_cards in (("coarse", field, cards), ("fine", high, fine)):
+        header = fits.Header({"BUNIT": "Gauss"} | its_cards)
+        fits.writeto(files / f"{name}.fits", data.astype("f4"), header)
+    files_of = {"input": files / "coarse.fits", "truth": files / "fine.fits"}
+    how = {given: files_of[given], "type": "blos", "json_file": files / "a.json"}
+    evaluate_files(files / "fine.fits", **how)
+    found = json.loads((files / "a.json").read_text())["images"]
+    for image in found.values():
+        want = np.abs(field).sum(dtype=float) * area
+        assert image["flux"]["unsigned_mx"] == pytest.approx(want, rel=1e-4)
 
 
 def test_deconvolve_options_reach_the_method(files, capsys):

@@ -6,12 +6,12 @@ from enhance_np.evaluate import quantities as q
 
 
 def test_flux_of_a_constant():
-    """100 G on 5 arcsec^2, of (725.3 km)^2 each."""
+    """100 G on 20 pixels."""
     field = np.full((4, 5), -100.0)
-    found = q.flux(field, 0.5)
+    found = q.flux(field, 1.3e15)
     assert found.unsigned == 100
     assert found.net == -100
-    assert found.unsigned_mx == pytest.approx(100 * 5 * 7.253e7**2)
+    assert found.unsigned_mx == pytest.approx(100 * 20 * 1.3e15)
     assert found.net_mx == pytest.approx(-found.unsigned_mx)
 
 
@@ -23,7 +23,7 @@ def test_flux_of_both_signs_and_gaps():
 
 def test_flux_does_not_depend_on_the_pixels(rng):
     field = rng.standard_normal((6, 8))
-    low, high = q.flux(field, 0.5), q.flux(field.repeat(2, 0).repeat(2, 1), 0.25)
+    low, high = q.flux(field, 4e15), q.flux(field.repeat(2, 0).repeat(2, 1), 1e15)
     np.testing.assert_allclose(low, high)
 
 

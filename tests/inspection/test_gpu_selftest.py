@@ -117,7 +117,7 @@ def test_the_whole(small, tmp_path, capsys):
 
     with pytest.raises(SystemExit) as done:
         cli.main(["gpu-selftest", "--json", str(report)])
-    assert "must not exist (or pass --overwrite)" in done.value.code
+    assert "must not exist, unless overwrite is set (see --overwrite)" in done.value.code
 
 
 @pytest.mark.parametrize("factor", [1.001, np.nan])

@@ -329,7 +329,9 @@ def test_write_and_read_back(tmp_path, jsoc):
 def test_write_needs_overwrite(tmp_path):
     path = tmp_path / "b.fits"
     path.write_text("mine")
-    with pytest.raises(FileExistsError, match=r"^check_output: .*--overwrite.*, got path="):
+    with pytest.raises(
+        FileExistsError, match=r"^check_output: .*unless overwrite is set, got path="
+    ):
         fits.write(path, np.ones((4, 4)), afits.Header())
     assert path.read_text() == "mine"
     fits.write(path, np.ones((4, 4)), afits.Header(), overwrite=True)

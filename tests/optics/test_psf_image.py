@@ -74,7 +74,10 @@ BAD = {
     "no image": (lambda path: fits.PrimaryHDU().writeto(path), "with an image, got none"),
     "cube": (lambda path: fits.writeto(path, np.ones((2, 3, 3))), "finite 2-D image"),
     "nan": (lambda path: fits.writeto(path, np.full((3, 3), np.nan)), "finite 2-D image"),
-    "scale": (lambda path: fits.writeto(path, np.ones((3, 3))), "or pass --psf-scale"),
+    "scale": (
+        lambda path: fits.writeto(path, np.ones((3, 3))),
+        "CDELT2, unless its scale is given",
+    ),
 }
 
 

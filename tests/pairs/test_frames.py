@@ -60,7 +60,7 @@ def test_compressed_and_scaled_fits(tmp_path):
     ],
 )
 def test_the_scale_of_a_header(cards, scale, tmp_path):
-    found = angular_scale("frames", fits.Header(cards), "a.fits", "--pixel-scale")
+    found = angular_scale("frames", fits.Header(cards), "a.fits", "pixel_scale")
     assert found == (scale if scale is None else pytest.approx(scale))
     path = save(tmp_path / "a.fits", CUBE, **cards)
     assert open_frames(path).pixel_scale == pytest.approx(scale or DEFAULT_SCALE)
@@ -70,16 +70,20 @@ def test_the_scale_of_a_header(cards, scale, tmp_path):
 @pytest.mark.parametrize(
     ("cards", "message"),
     [
-        (SCALED | {"CUNIT1": "km"}, "CDELT1 must be arcsec or degrees.*--pixel-scale.*km"),
-        (SCALED | {"CDELT2": 0.1}, "pixels must be square.*--pixel-scale"),
+        (
+            SCALED | {"CUNIT1": "km"},
+            "CDELT1 must be arcsec or degrees.*scale is given.*km",
+        ),
+        (SCALED | {"CDELT2": 0.1}, "pixels must be square, unless the scale is given"),
         (SCALED | {"CDELT2": 0.0}, "CDELT2 must be"),
         (SCALED | {"CDELT1": "wide"}, "CDELT1 must be"),
     ],
 )
 def test_unfit_scales(cards, message, tmp_path):
     path = save(tmp_path / "a.fits", CUBE, **cards)
-    with pytest.raises(ValueError, match=message + r".*a\.fits"):
+    with pytest.raises(ValueError, match=message + r".*a\.fits") as error:
         open_frames(path)
+    assert error.value.parameters == ("pixel_scale",)
     assert open_frames(path, 0.05).pixel_scale == 0.05
 
 

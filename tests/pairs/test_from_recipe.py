@@ -5,12 +5,14 @@ import numpy as np
 import pytest
 
 from enhance_np import _threads as threads
+from enhance_np.observation.normalise import GAUSS_PER_KILOGAUSS
 from enhance_np.optics.degrade import HMI, Optics, convolve
 from enhance_np.optics.psf import airy, hmi_psf
 from enhance_np.optics.psf_image import PsfImage
 from enhance_np.pairs import from_recipe
 from enhance_np.pairs.recipe import Augmentation, Noise, Recipe
-from enhance_np.pairs.sources import GUARD, WHOLE, Source, check_apart, region
+from enhance_np.pairs.sources import GUARD, WHOLE, Source, Synthetic, check_apart, region
+from enhance_np.sun.scene import scene
 
 PATCH = 8
 
@@ -291,6 +293,14 @@ def test_seeded_sources_differ_by_seed():
     assert seeds == [0, 1, 500_000, 500_001, 700_000, 700_001]
     with pytest.raises(ValueError, match="seed must be below"):
         region(source, "train", 100_000)
+
+
+def test_synthetic_fields_are_in_the_unit_of_the_network():
+    scenes = Synthetic("plage", "blos", (64, 64), 0.0662)
+    field, scale = scenes(3)
+    _, bz = scene(3, (64, 64), 0.0662, "plage")
+    np.testing.assert_allclose(field, bz / GAUSS_PER_KILOGAUSS, rtol=2**-22)
+    assert scale == 0.0662
 
 
 def test_regions_are_whole_and_not_augmented():

@@ -122,7 +122,7 @@ def test_without_fields_the_synthetic_stand_alone(own):
     assert [s.name for s in found.sources] == ["synthetic quiet"]
     assert found.changes == {"fields": None}
     own.write_text(SMALL.format(type="intensity").split("[[source]]")[0] + REAL)
-    with pytest.raises(ValueError, match="--fields must name the folder"):
+    with pytest.raises(ValueError, match="the folder of its fields must be named"):
         read(own).on(None)
 
 

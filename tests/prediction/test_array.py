@@ -2,11 +2,12 @@ import numpy as np
 import pytest
 from networks import trained
 
-from enhance_np import network
+from enhance_np import models, network
 from enhance_np.config import NetworkConfig
 from enhance_np.engine import REFERENCE, select
 from enhance_np.engine.tiles import halo, plan
 from enhance_np.prediction import array
+from enhance_np.weights import digest, load
 
 CONFIGS = [
     NetworkConfig(5, 64),
@@ -264,3 +265,14 @@ def test_gpu_without_one_is_refused():
         pytest.skip("there is a GPU here")
     with pytest.raises(RuntimeError, match="gpu must be usable, but "):
         select("gpu")
+
+
+def test_which_weights(tiny):
+    """Those given, or the shipped ones; and the sha256 of their file."""
+    for given, path in ((None, models.path("blos", "small")), (tiny, tiny), (str(tiny), tiny)):
+        found, content = array.chosen(given, "blos", "small")
+        assert content == digest(path)
+        assert found.config == load(path).config
+    assert array.chosen(found, None) == (found, None)
+    with pytest.raises(ValueError, match="models: type must be"):
+        array.chosen(None, "velocity")

@@ -6,7 +6,8 @@ import pytest
 from trained import CONFIG, CPU, OPTIONS, assert_same_bits, pairs, state, train
 
 from enhance_np import layers
-from enhance_np.training.batches import Pairs, noisy
+from enhance_np._random import stream
+from enhance_np.training.batches import Pairs, drawn, noisy
 from enhance_np.training.options import TrainOptions
 from enhance_np.weights import load
 
@@ -67,10 +68,45 @@ def test_polarity_turns_the_sign_of_both(files, rng):
 
 def test_noise_is_of_each_patch(rng):
     x = np.ones((3, 50, 50, 1), np.float32)
-    found = noisy(x, np.array([0, 0.1, 2], np.float32), CPU, rng)
+    found = noisy(x, np.array([0, 0.1, 2], np.float32), rng)
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found[0], 1)
     np.testing.assert_allclose(found.std(axis=(1, 2, 3)), [0, 0.1, 2], rtol=0.05)
+
+
+def test_noise_has_its_standard_deviation_and_mean():
+    x = np.full((8, 50, 50, 1), 3.0, np.float32)
+    noise = noisy(x, 0.01, np.random.default_rng(0)) - x
+    # 20,000 samples: the standard error of the deviation is 0.5 %, of the mean 0.7 % of sigma
+    assert abs(noise.std() / 0.01 - 1) < 0.02
+    assert abs(noise.mean()) < 0.0003
+
+
+def test_noise_is_seeded_and_pure():
+    x = np.zeros((1, 4, 4, 1), np.float32)
+    one, two = (noisy(x, 1.0, np.random.default_rng(5)) for _ in range(2))
+    np.testing.assert_array_equal(one, two)
+    assert one.dtype == np.float32
+    assert not x.any()
+
+
+@pytest.mark.parametrize("augment", [True, False])
+def test_a_batch_is_read_then_turned_then_made_noisy(files, augment):
+    """By one generator, which is not ahead of the batch that was asked for."""
+    found = opened(marked(files[0], symmetries=True, polarity=True))
+    batches = [np.array([0, 3, 5]), slice(6, 9), np.array([20, 23])]
+    rng, other = stream(1, "a"), stream(1, "a")
+    engine = CPU._replace(asarray=lambda a: ("on the engine", a))
+    seen = drawn(found, batches, 0.1, engine, rng, augment)
+    for batch, (x, target) in zip(batches, seen, strict=True):
+        want, high = found.read(batch)
+        if augment:
+            want, high = found.augmented(want, high, other)
+        want = want + np.float32(0.1) * other.standard_normal(want.shape, dtype=np.float32)
+        assert x[0] == target[0] == "on the engine"
+        np.testing.assert_array_equal(x[1], want)
+        np.testing.assert_array_equal(target[1], high)
+        assert rng.bit_generator.state == other.bit_generator.state
 
 
 def test_a_stretch_has_its_own_noise(files):

@@ -65,7 +65,7 @@ def test_checkpoints_within_an_epoch_are_written_and_change_nothing(files, monke
 def test_the_checkpoint_is_written_last(files, monkeypatch):
     """A run that is killed between the files of an epoch's end writes them again."""
     written = []
-    for module, name in ((loop, "save"), (loop, "_write_log"), (checkpoint, "save")):
+    for module, name in ((loop, "save"), (loop, "write_log"), (checkpoint, "save")):
         original = getattr(module, name)
 
         def record(*args, original=original, what=(module.__name__, name), **keywords):
@@ -74,7 +74,7 @@ def test_the_checkpoint_is_written_last(files, monkeypatch):
 
         monkeypatch.setattr(module, name, record)
     train(files, TrainOptions(epochs=1, batch_size=4))
-    assert written == ["checkpoint.save", "loop.save", "loop._write_log", "checkpoint.save"]
+    assert written == ["checkpoint.save", "loop.save", "loop.write_log", "checkpoint.save"]
 
 
 def test_killed_after_the_weights_of_a_new_run_it_goes_on_with_that_run(files, monkeypatch):
@@ -86,7 +86,7 @@ def test_killed_after_the_weights_of_a_new_run_it_goes_on_with_that_run(files, m
     def killed(*args):
         raise SystemExit
 
-    monkeypatch.setattr(loop, "_write_log", killed)
+    monkeypatch.setattr(loop, "write_log", killed)
     with pytest.raises(SystemExit):
         train(files, overwrite=True)
     monkeypatch.undo()

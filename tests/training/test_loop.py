@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from trained import CONFIG, CPU, OPTIONS, assert_same_bits, pairs, state, train
 
-from enhance_np import layers, loss, network, optim, params
+from enhance_np import loss, network, optim, params
 from enhance_np._random import stream
 from enhance_np.engine import REFERENCE
 from enhance_np.optics.degrade import Optics
@@ -68,6 +68,10 @@ def test_the_loop_is_what_a_reader_would_write(files, tamed):
     train(files, options)
     with h5py.File(files[0]) as f, h5py.File(files[1]) as g:
         x, y, vx, vy = f["imHMI"][()], f["imSST"][()], g["imHMI"][()], g["imSST"][()]
+
+    def noise(rng, like):
+        return np.float32(0.05) * rng.standard_normal(like.shape, dtype=np.float32)
+
     p, moving = params.initial(CONFIG, 7)
     adam, clips = optim.adam_start(p), 0
     for epoch in range(2):
@@ -77,12 +81,12 @@ def test_the_loop_is_what_a_reader_would_write(files, tamed):
         batches = [np.sort(order[4 * step : 4 * step + 4]) for step in range(6)]
         if frozen:
             other = stream(7, "statistics")
-            seen = [layers.gaussian_noise(x[batch], 0.05, other) for batch in batches]
+            seen = [x[batch] + noise(other, x[batch]) for batch in batches]
             tapes = [network.forward(p, a, CONFIG, CPU.ops)[1] for a in seen]
             moving = params.pooled(moving, tapes)
         total = 0.0
         for step, batch in enumerate(batches):
-            noisy = layers.gaussian_noise(x[batch], 0.05, rng)
+            noisy = x[batch] + noise(rng, x[batch])
             prediction, tape = network.forward(
                 p, noisy, CONFIG, CPU.ops, moving if frozen else None
             )
@@ -101,7 +105,7 @@ def test_the_loop_is_what_a_reader_would_write(files, tamed):
                 moving = params.update_moving(moving, tape)
             total += value
         rng = stream(7, "validation noise")
-        noisy = layers.gaussian_noise(vx, 0.05, rng)
+        noisy = vx + noise(rng, vx)
         prediction, _ = network.forward(p, noisy, CONFIG, CPU.ops, moving)
         row = state(files).rows[epoch]
         assert row["loss"] == total / 6

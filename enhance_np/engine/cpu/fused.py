@@ -23,10 +23,10 @@ from ...weights import Weights
 from .. import tiles
 from ..fold import Conv, fold, phases
 from . import direct, memory
+from .arrays import ELEMENTS
 from .elementwise import elu
 from .subnormal import parallel
 from .transforms import M
-from .vocabulary import ELEMENTS
 from .winograd import NO_HEAD, UPSAMPLED, conv_tiles, is_winograd, planes, window
 from .winograd_kernels import ADD, ELU, RELU
 

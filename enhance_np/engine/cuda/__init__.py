@@ -8,7 +8,6 @@ float64 are passed on to the reference.
 # "as" marks the functions of the reference that are used unchanged
 from ...layers import elu as elu
 from ...layers import elu_backward as elu_backward
-from ...layers import gaussian_noise as gaussian_noise
 from ...layers import reflection_pad as reflection_pad
 from .convolution import conv2d as conv2d
 from .convolution import conv2d_backward as conv2d_backward
@@ -34,5 +33,4 @@ from .normalisation import batchnorm_elu as batchnorm_elu
 from .normalisation import batchnorm_elu_backward as batchnorm_elu_backward
 from .normalisation import batchnorm_relu as batchnorm_relu
 from .normalisation import batchnorm_relu_backward as batchnorm_relu_backward
-from .pad import THREADS as THREADS
 from .pad import reflection_pad_backward as reflection_pad_backward

@@ -12,15 +12,14 @@ import numpy as np
 from ... import layers
 from ..._array import array_module
 from ...layers.conv import ConvCache, check_channels
-from .arrays import gradient, ours, pixels, ready
+from .arrays import THREADS, gradient, ours, pixels, ready
 from .launch import blocks_for, launch
 from .pad import reflection_pad_backward
 from .winograd import is_winograd
 from .winograd import winograd as by_winograd
 
 ZERO, MIRRORED = 0, 1  # argument `edge` of the kernels: pixels outside an image
-THREADS = 256  # per block of conv.cu and upsample_conv.cu
-TILE_THREADS = 128  # per block of the other kernels
+TILE_THREADS = 128  # per block of conv3x3.cu, conv3x3_gradient.cu and conv.cu's gradient
 COLUMNS = 32  # pixels in a row of a block of conv3x3.cu, and in a strip of conv3x3_gradient.cu
 # A gradient is divided into runs by the shapes only, which fixes the bits of sums: the largest
 # number of blocks, enough for any card, and the smallest numbers of strips or lines of a run

@@ -1,50 +1,14 @@
 """Batch normalisation on the GPU, alone and with a ReLU or a sum, by kernels/batchnorm.cu."""
 
-from typing import NamedTuple
-
 import numpy as np
 
 from ... import layers
-from ..._array import Array, array_module
+from ..._array import array_module
 from ...layers.activation import elu, elu_backward
 from ...layers.batchnorm import EPS
+from ..joined import BatchNormCache, BatchNormEluCache, BatchNormReluCache
 from .arrays import THREADS, by_channel, gradient, ours, pixels, ready
 from .launch import blocks_for, launch
-
-
-class BatchNormCache(NamedTuple):
-    """Like layers.BatchNormCache, but x_hat is computed from x on access."""
-
-    x: Array  # (N, H, W, C)
-    inv_std: Array  # (C,)
-    gamma: Array
-    mean: Array
-    var: Array
-    fixed: bool
-    beta: Array
-
-    floor = -np.inf  # lower bound of y; not a field
-
-    @property
-    def x_hat(self) -> Array:
-        return (self.x - self.mean) * self.inv_std
-
-
-class BatchNormReluCache(BatchNormCache):
-    floor = 0.0
-
-
-class BatchNormEluCache(NamedTuple):
-    x: Array  # x to beta are as in BatchNormCache
-    inv_std: Array
-    gamma: Array
-    mean: Array
-    var: Array
-    fixed: bool
-    beta: Array
-    y: Array  # (N, H, W, C), output of the activation
-
-    x_hat = BatchNormCache.x_hat
 
 
 def batchnorm(x, gamma, beta, eps=EPS, moving=None):

@@ -4,9 +4,8 @@ import numpy as np
 
 from ... import layers
 from ..._array import array_module
+from .arrays import THREADS
 from .launch import blocks_for, launch
-
-THREADS = 256  # per block
 
 
 def reflection_pad_backward(dy, p=1):

@@ -1,6 +1,6 @@
 """A training step on the GPU without waiting for it: loss and Adam stay on the device.
 
-It does the same as training.loop.step_once, with the same network.py. The loss, which is NaN if it
+It does the same as training.step.step_once, with the same network.py. The loss, which is NaN if it
 or a gradient is not finite, stays on the device; `reading` copies it one step later.
 """
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from ... import network, optim
 from ..._array import Array, array_module
+from ...loss import l2_factor
 from ...optim import AdamState
 from .arrays import THREADS, flat, ready
 from .launch import blocks_for, launch
@@ -55,12 +56,18 @@ def flattened(tensors: dict[str, Array], names: Iterable[str]) -> Flat:
 
 
 def step(p, adam, x, target, config, ops, lr, l2, moving=None, clip=None):
-    """See training.loop.step_once. The loss stays on the device, and is NaN instead of an error."""
+    """See training.step.step_once. The loss stays on the device, and is NaN instead of an error."""
+    loss, g, tape = gradients(p, x, target, config, ops, moving)
+    p, adam = update(p, g, adam, lr, l2, clip, loss)
+    return p, adam, loss, tape
+
+
+def gradients(p, x, target, config, ops, moving=None):
+    """See training.step.gradients. The loss stays on the device."""
     y, tape = network.forward(p, x, config, ops, moving)
     loss, dy = mse(y, target)
     _, g = network.backward(dy, tape, config, ops, wrt_x=False)
-    p, adam = update(p, g, adam, lr, l2, clip, loss)
-    return p, adam, loss, tape
+    return loss, g, tape
 
 
 def reading(value: Array) -> Callable[[], float]:
@@ -109,16 +116,12 @@ def update(
     loss : array () of float64, set to NaN if a gradient is not finite; nothing else is changed.
     The tensors of the new p, of m and of v are views of one buffer each.
     """
-    if p.keys() != g.keys():
-        raise ValueError(
-            f"adam: p and g must have the same keys, got a difference in "
-            f"{sorted(p.keys() ^ g.keys())}"
-        )
+    optim.check_keys(p, g)
     p, m, v = (flattened(group, p) for group in (p, state.m, state.v))
     cupy, size = array_module(p.buffer), p.buffer.size
     slope = cupy.empty(size, np.float32)
     for name, at in p.places.items():
-        decay = 2 * l2 if name.endswith("/w") else 0.0  # see loss.l2
+        decay = l2_factor(name, l2)
         places = at.end - at.first
         arguments = ready(g[name]), p[name], decay, slope[at.first : at.end], at.size, places
         launch("adam", "gather", blocks_for(places, THREADS), THREADS, *arguments)
@@ -130,7 +133,7 @@ def update(
     launch("adam", "clip_factor", 1, THREADS, partial, loss, factor, blocks, clip or 0.0)
 
     t = state.step + 1
-    rate = lr * (1 - beta2**t) ** 0.5 / (1 - beta1**t)
+    rate = optim.corrected_rate(lr, t, beta1, beta2)
     new = [cupy.empty(size, np.float32) for _ in range(3)]
     numbers = size, rate, beta1, 1 - beta1, beta2, 1 - beta2, eps
     arguments = p.buffer, slope, m.buffer, v.buffer, factor, *new, *numbers
