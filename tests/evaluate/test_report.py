@@ -160,7 +160,7 @@ def test_json_knows_all_values(intensity):
 
 
 FAULTS = {
-    "neither": ({"input": None}, "--truth or --input"),
+    "neither": ({"input": None}, "the truth or the input"),
     "type": ({"type": "velocity"}, "type must be"),
     "truth": ({"truth": np.ones((96, 110))}, "truth must be 96 x 112"),
     "input": ({"input": np.ones((96, 112))}, "input must be 48 x 56"),

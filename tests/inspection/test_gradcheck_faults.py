@@ -28,7 +28,7 @@ def test_the_culprit_is_named_in_float32(name):
     assert found.culprit == fault.culprit
 
 
-@pytest.mark.parametrize("fault", faults.CATALOGUE.values(), ids=str)
+@pytest.mark.parametrize("fault", faults.CATALOGUE.values(), ids=lambda fault: fault.name)
 def test_a_fault_breaks_one_operation(fault):
     """A part breaks what is made of it; nothing else changes."""
     engine, _ = faults.planted(REFERENCE, fault)
