@@ -137,7 +137,7 @@ def scored(type, options, best_linear):
         if errors[group, names[0]].n
     ]
     yield table.markdown(["test pixels", "number", *names], rows)
-    yield "\nHow far the small network's output is from the default one's (rms):\n"
+    yield "\nRms difference between the outputs of the small and the default network:\n"
     rows = []
     for name, sums in apart.items():
         if sums.n:
@@ -213,7 +213,7 @@ def real(folder):
         mirror = -predict(-field, "blos", models.path("blos", model), device="cpu")
         rms = float(np.sqrt(((mirror - found[model]) ** 2).mean()))
         rows.append([model, f"{zero.mean():+.2f}", f"{rms:.1f}"])
-    yield "What no field gives, and how much the output differs if both polarities change places:\n"
+    yield "Output for a zero field, and rms difference of the output if the input's polarity is reversed:\n"
     yield table.markdown(["network", "from zero, G", "of the other sign, rms, G"], rows)
 
 
