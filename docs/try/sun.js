@@ -118,7 +118,8 @@ const quietSun = (() => {
     if (found.level < usual * (mu ? c.least : c.least_anywhere)) {
       say(
         `No quiet Sun in the image: its level is ${general(found.level, 4)}, so the usual level ` +
-          `${general(usual, 4)} is used instead; ${COMMAND} --norm-from takes it from a full disk`,
+          `${general(usual, 4)} is used instead; that of a full disc of the same series would be better` +
+          seeFlags("--norm-from, --norm"),
       );
       found.level = usual;
     }

@@ -268,3 +268,13 @@ def test_remarks_are_those_of_the_package(shown, tmp_path, rng):
         enhanced(shown, source, tmp_path)
         found = shown.locator("#remarks li").all_text_contents()
         assert found == [t if t.startswith("QUALITY") else f"The file {t}" for t in wanted]
+
+
+def test_an_umbra_alone_has_the_usual_level(shown, tmp_path, rng, caplog):
+    source = write(tmp_path / "in.fits", 0.3 * intensity(rng), **wcs(), BUNIT="DN/s")
+    found = enhanced(shown, source, tmp_path)
+    enhance_file(source, tmp_path / "out.fits", model="small", device="cpu")
+    same_file(found, tmp_path / "out.fits")
+    (said,) = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+    shown_said = shown.locator("#remarks li").all_text_contents()
+    assert shown_said == [f"N{said[1:]} (see --norm-from, --norm of enhance-np predict)"]
