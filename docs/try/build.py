@@ -23,6 +23,7 @@ from enhance_np.instrument import HMI
 from enhance_np.observation import (
     disc,
     fits,
+    header,
     kind,
     missing,
     normalise,
@@ -39,17 +40,17 @@ HERE = Path(__file__).parent
 EXAMPLE = HERE / "example.fits"
 ENGINE = HERE.parents[1] / "enhance_np/inspection/web/engine.js"
 # in the order in which they need one another; the id of a script is script-NAME
-SCRIPTS = "wasm simd worker tiles header rice fits sun missing kind normalise remarks view try"
+SCRIPTS = "wasm simd worker tiles header rice fits pixels sun missing kind normalise remarks"
+SCRIPTS += " view try"
 
 
 def network(type: str) -> dict:
     """The small network of a type: names and shapes of its tensors, and their numbers."""
-    path = models.path(type, "small")
-    loaded = weights.load(path)
+    loaded, content = weights.identified(models.path(type, "small"))
     tensors = {**loaded.params, **loaded.moving}
     numbers = b"".join(np.ascontiguousarray(a, "<f4").tobytes() for a in tensors.values())
     return {
-        "sha256": weights.digest(path),
+        "sha256": content,
         "depth": loaded.config.depth,
         "activation": loaded.config.activation,
         "model": f"{loaded.config.depth} blocks, {loaded.config.filters} filters",
@@ -66,6 +67,10 @@ def constants() -> dict:
         "pixel_scale": HMI.pixel_scale,
         "gauss_limit": GAUSS_LIMIT,
         "gauss_per_kilogauss": normalise.GAUSS_PER_KILOGAUSS,
+        # header.py and pixels.py
+        "angles": header.ANGLES,
+        "celestial": header._CELESTIAL.pattern,
+        "equal_area": pixels._EQUAL_AREA,
         "sun_radius": pixels.SUN_RADIUS,
         # fits.py
         "stale": fits._STALE.pattern,

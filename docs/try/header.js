@@ -9,7 +9,10 @@
 /* An input that cannot be used. The message is one sentence for the user. */
 class Refused extends Error {}
 
-const COMMAND = "python -m enhance_np predict";
+const COMMAND = "enhance-np predict";
+
+/* Ends a message about what only options of the command line change. */
+const seeFlags = (flags) => ` (see ${flags} of ${COMMAND})`;
 
 const fitsHeader = (() => {
   const COMMENTARY = new Set(["COMMENT", "HISTORY", ""]);

@@ -120,13 +120,13 @@ const kind = (() => {
     const types = new Set(said.map(([, type]) => type));
     if (!asked && types.has("other"))
       throw new Refused(
-        `The page needs a continuum image or a line-of-sight magnetogram, got ${list(said)}: ` +
-          "choose the type if it is one nevertheless.",
+        "The page needs a continuum image or a line-of-sight magnetogram, unless the type is chosen, " +
+          `got ${list(said)}.`,
       );
     if (!asked && types.size !== 1)
       throw new Refused(
-        "The file does not tell whether it is an intensity or a magnetogram: choose the type; " +
-          `found is ${list(said)}.`,
+        "The page cannot tell intensity from magnetogram, so the type must be chosen, " +
+          `got ${list(said)}.`,
       );
     if (!asked) {
       const [type] = types;
@@ -155,7 +155,11 @@ const kind = (() => {
   /* Throws Refused for an image of another instrument: the networks undo the blur of HMI. */
   function requireHmi({ header }, c) {
     const foreign = foreignInstrument(header, c);
-    if (foreign) throw new Refused(`The networks of this page are for SDO/HMI, got ${foreign}.`);
+    if (foreign)
+      throw new Refused(
+        `The networks of this page are for HMI; another instrument needs its own, got ${foreign}` +
+          `${seeFlags("--weights")}.`,
+      );
   }
 
   function foreignInstrument(header, c) {

@@ -9,7 +9,7 @@ const remarks = (() => {
     const { header } = image;
     const found = [];
     const { unit } = kind.facts(image);
-    const scales = pixelScales(header, c);
+    const scales = pixels.scales(header, c);
     if (!scales.every((s) => 1 / c.same_scale < s / c.pixel_scale && s / c.pixel_scale < c.same_scale)) {
       const square =
         scales.length < 2 || Math.abs(scales[0] - scales[1]) <= 1e-8 + 1e-3 * Math.abs(scales[1]);
@@ -46,47 +46,6 @@ const remarks = (() => {
           `instead, enhance ${unmapped(image)}`,
       );
     return found;
-  }
-
-  /* Sides of a pixel in arcsec, along lines and columns; an axis without a scale is left out. */
-  function pixelScales(header, c) {
-    const type = header.text("CTYPE1") || "HPLN";
-    let units = { arcsec: 1, arcsecond: 1, deg: 3600, degree: 3600 };
-    if (/^(CRLN|HGLN)-CEA/.test(type)) {
-      const radius = header.get("RSUN_OBS");
-      const degree = ((typeof radius === "number" && radius > 0 ? radius : c.sun_radius) * Math.PI) / 180;
-      units = { deg: degree, degree };
-    } else if (!/^(HPLN|SOLAR)/.test(type)) return [];
-    const found = [];
-    for (const j of [1, 2]) {
-      const unit = units[header.text(`CUNIT${j}`).toLowerCase()];
-      const numbers = column(header, j);
-      if (unit === undefined || numbers === null) continue;
-      const side = unit * Math.hypot(...numbers);
-      if (side && Number.isFinite(side)) found.push(side);
-    }
-    return found;
-  }
-
-  // the steps along pixel axis j, in CUNIT; null if one is not a number
-  function column(header, j) {
-    let found = [1, 2].map((i) => header.get(`CD${i}_${j}`));
-    if (found.every((v) => v === undefined)) {
-      found = [header.get(`CDELT${j}`)];
-      const turn = [1, 2].map((i) => header.get(`PC${i}_${j}`));
-      if (turn.some((v) => v !== undefined))
-        found = turn.map((t, n) => {
-          const step = header.get(`CDELT${n + 1}`);
-          const factor = t ?? Number(n + 1 === j);
-          return step === undefined
-            ? undefined
-            : typeof step === "number" && typeof factor === "number"
-              ? step * factor
-              : "no number";
-        });
-    }
-    found = found.filter((v) => v !== undefined);
-    return found.every((v) => typeof v === "number") ? found : null;
   }
 
   // the evidence that the image has been deconvolved before, or null
@@ -161,5 +120,5 @@ const remarks = (() => {
     return count ? `${count} pixels of ${what}, such as ${general(largest, 3)} ${unit}`.trimEnd() : null;
   }
 
-  return { all, pixelScales };
+  return { all };
 })();

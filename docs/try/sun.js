@@ -41,76 +41,44 @@ const statistics = (() => {
 })();
 
 const disc = (() => {
-  const ARCSEC = { arcsec: 1, arcsecond: 1, deg: 3600, degree: 3600 };
+  const { number, angleUnit, matrix } = pixels;
   const RADIANS = Math.PI / 180;
 
   /* mu(i, j) for line i and column j, from 0 and with fractions: the cosine of the angle between the
    * line of sight and the vertical, NaN off the disc. null if the header does not give it. */
-  function locate(header) {
-    try {
-      const kind = header.text("CTYPE1") + header.text("CTYPE2");
-      if (kind.startsWith("HPLN") && kind.includes("HPLT")) return helioprojective(header);
-      if (kind === "CRLN-CEACRLT-CEA") return equalArea(header);
-    } catch (error) {
-      if (!(error instanceof NotGiven)) throw error;
-    }
-    return null;
+  function locate(header, c) {
+    const kind = header.text("CTYPE1") + header.text("CTYPE2");
+    if (kind.startsWith("HPLN") && kind.includes("HPLT")) return helioprojective(header, c);
+    return kind === "CRLN-CEACRLT-CEA" ? equalArea(header, c) : null;
   }
 
-  class NotGiven extends Error {}
-
-  const given = (header, key) => header.text(key) !== "";
-
-  function number(header, key, missing) {
-    if (!given(header, key) && missing !== undefined) return missing;
-    const value = header.number(key);
-    if (!Number.isFinite(value)) throw new NotGiven(key);
-    return value;
-  }
-
-  // CUNIT per pixel, [[dx/dcolumn, dx/drow], [dy/dcolumn, dy/drow]]
-  function matrix(header) {
-    const both = (key, missing) =>
-      [1, 2].map((i) => [1, 2].map((j) => number(header, `${key}${i}_${j}`, missing(i, j))));
-    if (given(header, "CD1_1")) return both("CD", () => 0);
-    const step = [1, 2].map((i) => number(header, `CDELT${i}`));
-    if (["1_1", "1_2", "2_1", "2_2"].some((ij) => given(header, `PC${ij}`)))
-      return both("PC", (i, j) => Number(i === j)).map((line, i) => line.map((v) => step[i] * v));
-    const angle = RADIANS * number(header, "CROTA2", 0);
-    const turn = [
-      [Math.cos(angle), -Math.sin(angle)],
-      [Math.sin(angle), Math.cos(angle)],
-    ];
-    return turn.map((line) => line.map((v, j) => v * step[j]));
-  }
-
-  function helioprojective(header) {
-    const unit = header.text("CUNIT1").toLowerCase();
-    if (!Object.hasOwn(ARCSEC, unit)) throw new NotGiven("CUNIT1");
-    const scale = ARCSEC[unit];
-    const m = matrix(header).map((line) => line.map((v) => v * scale));
-    const radius = given(header, "RSUN_OBS")
-      ? number(header, "RSUN_OBS")
-      : number(header, "R_SUN") * Math.sqrt(Math.abs(m[0][0] * m[1][1] - m[0][1] * m[1][0]));
-    if (radius <= 0) throw new NotGiven("RSUN_OBS");
-    const [[a, b], [c, d]] = m.map((line) => line.map((v) => v / radius));
+  function helioprojective(header, c) {
+    const scale = angleUnit(header, 1, c);
+    const steps = matrix(header).map((line) => line.map((v) => v * scale)); // arcsec
+    const pixel = Math.sqrt(Math.abs(steps[0][0] * steps[1][1] - steps[0][1] * steps[1][0]));
+    const radius =
+      header.get("RSUN_OBS") === undefined ? number(header, "R_SUN") * pixel : number(header, "RSUN_OBS");
     const [x0, y0] = [1, 2].map((i) => (number(header, `CRVAL${i}`, 0) * scale) / radius);
     const [column, row] = [1, 2].map((i) => number(header, `CRPIX${i}`, 0));
+    // a pixel larger than the Sun is arcsec without CUNIT, read as degrees
+    if (!(pixel > 0 && pixel < radius) || [x0, y0, column, row].some(Number.isNaN)) return null;
+    const [[xj, xi], [yj, yi]] = steps.map((line) => line.map((v) => v / radius));
     return (i, j) => {
       const x = j + 1 - column;
       const y = i + 1 - row;
-      return Math.sqrt(1 - (a * x + b * y + x0) ** 2 - (c * x + d * y + y0) ** 2);
+      return Math.sqrt(1 - (xj * x + xi * y + x0) ** 2 - (yj * x + yi * y + y0) ** 2);
     };
   }
 
-  function equalArea(header) {
+  function equalArea(header, c) {
     const [[dx, across], [along, dy]] = matrix(header).map((line) => line.map((v) => v * RADIANS));
-    if (across || along || [1, 2].some((i) => !header.text(`CUNIT${i}`).startsWith("deg")))
-      throw new NotGiven("CUNIT");
     const [column, row] = [1, 2].map((i) => number(header, `CRPIX${i}`, 0));
     const [longitude, latitude, l0, b0] = ["CRVAL1", "CRVAL2", "CRLN_OBS", "CRLT_OBS"].map(
       (key) => RADIANS * number(header, key),
     );
+    if ([dx, dy, column, row, longitude, latitude, l0, b0].some(Number.isNaN)) return null;
+    if (across !== 0 || along !== 0 || [1, 2].some((i) => angleUnit(header, i, c) !== c.angles.deg))
+      return null;
     const away = Math.cos(l0 - longitude);
     const x0 = Math.cos(latitude) * Math.cos(b0) * away + Math.sin(latitude) * Math.sin(b0);
     const y0 = Math.cos(b0) * Math.sin(l0 - longitude);
@@ -127,17 +95,7 @@ const disc = (() => {
   /* Neckel's law. coefficients : of the polynomial in mu, see build.py. */
   const limbDarkening = (coefficients, mu) => coefficients.reduceRight((sum, c) => sum * mu + c, 0);
 
-  return {
-    locate,
-    limbDarkening,
-    matrix: (header) => {
-      try {
-        return matrix(header);
-      } catch {
-        return null;
-      }
-    },
-  };
+  return { locate, limbDarkening };
 })();
 
 const quietSun = (() => {
@@ -160,7 +118,8 @@ const quietSun = (() => {
     if (found.level < usual * (mu ? c.least : c.least_anywhere)) {
       say(
         `No quiet Sun in the image: its level is ${general(found.level, 4)}, so the usual level ` +
-          `${general(usual, 4)} is used instead; ${COMMAND} --norm-from takes it from a full disk`,
+          `${general(usual, 4)} is used instead; that of a full disc of the same series would be better` +
+          seeFlags("--norm-from, --norm"),
       );
       found.level = usual;
     }

@@ -31,7 +31,7 @@
     if (image.data.every(Number.isNaN))
       throw new Refused("The image needs one valid pixel or more, got only missing ones.");
     const type = kind.imageType(image, asked, constants, say);
-    const mu = disc.locate(image.header);
+    const mu = disc.locate(image.header, constants);
     missing.withoutFill(image, type, mu, constants, say);
     if (image.data.every(Number.isNaN))
       throw new Refused("The image needs one valid pixel or more, got only fill values.");
@@ -112,8 +112,7 @@
 
   // whether solar north is down: then the picture is turned by 180 degrees
   function turned(header) {
-    const matrix = /^(HPLT|CRLT|HGLT|SOLAR)/.test(header.text("CTYPE2")) ? disc.matrix(header) : null;
-    return matrix !== null && matrix[1][1] < 0;
+    return /^(HPLT|CRLT|HGLT|SOLAR)/.test(header.text("CTYPE2")) && pixels.matrix(header)[1][1] < 0;
   }
 
   const picture = view.pair([$("input"), $("output")], (place) => {
@@ -140,7 +139,7 @@
     const seen = mask ? image.data.map((v, n) => (mask[n] ? NaN : v)) : image.data;
     const limits = view.stretch([seen, out], type, kind.gauss(unit, constants), constants);
     const upsideDown = turned(header);
-    const [arcsec] = remarks.pixelScales(header, constants);
+    const [arcsec] = pixels.scales(header, constants);
     put("result-title", name);
     put("input-size", `${w} × ${h}`);
     put("output-size", `${2 * w} × ${2 * h}`);

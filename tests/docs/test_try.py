@@ -15,6 +15,7 @@ from try_page import PAGE, enhanced, field, intensity, opened, wcs, write
 
 from enhance_np.observation import kind, normalise
 from enhance_np.observation.fits import read
+from enhance_np.observation.header import ANGLES
 from enhance_np.observation.remarks import remarks
 from enhance_np.prediction.file import enhance_file
 
@@ -116,6 +117,23 @@ def rice(path, rng):
     return path
 
 
+def limb_in(unit, arcsec):
+    """The limb with its lengths in a unit of `arcsec`; without a name of it, if `unit` is None."""
+
+    def make(path, rng):
+        shape, x = (83, 57), 950
+        cards = wcs(x, 0, shape) | {"BUNIT": "DN/s"}
+        for i in (1, 2):
+            cards[f"CUNIT{i}"] = unit
+            for key in (f"CDELT{i}", f"CRVAL{i}"):
+                cards[key] /= arcsec
+        cards = {key: value for key, value in cards.items() if value is not None}
+        return write(path, intensity(rng, shape, x), **cards)
+
+    make.__name__ = f"limb in {unit}"
+    return make
+
+
 def several_tiles(path, rng):
     return write(path, intensity(rng, (211, 130)) / 60_000)
 
@@ -127,6 +145,9 @@ MADE = [
     matrix_field,
     field_beyond_the_limb,
     kilogauss_in_an_extension,
+    limb_in(None, ANGLES["deg"]),
+    limb_in("arcmin", ANGLES["arcmin"]),
+    limb_in("rad", ANGLES["rad"]),
     rice,
     several_tiles,
 ]
@@ -230,6 +251,8 @@ def test_remarks_are_those_of_the_package(shown, tmp_path, rng):
         {"ENHMODEL": "x", "DRMS_ID": "hmi.M_720s_dcon[]", "BUNIT": "G"},
         {"DRMS_ID": "hmi.M_720s_dconS[]", "BUNIT": "G"},
         {"CONTENT": "MAGNETOGRAM"},
+        {"CTYPE1": "HPLN-TAN", "CDELT1": 0.504, "BUNIT": "G"},  # without CUNIT degrees
+        {"CUNIT1": "arcmin", "CDELT1": 0.02, "BUNIT": "G"},
     ):
         data = field(rng) * (1e-3 if "CONTENT" in cards else 1)
         data[3, 4] = 20_000 if "QLOOK" in cards else 0
@@ -245,3 +268,13 @@ def test_remarks_are_those_of_the_package(shown, tmp_path, rng):
         enhanced(shown, source, tmp_path)
         found = shown.locator("#remarks li").all_text_contents()
         assert found == [t if t.startswith("QUALITY") else f"The file {t}" for t in wanted]
+
+
+def test_an_umbra_alone_has_the_usual_level(shown, tmp_path, rng, caplog):
+    source = write(tmp_path / "in.fits", 0.3 * intensity(rng), **wcs(), BUNIT="DN/s")
+    found = enhanced(shown, source, tmp_path)
+    enhance_file(source, tmp_path / "out.fits", model="small", device="cpu")
+    same_file(found, tmp_path / "out.fits")
+    (said,) = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+    shown_said = shown.locator("#remarks li").all_text_contents()
+    assert shown_said == [f"N{said[1:]} (see --norm-from, --norm of enhance-np predict)"]

@@ -64,7 +64,10 @@ FAULTS = {
     ),
     "a cube": (lambda whole: header_of(CUBE) + bytes(240), "3 axes (5 x 4 x 3)"),
     "one line": (lambda whole: header_of(LINE) + bytes(200), "2 x 2 pixels or more"),
-    "of MDI": (lambda whole: whole.replace(b"SDO/HMI ", b"SOHO/MDI"), "TELESCOP='SOHO/MDI'"),
+    "of MDI": (
+        lambda whole: whole.replace(b"SDO/HMI ", b"SOHO/MDI"),
+        "got TELESCOP='SOHO/MDI' (see --weights of enhance-np predict)",
+    ),
     "velocity": (lambda whole: whole.replace(b"'Gauss", b"'m/s  "), "BUNIT='m/s' (neither)"),
 }
 
@@ -98,13 +101,13 @@ def test_compression_that_the_page_does_not_read_names_the_command(shown, tmp_pa
     """Of RICE_1, floats."""
     data = intensity(rng).astype("f4" if method == "RICE_1" else "i4")
     fits.CompImageHDU(data, compression_type=method).writeto(tmp_path / "in.fits")
-    with pytest.raises(ValueError, match="use python -m enhance_np predict"):
+    with pytest.raises(ValueError, match="use enhance-np predict"):
         enhanced(shown, tmp_path / "in.fits", tmp_path)
 
 
 def test_the_user_decides_the_type_where_the_file_does_not(shown, tmp_path, rng):
     source = write(tmp_path / "in.fits", 2000 + field(rng, (20, 20)) / 10)
-    with pytest.raises(ValueError, match="does not tell"):
+    with pytest.raises(ValueError, match="so the type must be chosen, got no evidence"):
         enhanced(shown, source, tmp_path)
     assert fits.getheader(enhanced(shown, source, tmp_path, "blos"))["ENHTYPE"] == "blos"
     source = write(tmp_path / "in.fits", field(rng), BUNIT="Gauss")
