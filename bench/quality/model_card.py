@@ -213,7 +213,7 @@ def real(folder):
         mirror = -predict(-field, "blos", models.path("blos", model), device="cpu")
         rms = float(np.sqrt(((mirror - found[model]) ** 2).mean()))
         rows.append([model, f"{zero.mean():+.2f}", f"{rms:.1f}"])
-    yield "Output for a zero field, and rms difference of the output if the input's polarity is reversed:\n"
+    yield "Output for a zero field, and its rms difference if the input's polarity is reversed:\n"
     yield table.markdown(["network", "from zero, G", "of the other sign, rms, G"], rows)
 
 

@@ -70,7 +70,7 @@ def _gradcheck(options) -> int:
         for fault in faults.CATALOGUE.values():
             print(f"{fault.name}\n    {fault.explanation}")
         return 0
-    fault = faults.find(options.fault) if options.fault else None
+    fault = None if options.fault is None else faults.find(options.fault)
     engine = REFERENCE if options.engine == "reference" else select(options.engine)
     planted = faults.planted(engine, fault) if fault else (engine,)
     checks = list(check_all(options.seed, options.coordinates, *planted))

@@ -94,11 +94,15 @@ def _trace(options) -> None:
     from ..inspection import compare
     from ..inspection.trace import trace
 
-    seen = _read(options)
     wide = options.float64
+    if wide and options.device == "gpu":
+        raise ValueError("trace: --float64 needs the reference engine, got --device gpu")
+    seen = _read(options)
     engine = REFERENCE if wide else select(options.device)
     dtype = "float64" if wide else "float32"
     x, target = seen.x.astype(dtype), seen.target.astype(dtype)
+    if options.compare in ("cpu", "gpu"):
+        select(options.compare)  # before the work
     found = trace(seen.weights, x, target, mode=options.mode, engine=engine)
     for name, text in seen.about.items():
         print(f"{name:<11}{text}")
@@ -114,8 +118,13 @@ def _inspect(options) -> None:
     from ..inspection.page import build
     from ..observation.fits import check_output
 
-    check_output(options.out, options.overwrite, options.input)
-    seen = _read(options)
-    page, _ = build(seen, select(options.device), options.mode)
-    check_output(options.out, options.overwrite, options.input)
+    def check():
+        if not options.out.lower().endswith((".html", ".htm")):
+            raise ValueError(f"inspect: --out must end in .html, got {options.out!r}")
+        for source in filter(None, (options.input, options.target, options.weights)):
+            check_output(options.out, options.overwrite, source)
+
+    check()
+    page, _ = build(_read(options), select(options.device), options.mode)
+    check()
     write_bytes(options.out, page.encode())

@@ -43,8 +43,8 @@ def numerical(found: Trace, weights: Weights) -> str:
     from two forward passes, in float64.
 
     An image of more than LARGEST x LARGEST pixels is cut to its middle. The direction has rms 1.
-    A ReLU whose input crosses zero within the step makes the central difference wrong by up to the
-    step; the column `kinks` counts these inputs.
+    Where the input of a ReLU crosses zero within the step, the central difference mixes the two
+    slopes; the column `kinks` counts these inputs.
     """
     x, target = (a.astype(np.float64) for a in (found.x, found.target))
     rows, columns = (

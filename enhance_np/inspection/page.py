@@ -19,13 +19,14 @@ from .. import __version__, loss, network, optim
 from ..engine import Engine
 from ..engine.fold import live_filters
 from ..engine.tiles import halo
-from .formulas import BACKWARD, FORWARD
+from . import formulas
 from .subject import Subject
 from .trace import MODES, Trace, trace
 
 # order in which the scripts use each other
 SCRIPTS = "engine", "data", "maps", "drawing", "arithmetic", "steps", "parameters", "inspector"
 WINDOW = 16  # input pixels on a side
+LEARNING_RATE = 1e-4  # of the steps of Adam that the page works out; the default of training
 MAPS = 3_500_000  # bytes of the 8-bit maps, before compression
 
 
@@ -33,11 +34,15 @@ def build(subject: Subject, engine: Engine, mode: str = "training") -> tuple[str
     """(the page as text, the trace that it shows).
 
     engine : runs the network.  mode : see `trace`.
+    Raises ValueError if a value or a gradient is not finite.
     """
     traces = {
         m: trace(subject.weights, subject.x, subject.target, mode=m, engine=engine) for m in MODES
     }
     shown = traces[mode]
+    for name, a in shown.tensors().items():
+        if not np.isfinite(a).all():
+            raise ValueError(f"inspect: every value must be finite, got infinity or NaN in {name}")
     arrays = exact_arrays(subject, traces, mode)
     maps = eight_bit_maps(shown)
     blob, places = packed(arrays | {f"map {name}": a for name, (a, _) in maps.items()})
@@ -54,7 +59,7 @@ def build(subject: Subject, engine: Engine, mode: str = "training") -> tuple[str
         "halo": halo(config),
         "depth": config.depth,
         "activation": config.activation,
-        "adam": {"beta1": optim.BETA1, "beta2": optim.BETA2, "eps": optim.EPS},
+        "adam": {"beta1": optim.BETA1, "beta2": optim.BETA2, "eps": optim.EPS, "lr": LEARNING_RATE},
         "steps": [
             {
                 "name": step.name,
@@ -69,7 +74,7 @@ def build(subject: Subject, engine: Engine, mode: str = "training") -> tuple[str
         "live": live_filters(subject.weights),
         "parameters": {n: list(p.value.shape) for n, p in shown.parameters.items()},
         "biases": _biases(traces),
-        "formulas": {"forward": FORWARD, "backward": BACKWARD},
+        "formulas": _formulas(shown),
         "sources": {
             "forward": source(network.forward),
             "backward": source(network.backward),
@@ -98,6 +103,15 @@ def exact_arrays(subject: Subject, traces: dict[str, Trace], mode: str) -> dict[
     return found
 
 
+def _formulas(shown: Trace) -> dict[str, dict[str, list[str]]]:
+    found = {"forward": {}, "backward": {}}
+    for operation in {step.operation for step in shown.steps.values()}:
+        about = operation, shown.config.activation, shown.mode
+        found["forward"][operation] = formulas.forward(*about)
+        found["backward"][operation] = formulas.backward(*about)
+    return found
+
+
 def _biases(traces: dict[str, Trace]) -> dict[str, dict[str, float]]:
     """Largest gradient of each bias of a convolution and each beta, in both modes."""
     names = [n for n in traces["training"].parameters if n.endswith(("/b", "/beta"))]
@@ -108,8 +122,9 @@ def eight_bit_maps(shown: Trace) -> dict[str, tuple[np.ndarray, list]]:
     """{name: (map, ranges)} of all activations, and with "d " before the name of all gradients.
 
     map : (C, h, w) uint8, from the smallest (0) to the largest value (255) of each channel.
-    ranges : [lowest, highest] of each channel. The maps are means over f x f input pixels; f is
-    the smallest with which all of them take no more than MAPS bytes. With f = 1 nothing is reduced.
+    ranges : for each channel [lowest, highest] of the map, then of the exact values.
+    The maps are means over f x f input pixels; f is the smallest with which all of them take no
+    more than MAPS bytes. With f = 1 nothing is reduced.
     """
     tensors = {"x": shown.x, "target": shown.target, "d x": shown.dx}
     for step in shown.steps.values():
@@ -122,7 +137,7 @@ def eight_bit_maps(shown: Trace) -> dict[str, tuple[np.ndarray, list]]:
     f = 1
     while sum(-(-a.size // factor(a, f) ** 2) for a in tensors.values()) > MAPS:
         f += 1
-    return {name: _bytes(_means(a[0], factor(a, f))) for name, a in tensors.items()}
+    return {name: _bytes(a[0], factor(a, f)) for name, a in tensors.items()}
 
 
 def _means(a: np.ndarray, f: int) -> np.ndarray:
@@ -135,11 +150,13 @@ def _means(a: np.ndarray, f: int) -> np.ndarray:
     return a
 
 
-def _bytes(a: np.ndarray) -> tuple[np.ndarray, list]:
-    low, high = a.min(axis=(0, 1)), a.max(axis=(0, 1))
+def _bytes(exact: np.ndarray, f: int) -> tuple[np.ndarray, list]:
+    a = _means(exact, f)
+    ends = [getattr(values, end)(axis=(0, 1)) for values in (a, exact) for end in ("min", "max")]
+    low, high = ends[:2]
     span = np.where(high > low, high - low, 1)
     scaled = np.rint(255 * (a - low) / span).astype(np.uint8)
-    ranges = [[float(f"{v:.6g}") for v in pair] for pair in zip(low, high, strict=True)]
+    ranges = [[float(f"{v:.6g}") for v in of_channel] for of_channel in zip(*ends, strict=True)]
     return np.ascontiguousarray(scaled.transpose(2, 0, 1)), ranges
 
 

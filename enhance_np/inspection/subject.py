@@ -9,7 +9,8 @@ import numpy as np
 from .. import models
 from ..baselines.bicubic import bicubic
 from ..observation import normalise
-from ..observation.fits import card
+from ..observation.fits import Frame
+from ..observation.header import card
 from ..observation.remarks import remark
 from ..observation.telescope import require_hmi
 from ..prediction.file import image_norm, read
@@ -68,6 +69,7 @@ def subject(
                 f"inspect: the target must be {(2 * len(x), 2 * x.shape[1])} without missing "
                 f"pixels, got {other.data.shape} in {os.fspath(target)!r}"
             )
+        _check_unit(frame, other)
         truth = other.data / norm.lines(0, len(x), x.shape[1], 2)
         truth_is = os.path.basename(target)
     at = (x.shape[1] // 2, x.shape[0] // 2) if at is None else at
@@ -95,8 +97,19 @@ def subject(
         np.ascontiguousarray(truth[finer], np.float32),
         (rows.start, columns.start),
         (at[1] - rows.start, at[0] - columns.start),
-        {name: value for name, value in about.items() if value},
+        {name: _printable(value) for name, value in about.items() if value},
     )
+
+
+def _check_unit(frame: Frame, target: Frame) -> None:
+    units = [f.unit.lower() or "no unit" for f in (frame, target)]
+    # the 90th percentile: most of a field is noise, of which a truth has none
+    sizes = [float(np.nanpercentile(abs(f.data), 90)) for f in (frame, target)]
+    if units[0] != units[1] or not 0.2 * sizes[0] <= sizes[1] <= 5 * sizes[0]:
+        raise ValueError(
+            f"inspect: the target must be in the unit of the input, {units[0]} with values up to "
+            f"about {sizes[0]:.3g}, got {units[1]} and {sizes[1]:.3g} in {target.path!r}"
+        )
 
 
 def _cut(shape: tuple[int, int], at: tuple[int, int]) -> tuple[slice, slice]:
@@ -110,6 +123,11 @@ def _cut(shape: tuple[int, int], at: tuple[int, int]) -> tuple[slice, slice]:
         for middle, size in zip(reversed(at), shape, strict=True)
     )
     return tuple(slice(i, min(i + SIDE, n)) for i, n in zip(starts, shape, strict=True))
+
+
+def _printable(text: str) -> str:
+    """Text of a file without characters that steer a terminal."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def _text(header, *keys: str) -> str:

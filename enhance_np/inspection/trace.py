@@ -16,7 +16,7 @@ from .. import loss, network
 from ..config import NetworkConfig
 from ..engine import REFERENCE, Engine
 from ..weights import Weights
-from .formulas import BACKWARD, FORWARD
+from . import formulas
 
 MODES = "training", "prediction"
 
@@ -32,14 +32,6 @@ class Step(NamedTuple):
     line_backward: int  # of network.py, in backward
     dead: np.ndarray | None  # (C,) bool: channels that the ReLU behind h, or in it, sets to zero
     # at every pixel; None without a ReLU
-
-    @property
-    def formula(self) -> str:
-        return FORWARD[self.operation]
-
-    @property
-    def formula_backward(self) -> str:
-        return BACKWARD[self.operation]
 
 
 class Parameter(NamedTuple):
@@ -125,8 +117,9 @@ class Trace:
         """The equations of the operations, forward and backward, each once."""
         lines = []
         for operation in dict.fromkeys(step.operation for step in self.steps.values()):
-            lines.append(f"{operation:<14}forward   {FORWARD[operation]}")
-            lines.append(f"{'':<14}backward  {BACKWARD[operation]}")
+            about = operation, self.config.activation, self.mode
+            lines.append(f"{operation:<14}forward   {',  '.join(formulas.forward(*about))}")
+            lines.append(f"{'':<14}backward  {',  '.join(formulas.backward(*about))}")
         return "\n".join(lines)
 
     def __str__(self) -> str:
@@ -165,10 +158,17 @@ def trace(
     mode : "training" or "prediction", see Trace.
     The computation has the dtype of x: float32, or float64 to compare with.
 
-    Raises ValueError for another mode or for shapes that do not fit.
+    Raises ValueError for another mode, another dtype, shapes that do not fit, or numbers that are
+    not finite.
     """
     if mode not in MODES:
         raise ValueError(f"trace: mode must be one of {MODES}, got {mode!r}")
+    x, target = np.asarray(x), np.asarray(target)
+    if x.dtype not in (np.float32, np.float64):
+        raise ValueError(f"trace: x must be float32 or float64, got {x.dtype}")
+    for name, a in (("x", x), ("target", target)):
+        if a.dtype.kind not in "fiu" or not np.isfinite(a).all():
+            raise ValueError(f"trace: {name} must be finite numbers without gaps")
     x, target = (a[None, :, :, None] if a.ndim == 2 else a for a in (x, target))
     if x.ndim != 4 or x.shape[-1] != 1 or min(x.shape[1:3]) < 2:
         raise ValueError(

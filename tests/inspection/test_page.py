@@ -79,7 +79,8 @@ def test_maps_are_the_tensors_within_half_a_step(made):
             exact = getattr(step, group)[0]
             found = made.arrays[f"map {prefix}{name}"]
             assert found.shape == exact.transpose(2, 0, 1).shape  # small enough not to be reduced
-            low, high = np.array(made.about["maps"][prefix + name], np.float64).T
+            low, high, *true = np.array(made.about["maps"][prefix + name], np.float64).T
+            np.testing.assert_allclose(true, (low, high))
             shown = low + found.transpose(1, 2, 0) / 255 * (high - low)
             allowed = 0.501 * (high - low) / 255 + 1e-5 * abs(exact).max(axis=(0, 1))
             assert (abs(shown - exact) <= allowed).all(), name
@@ -122,7 +123,8 @@ def test_large_maps_are_reduced(tmp_path):
     shown = found["arrays"]["map x"][0]
     f = -(-exact.shape[0] // shown.shape[0])
     assert shown.shape == tuple(-(-n // f) for n in exact.shape)
-    low, high = found["about"]["maps"]["x"][0]
+    low, high, *true = found["about"]["maps"]["x"][0]
+    np.testing.assert_allclose(true, (exact.min(), exact.max()), rtol=1e-5)
     last = exact[-((exact.shape[0] - 1) % f + 1) :, :f].mean()
     assert abs(low + shown[-1, 0] / 255 * (high - low) - last) <= 0.51 * (high - low) / 255
 
@@ -138,6 +140,41 @@ def test_a_large_image_is_cut_around_the_place(tmp_path):
     assert np.ptp(ratio) < 1e-5 * ratio.mean()
     with pytest.raises(ValueError, match=f"within {SIDE + 10} x {SIDE + 40} pixels, got 266,0"):
         subject(path, model="small", at=(SIDE + 10, 0))
+
+
+def test_equations_are_those_of_the_mode_and_the_activation(made):
+    forward, backward = (made.about["formulas"][phase] for phase in ("forward", "backward"))
+    trained_ = made.about["mode"] == "training"
+    assert any("dbeta / M" in line for line in backward["bn_add"]) == trained_
+    assert any("as stored" in line for line in forward["bn_add"]) != trained_
+    relu = made.trace.config.activation == "relu"
+    assert any("max(h, 0)" in line for line in forward["act"]) == relu
+    assert any("exp(h)" in line for line in backward["act"]) != relu
+
+
+def test_values_that_are_not_finite_are_refused(tmp_path):
+    file = tmp_path / "w.h5"
+    huge = trained(NetworkConfig(0, 3))
+    huge.params["stem/conv/w"][...] = 3e38
+    weights.save(file, huge)
+    with (
+        np.errstate(all="ignore"),
+        pytest.raises(ValueError, match="must be finite, got infinity or NaN in stem/conv"),
+    ):
+        build(subject(image(tmp_path), weights=file), select("cpu"), "prediction")
+
+
+def test_target_in_another_unit_is_refused(tmp_path):
+    path = image(tmp_path)
+    double = np.asarray(fits.getdata(path), np.float32).repeat(2, 0).repeat(2, 1) / 60_000
+    fits.writeto(tmp_path / "t.fits", double, fits.getheader(path))
+    with pytest.raises(ValueError, match="must be in the unit of the input, dn/s with values"):
+        subject(path, target=tmp_path / "t.fits", model="small")
+
+
+def test_names_that_steer_a_terminal_are_shown_as_text(tmp_path):
+    seen = subject(image(tmp_path, name="a\x1b[31mb\n.fits"), model="small")
+    assert seen.about["file"] == r"a\x1b[31mb\n.fits"
 
 
 def test_target_of_another_size_is_refused(tmp_path):
@@ -168,8 +205,17 @@ def test_commands(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "block0/conv1" in printed
     assert "compared with the engine reference, float64" in printed
-    with pytest.raises(SystemExit, match="page.html"):
-        cli.main(["inspect", str(path), "--out", str(page)])
+    for arguments, words in (
+        (["inspect", str(path), "--out", str(page)], "page.html"),
+        (["inspect", str(path), "--out", "page.fits"], "--out must end in .html"),
+        (["trace", str(path), "--float64", "--device", "gpu"], "reference engine, got --device"),
+    ):
+        with pytest.raises(SystemExit, match=words):
+            cli.main(arguments)
+    page.rename(tmp_path / "w.html")
+    again = ["--weights", str(tmp_path / "w.html"), "--out", str(tmp_path / "w.html")]
+    with pytest.raises(SystemExit, match="must not be the input"):
+        cli.main(["inspect", str(path), *again, "--overwrite"])
     with pytest.raises(SystemExit) as end:
         cli.main(["trace", str(path), "--at", "3;4"])
     assert end.value.code == 2
@@ -242,6 +288,7 @@ LISTED = """(index) => {
       shown: numbers(byId("under"), "[data-shown]", "shown")[0],
       result: numbers(panel, "[data-result]", "result")[0],
       terms: numbers(panel.querySelector(".terms"), "[data-term]", "term"),
+      ways: numbers(panel.querySelector(".ways"), "[data-term]", "term"),
       block: numbers(panel.querySelector(":scope > .grid"), "td", "value"),
       products: numbers(panel, "[data-products]", "products")[0],
       tables: [...panel.querySelectorAll(".product table")].map((t) => numbers(t, "td", "value")),
@@ -266,8 +313,12 @@ def test_every_step_explains_its_number(page, made):
             if phase == "backward" and title.startswith("refine"):
                 block = pixel["block"]
                 assert abs(sum(block) - value) <= 1e-6 * sum(map(abs, block))
+                first = block[2]  # the copy [2i, 2j]: the rows are listed from the top
+                assert abs(sum(pixel["ways"]) - first) <= 1e-5 * sum(map(abs, pixel["ways"]))
             else:
                 assert pixel["result"] == value, title
+                if ways := pixel["ways"]:
+                    assert abs(sum(ways) - value) <= 1e-5 * sum(map(abs, ways)), title
             size = sum(map(abs, terms))
             if terms and phase == "forward":
                 name = title.split(":")[0]
@@ -327,6 +378,7 @@ def test_keys_and_buttons(page, made):
         return int(page.inner_text("#place").split()[0])
 
     assert place() == 1
+    assert page.evaluate("[state.i, state.j]") == [4, 3]  # --at 3,4
     page.keyboard.press("ArrowRight")
     assert place() == 2
     assert page.inner_text("#title").startswith("stem/act")
@@ -338,6 +390,12 @@ def test_keys_and_buttons(page, made):
     before = page.evaluate("[state.i, state.j]")
     page.keyboard.press("Shift+ArrowUp")
     assert page.evaluate("[state.i, state.j]") == [before[0] + 1, before[1]]
+    page.evaluate("setWindow(0, 0)")
+    page.wait_for_function("state.view.kept && state.i === 0")
+    for _ in range(20):  # beyond the window's edge it moves
+        page.keyboard.press("Shift+ArrowUp")
+        page.wait_for_function("state.view.kept")
+    assert page.evaluate("[state.i, state.view.row]")[0] == 20
     page.locator("#network .box").last.press("Enter")
     assert page.inner_text("#phase") == "loss"
     running = page.evaluate("sequence.findIndex(s => s.phase === 'backward')")
@@ -367,7 +425,7 @@ def test_answers_and_adam_are_right(page, made):
         made.trace["tail/conv/w"].gradient[1, 2, 1, 2],
     )
     cells = [float(cell.replace("\u2212", "-")) for cell in cells]
-    rate = 1e-3 * (1 - 0.999) ** 0.5 / (1 - 0.9)
+    rate = made.about["adam"]["lr"] * (1 - 0.999) ** 0.5 / (1 - 0.9)
     change = -rate * 0.1 * g / ((0.001 * g * g) ** 0.5 + 1e-7)
     np.testing.assert_allclose(
         cells, [1, g, 0.1 * g, 0.001 * g**2, rate, change, w + change], rtol=2e-5

@@ -106,6 +106,19 @@ def test_refuses(x, target, mode, message):
         trace(trained(NetworkConfig(0, 2)), np.ones(x), np.ones(target), mode=mode)
 
 
+@pytest.mark.parametrize("x", [np.ones((4, 5), int), np.ones((4, 5), np.float16)])
+def test_refuses_other_dtypes(x):
+    with pytest.raises(ValueError, match="x must be float32 or float64, got"):
+        trace(trained(NetworkConfig(0, 2)), x, np.ones((8, 10)))
+
+
+def test_refuses_gaps():
+    x = np.ones((4, 5))
+    x[1, 2] = np.nan
+    with pytest.raises(ValueError, match="x must be finite"):
+        trace(trained(NetworkConfig(0, 2)), x, np.ones((8, 10)))
+
+
 def test_names_are_told_if_one_is_unknown(rng):
     found = enhance_np.trace(trained(NetworkConfig(0, 2)), *images(rng))
     with pytest.raises(KeyError, match="one of stem/conv, stem/act, .*head/b, got 'stem'"):

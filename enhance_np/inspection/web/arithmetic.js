@@ -45,7 +45,7 @@ function forwardConv(state, name) {
   found.push(el("h3", {}, `input channel ${c}, in detail`),
     ...products(patchOf(c), kernelOf(c), w.k, [`${names[source] || source} around this pixel`, `the kernel w[:, :, ${c}, ${o}]`]));
   const edge = taps(w.k).some(([r, s]) => isMirrored(view, scale, i + r - p, j + s - p));
-  if (edge) found.push(el("p", { class: "note" }, "This pixel is at the border: a part of the 3\u00d73 patch is mirrored from inside the image."));
+  if (edge) found.push(el("p", { class: "note" }, `This pixel is at the border of the ${PAGE.about.cut ? "cut" : "image"}: a part of the 3\u00d73 patch is mirrored from inside.`));
   if (name === "refine/conv") found.push(el("p", { class: "note" },
     `Output pixel [${i}, ${j}] repeats input pixel [${i >> 1}, ${j >> 1}]; so the patch holds equal numbers.`));
   return found;
@@ -67,7 +67,7 @@ function forwardNorm(state, name) {
     ["\u03c3\u00b2", n.variance, PAGE.mode === "training" ? "variance over the whole image" : "stored variance"],
     ["x\u0302", n.xHat, "(h \u2212 \u03bc) / \u221a(\u03c3\u00b2 + \u03b5)"], ["\u03b3", n.gamma, "learned scale"], ["\u03b2", n.beta, "learned shift"],
     ["z", z, "\u03b3 x\u0302 + \u03b2"]];
-  if (step[name].operation === "bn_act") lines.push([PAGE.activation, out, z > 0 ? "z is positive: unchanged" : "z is not positive"]);
+  if (step[name].operation === "bn_act") lines.push([PAGE.activation, out, z > 0 ? "z is positive: unchanged" : RELU ? "z is not positive" : "exp(z) \u2212 1"]);
   else lines.push(["skip", valueAt(view, "kept", skipOf(name), i, j, c), `${skipOf(name)}, around the branch`]);
   return [rows(...lines), equation(step[name].operation === "bn_act" ? `${PAGE.activation}(z) = ` : "z + skip = ", result(out))];
 }
@@ -98,7 +98,7 @@ function backwardNorm(state, name) {
   }
   const arrives = valueAt(view, "d", name, i, j, c);
   const found = [rows(["", "value", "how"], ["dh arrives", arrives, `gradient in ${name}`],
-    ["dz", dz, step[name].operation === "bn_act" ? (dz === 0 && arrives !== 0 ? "stopped by the ReLU" : "passes the activation") : "a sum passes it on; the skip gets the same"],
+    ["dz", dz, step[name].operation === "bn_act" ? `dh f\u2032(z), z = ${num(valueAt(view, "kept", `${name}:z`, i, j, c))}` : "a sum passes it on; the skip gets the same"],
     ["x\u0302", n.xHat, "of the forward pass"], ["\u03b3 / \u221a(\u03c3\u00b2 + \u03b5)", scale, ""]),
   bars(paths), equation("sum of the paths = ", result(valueAt(view, "d", step[name].input, i, j, c)))];
   found.push(el("p", { class: "note" }, PAGE.mode === "training"
@@ -107,10 +107,13 @@ function backwardNorm(state, name) {
   return found;
 }
 
+// what the slope of the activation does to a gradient at h
+const passes = (h) => (h > 0 ? "passes" : RELU ? "stops" : `is multiplied by exp(h) = ${num(Math.exp(h))}`);
+
 function backwardAct(state, name) {
   const { view, i, j, channel: c } = state;
   const h = valueAt(view, "kept", step[name].input, i, j, c), arrives = valueAt(view, "d", name, i, j, c);
-  return [equation(`h = ${num(h, 6)} is ${h > 0 ? "" : "not "}positive: ${num(arrives, 6)} ${h > 0 ? "passes" : "stops"}: `,
+  return [equation(`h = ${num(h, 6)} is ${h > 0 ? "" : "not "}positive: ${num(arrives, 6)} ${passes(h)}: `,
     result(valueAt(view, "d", step[name].input, i, j, c)))];
 }
 
@@ -141,16 +144,18 @@ function backwardConv(state, name) {
   const direct = sumOf(terms.map((term) => term.value));
   const o = Math.min(state.other, w.cout - 1);
   const ways = [{ label: "through this convolution", value: direct }];
-  places.slice(1).forEach((place) => ways.push({ label: `folded back from padded pixel [${place[0] - p}, ${place[1] - p}]`,
+  const origin = [scale * view.rows[0] - p, scale * view.columns[0] - p]; // of the padded part, in the image
+  places.slice(1).forEach((place) => ways.push({ label: `folded back from padded pixel [${place[0] + origin[0]}, ${place[1] + origin[1]}]`,
     value: sumOf(channels(w.cout).map((n) => through(place, n))) }));
   if (name === "head") {
-    const kept = engine.at(view.kept["head:f"], a, at, c) > 0;
-    found.push(equation(`dy w = ${num(direct, 6)}; the channel was ${kept ? "" : "not "}positive, so it ${kept ? "passes" : "stops"}: `,
+    const h = engine.at(view.kept["refine/conv"], a, at, c);
+    found.push(equation(`dy w = ${num(direct, 6)}; the channel was ${h > 0 ? "" : "not "}positive, so it ${passes(h)}: `,
       result(valueAt(view, "d", "refine/conv", i, j, c))));
-  } else if (name !== "refine/conv") {
+  } else {
     for (const [label, from] of joined(name)) ways.push({ label, value: valueAt(view, "d", from, i, j, c) });
-    if (ways.length > 1) found.push(el("h3", {}, "the ways into this pixel"), bars(ways));
-    found.push(equation("gradient = ", result(valueAt(view, "d", step[name].input, i, j, c))));
+    const copy = name === "refine/conv";
+    if (ways.length > 1 || copy) found.push(el("h3", {}, `the ways into ${copy ? "the chosen copy" : "this pixel"}`), el("div", { class: "ways" }, bars(ways)));
+    if (!copy) found.push(equation("gradient = ", result(valueAt(view, "d", step[name].input, i, j, c))));
   }
   if (w.cout > 1) found.push(el("h3", {}, "through the convolution, by output channel"), bars(terms, { chosen: o, onpick: (key) => choose({ other: key }) }));
   found.push(...products(patchOf(places[0], o), kernelOf(o), w.k, [`gradient in ${name}, channel ${o}`, `the kernel w[:, :, ${c}, ${o}]`], "gradient"));
@@ -177,7 +182,8 @@ function kernelGradient(state, name, c, o) {
   return [el("h3", {}, `gradient of the kernel, dw[:, :, ${c}, ${o}]`),
     grid(whole, w.k, { onpick: (n) => choose({ tap: n }), chosen: tap, label: "sums over the whole image; choose one" }),
     equation(`dw[${r}, ${s}, ${c}, ${o}] = \u03a3 pad(h)[i + ${r}, j + ${s}] dh[i, j] = `, el("b", { "data-dw": whole[tap] }, num(whole[tap], 6)),
-      `; this window gives ${num(sum, 6)} of it.`)];
+      `; this window gives ${num(sum, 6)} of it.`),
+    equation(`db[${o}] = \u03a3 dh[i, j] over the whole image = `, el("b", {}, num(arrays[`d ${name}/b`][o], 6)))];
 }
 
 function arithmetic(state) {

@@ -28,7 +28,7 @@ function drawNetwork(onpick) {
     const made = svg("g", { class: `box ${box.kind}`, tabindex: 0, role: "button", "data-name": box.name,
       "aria-label": `${box.name}${shape ? ", " + shape.join(" by ") : ""}`,
       onclick: () => onpick(box.name),
-      onkeydown: (event) => { if (event.key === "Enter") onpick(box.name); } },
+      onkeydown: (event) => pressed(event, () => onpick(box.name)) },
       svg("rect", { x: left[box.name], y: TOP, width: BOX, height: HEIGHT_OF, rx: 7 }));
     box.lines.forEach((text, k) => made.append(
       svg("text", { x: middle(box.name), y: TOP + (box.lines[1] ? 36 + 18 * k : 46), class: "what" }, text)));
@@ -49,7 +49,7 @@ function markNetwork(name, backward) {
     box.classList.toggle("here", here);
     if (here) {
       const frame = byId("network"), place = box.getBBox().x - frame.clientWidth / 2;
-      frame.scrollTo({ left: place, behavior: "smooth" });
+      frame.scrollTo({ left: place, behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
     }
   }
   byId("network").classList.toggle("backward", backward);

@@ -29,6 +29,7 @@ function draw(all, moved) {
   drawCells();
   byId("arithmetic").replaceChildren(...arithmetic(state));
   if (moved && state.pinned) drawFilter();
+  else if (moved) byId("filterfacts").replaceChildren(el("p", { class: "note" }, "The picture is that of the last pinned pixel: click on a pixel above to pin it."));
 }
 
 function drawStep() {
@@ -55,13 +56,17 @@ function drawMaps(at) {
     const channel = Math.min(state.channel, channelsOf(name) - 1);
     const scale = putMap(canvas, name, channel, gradient);
     const frame = el("div", { class: "frame", onclick: moveWindow }, canvas, el("i", { style: windowStyle() }));
-    return el("figure", {}, frame, colourBar(scale), el("figcaption", {}, `${label}: ${name}${channelsOf(name) > 1 ? `, channel ${channel}` : ""}`));
+    const key = (gradient ? "d " : "") + name, [, , low, high] = PAGE.maps[key][channel];
+    const factor = Math.ceil((scaleOf(name) * HEIGHT) / PAGE.arrays[`map ${key}`][2][1]);
+    const reduced = factor > 1 ? `; means of ${factor}\u00d7${factor} pixels, which range from ${num(low, 3)} to ${num(high, 3)}` : "";
+    return el("figure", {}, frame, colourBar(scale), el("figcaption", {}, `${label}: ${name}${channelsOf(name) > 1 ? `, channel ${channel}` : ""}${reduced}`));
   }));
   const count = channelsOf(now.name), gradient = now.group === "d";
   byId("channels").replaceChildren(...(count === 1 ? [] : channels(count).map((c) => {
     const canvas = el("canvas");
     putMap(canvas, now.name, c, gradient);
-    const dead = (step[now.name]?.dead || []).includes(c);
+    // a gradient arrives behind the ReLU of a dead channel, but not in front of it
+    const dead = (!gradient || now.name === "refine/conv") && (step[now.name]?.dead || []).includes(c);
     return el("button", { type: "button", title: `channel ${c}${dead ? ", dead" : ""}`, "aria-label": `channel ${c}${dead ? ", dead" : ""}`, class: dead ? "dead" : null,
       "aria-pressed": c === state.channel ? "true" : "false", onclick: () => choose({ channel: c }) }, canvas);
   })));
@@ -77,9 +82,11 @@ function moveWindow(event) {
   setWindow(HEIGHT - ((event.clientY - box.top) / box.height) * HEIGHT, ((event.clientX - box.left) / box.width) * WIDTH);
 }
 
-// puts the window around (row, column), shows where it is, and then computes its numbers
+/* Chooses the pixel of the input that holds (row, column), puts the window around it, shows where that
+ * is, and then computes the window's numbers. */
 async function setWindow(row, column) {
-  const first = (middle, side, size) => Math.max(0, Math.min(size - side, Math.round(middle - side / 2)));
+  [row, column] = [[row, HEIGHT], [column, WIDTH]].map(([at, size]) => Math.max(0, Math.min(size - 1, Math.floor(at))));
+  const first = (middle, side, size) => Math.max(0, Math.min(size - side, middle - (side >> 1)));
   const to = { row: first(row, SIDE.rows, HEIGHT), column: first(column, SIDE.columns, WIDTH) };
   state.view = to;
   byId("window").textContent = "Computing the numbers of this window \u2026";
@@ -88,8 +95,8 @@ async function setWindow(row, column) {
   if (state.view !== to) return; // moved again meanwhile
   state.view = viewAt(to.row, to.column);
   const scale = scaleOf(shown().name);
-  state.i = scale * (to.row + (SIDE.rows >> 1));
-  state.j = scale * (to.column + (SIDE.columns >> 1));
+  state.i = scale * row;
+  state.j = scale * column;
   state.pinned = true;
   draw(false, true);
 }
@@ -128,8 +135,9 @@ function drawCells() {
   byId("under").replaceChildren(equation(`${what} ${name}[${state.i}, ${state.j}, ${channel}] = `, el("b", { "data-shown": value }, num(value, 8))),
     el("p", { class: "note" }, state.pinned ? "Pinned: click the pixel again to follow the pointer." : "The pointer chooses; a click pins."));
   const [row, column] = PAGE.origin;
-  byId("window").textContent = `Columns ${column + view.column} to ${column + view.column + SIDE.columns - 1} and rows ${row + view.row} to `
-    + `${row + view.row + SIDE.rows - 1} of the file, counted from 0, computed again in this page from the weights in float32. Click on a picture above to move the window.`;
+  byId("window").textContent = `Pixels are [row, column], counted from 0${PAGE.about.cut ? ` in the cut, whose first pixel is [${row}, ${column}] of the file` : ""}. `
+    + `The window has the input's rows ${view.row} to ${view.row + SIDE.rows - 1} and columns ${view.column} to ${view.column + SIDE.columns - 1}. This page computes it again from `
+    + `the weights, in float32. Click on a map above, or press shift and an arrow at its edge, to move it.`;
 }
 
 function drawFilter() {
@@ -154,17 +162,22 @@ function drawFilter() {
     el("figcaption", {}, "solid: the input pixel that holds the output pixel; dashed: the receptive field")));
   byId("filterfacts").replaceChildren(rows(["", "value", "what it says"],
     ["output", seen.y, `predicted value of output pixel [${i}, ${j}]`],
-    ["sum", sum, "how much the output rises if the whole image rises by 1"],
+    ["sum", sum, "slope of the output if the whole image rises"],
     ["strongest", strongest, "the largest weight of one input pixel"],
     ["reach", String(reach), `input pixels to each side; the network's receptive field allows ${PAGE.halo}`]),
   el("p", { class: "note" }, "A positive centre in a negative ring sharpens. The filter is not the same everywhere: compare an umbra with a granule. "
-    + "It is not symmetric, because the output pixel lies a quarter of an input pixel from the centre of the marked one."));
+    + "It is not symmetric: the output pixel lies a quarter of an input pixel from the centre of the marked one, and kernels and activations prefer no symmetry. "
+    + (scale === 1 ? "An input pixel has four output pixels; this is the first, [2i, 2j]." : "")));
 }
 
-function go(index) { choose({ index: Math.max(0, Math.min(sequence.length - 1, index)) }); }
+function go(index, playing = false) {
+  if (!playing) play(false);
+  choose({ index: Math.max(0, Math.min(sequence.length - 1, index)) });
+}
 function play(on) {
   clearInterval(state.timer);
-  state.timer = on ? setInterval(() => (state.index + 1 < sequence.length ? go(state.index + 1) : play(false)), 1400) : null;
+  if (on && state.index + 1 === sequence.length) go(0);
+  state.timer = on ? setInterval(() => (state.index + 1 < sequence.length ? go(state.index + 1, true) : play(false)), 1400) : null;
   byId("play").textContent = on ? "stop" : "play";
 }
 
@@ -177,17 +190,19 @@ function listen() {
   byId("slider").oninput = (event) => go(Number(event.target.value));
   byId("theme").onclick = () => {
     document.documentElement.dataset.theme = dark() ? "light" : "dark";
+    showLayer(chosen.layer);
     draw(true, true);
   };
   document.addEventListener("keydown", (event) => {
-    if (event.target.closest("select, input, summary") || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target.closest("select, input, summary, pre") || event.ctrlKey || event.metaKey || event.altKey) return;
     const { group, name } = shown(), scale = scaleOf(name), { row, column } = state.view;
-    const keep = (n, first, side) => Math.max(first, Math.min(first + side - 1, n));
+    const inside = (n, first, side) => n >= first && n < first + side;
     const moves = { ArrowUp: [1, 0], ArrowDown: [-1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
-    if (event.shiftKey && moves[event.key])
-      choose({ pinned: true, i: keep(state.i + moves[event.key][0], scale * row, scale * SIDE.rows),
-        j: keep(state.j + moves[event.key][1], scale * column, scale * SIDE.columns) });
-    else if (event.key === "ArrowRight") go(state.index + 1);
+    if (event.shiftKey && moves[event.key]) {
+      const i = state.i + moves[event.key][0], j = state.j + moves[event.key][1];
+      if (inside(i, scale * row, scale * SIDE.rows) && inside(j, scale * column, scale * SIDE.columns)) choose({ pinned: true, i, j });
+      else if (inside(i, 0, scale * HEIGHT) && inside(j, 0, scale * WIDTH)) setWindow(i / scale, j / scale);
+    } else if (event.key === "ArrowRight") go(state.index + 1);
     else if (event.key === "ArrowLeft") go(state.index - 1);
     else if (event.key === "Home") go(0);
     else if (event.key === "End") go(sequence.length - 1);
@@ -200,6 +215,7 @@ function listen() {
 async function start() {
   await unpack();
   const { about } = PAGE;
+  document.title = `${about.file}: forward and backward`;
   byId("caption").textContent = [about.file, about.observed, about.instrument].filter(Boolean).join(" \u00b7 ");
   byId("facts").append(...Object.entries(about).slice(1).map(([name, text]) => el("div", {}, el("dt", {}, name), el("dd", {}, text))),
     el("div", {}, el("dt", {}, "batch norm"), el("dd", {}, PAGE.mode === "training"
@@ -211,7 +227,10 @@ async function start() {
   showQuestions();
   listen();
   const [x, y] = PAGE.at;
-  await setWindow(y + 0.5, x + 0.5);
+  await setWindow(y, x);
   document.body.dataset.ready = "true";
 }
-start();
+start().catch((error) => {
+  byId("caption").textContent = `This browser cannot show the page: ${error.message}. It needs DecompressionStream (2023 or later).`;
+  throw error;
+});

@@ -21,6 +21,12 @@ const svg = (tag, attributes = {}, ...children) => {
   made.append(...children);
   return made;
 };
+// keys that press what is no button by itself
+function pressed(event, act) {
+  if (event.key !== "Enter" && event.key !== " ") return;
+  event.preventDefault();
+  act();
+}
 const byId = (id) => document.getElementById(id);
 
 function num(value, digits = 4) {
@@ -45,11 +51,12 @@ const coldWarm = () => [[20, 75, 160], [110, 165, 220], dark() ? [27, 29, 36] : 
 const GREY = [[0, 0, 0], [255, 255, 255]];
 
 function scaleFor(low, high, kind) {
+  if (low === high) return { low, high: low + 1, flat: true, stops: Array(2).fill(kind === "gradient" ? coldWarm()[2] : [128, 128, 128]) };
   if (kind === "gradient") {
     const limit = Math.max(Math.abs(low), Math.abs(high)) || 1;
     return { low: -limit, high: limit, stops: coldWarm() };
   }
-  return { low, high: high > low ? high : low + 1, stops: kind === "image" ? GREY : ACTIVATION };
+  return { low, high, stops: kind === "image" ? GREY : ACTIVATION };
 }
 function table({ low, high, stops }, from, to) {
   // colours of the bytes 0..255, which stand for from..to
@@ -103,6 +110,7 @@ function putCells(canvas, values, h, w, cell, kind) {
 }
 
 function colourBar(scale, unit = "") {
+  if (scale.flat) return el("div", { class: "bar" }, el("span", {}, `${num(scale.low, 3)} everywhere`));
   const stops = Array.from({ length: 11 }, (_, n) => `rgb(${mix(scale.stops, n / 10).map(Math.round).join(" ")})`);
   return el("div", { class: "bar" },
     el("span", {}, num(scale.low, 3)),
@@ -124,7 +132,7 @@ function grid(values, k, { kind = "gradient", onpick = null, chosen = -1, label 
       const style = `background:rgb(${rgb.map(Math.round).join(" ")});color:${bright ? "#111" : "#fff"}`;
       cells.push(el("td", { style, class: n === chosen ? "chosen" : null, "data-value": values[n],
         ...(onpick ? { tabindex: 0, role: "button", onclick: () => onpick(n),
-          onkeydown: (event) => { if (event.key === "Enter") onpick(n); } } : {}) }, num(values[n], 3)));
+          onkeydown: (event) => pressed(event, () => onpick(n)) } : {}) }, num(values[n], 3)));
     }
     rows.push(el("tr", {}, ...cells));
   }
