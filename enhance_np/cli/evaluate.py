@@ -97,4 +97,4 @@ def _deconvolve(options) -> int:
         optics=given_optics(options),
         ext=hdu(options),
     )
-    return for_each(options, work, "iteration")
+    return for_each(options, work)

@@ -61,7 +61,7 @@ def add_commands(command) -> None:
 def _predict(options) -> int:
     from ..prediction.file import enhancer
 
-    enhance = enhancer(
+    work = enhancer(
         type=options.type,
         model=options.model,
         weights=options.weights,
@@ -74,7 +74,7 @@ def _predict(options) -> int:
         ensemble=options.ensemble,
         confidence=options.confidence,
     )
-    return for_each(options, enhance, "px", unit_scale=True)
+    return for_each(options, work)
 
 
 def _demo(options) -> None:
