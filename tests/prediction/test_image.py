@@ -163,7 +163,7 @@ def test_small_model():
     [
         ([[1.0, 2.0], [3.0, 4.0]], TypeError, "must be a NumPy array, .*, got list"),
         (None, TypeError, "got NoneType"),
-        (np.ones((2, 3, 4)), ValueError, r"\(H, W\)"),
+        (np.ones((2, 2, 3, 4)), ValueError, r"\(H, W\)"),
         (np.ones((4, 4), complex), ValueError, "real"),
         (np.full((4, 4), "a"), ValueError, "real"),
     ],
