@@ -89,7 +89,9 @@ def _evaluate(options) -> None:
 def _deconvolve(options) -> int:
     from ..evaluate.files import deconvolver
 
-    work = deconvolver(
+    return for_each(
+        options,
+        deconvolver,
         type=options.type,
         iterations=options.iterations,
         damping=options.damping,
@@ -97,4 +99,3 @@ def _deconvolve(options) -> int:
         optics=given_optics(options),
         ext=hdu(options),
     )
-    return for_each(options, work)

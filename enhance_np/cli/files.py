@@ -4,10 +4,13 @@ import errno
 import logging
 import os
 import sys
+from collections.abc import Callable
 from contextlib import closing, nullcontext
+from functools import partial
 from threading import Lock
 from time import monotonic, perf_counter
 
+from .. import __version__
 from .options import advance, one_line, progress_bar
 
 log = logging.getLogger(__name__)
@@ -19,23 +22,29 @@ MINUTE = 60.0
 BAR = "{l_bar}{bar}| {n:.1f}/{total} files [{elapsed}<{remaining}]"
 
 
-def for_each(options, work) -> int:
+def for_each(options, make: Callable, **given) -> int:
     """Reads, computes and writes each file of the command; returns the exit status.
 
-    work : prediction.steps.Work.
+    make : called with `given` it returns the prediction.steps.Work of the command.
     With several files, the error of one file is printed and the others are still processed.
     Existing outputs are kept, so the same command can resume where it was stopped.
     """
     from ..prediction import archive
 
     sources, output = _places(options)
+    if options.scheduler:  # its workers may run in another folder
+        names = {name: given.get(name) for name in ("weights", "norm_from")}
+        given |= {name: os.path.abspath(path) for name, path in names.items() if path}
+    make = partial(make, **given)
+    work = make()  # before any folder is made: it checks the options
     if not (options.out_dir or archive.into_folder(sources, output)):
-        if options.shard:
-            raise ValueError(f"--shard needs several files and a folder, got {output!r}")
+        for name in ("shard", "scheduler"):
+            if getattr(options, name):
+                raise ValueError(f"--{name} needs several files and a folder, got {output!r}")
         if options.compress and not output.endswith(".fz"):
             raise ValueError(f"with --compress the name must end in .fz, got {output!r}")
         jobs = [archive.Job(sources[0], output, options.plot)]
-        return _Run(options, work, jobs, options.manifest, options.skip_existing).status()
+        return _Run(options, make, work, jobs, options.manifest, options.skip_existing).status()
     shard = archive.Shard.parse(options.shard) if options.shard else None
     listed = archive.paths(sys.stdin.buffer.read()) if "-" in sources else ()
     jobs = archive.jobs(sources, output, options.plot, compress=options.compress, listed=listed)
@@ -43,7 +52,7 @@ def for_each(options, work) -> int:
     if shard is not None:
         jobs, name = shard.of(jobs), shard.manifest()
     manifest = options.manifest or os.path.join(output, name)
-    run = _Run(options, work, jobs, manifest, not options.overwrite, several=True)
+    run = _Run(options, make, work, jobs, manifest, not options.overwrite, several=True)
     status = run.status()
     log.info("%s: %s", output, run.summary())
     return status
@@ -64,10 +73,10 @@ def _places(options) -> tuple[list[str], str]:
 class _Run:
     """One pass over the files of a command."""
 
-    def __init__(self, options, work, jobs, manifest: str | None, skip: bool, several=False):
-        self.options, self.work, self.several = options, work, several
+    def __init__(self, options, make, work, jobs, manifest: str | None, skip, several=False):
+        self.options, self.make, self.work, self.several = options, make, work, several
         self.path, self.total = manifest, len(jobs)
-        self.left = [job for job in jobs if skip and self._is_done(job)]
+        self.left = [job for job in jobs if skip and job.is_done()]
         done = set(self.left)
         self.todo = [job for job in jobs if job not in done]
         self.written = self.failed = 0
@@ -78,7 +87,6 @@ class _Run:
 
     def status(self) -> int:
         from ..prediction.manifest import Manifest
-        from ..prediction.overlap import overlapped
 
         with (
             Manifest(self.path) if self.path else nullcontext() as self.manifest,
@@ -87,9 +95,9 @@ class _Run:
             ) as self.bar,
         ):
             self._tell_of_existing()
-            steps = self._read, self._compute, self._write
-            with closing(overlapped(self._begun(), *steps, OF_A_FILE)) as ended:
-                for (_, job), error in ended:
+            way = self._on_the_cluster if self.options.scheduler else self._here
+            with closing(way()) as ended:
+                for job, error in ended:
                     self.written += error is None
                     if error is not None:
                         self._tell(job, error)
@@ -106,15 +114,39 @@ class _Run:
             f"{f': {self.path} tells why' if self.failed else ''}"
         )
 
-    @staticmethod
-    def _is_done(job) -> bool:
-        return all(map(os.path.isfile, filter(None, (job.target, job.plot))))
-
     def _begun(self):
         for numbered in enumerate(self.todo):
             if self.full:
                 return
             yield numbered
+
+    def _here(self):
+        from ..prediction.overlap import overlapped
+
+        steps = self._read, self._compute, self._write
+        with closing(overlapped(self._begun(), *steps, OF_A_FILE)) as ended:
+            for (_, job), error in ended:
+                yield job, error
+
+    def _on_the_cluster(self):
+        from ..prediction.cluster import finished
+
+        for number, found in finished(
+            self.options.scheduler,
+            self.make,
+            ((number, job.absolute()) for number, job in self._begun()),
+            overwrite=self.options.overwrite,
+            threads=getattr(self.options, "threads", None),
+            errors=OF_A_FILE,
+        ):
+            job = self.todo[number]
+            if isinstance(found, Exception):
+                yield job, found
+            else:
+                if self.manifest is not None:
+                    self.manifest.add(**found, source=job.source, target=job.target)
+                yield job, None
+            advance(self.bar)(self.written + self.failed, len(self.todo))
 
     def _read(self, numbered):
         from ..prediction.steps import check_outputs
@@ -136,30 +168,14 @@ class _Run:
         return result, seconds + perf_counter() - begun
 
     def _write(self, numbered, computed):
-        from ..weights import digest
+        from ..prediction.manifest import written
 
         (_, job), (result, seconds), begun = numbered, computed, perf_counter()
         with self.files:
             self.work.write(result, job.target, job.plot, self.options.overwrite)
         if self.manifest is not None:
-            self.manifest.add(
-                status="written",
-                **self._of(job),
-                source_sha256=result.image.sha256,
-                target_sha256=digest(job.target),
-                seconds=round(seconds + perf_counter() - begun, 3),
-                **result.figures(),
-            )
-
-    def _of(self, job):
-        from .. import __version__
-
-        return {
-            "source": job.source,
-            "target": job.target,
-            "version": __version__,
-            "options": self.work.options,
-        }
+            told = written(result, self.work, job.target, seconds + perf_counter() - begun)
+            self.manifest.add("written", source=job.source, target=job.target, **told)
 
     def _tell(self, job, error):
         self.failed += 1
@@ -167,7 +183,8 @@ class _Run:
         line = one_line(self.options.command, error, "" if named else f"{job.source!r}: ")
         print(line, file=sys.stderr, flush=True)
         if self.manifest is not None:
-            self.manifest.add(status="failed", **self._of(job), error=line)
+            told = {"version": __version__, "options": self.work.options, "error": line}
+            self.manifest.add("failed", source=job.source, target=job.target, **told)
 
     def _tell_of_existing(self):
         if self.manifest is None or not self.left:
@@ -175,7 +192,7 @@ class _Run:
         known = self.manifest.targets()
         for job in self.left:
             if job.target not in known:
-                self.manifest.add(status="existed", source=job.source, target=job.target)
+                self.manifest.add("existed", source=job.source, target=job.target)
 
     def _tell_of_the_time(self):
         """One line a minute where there is no bar."""

@@ -42,6 +42,11 @@ def image(made):
         "--shard", metavar="I/N", help="only every N-th file from the I-th on, I from 1 to N"
     )
     made.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="give the files to the workers of this dask.distributed scheduler",
+    )
+    made.add_argument(
         "--manifest",
         metavar="FILE",
         help="one line of JSON for each file: what was made of it, or why not "

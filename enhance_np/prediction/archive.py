@@ -12,6 +12,12 @@ class Job(NamedTuple):
     target: str
     plot: str | None  # PNG
 
+    def is_done(self) -> bool:
+        return all(map(os.path.isfile, filter(None, (self.target, self.plot))))
+
+    def absolute(self) -> "Job":
+        return Job(*(path and os.path.abspath(path) for path in self))
+
 
 class Shard(NamedTuple):
     """A part of a list: every `count`-th job from job `number` on, counted from 1."""

@@ -6,6 +6,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
 
+from .. import __version__
+from ..weights import digest
+from .steps import Result, Work
+
 BEGINS = b'{"status": "'  # every line
 
 
@@ -69,6 +73,18 @@ class Manifest:
 
     def _error(self, error):
         return OSError(error.errno, f"the manifest {self.path!r} cannot be written", error.strerror)
+
+
+def written(result: Result, work: Work, target: str | os.PathLike, seconds: float) -> dict:
+    """What the line of an output tells beside its source and target."""
+    return {
+        "version": __version__,
+        "options": work.options,
+        "source_sha256": result.image.sha256,
+        "target_sha256": digest(target),
+        "seconds": round(seconds, 3),
+        **result.figures(),
+    }
 
 
 def entries(path: str | os.PathLike) -> Iterator[dict]:
