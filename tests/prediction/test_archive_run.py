@@ -1,11 +1,13 @@
 """A whole archive: which files are taken, what is recorded, and a run that ends early."""
 
+import contextlib
 import errno
 import hashlib
 import io
 import json
 import logging
 import os
+import struct
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -298,3 +300,29 @@ def test_time_left_is_logged_where_there_is_no_bar(predict, folder, tmp_path, mo
     assert predict(folder, "--out-dir", tmp_path / "out")[0] == 0
     told = [text for text in caplog.messages if "hours left" in text]
     assert [text.split(",")[0] for text in told] == [f"{i} of 5 files" for i in range(1, 5)]
+
+
+def test_the_bar_of_the_archive_is_apart_from_the_errors(folder, tmp_path, tiny):
+    """On a terminal of 100 columns."""
+    pty = pytest.importorskip("pty")
+    import fcntl
+    import termios
+
+    (folder / "bb.fits").touch()
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
+    words = ["predict", folder, "--out-dir", tmp_path / "out", "--weights", tiny]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "enhance_np", *map(str, words)], stderr=theirs, stdout=theirs
+    )
+    os.close(theirs)
+    shown = b""
+    with contextlib.suppress(OSError):  # Linux's end of a terminal
+        while part := os.read(ours, 4096):
+            shown += part
+    os.close(ours)
+    assert process.wait() == 1
+    lines = shown.decode().replace("\r", "\n").splitlines()
+    assert any("6.0/6 files" in line for line in lines)
+    (error,) = (line for line in lines if "bb.fits" in line)
+    assert error.startswith("enhance-np predict: ")
