@@ -224,6 +224,20 @@ def test_compressed_archive(predict, folder, tmp_path):
     assert predict(folder / "a.fits", tmp_path / "a.fits.fz", "--compress")[0] == 0
 
 
+def test_compressed_confidence(predict, folder, tmp_path):
+    """Every HDU keeps its bits and has checksums."""
+    for name in ("o.fits", "o.fits.fz"):
+        assert predict(folder / "a.fits", tmp_path / name, "--confidence")[0] == 0
+    with (
+        fits.open(tmp_path / "o.fits", checksum=True) as plain,
+        fits.open(tmp_path / "o.fits.fz", checksum=True) as packed,
+    ):
+        assert [hdu.name for hdu in packed[2:]] == ["SPREAD", "RESIDUAL"]
+        for one, other in zip(plain, packed[1:], strict=True):
+            np.testing.assert_array_equal(one.data, other.data)
+            assert "CHECKSUM" in one.header
+
+
 @pytest.mark.parametrize(
     ("name", "plain", "packed"),
     [
