@@ -181,7 +181,8 @@ class _Run:
         self.failed += 1
         named = not self.several or repr(job.source) in str(error)
         line = one_line(self.options.command, error, "" if named else f"{job.source!r}: ")
-        self.bar.write(line, file=sys.stderr)  # above the bar, if there is one
+        self.bar.clear()  # it is drawn again below the line
+        print(line, file=sys.stderr, flush=True)
         if self.manifest is not None:
             told = {"version": __version__, "options": self.work.options, "error": line}
             self.manifest.add("failed", source=job.source, target=job.target, **told)
