@@ -1,6 +1,6 @@
 """Enhance SDO/HMI images with a residual network written by hand in NumPy.
 
-enhance_np.enhance(x)  ->  the array, sunpy Map or dask array x, deconvolved, (2H, 2W)
+enhance_np.enhance(x)  ->  the array, cube, sunpy Map, MapSequence or dask array x, (2H, 2W) each
 enhance_np.predict(image, type="intensity")  ->  the same for an array
 enhance_np.predict_all(images, ...)  ->  the same for many arrays, one by one
 enhance_np.load_weights(path)

@@ -34,6 +34,11 @@ def is_map(x) -> bool:
     return _is(x, "sunpy.map", "GenericMap")
 
 
+def is_map_sequence(x) -> bool:
+    """Whether x is a sunpy MapSequence. sunpy is never imported here."""
+    return _is(x, "sunpy.map", "MapSequence")
+
+
 def _is(x, module: str, name: str) -> bool:
     kind = getattr(sys.modules.get(module), name, None)
     return kind is not None and isinstance(x, kind)

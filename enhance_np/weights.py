@@ -60,7 +60,8 @@ class Weights:
 
 def digest(path: str | os.PathLike) -> str:
     """sha256 of a file in hexadecimal, by which headers and provenance identify it."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def load(path: str | os.PathLike, activation: str | None = None) -> Weights:

@@ -35,8 +35,23 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def _parsed(arguments: list[str] | None) -> argparse.Namespace:
+    """The options; files of one command may stand before and after its options.
+
+    argparse gives all files to `paths` that stand together, and returns the others.
+    """
+    top = parser()
+    options, rest = top.parse_known_args(arguments)
+    files = [word for word in rest if word == "-" or not word.startswith("-")]
+    if rest != (files if hasattr(options, "paths") else []):
+        top.error(f"unrecognized arguments: {' '.join(rest)}")
+    if files:
+        options.paths += files
+    return options
+
+
 def main(arguments: list[str] | None = None) -> None:
-    options = parser().parse_args(arguments)
+    options = _parsed(arguments)
     lines = logging.StreamHandler(sys.stderr)
     lines.setFormatter(LogLine())
     logging.basicConfig(

@@ -87,14 +87,11 @@ def _evaluate(options) -> None:
 
 
 def _deconvolve(options) -> int:
-    from functools import partial
+    from ..evaluate.files import deconvolver
 
-    from ..baselines.richardson_lucy import check_iterations
-    from ..evaluate.files import deconvolve_file
-
-    check_iterations(options.iterations)
-    deconvolve = partial(
-        deconvolve_file,
+    return for_each(
+        options,
+        deconvolver,
         type=options.type,
         iterations=options.iterations,
         damping=options.damping,
@@ -102,4 +99,3 @@ def _deconvolve(options) -> int:
         optics=given_optics(options),
         ext=hdu(options),
     )
-    return for_each(options, deconvolve, "iteration")

@@ -21,17 +21,42 @@ class Parser(argparse.ArgumentParser):
 def image(made):
     """Adds the arguments of a command that makes one FITS image from each input image."""
     made.add_argument(
-        "input",
+        "paths",
         nargs="+",
-        help="HMI continuum images or magnetograms: FITS files, or folders of them",
+        metavar="IN ... OUT",
+        help="HMI continuum images or magnetograms: FITS files, folders, quoted patterns, or - for "
+        "a list on stdin; then the FITS file to write, or a folder if there are several images",
     )
     made.add_argument(
-        "output",
-        help="FITS file to write, or a folder if there are several images; options go before the "
-        "files or after them",
+        "--out-dir", metavar="DIR", help="folder to write to; then all of IN ... are inputs"
     )
     made.add_argument("--ext", help="HDU to read, by number or name (default: the first image)")
-    made.add_argument("--overwrite", action="store_true", help="replace existing files")
+    existing = made.add_mutually_exclusive_group()
+    existing.add_argument("--overwrite", action="store_true", help="replace existing files")
+    existing.add_argument(
+        "--skip-existing",
+        action="store_true",
+        help="leave files whose output exists (default if a folder is written)",
+    )
+    made.add_argument(
+        "--compress",
+        action="store_true",
+        help="compress without loss, into files named .fz",
+    )
+    made.add_argument(
+        "--shard", metavar="I/N", help="only every N-th file from the I-th on, I from 1 to N"
+    )
+    made.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="give the files to the workers of this dask.distributed scheduler",
+    )
+    made.add_argument(
+        "--manifest",
+        metavar="FILE",
+        help="one line of JSON for each file: what was made of it, or why not "
+        "(default for a folder: manifest.jsonl in it)",
+    )
     made.add_argument(
         "--plot",
         metavar="PNG",

@@ -61,7 +61,9 @@ def add_commands(command) -> None:
 def _predict(options) -> int:
     from ..prediction.file import enhancer
 
-    enhance = enhancer(
+    return for_each(
+        options,
+        enhancer,
         type=options.type,
         model=options.model,
         weights=options.weights,
@@ -74,7 +76,6 @@ def _predict(options) -> int:
         ensemble=options.ensemble,
         confidence=options.confidence,
     )
-    return for_each(options, enhance, "px", unit_scale=True)
 
 
 def _demo(options) -> None:

@@ -13,7 +13,8 @@ from ..observation.fits import Frame
 from ..observation.header import card
 from ..observation.remarks import remark
 from ..observation.telescope import require_hmi
-from ..prediction.file import image_norm, read
+from ..prediction.file import image_norm
+from ..prediction.steps import read
 from ..weights import Weights, digest, load
 
 SIDE = 256  # a larger image is cut to this many pixels on a side

@@ -14,6 +14,7 @@ import numpy as np
 
 from .._atomic import replacing
 from .._errors import avoidable
+from . import storage
 from .header import card, number
 from .missing import without_sentinels
 
@@ -263,7 +264,7 @@ def _scale_wcs(header, alternate: str, factor: int) -> None:
 
 
 # Allowed endings of an output's name. astropy compresses by them, for lower-case .gz and .bz2 only
-_NAME = re.compile(r".+\.(?i:fits|fit|fts)(\.gz|\.bz2)?")
+_NAME = re.compile(r".+\.(?i:fits|fit|fts)(\.gz|\.bz2|\.fz)?")
 
 
 def check_name(path: str | os.PathLike) -> None:
@@ -272,7 +273,7 @@ def check_name(path: str | os.PathLike) -> None:
     if name and not _NAME.fullmatch(name):
         raise ValueError(
             "check_name: the name of the output must end in .fits, .fit or .fts, optionally "
-            f"followed by .gz or .bz2, got path={os.fspath(path)!r}"
+            f"followed by .gz, .bz2 or .fz, got path={os.fspath(path)!r}"
         )
 
 
@@ -310,11 +311,12 @@ def write(
     overwrite: bool = False,
     extensions: Sequence[Extension] = (),
 ) -> None:
-    """Write one image as float32 in a plain primary HDU (compressed if `path` ends in .gz or .bz2).
+    """Write one image as float32, with CHECKSUM and DATASUM in every HDU.
 
+    path : a name that ends in .gz or .bz2 is compressed as a whole. In .fz every image is
+        tile-compressed without loss (`storage.tiled`). Otherwise the image is in the primary HDU.
     data : (H, W), in the unit of the header's BUNIT; NaN where there is no measurement.
     extensions : further HDUs, written in the same way.
-    There is no tile compression: NaN in tile-compressed float images has corrupted whole tiles.
     The file is written whole or not at all. Raises as `check_name` and `check_output`; ValueError
     if an image is not 2-D.
     """
@@ -325,14 +327,17 @@ def write(
             raise ValueError(f"write: the image must be (H, W), got shape={np.shape(image)}")
     check_name(path)
     check_output(path, overwrite)
+    tiled = os.fspath(path).endswith(".fz")
+    first, further = (storage.tiled,) * 2 if tiled else (fits.PrimaryHDU, fits.ImageHDU)
     with warnings.catch_warnings():
         # JSOC's cards that break the standard ("CRDER1 = nan") are repaired or kept
         warnings.simplefilter("ignore")
-        hdus = fits.HDUList([fits.PrimaryHDU(np.asarray(data, np.float32), header)])
+        hdus = fits.HDUList([fits.PrimaryHDU()] if tiled else [])
+        hdus.append(first(np.asarray(data, np.float32), header))
         for name, image, its_header in extensions:
-            hdus.append(fits.ImageHDU(np.asarray(image, np.float32), its_header, name=name))
+            hdus.append(further(np.asarray(image, np.float32), its_header, name=name))
         with replacing(path) as temporary:
-            hdus.writeto(temporary, output_verify="silentfix+ignore")
+            storage.write(hdus, temporary)
 
 
 def _number(header, key: str, default: float) -> float:

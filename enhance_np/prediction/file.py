@@ -2,25 +2,25 @@
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 
 from .. import __version__, engine
-from .._atomic import replacing
 from .._errors import avoidable
 from ..engine import tiles
-from ..observation import disc, fits, missing, normalise
-from ..observation.kind import gauss, image_type
+from ..observation import disc, fits, normalise, record
+from ..observation.kind import gauss
 from ..observation.quiet_sun import usual_level
 from ..observation.remarks import remark
 from ..observation.telescope import require_hmi
 from ..optics.degrade import HMI, STORED, Optics, on_pixels
-from ..weights import Weights
+from ..weights import Weights, digest
 from .array import apply, chosen
 from .ensemble import ORIENTATIONS
+from .steps import Image, Progress, Result, Work, read
 
 log = logging.getLogger(__name__)
 
@@ -33,14 +33,6 @@ OPTICS_CARDS = {
     "wavelength_m": ("ENHWAVE", "[m] wavelength"),
     "hmi_scale_arcsec": ("ENHPIXEL", "[arcsec] pixel of the telescope"),
 }
-
-
-class Result(NamedTuple):
-    input: np.ndarray  # (H, W) float32, in the file's units
-    output: np.ndarray  # (2H, 2W) float32, the same units
-    type: str  # "intensity" or "blos"
-    norm: float  # level that the input was divided by
-    limb: float  # strength of the limb darkening that was also divided out; 0 is none
 
 
 def enhance_file(
@@ -78,8 +70,10 @@ def enhancer(
     tile: int | None = None,
     ensemble: bool = False,
     confidence: bool = False,
-) -> Callable[..., Result]:
+) -> Work:
     """`enhance_file` with these options, which are checked, and whose files are read, only once.
+
+    The network is folded once for each type.
 
     type : "intensity" or "blos"; None detects it from the file (`kind.image_type`).
     weights : a file; None takes the shipped weights of the type and `model` (default, small),
@@ -109,12 +103,22 @@ def enhancer(
 
     if weights is not None:
         predictor_of(None)
+    given = {
+        "type": type,
+        **({"model": model} if weights is None else {"weights": os.path.basename(weights)}),
+        "activation": activation,
+        "norm": norm,
+        "norm-from": norm_from and f"{os.path.basename(norm_from)} (sha256 {digest(norm_from)})",
+        "device": its_engine.name,
+        "ext": ext,
+        "tile": tile,
+        "ensemble": ensemble or None,
+        "confidence": confidence or None,
+    }
+    options = {name: value for name, value in given.items() if value is not None}
 
-    def enhance(
-        source, target, *, overwrite=False, plot=None, progress=lambda done, total: None
-    ) -> Result:
-        check_outputs(target, plot, overwrite, source)
-        frame, its_type = read(source, ext, type)
+    def compute(image: Image, progress: Progress) -> Result:
+        frame, its_type, _ = image
         if weights is None:
             require_hmi(frame)
         predictor, content = predictor_of(its_type if weights is None else None)
@@ -125,15 +129,13 @@ def enhancer(
             try:
                 its_optics = on_pixels(optics(loaded), frame.header)
             except ValueError as error:
-                log.warning("%s: RESIDUAL is left out: %s", target, error)
+                log.warning("%s: RESIDUAL is left out: %s", frame.path, error)
         divisor = image_norm(frame, its_type, norm, of_another)
         header = output_header(frame.header, loaded, content, its_type, divisor, ensemble)
+        record.add_history(header, frame.path, image.sha256, options)
         output, spread = apply(frame.data, its_type, predictor, divisor, tile, progress, ensemble)
         extensions = _confidence(frame, output, spread, header, its_optics) if confidence else ()
-        write(frame, output, header, target, plot, its_type, overwrite, extensions)
-        log.info(
-            "%s: %s, %d x %d -> %d x %d, norm %.6g%s%s%s, on the %s",
-            os.fspath(target),
+        summary = "{}, {} x {} -> {} x {}, norm {:.6g}{}{}{}, on the {}".format(
             its_type,
             *frame.data.shape,
             *output.shape,
@@ -143,31 +145,10 @@ def enhancer(
             f", mean of {ORIENTATIONS} orientations" if ensemble else "",
             its_engine.name.upper(),
         )
-        return Result(frame.data, output, its_type, divisor.level, divisor.strength)
+        level = float(divisor.level), float(divisor.strength)
+        return Result(image, output, header, summary, *level, content, extensions)
 
-    return enhance
-
-
-def read(
-    path: str | os.PathLike, ext: int | str | None = None, type: str | None = None
-) -> tuple[fits.Frame, str]:
-    """(frame, type): the image with NaN for each fill value, and its type.
-
-    Raises as fits.read and image_type.
-    """
-    frame = fits.read(path, ext)
-    type = image_type(frame, type)
-    return without_fill(frame, type), type
-
-
-def without_fill(frame: fits.Frame, type: str) -> fits.Frame:
-    """`missing.without_fill` of a frame. Raises ValueError if no valid pixel is left."""
-    data = missing.without_fill(frame.data, type, disc.locate(frame.header), frame.path)
-    if not np.isfinite(data).any():
-        raise ValueError(
-            f"read: needs one valid pixel or more, got only fill values in {frame.path!r}"
-        )
-    return frame._replace(data=data)
+    return Work(compute, options, type, ext)
 
 
 class Reference(NamedTuple):
@@ -293,51 +274,3 @@ def output_header(
     if ensemble:
         enhanced["ENHMEAN"] = (ORIENTATIONS, "orientations of the input, averaged over")
     return enhanced
-
-
-def check_outputs(
-    target: str | os.PathLike,
-    plot: str | os.PathLike | None,
-    overwrite: bool,
-    source: str | os.PathLike,
-) -> None:
-    """Checks the outputs before the work, because `write` would fail only after it.
-
-    Raises ValueError for a name that is not a FITS file's, OSError for a path that cannot be
-    written, ImportError if a plot is wanted and matplotlib is missing.
-    """
-    fits.check_name(target)
-    fits.check_output(target, overwrite, source)
-    if plot is not None:
-        from .._figures import require_matplotlib
-
-        require_matplotlib()
-        fits.check_output(plot, overwrite, source)
-        if os.path.realpath(plot) == os.path.realpath(target):
-            raise OSError(
-                f"check_outputs: the plot must not be the output, got {os.fspath(plot)!r}"
-            )
-
-
-def write(
-    frame: fits.Frame,
-    output: np.ndarray,
-    header,
-    target: str | os.PathLike,
-    plot: str | os.PathLike | None,
-    type: str,
-    overwrite: bool,
-    extensions: Sequence[fits.Extension] = (),
-) -> None:
-    """Write the FITS file and, if wanted, the picture of input and output: both or neither."""
-    if plot is None:
-        fits.write(target, output, header, overwrite, extensions)
-        return
-    from .picture import side_by_side
-
-    png = side_by_side(frame.data, output, type, units=frame.unit, header=frame.header)
-    fits.check_output(target, overwrite)
-    # the picture is renamed first: once the FITS file exists, everything is done
-    with replacing(target) as image, replacing(plot) as picture:
-        picture.write_bytes(png)
-        fits.write(image, output, header, extensions=extensions)

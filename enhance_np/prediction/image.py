@@ -1,4 +1,4 @@
-"""One call for any image in memory: an array, a sunpy Map or a dask array."""
+"""One call for any image or series in memory: array, sunpy Map or MapSequence, dask array."""
 
 import os
 from collections.abc import Callable
@@ -6,9 +6,10 @@ from functools import cache
 
 import numpy as np
 
-from .._array import is_dask, is_map
+from .._array import is_dask, is_map, is_map_sequence
 from ..config import TYPES
 from ..engine import select
+from ..engine.predictor import Predictor
 from ..observation import disc, fits, maps, missing
 from ..observation.kind import detect_type, image_type
 from ..observation.remarks import remark
@@ -35,14 +36,17 @@ def enhance(
     x : (H, W), H and W >= 2; intensity in any unit, or line-of-sight field in G. Not changed.
         NaN and masked pixels are missing pixels.
 
-        NumPy array: the result is masked if x is.
+        NumPy array: the result is masked if x is. A cube (t, H, W) gives (t, 2H, 2W); without a
+            given type, the first image decides that of all.
         sunpy Map: the result is a Map of the same class, with the mask, plot settings and meta of
             x. Meta that count pixels are updated as `enhance-np predict` updates a FITS header.
             The sky coordinates stay; an uncertainty is dropped.
-        dask array, or a Map of one: only what `type` and `norm` need is computed now. For a
+        sunpy MapSequence: one of the results, in the same order.
+        dask array (H, W), or a Map of one: only what `type` and `norm` need is computed now. For a
             magnetogram whose header says that it reaches off the disc, this includes some pixels,
             to test whether those off the disc are noise. The result does not depend on the
             chunks: see chunks.
+        Each image of a series is divided by its own norm, as if it were given alone.
     type : "intensity" or "blos"; None detects it from the Map's header or the values.
     model : "default" or "small", a shipped network.
     weights : a file or loaded weights, instead of a shipped network.
@@ -58,6 +62,41 @@ def enhance(
     """
     if type not in (None, *TYPES):
         raise ValueError(f"enhance: type must be one of {TYPES} or None, got type={type!r}")
+    network = _Network(model, weights, device)
+
+    def one(image, type=type):
+        return _enhance(image, type, network, norm, tile, ensemble)[0]
+
+    if is_map_sequence(x):
+        return x.__class__([one(image) for image in x], sortby=None)
+    if isinstance(x, np.ndarray) and x.ndim == 3 and len(x) and not hasattr(x, "unit"):
+        first, type = _enhance(x[0], type, network, norm, tile, ensemble)
+        empty = np.ma.empty if np.ma.isMaskedArray(x) else np.empty
+        cube = empty((len(x), *first.shape), first.dtype)
+        cube[0] = first
+        for number in range(1, len(x)):
+            cube[number] = one(x[number], type)
+        return cube
+    return one(x)
+
+
+class _Network:
+    """The network of each type, read and folded when the first image of the type needs it."""
+
+    def __init__(self, model: str, weights: Weights | str | os.PathLike | None, device: str):
+        self.model, self.given, self.device = model, weights, device
+        self.load, self.predictor = cache(self._load), cache(self._predictor)
+
+    def _load(self, type: str) -> tuple[Weights, str | None]:
+        """The weights, and the sha256 of their file."""
+        return chosen(self.given, type, self.model)
+
+    def _predictor(self, type: str) -> Predictor:
+        return select(self.device).predictor(self.load(type)[0])
+
+
+def _enhance(x, type, network, norm, tile, ensemble):
+    """(output, type) of one image; see `enhance`."""
     frame = _frame(x)
     if is_dask(frame.data):
         check_sizes(frame.data)
@@ -79,9 +118,9 @@ def enhance(
         looks or type == "blos" or not is_dask(frame.data),
     )
     frame = frame._replace(data=image)
-    if weights is None:
+    if network.given is None:
         require_hmi(frame)
-    weights, content = chosen(weights, type, model)
+    weights, content = network.load(type)
     # no remark on the values of a dask array: it would compute them
     unseen = frame._replace(data=np.empty((0, 0), np.float32))
     seen = unseen if is_dask(image) else frame
@@ -92,11 +131,11 @@ def enhance(
     if is_map(x):
         header = output_header(frame.header, weights, content, type, divisor, ensemble)
     if is_dask(image):
-        output = predict_chunks(image, type, weights, divisor, device, tile, ensemble)
+        output = predict_chunks(image, type, weights, divisor, network.device, tile, ensemble)
     else:
-        predictor = select(device).predictor(weights)
+        predictor = network.predictor(type)
         output = apply(image, type, predictor, divisor, tile, ensemble=ensemble).output
-    return maps.rebuilt(x, output, header) if is_map(x) else masked_like(output, x)
+    return maps.rebuilt(x, output, header) if is_map(x) else masked_like(output, x), type
 
 
 def _frame(x) -> fits.Frame:

@@ -9,8 +9,8 @@ import pytest
 
 from bench import ROOT
 from bench.shared import reference64, timing, workload
-from bench.speed import layers as layer_times
 from bench.speed import (
+    archive,
     peers,
     predict,
     scaling,
@@ -20,11 +20,13 @@ from bench.speed import (
     winograd_blocks,
     winograd_points,
 )
+from bench.speed import layers as layer_times
 from enhance_np import layers, params
 from enhance_np._threads import threads
 from enhance_np.config import DEFAULT, NetworkConfig
 from enhance_np.engine import REFERENCE
 from enhance_np.engine.cpu import subnormal
+from enhance_np.prediction.steps import read
 
 
 @pytest.fixture
@@ -230,3 +232,13 @@ def test_predictions_are_compared_and_told(spot):
     assert "| 12 x 12 | " in text
     assert text.endswith("The largest ratio is 60.00, of blos small, a third subnormal.")
     assert max(e["rms"] for e in networks[0]["errors"].values()) < reference64.RMS
+
+
+def test_disks_of_the_archive_are_those_of_a_continuum_image(tmp_path):
+    archive.disk(tmp_path / "a.fits", 64, seed=0)
+    frame, type = read(tmp_path / "a.fits")
+    assert type == "intensity"
+    assert frame.data.shape == (64, 64)
+    # the disc fills pi (944 / (2048 * 0.5043))^2 / 4 of the square
+    assert np.isnan(frame.data).mean() == pytest.approx(1 - 0.656, abs=0.01)
+    assert frame.data[32, 32] == pytest.approx(archive.QUIET_SUN, rel=0.2)

@@ -375,7 +375,13 @@ def test_write_through_a_link(tmp_path):
 
 @pytest.mark.parametrize(
     ("end", "begins"),
-    [("fits", b"SIMPLE"), ("FTS", b"SIMPLE"), ("fit.gz", b"\x1f\x8b"), ("fits.bz2", b"BZh")],
+    [
+        ("fits", b"SIMPLE"),
+        ("FTS", b"SIMPLE"),
+        ("fit.gz", b"\x1f\x8b"),
+        ("fits.bz2", b"BZh"),
+        ("fits.fz", b"SIMPLE"),
+    ],
 )
 def test_the_name_says_how_it_is_packed(tmp_path, end, begins):
     path = tmp_path / f"a.{end}"
@@ -384,7 +390,9 @@ def test_the_name_says_how_it_is_packed(tmp_path, end, begins):
     assert fits.read(path).data.shape == (4, 4)
 
 
-@pytest.mark.parametrize("name", ["a.jpg", "a", "fits", ".fits", "a.fits.fz", "a.fits.GZ", "a.gz"])
+@pytest.mark.parametrize(
+    "name", ["a.jpg", "a", "fits", ".fits", "a.fz", "a.fits.FZ", "a.fits.GZ", "a.gz"]
+)
 def test_other_names_are_refused(tmp_path, name):
     with pytest.raises(ValueError, match=r"^check_name: .*\.fits, \.fit or \.fts.*, got path=.*'$"):
         fits.write(tmp_path / name, np.ones((4, 4)), afits.Header())

@@ -15,6 +15,11 @@ from enhance_np.prediction.archive import Job, into_folder, jobs
 SIDE = 12
 
 
+def images(folder):
+    """The names of its files but the manifest."""
+    return sorted(name for name in os.listdir(folder) if not name.startswith("manifest."))
+
+
 @pytest.fixture
 def folder(tmp_path, rng):
     """Three images of different sizes."""
@@ -47,7 +52,7 @@ def test_a_folder_gives_what_its_files_give_one_by_one(command, folder, tmp_path
     (folder / "folder.fits").mkdir()
     (folder / "readme.txt").write_text("no image")
     assert command("predict", folder, tmp_path / "out")[0] == 0
-    assert sorted(os.listdir(tmp_path / "out")) == ["a.fits.gz", "b.fits", "c.fit"]
+    assert images(tmp_path / "out") == ["a.fits.gz", "b.fits", "c.fit"]
     for source in folder.glob("[abc]*"):
         alone = tmp_path / f"alone_{source.name}"
         assert command("predict", source, alone)[0] == 0
@@ -62,7 +67,7 @@ def test_several_files_and_their_pictures(command, folder, tmp_path, name):
     out, plots = tmp_path / "new" / "out", tmp_path / "plots"
     status, _ = command(name, *sources, out, "--plot", plots)
     assert status == 0
-    assert sorted(os.listdir(out)) == ["a.fits.gz", "c.fit"]
+    assert images(out) == ["a.fits.gz", "c.fit"]
     assert sorted(os.listdir(plots)) == ["a.fits.gz.png", "c.fit.png"]
     assert fits.getdata(out / "c.fit").shape == (2 * (SIDE + 2), 2 * SIDE)
 
@@ -71,7 +76,7 @@ def test_a_bad_file_is_told_and_the_others_are_made(command, folder, tmp_path):
     (folder / "aa.fits").write_bytes(b"not FITS")
     status, said = command("predict", folder, folder / "missing.fits", tmp_path / "out", "--quiet")
     assert status == 1
-    assert sorted(os.listdir(tmp_path / "out")) == ["a.fits.gz", "b.fits", "c.fit"]
+    assert images(tmp_path / "out") == ["a.fits.gz", "b.fits", "c.fit"]
     bad, missing = said
     assert bad.startswith("enhance-np predict: ")
     assert bad.count("aa.fits") == 1
@@ -88,7 +93,7 @@ def test_error_that_does_not_name_the_file_gets_its_name(command, folder, tmp_pa
         (line,) = said
         assert line.startswith(f"enhance-np predict: '{folder / 'a a.fits'}': ")
         assert "positive" in line
-        assert len(os.listdir(tmp_path / "out")) == 3
+        assert len(images(tmp_path / "out")) == 3
         (tmp_path / "out" / "b.fits").unlink(missing_ok=True)
 
 
@@ -128,18 +133,18 @@ def test_memory_that_one_image_lacks_is_there_for_the_next(command, folder, tmp_
     status, said = command("predict", folder, tmp_path / "out", "--quiet")
     assert status == 1
     assert said == [f"enhance-np predict: '{folder / 'b.fits'}': MemoryError"]
-    assert sorted(os.listdir(tmp_path / "out")) == ["a.fits.gz", "c.fit"]
+    assert images(tmp_path / "out") == ["a.fits.gz", "c.fit"]
 
 
 def test_same_command_again_goes_on(command, folder, tmp_path, caplog):
     caplog.set_level("INFO")
     out = tmp_path / "out"
     assert command("predict", folder, out)[0] == 0
-    before = {name: (out / name).stat().st_mtime_ns for name in os.listdir(out)}
+    before = {name: (out / name).stat().st_mtime_ns for name in images(out)}
     (out / "b.fits").unlink()
     assert command("predict", folder, out)[0] == 0
     assert "3 files: 1 written, 2 existed already" in caplog.messages[-1]
-    after = {name: (out / name).stat().st_mtime_ns for name in os.listdir(out)}
+    after = {name: (out / name).stat().st_mtime_ns for name in images(out)}
     assert after.keys() == before.keys()
     assert {name for name in after if after[name] != before[name]} == {"b.fits"}
     assert command("predict", folder, out, "--overwrite")[0] == 0
@@ -168,7 +173,7 @@ def test_one_image_into_a_folder(command, folder, tmp_path):
     (tmp_path / "there").mkdir()
     for out in (f"{tmp_path}/there", f"{tmp_path}/new/"):
         assert command("predict", folder / "b.fits", out)[0] == 0
-        assert os.listdir(out) == ["b.fits"]
+        assert images(out) == ["b.fits"]
 
 
 def test_refused_before_anything_is_done(command, folder, tmp_path):

@@ -1,0 +1,84 @@
+"""An archive on a cluster of dask: each file is a task, done by whichever worker is free."""
+
+import pickle
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
+from itertools import islice
+from threading import Lock
+from time import perf_counter
+
+from .._threads import set_threads
+from .archive import Job
+from .manifest import written
+from .steps import Work
+
+WINDOW = 1000  # tasks that the scheduler knows of at a time: it needs memory for each
+_one = Lock()  # a worker may have several threads, but one image uses all of them
+
+
+def finished(
+    address: str,
+    make: Callable[[], Work],
+    jobs: Iterable[tuple[int, Job]],
+    *,
+    overwrite: bool,
+    threads: int | None,
+    errors: tuple[type[Exception], ...],
+) -> Iterator[tuple[int, dict | Exception]]:
+    """(number, the line of its manifest or its error) of each job, in the order of their ends.
+
+    address : of the scheduler.  make : gives every worker its Work; it can be pickled.
+    jobs : numbered, with paths that mean the same files on all workers, which read and write them.
+    threads : of each worker; None is the number that it was started with.
+    errors : those of a file. A task whose worker is lost is given to another one; if more workers
+    are lost with it than dask allows (distributed.scheduler.allowed-failures), that is its error.
+    Raises ImportError without dask.distributed, OSError if the scheduler does not answer.
+    """
+    try:
+        from distributed import Client, as_completed
+        from distributed.scheduler import KilledWorker
+    except ImportError:
+        raise ImportError(
+            '--scheduler needs dask.distributed: pip install "enhance_np[scale]"'
+        ) from None
+    recipe, jobs, numbers = pickle.dumps(make), iter(jobs), {}
+    with Client(address) as client:
+
+        def submitted(count):
+            for number, job in islice(jobs, count):
+                task = recipe, job, overwrite, threads, errors
+                future = client.submit(_do, *task, pure=False)
+                numbers[future.key] = number
+                yield future
+
+        waiting = as_completed(list(submitted(WINDOW)))
+        for future in waiting:
+            try:
+                found = future.result()
+            except KilledWorker as error:
+                found = RuntimeError(f"its workers were lost: {error}")
+            yield numbers.pop(future.key), found
+            waiting.update(list(submitted(1)))
+
+
+def _do(recipe, job, overwrite, threads, errors) -> dict | Exception:
+    """One job, on a worker."""
+    from distributed import get_worker
+
+    with _one:
+        set_threads(threads or get_worker().state.nthreads)
+        begun = perf_counter()
+        if not overwrite and job.is_done():  # by a worker that has been lost since
+            return {"status": "existed"}
+        try:
+            work = _work(recipe)
+            result = work(job.source, job.target, overwrite=overwrite, plot=job.plot)
+        except errors as error:
+            return error.with_traceback(None)
+        told = written(result, work, job.target, perf_counter() - begun)
+        return {"status": "written", **told}
+
+
+@lru_cache(maxsize=1)
+def _work(recipe: bytes) -> Work:
+    return pickle.loads(recipe)()
