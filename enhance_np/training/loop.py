@@ -22,6 +22,7 @@ import numpy as np
 from .. import __version__, loss, network, optim, params
 from .._array import array_module
 from .._atomic import write_bytes
+from .._hdf5 import not_a_file, open_file
 from .._random import stream
 from ..config import NetworkConfig
 from ..engine import Engine
@@ -76,8 +77,6 @@ def train(
     FloatingPointError, with the step and the tensor, if a value is not finite; no file is then
     changed.
     """
-    import h5py
-
     explicit = options.noise is not None
     options = options.resolved()
     begun, weights = start.read(config, options)
@@ -92,7 +91,7 @@ def train(
     for path, what in read.items():
         if os.path.realpath(path) in map(os.path.realpath, _beside(output)):
             raise OSError(f"train: the output must not be the {what}, got {os.fspath(path)!r}")
-    with _open(h5py, data) as source, _open(h5py, held_out) as other:
+    with _open(data) as source, _open(held_out) as other:
         for path, file in ((data, source), (held_out, other)):
             if (made_for := file.attrs.get("type", options.type)) != options.type:
                 raise ValueError(f"train: {path} must be of {options.type}, got {made_for}")
@@ -363,9 +362,11 @@ def _outputs(output, resume, overwrite) -> tuple[Path, Path]:
 def _start(output, saved, run, config, options, resume, pairs, weights) -> State:
     """The state of the checkpoint, or a fresh one."""
     if resume and saved.exists():
-        state, before = checkpoint.load(saved)
-        if differ := checkpoint.differences(before, run):
-            raise ValueError(f"train: to continue, nothing may change, got {'; '.join(differ)}")
+        state, _ = checkpoint.load(saved, run)
+        if state.step > (steps := len(pairs) // options.batch_size):
+            raise OSError(
+                f"train: {saved} must be at step {steps} or less of an epoch, got {state.step}"
+            )
         if state.rows and not output.exists():
             raise FileNotFoundError(f"train: to continue, {output} must exist, got no such file")
         log.info("continuing %s at epoch %d, step %d", saved, state.epoch, state.step)
@@ -375,15 +376,14 @@ def _start(output, saved, run, config, options, resume, pairs, weights) -> State
     return start.first_state(config, options, pairs, weights)
 
 
-def _open(h5py, path):
+def _open(path):
     """The file, opened for reading; errors of HDF5 are raised in one line."""
-    if not Path(path).is_file():
+    if not_a_file(path) == "no such file":
         raise FileNotFoundError(f"train: the file must exist, got {os.fspath(path)!r}")
     try:
-        return h5py.File(path, "r")
-    except OSError as error:
-        message = " ".join(str(error).split())
-        raise OSError(f"train: {path} must be a whole HDF5 file ({message})") from None
+        return open_file(path)
+    except (OSError, ValueError) as error:
+        raise type(error)(f"train: {path} must be a whole HDF5 file ({error})") from None
 
 
 def _provenance(run, options, row, data):
