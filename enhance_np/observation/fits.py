@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._atomic import replacing
+from .damage import check_file, check_hdu
 from .missing import without_sentinels
 
 log = logging.getLogger(__name__)
@@ -73,8 +74,10 @@ def read(path: str | os.PathLike, ext: int | str | None = None) -> Frame:
         # padding) that astropy warns about but reads correctly. It raises for what it cannot read.
         with warnings.catch_warnings(record=True) as said, np.errstate(all="ignore"):
             warnings.simplefilter("always")
+            size = check_file(path)
             with fits.open(path, memmap=False) as hdus:
                 hdu = _image_hdu(hdus, ext, path)
+                check_hdu(hdus, hdu, path, size)
                 lowest = _lowest(hdu.header)
                 data = np.array(hdu.data, np.float32)  # before the header: this scales both
                 header = hdu.header.copy()
@@ -261,7 +264,7 @@ def _scale_wcs(header, alternate: str, factor: int) -> None:
 
 
 # Allowed endings of an output's name. astropy compresses by them, for lower-case .gz and .bz2 only
-_NAME = re.compile(r".+\.(?i:fits|fit|fts)(\.gz|\.bz2)?")
+_NAME = re.compile(r"(?s:.+)\.(?i:fits|fit|fts)(\.gz|\.bz2)?")
 
 
 def check_name(path: str | os.PathLike) -> None:
