@@ -2,10 +2,10 @@
 
 import logging
 import os
-import sys
 from collections.abc import Callable
 
 from .options import advance, one_line, progress_bar
+from .terminal import complain
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ def for_each(options, work: Callable, unit: str, **looks) -> int:
         except OF_A_FILE as error:
             failed += 1
             about = "" if repr(source) in str(error) else f"{source!r}: "
-            print(one_line(options.command, error, about), file=sys.stderr, flush=True)
+            complain(one_line(options.command, error, about))
     log.info(
         "%s: %d files: %d written, %d existed already%s, %d failed",
         options.output,

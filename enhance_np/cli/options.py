@@ -5,12 +5,19 @@ import sys
 from contextlib import contextmanager, nullcontext
 
 from ..config import ACTIVATIONS, DEVICES, TYPES
+from .terminal import complain, printable, say
 
 
 class Parser(argparse.ArgumentParser):
     def error(self, message):
         """Exits with one line, as for every other error; argparse would also print the usage."""
-        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+        complain(f"{self.prog}: {' '.join(message.split())} (see {self.prog} --help)")
+        sys.exit(2)
+
+    def _print_message(self, message, file=None):
+        """Prints --help or --version. argparse would ignore that standard output is full."""
+        if message:
+            say(message, end="")
 
 
 def image(made):
@@ -153,7 +160,8 @@ def advance(bar):
 def one_line(command: str, error: Exception, named: str = "") -> str:
     """The line that reports an error to the user."""
     message = " ".join(str(error).split()) or type(error).__name__
-    return f"enhance-np {command}: {named}{message.removeprefix(f'{command}: ')}"
+    name = f"enhance-np {command}".strip()
+    return printable(f"{name}: {named}{message.removeprefix(f'{command}: ')}", keep="")
 
 
 def hdu(options):

@@ -4,6 +4,7 @@ import argparse
 
 from ..config import ACTIVATIONS, MODELS
 from .options import device, hdu, kind
+from .terminal import say
 
 MODES = "training", "prediction"
 COMPARISONS = "numerical", "reference", "cpu", "gpu"
@@ -101,11 +102,11 @@ def _trace(options) -> None:
     x, target = seen.x.astype(dtype), seen.target.astype(dtype)
     found = trace(seen.weights, x, target, mode=options.mode, engine=engine)
     for name, text in seen.about.items():
-        print(f"{name:<11}{text}")
-    print(found)
+        say(f"{name:<11}{text}")
+    say(str(found))
     if options.compare:
-        print()
-        print(compare.table(options.compare, found, seen.weights))
+        say("")
+        say(compare.table(options.compare, found, seen.weights))
 
 
 def _inspect(options) -> None:
