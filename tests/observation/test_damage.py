@@ -119,16 +119,20 @@ def test_bitpix(read, value):
     assert_refused(read, with_card(content(), "BITPIX", value), words)
 
 
-def test_truncated_anywhere(read):
-    """An image without its padding is whole; with one byte less it is refused."""
-    for kind in (None, "RICE_1"):
-        whole = content(kind)
-        for length in range(0, len(whole), 720):
-            part = whole[:length]
-            if kind is None and length >= 2880 + PIXELS.nbytes:
-                np.testing.assert_array_equal(read(part).data, PIXELS)
-                continue
-            with pytest.raises((OSError, ValueError), match=r"^read: needs .*, got ") as error:
-                read(part)
-            assert "\n" not in str(error.value)
-    assert_refused(read, content()[: 2880 + PIXELS.nbytes - 1], "must promise what the file holds")
+@pytest.mark.parametrize("kind", [None, "RICE_1", "GZIP_2"])
+def test_truncated_anywhere(read, kind):
+    """The pixels are right or the file is refused; only padding may be missing."""
+    whole, refused = content(kind), []
+    for length in range(0, len(whole), 360):
+        try:
+            np.testing.assert_array_equal(read(whole[:length]).data, PIXELS)
+        except (OSError, ValueError) as error:
+            refused.append(str(error))
+    assert len(refused) > 15
+    assert all(line.startswith("read: needs ") and "\n" not in line for line in refused)
+
+
+def test_one_byte_less_than_the_pixels(read):
+    last = 2880 + PIXELS.nbytes
+    np.testing.assert_array_equal(read(content()[:last]).data, PIXELS)
+    assert_refused(read, content()[: last - 1], "must promise what the file holds")
