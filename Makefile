@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: demo test verify-cuda lint bench gallery try browser retrain clean
+.PHONY: demo test fuzz verify-cuda lint bench gallery try browser retrain clean
 
 # enhances a synthetic Sun: writes demo/enhanced.fits and demo/demo.png, prints the errors
 demo: $(INSTALLED)
@@ -12,6 +12,14 @@ demo: $(INSTALLED)
 # one worker runs all tests of a file, because they share fixtures
 test: $(INSTALLED)
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+
+# tries SEEDs from there on: COUNT damaged files of each kind, KILLS of each signal, COUNT / 10 lines
+fuzz: SEED ?= 0
+fuzz: COUNT ?= 3000
+fuzz: KILLS ?= 40
+fuzz: $(INSTALLED)
+	FUZZ_SEED=$(SEED) FUZZ_COUNT=$(COUNT) FUZZ_KILLS=$(KILLS) FUZZ_LINES=$$(($(COUNT) / 10)) \
+	  $(BIN)/python -m pytest -s tests/system
 
 # verifies every kernel in every case, order of threads and supported architecture; needs no GPU
 verify-cuda: $(INSTALLED)

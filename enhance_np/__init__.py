@@ -9,7 +9,6 @@ enhance_np.trace(weights, x, target)  ->  every value and gradient of one run of
 """
 
 from importlib import import_module
-from importlib.util import find_spec
 
 __version__ = "0.1.0"
 __all__ = ["enhance", "load_weights", "predict", "predict_all", "trace", "train"]
@@ -27,6 +26,8 @@ _HOMES = {
 def __getattr__(name):
     # imported on first use, so that `enhance-np --help` does not wait for NumPy and numba
     if name not in _HOMES:
+        from importlib.util import find_spec
+
         if not name.startswith("_") and find_spec(f"{__name__}.{name}"):
             return import_module(f".{name}", __name__)  # enhance_np.network
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

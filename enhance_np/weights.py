@@ -24,6 +24,7 @@ import numpy as np
 from ._array import Array, without_subnormals
 from ._atomic import write_bytes
 from ._errors import one_line
+from ._hdf5 import not_a_file, open_file
 from .config import NetworkConfig
 from .layers.batchnorm import EPS
 from .params import layers, shapes
@@ -73,22 +74,21 @@ def load(path: str | os.PathLike, activation: str | None = None) -> Weights:
     none; then it is `activation`, or "relu" with a warning.
 
     Raises FileNotFoundError; OSError if the file is truncated, damaged or not HDF5; ValueError if
-    it is not a complete and finite network of this kind. Each error is one line that names the
-    file and, if possible, the tensor.
+    it is not a complete and finite network of this kind, or refers to other files. Each error is
+    one line that names the file and, if possible, the tensor.
     """
     return identified(path, activation)[0]
 
 
 def identified(path: str | os.PathLike, activation: str | None = None) -> tuple[Weights, str]:
     """(weights, `digest`) of one reading of the file. Arguments and errors as in `load`."""
-    import h5py  # here, so that this module is fast to import
-
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"load: {path}: the file must exist, got no such file")
+    if (found := not_a_file(path)) is not None:
+        kind = FileNotFoundError if found == "no such file" else OSError
+        raise kind(f"load: {path}: the file must exist, got {found}")
     try:
         content = path.read_bytes()
-        with h5py.File(io.BytesIO(content), "r") as file:
+        with open_file(path, content) as file:
             return _read(file, activation, path), hashlib.sha256(content).hexdigest()
     except ValueError as error:
         raise ValueError(f"load: {path}: {one_line(error)}") from None
@@ -257,6 +257,9 @@ def _activation_and_provenance(file) -> tuple[str | None, dict]:
         own = json.loads(_text(file.attrs[OWN_ATTRIBUTE]))
         if not isinstance(own, dict) or not isinstance(own.get("provenance"), dict):
             raise ValueError(f"attribute {OWN_ATTRIBUTE}: expected activation and provenance")
+        for key, value in own["provenance"].items():
+            if not isinstance(value, str | int | float):
+                raise ValueError(f"provenance: expected text or a number, found {key}={value!r}")
         return own["activation"], own["provenance"]
     if "model_config" not in file.attrs:
         return None, {}

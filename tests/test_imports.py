@@ -11,7 +11,8 @@ ROOT = Path(enhance_np.__file__).parent
 FILES = sorted(p for p in ROOT.rglob("*.py") if p.parent != ROOT or p.name != "__init__.py")
 # From the bottom up. A subpackage or module imports from lower levels or from the left of its own
 LEVELS = """
-    _array _atomic _errors _figures _kernels _random _symmetry _threads config instrument
+    _array _atomic _errors _figures _hdf5 _kernels _random _signals _symmetry _threads
+    config instrument
     layers models loss optim
     params network weights
     observation optics

@@ -17,6 +17,7 @@ import numpy as np
 from scipy.signal import oaconvolve
 
 from .._atomic import replacing
+from .._hdf5 import open_file
 from . import tuning
 
 SIZE = 17  # input pixels, 8.6 arcsec: the core of HMI's PSF and most of the light in its tail
@@ -174,15 +175,15 @@ def equations(path: str | os.PathLike, size: int = SIZE) -> Equations:
 
     The pairs have no noise. Raises OSError or ValueError for a file that training would refuse.
     """
-    import h5py
-
     from ..training.batches import Pairs
 
     found = Equations(size)
     try:
-        file = h5py.File(path, "r")
-    except OSError:
-        raise OSError(f"linear: needs an HDF5 file of training pairs, got {path}") from None
+        file = open_file(path)
+    except (OSError, ValueError) as error:
+        raise type(error)(
+            f"linear: needs an HDF5 file of training pairs, got {path} ({error})"
+        ) from None
     with file:
         pairs = Pairs(file, path)
         for start in range(0, len(pairs), CHUNK):

@@ -7,9 +7,10 @@ import argparse
 import logging
 import sys
 
-from .. import __version__
-from . import checks, data, evaluate, interrupt, predict, see, train
+from .. import __version__, _signals
+from . import checks, data, evaluate, predict, see, train
 from .options import LogLine, Parser, report_line
+from .terminal import complain, warnings_logged
 
 # exceptions whose message is meant for the user; any other is a fault of the program
 EXPECTED = (ValueError, OSError, RuntimeError, ImportError, ArithmeticError, MemoryError)
@@ -51,25 +52,29 @@ def _parsed(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    options = _parsed(arguments)
-    lines = logging.StreamHandler(sys.stderr)
-    lines.setFormatter(LogLine())
-    logging.basicConfig(
-        level=logging.WARNING if options.quiet else logging.INFO,
-        handlers=[lines],
-    )
+    """Run a command and exit: status 0, 1 for an error, 2 for a wrong option, 130 for Ctrl-C, 143
+    for SIGTERM."""
+    command = ""
     try:
+        options = _parsed(arguments)
+        command = options.command
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(LogLine())
+        level = logging.WARNING if options.quiet else logging.INFO
+        logging.basicConfig(level=level, handlers=[handler])
         if getattr(options, "threads", None) is not None:
             from .._threads import set_threads
 
             set_threads(options.threads)
-        with interrupt.deferred():
-            sys.exit(options.run(options))
-    except KeyboardInterrupt:
-        print(f"enhance-np {options.command}: interrupted", file=sys.stderr)
-        sys.exit(130)
+        with _signals.deferred(), warnings_logged():
+            status = options.run(options)
+        sys.exit(status)
+    except KeyboardInterrupt as signal:
+        complain(f"{f'enhance-np {command}'.strip()}: {_signals.word(signal)}")
+        sys.exit(_signals.status(signal))
     except EXPECTED as error:
-        sys.exit(report_line(options.command, error))
+        sys.exit(report_line(command, error))
     except Exception as error:
         message = " ".join(f"{type(error).__name__} {error}".split())
-        sys.exit(f"enhance-np {options.command}: a fault of the program, please report: {message}")
+        fault = ValueError(f"a fault of the program, please report: {message}")
+        sys.exit(report_line(command, fault))

@@ -1,6 +1,7 @@
 """summary, gradcheck and gpu-selftest: the commands that need no image."""
 
 from .options import network_config, sizes
+from .terminal import say
 
 
 def add_commands(command) -> None:
@@ -54,7 +55,7 @@ def _summary(options) -> None:
     config = network_config(options, weights and weights.config)
     if weights is not None and config != weights.config:
         raise ValueError(f"summary: {options.weights} is a {weights.config}, got {config}")
-    print(table(config, weights))
+    say(table(config, weights))
 
 
 def _gradcheck(options) -> int:
@@ -68,7 +69,7 @@ def _gradcheck(options) -> int:
 
     if options.fault == "list":
         for fault in faults.CATALOGUE.values():
-            print(f"{fault.name}\n    {fault.explanation}")
+            say(f"{fault.name}\n    {fault.explanation}")
         return 0
     fault = None if options.fault is None else faults.find(options.fault)
     engine = REFERENCE if options.engine == "reference" else select(options.engine)
@@ -77,11 +78,11 @@ def _gradcheck(options) -> int:
     failed = first_culprit(checks)
     if failed or not options.quiet:
         if not (options.verbose or options.quiet):
-            print("Of several checks, a line shows the one that comes closest to its bound.\n")
-        print(table(checks, options.verbose, only_failed=options.quiet))
-        print(f"\n{conclusion(checks)}")
+            say("Of several checks, a line shows the one that comes closest to its bound.\n")
+        say(table(checks, options.verbose, only_failed=options.quiet))
+        say(f"\n{conclusion(checks)}")
     if fault:
-        print(f"Planted: {fault.name}. {fault.explanation}")
+        say(f"Planted: {fault.name}. {fault.explanation}")
     return int(failed is not None)
 
 
@@ -89,9 +90,9 @@ def _gpu_selftest(options) -> int:
     """Exit status 1 if a result is wrong."""
     from ..inspection import gpu_selftest
 
-    def say(line):
+    def report_line(line):
         if not options.quiet:
-            print(line, flush=True)
+            say(line)
 
-    report = gpu_selftest.run(options.json, options.overwrite, say)
+    report = gpu_selftest.run(options.json, options.overwrite, report_line)
     return int(not report["passed"])

@@ -2,6 +2,7 @@
 
 from .files import for_each
 from .options import given_optics, hdu, image, kind, psf
+from .terminal import say
 
 
 def add_commands(command) -> None:
@@ -67,7 +68,7 @@ def _box(text: str) -> tuple[int, ...]:
 def _evaluate(options) -> None:
     from ..evaluate.files import evaluate_files
 
-    print(
+    say(
         evaluate_files(
             options.output,
             truth=options.truth,

@@ -12,6 +12,7 @@ from time import monotonic, perf_counter
 
 from .. import __version__
 from .options import advance, progress_bar, report_line
+from .terminal import complain
 
 log = logging.getLogger(__name__)
 
@@ -182,7 +183,7 @@ class _Run:
         named = not self.several or repr(job.source) in str(error)
         line = report_line(self.options.command, error, "" if named else f"{job.source!r}: ")
         self.bar.clear()  # it is drawn again below the line
-        print(line, file=sys.stderr, flush=True)
+        complain(line)
         if self.manifest is not None:
             told = {"version": __version__, "options": self.work.options, "error": line}
             self.manifest.add("failed", source=job.source, target=job.target, **told)

@@ -7,6 +7,7 @@ from contextlib import contextmanager, nullcontext
 
 from .._errors import one_line
 from ..config import ACTIVATIONS, DEVICES, TYPES
+from .terminal import complain, printable, say
 
 # flags of parameters of the library that have another name
 FLAGS = {"resume": "--continue", "optics": "--psf, --aperture, --target-aperture, --wavelength"}
@@ -15,7 +16,13 @@ FLAGS = {"resume": "--continue", "optics": "--psf, --aperture, --target-aperture
 class Parser(argparse.ArgumentParser):
     def error(self, message):
         """Exits with one line, as for every other error; argparse would also print the usage."""
-        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+        complain(f"{self.prog}: {' '.join(message.split())} (see {self.prog} --help)")
+        sys.exit(2)
+
+    def _print_message(self, message, file=None):
+        """Prints --help or --version. argparse would ignore that standard output is full."""
+        if message:
+            say(message, end="")
 
 
 def image(made):
@@ -183,14 +190,16 @@ def advance(bar):
 def report_line(command: str, error: Exception, named: str = "") -> str:
     """The line that reports an error to the user."""
     message = one_line(error).removeprefix(f"{command}: ")
-    return f"enhance-np {command}: {named}{message}{_see_flags(error)}"
+    name = f"enhance-np {command}".strip()
+    return printable(f"{name}: {named}{message}{_see_flags(error)}", keep="")
 
 
 class LogLine(logging.Formatter):
-    """A log message with the flags of the parameters that it is about."""
+    """A log message as one printable line, with the flags of the parameters that it is about."""
 
     def format(self, record):
-        return super().format(record) + _see_flags(record)
+        line = " ".join(super().format(record).split("\n"))
+        return printable(line + _see_flags(record), keep="")
 
 
 def _see_flags(said) -> str:

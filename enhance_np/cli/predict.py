@@ -3,6 +3,7 @@
 from ..config import ACTIVATIONS, MODELS
 from .files import for_each
 from .options import advance, device, hdu, image, progress_bar
+from .terminal import say
 
 
 def add_commands(command) -> None:
@@ -83,4 +84,4 @@ def _demo(options) -> None:
 
     with progress_bar(options, "px", unit_scale=True) as bar:
         line = make(options.output, options.device, advance(bar))
-    print(line)
+    say(line)

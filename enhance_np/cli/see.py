@@ -4,6 +4,7 @@ import argparse
 
 from ..config import ACTIVATIONS, MODELS
 from .options import device, hdu, kind
+from .terminal import say
 
 MODES = "training", "prediction"
 COMPARISONS = "numerical", "reference", "cpu", "gpu"
@@ -105,11 +106,11 @@ def _trace(options) -> None:
         select(options.compare)  # before the work
     found = trace(seen.weights, x, target, mode=options.mode, engine=engine)
     for name, text in seen.about.items():
-        print(f"{name:<11}{text}")
-    print(found)
+        say(f"{name:<11}{text}")
+    say(str(found))
     if options.compare:
-        print()
-        print(compare.table(options.compare, found, seen.weights))
+        say("")
+        say(compare.table(options.compare, found, seen.weights))
 
 
 def _inspect(options) -> None:

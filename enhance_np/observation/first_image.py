@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from .._errors import avoidable
+from . import damage
 from .header import ANGLES
 from .pixels import pixel_sides
 
@@ -68,11 +69,14 @@ def first_image(function, path):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # harmless faults, as in `fits.read`
             # no memmap: scaled integers cannot be mapped, and a section reads only itself anyway
+            size = damage.check_file(path)
             with fits.open(path, memmap=False) as hdus:
                 for hdu in hdus:
                     if hdu.is_image and hdu.shape:
+                        damage.check_hdu(hdus, hdu, path, size)
                         yield hdu
                         return
     except Exception as error:  # of many kinds
-        raise OSError(f"{function}: needs a whole FITS file, got {path} ({error})") from None
+        message = " ".join(str(error).split()) or type(error).__name__
+        raise OSError(f"{function}: needs a whole FITS file, got {path} ({message})") from None
     raise ValueError(f"{function}: needs a FITS file with an image, got none in {path}")

@@ -15,6 +15,7 @@ import numpy as np
 from .._atomic import replacing
 from .._errors import avoidable
 from . import storage
+from .damage import check_file, check_hdu
 from .header import card, number
 from .missing import without_sentinels
 
@@ -76,8 +77,10 @@ def read(path: str | os.PathLike, ext: int | str | None = None) -> Frame:
         # padding) that astropy warns about but reads correctly. It raises for what it cannot read.
         with warnings.catch_warnings(record=True) as said, np.errstate(all="ignore"):
             warnings.simplefilter("always")
+            size = check_file(path)
             with fits.open(path, memmap=False) as hdus:
                 hdu = _image_hdu(hdus, ext, path)
+                check_hdu(hdus, hdu, path, size)
                 lowest = _lowest(hdu.header)
                 data = np.array(hdu.data, np.float32)  # before the header: this scales both
                 header = hdu.header.copy()
@@ -264,7 +267,7 @@ def _scale_wcs(header, alternate: str, factor: int) -> None:
 
 
 # Allowed endings of an output's name. astropy compresses by them, for lower-case .gz and .bz2 only
-_NAME = re.compile(r".+\.(?i:fits|fit|fts)(\.gz|\.bz2|\.fz)?")
+_NAME = re.compile(r"(?s:.+)\.(?i:fits|fit|fts)(\.gz|\.bz2|\.fz)?")
 
 
 def check_name(path: str | os.PathLike) -> None:

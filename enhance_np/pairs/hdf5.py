@@ -21,6 +21,7 @@ import numpy as np
 
 from .. import __version__
 from .._atomic import replacing
+from .._hdf5 import open_file
 from .._random import stream
 from ..config import TYPES
 from ..observation.fits import check_output
@@ -130,13 +131,11 @@ def written(job: Job, attributes: dict) -> bool:
 
 
 def _as_wanted(path, n, patch, wanted):
-    import h5py
-
     try:
-        with h5py.File(path) as f:
+        with open_file(path) as f:
             size = f["imSST"].shape
             return size[:2] == (n, 2 * patch) and all(f.attrs.get(k) == wanted[k] for k in wanted)
-    except (OSError, KeyError):
+    except (OSError, KeyError, ValueError):
         return False
 
 

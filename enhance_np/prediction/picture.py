@@ -135,12 +135,12 @@ def _sky(header, shape: tuple[int, int]):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # astropy warns of its repairs: "degree", dates
-            wcs = WCS(header)
+            wcs = WCS(header, naxis=2)  # WCSAXES may be more than the axes of an image
             if not wcs.has_celestial:
                 return None, False
             turned = bool(wcs.pixel_scale_matrix[wcs.wcs.lat, 1] < 0)
             if turned:
-                wcs = WCS(_turned(header, shape))
+                wcs = WCS(_turned(header, shape), naxis=2)
     except Exception as error:  # astropy raises many kinds for an invalid header
         log.warning(
             "the picture's axes count pixels because the WCS is invalid (%s)", one_line(error)

@@ -138,11 +138,15 @@ def noisy(x: np.ndarray, sigma: float | np.ndarray, rng: np.random.Generator) ->
 def _noise(file, path, n):
     if "noise" not in file:
         return None
-    noise = np.asarray(file["noise"])
-    if noise.shape != (n,) or noise.dtype.kind != "f" or not (noise >= 0).all():
+    noise = file["noise"]
+    shape, dtype = getattr(noise, "shape", None), getattr(noise, "dtype", None)
+    # checked before reading, because a dataset of another shape or type may be large
+    fits = shape == (n,) and dtype.kind == "f"
+    noise = noise[()] if fits else None
+    if not fits or not (noise >= 0).all():
         raise ValueError(
             f"train: noise must be ({n},) floating point, 0 or more, in {path}, "
-            f"got {noise.shape} of {noise.dtype}" + (f" from {noise.min()}" if noise.size else "")
+            f"got {shape} of {dtype}" + (f" from {noise.min()}" if fits else "")
         )
     if not np.isfinite(noise).all():
         raise ValueError(f"train: noise must be finite in {path}, got infinity")

@@ -8,7 +8,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from .._atomic import write_bytes
-from .._errors import avoidable, one_line
+from .._errors import avoidable
+from .._hdf5 import not_a_file, open_file
 from ..observation.fits import check_output
 from ..weights import check_name
 
@@ -40,15 +41,13 @@ def outputs(output: str | os.PathLike, resume: bool, overwrite: bool) -> tuple[P
 
 
 def open_pairs(path: str | os.PathLike):
-    """The HDF5 file, opened for reading. Raises OSError in one line."""
-    import h5py
-
-    if not Path(path).is_file():
+    """The HDF5 file, opened for reading. Raises as `_hdf5.open_file`, with the path."""
+    if not_a_file(path) == "no such file":
         raise FileNotFoundError(f"train: the file must exist, got {os.fspath(path)!r}")
     try:
-        return h5py.File(path, "r")
-    except OSError as error:
-        raise OSError(f"train: {path} must be a whole HDF5 file ({one_line(error)})") from None
+        return open_file(path)
+    except (OSError, ValueError) as error:
+        raise type(error)(f"train: {path} must be a whole HDF5 file ({error})") from None
 
 
 def write_log(output: Path, rows: Sequence[dict]) -> None:

@@ -289,9 +289,11 @@ class _Loop:
 def _start(output, saved, run, config, options, resume, pairs, weights) -> State:
     """The state of the checkpoint, or a fresh one."""
     if resume and saved.exists():
-        state, before = checkpoint.load(saved)
-        if differ := checkpoint.differences(before, run):
-            raise ValueError(f"train: to continue, nothing may change, got {'; '.join(differ)}")
+        state, _ = checkpoint.load(saved, run)
+        if state.step > (steps := len(pairs) // options.batch_size):
+            raise OSError(
+                f"train: {saved} must be at step {steps} or less of an epoch, got {state.step}"
+            )
         if state.rows and not output.exists():
             raise FileNotFoundError(f"train: to continue, {output} must exist, got no such file")
         log.info("continuing %s at epoch %d, step %d", saved, state.epoch, state.step)

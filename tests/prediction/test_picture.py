@@ -228,3 +228,16 @@ def test_pyplot_is_left_alone():
         "assert 'matplotlib.pyplot' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_more_axes_in_the_wcs_than_in_the_image(scene, figures, caplog):
+    """WCSAXES of a cube, left in the header of its plane."""
+    image, output, _ = scene
+    header = Header({"CTYPE1": "HPLN-TAN", "CTYPE2": "HPLT-TAN", "WCSAXES": 9})
+    for i in "12":
+        header[f"CUNIT{i}"], header[f"CDELT{i}"], header[f"CRPIX{i}"] = "arcsec", 0.5, 20.0
+    for down in (False, True):
+        header["CROTA2"] = 180.0 if down else 0.0
+        picture.side_by_side(image, output, "intensity", header=header)
+        assert not caplog.messages
+        assert panels(figures[-1])[0].coords[0].get_axislabel() == "x [arcsec]"

@@ -193,12 +193,12 @@ def command(files, *more):
 
 
 def test_killed_and_interrupted_runs_lose_nothing(files, tmp_path):
-    """Two kills and a Ctrl-C at random moments give the same bits as an undisturbed run."""
+    """Two kills, a Ctrl-C and a SIGTERM at random moments change no bit of the result."""
     subprocess.run(command(files), check=True, capture_output=True, timeout=300)
     whole = state(files)
     again = (*files[:2], tmp_path / "again.h5")
     rng = np.random.default_rng(3)
-    for how in (signal.SIGKILL, signal.SIGINT, signal.SIGKILL):
+    for how in (signal.SIGKILL, signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
         run = subprocess.Popen(command(again, "--continue"), stderr=subprocess.PIPE, text=True)
         # before this line, Python is still importing and handles Ctrl-C itself
         assert run.stderr.readline()
@@ -210,11 +210,14 @@ def test_killed_and_interrupted_runs_lose_nothing(files, tmp_path):
         run.send_signal(how)
         _, errors = run.communicate(timeout=60)
         assert "Traceback" not in errors
+        if run.returncode != 0:  # it had not finished
+            assert run.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143}.get(how, -how)
         if saved.exists():
             state(again)  # readable at any moment
         if again[2].exists():
             load(again[2])
     subprocess.run(command(again, "--continue"), check=True, capture_output=True, timeout=300)
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".part.")]
     assert_same_bits(whole, state(again))
     for name, a in load(files[2]).params.items():
         np.testing.assert_array_equal(a, load(again[2]).params[name])

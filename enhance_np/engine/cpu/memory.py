@@ -2,6 +2,11 @@
 
 Every training step makes the same hundred arrays. New memory costs a page fault per page. NumPy's
 memory begins 16 bytes after a cache line, so that every vector load would touch two lines.
+
+What is kept for reuse is bounded by number: the buffers of the last AGE arrays. A training step of
+the default network makes 165 arrays, the prediction of an image 14, so up to 40 images of different
+sizes keep theirs. 200 images of 100 to 500 pixels a side (small network) raise a process from 0.24
+to 1.4 GB within 140 images, and no further.
 """
 
 import threading
@@ -13,7 +18,7 @@ from types import SimpleNamespace
 import numpy as np
 
 LINE = 64  # bytes of a cache line
-AGE = 2000  # arrays; a buffer unused while so many were made was for another network or batch
+AGE = 500  # arrays; a buffer unused while so many were made was for another network or batch
 
 PAGE = 2**21  # bytes of a large page
 SMALL = 2**18  # bytes; larger arrays begin on a large page, if the system has them

@@ -1,0 +1,149 @@
+"""Temporary files: what a killed process leaves is removed, what a living one writes is not."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from enhance_np import _atomic
+from enhance_np._atomic import replacing, sweep, write_bytes
+
+WRITES = """
+import sys, time
+from enhance_np._atomic import replacing
+with replacing(sys.argv[1]) as temporary:
+    temporary.write_bytes(b"half")
+    print(flush=True)
+    time.sleep(60)
+"""
+needs_locks = pytest.mark.skipif(_atomic.fcntl is None, reason="no fcntl on this system")
+
+
+@pytest.fixture(autouse=True)
+def forget(monkeypatch):
+    """Every test is like a new process."""
+    monkeypatch.setattr(_atomic, "_swept", set())
+
+
+@pytest.fixture
+def writing(tmp_path):
+    """A process that is writing out.bin."""
+    command = [sys.executable, "-c", WRITES, tmp_path / "out.bin"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        yield process
+        process.kill()
+
+
+def names(folder):
+    return sorted(os.listdir(folder))
+
+
+@needs_locks
+def test_what_a_killed_process_left_is_removed_by_the_next(writing, tmp_path):
+    assert len(names(tmp_path)) == 2  # the lock and the file
+    writing.send_signal(signal.SIGKILL)
+    writing.wait()
+    assert len(names(tmp_path)) == 2
+    write_bytes(tmp_path / "other.bin", b"whole")
+    assert names(tmp_path) == ["other.bin"]
+
+
+@needs_locks
+def test_what_a_living_process_writes_stays_even_if_it_is_old(writing, tmp_path):
+    before = names(tmp_path)
+    for name in before:
+        os.utime(tmp_path / name, (0, 0))
+    assert sweep(tmp_path) == 0
+    write_bytes(tmp_path / "out.bin", b"the output of both")
+    assert names(tmp_path) == [*before, "out.bin"]
+
+
+@pytest.mark.parametrize("error", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_without_locks_age_decides(tmp_path, monkeypatch, error):
+    """As on some network file systems."""
+
+    def flock(*_):
+        raise OSError(error, os.strerror(error))
+
+    if _atomic.fcntl is not None:
+        monkeypatch.setattr(_atomic.fcntl, "flock", flock)
+    for key in ("00000001", "00000002"):
+        for name in (f".part.{key}", f".part.{key}.out.fits"):
+            (tmp_path / name).write_bytes(b"half")
+            if key == "00000001":
+                os.utime(tmp_path / name, (0, 0))
+    write_bytes(tmp_path / "out.bin", b"whole")
+    assert names(tmp_path) == [".part.00000002", ".part.00000002.out.fits", "out.bin"]
+
+
+def test_only_files_of_this_kind_are_removed(tmp_path):
+    kept = [".part", ".part.0123", ".part.0123abcd.new.fits", ".part.xyzxyzxy.a", "part.01234567.a"]
+    for name in kept:
+        (tmp_path / name).write_bytes(b"mine")
+    (tmp_path / ".part.01234567.old.fits").write_bytes(b"half")  # of versions without locks
+    for name in names(tmp_path):
+        if name != ".part.0123abcd.new.fits":
+            os.utime(tmp_path / name, (0, 0))
+    assert sweep(tmp_path) == 1
+    assert names(tmp_path) == sorted(kept)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")
+def test_a_pipe_or_a_link_with_the_name_of_a_lock_does_no_harm(tmp_path):
+    os.mkfifo(tmp_path / ".part.01234567")
+    (tmp_path / "mine").write_bytes(b"mine")
+    (tmp_path / ".part.76543210").symlink_to(tmp_path / "mine")
+    write_bytes(tmp_path / "out.bin", b"whole")  # does not wait for the pipe
+    assert (tmp_path / "mine").read_bytes() == b"mine"
+
+
+def test_many_threads_with_one_output(tmp_path):
+    contents = [bytes([i]) * 100_000 for i in range(8)]
+
+    def write(content):
+        for _ in range(20):
+            write_bytes(tmp_path / "out.bin", content)
+            assert (tmp_path / "out.bin").read_bytes() in contents
+            sweep(tmp_path)
+
+    threads = [threading.Thread(target=write, args=(content,)) for content in contents]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert names(tmp_path) == ["out.bin"]
+    assert (tmp_path / "out.bin").read_bytes() in contents
+
+
+def test_a_sweep_that_wins_the_race_for_a_new_lock_makes_no_difference(tmp_path, monkeypatch):
+    """A sweep may take a lock between its creation and its locking, and remove it."""
+    real, stolen = _atomic._locked, []
+
+    def locked(descriptor):
+        if not stolen:
+            (lock,) = names(tmp_path)
+            stolen.append(lock)
+            (tmp_path / lock).unlink()
+        return real(descriptor)
+
+    monkeypatch.setattr(_atomic, "_locked", locked)
+    with replacing(tmp_path / "out.bin") as temporary:
+        assert stolen[0] not in temporary.name
+        temporary.write_bytes(b"whole")
+    assert names(tmp_path) == ["out.bin"]
+
+
+def test_a_folder_that_cannot_be_written_is_named_with_the_output(tmp_path, monkeypatch):
+    def denied(path, *_):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(os, "open", denied)  # root may write everywhere
+    with pytest.raises(OSError, match=r"out.bin cannot be written \(Permission denied\)"):
+        write_bytes(tmp_path / "out.bin", b"")
+    with pytest.raises(PermissionError, match=r"'.*/out.bin'$"), replacing(tmp_path / "out.bin"):
+        pass
