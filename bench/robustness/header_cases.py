@@ -139,7 +139,7 @@ def made() -> Iterator[Kind]:
     unsaid = partial(plain, data=field / 1e3, header=silent)
     says = "names no unit of field"
     yield kind("in kG, unsaid, `--type blos`", "unsaid.fits", unsaid, "warned", says, type="blos")
-    says = "image_type: cannot tell intensity from magnetogram; pass --type"
+    says = "image_type: cannot tell intensity from magnetogram, so the type must be given"
     umbra = partial(plain, data=1800 + np.nan_to_num(field) / 10, header=silent)
     yield kind("neither, one polarity", "umbra.fits", umbra, "refused", says)
     yield kind("the same, `--type blos`", "umbra2.fits", umbra, type="blos")

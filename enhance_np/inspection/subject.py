@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import models
+from .._errors import avoidable
 from ..baselines.bicubic import bicubic
 from ..observation import normalise
 from ..observation.fits import Frame
@@ -116,9 +117,11 @@ def _check_unit(frame: Frame, target: Frame) -> None:
 def _cut(shape: tuple[int, int], at: tuple[int, int]) -> tuple[slice, slice]:
     """The part of at most SIDE x SIDE pixels with `at` near its middle."""
     if not (0 <= at[0] < shape[1] and 0 <= at[1] < shape[0]):
-        raise ValueError(
-            f"inspect: --at must be within {shape[1]} x {shape[0]} pixels, got {at[0]},{at[1]}"
+        message = (
+            f"inspect: the pixel to show first must be within {shape[1]} x {shape[0]} pixels, "
+            f"got {at[0]},{at[1]}"
         )
+        raise avoidable(ValueError(message), "at")
     starts = (
         max(0, min(middle - SIDE // 2, size - SIDE))
         for middle, size in zip(reversed(at), shape, strict=True)

@@ -39,7 +39,7 @@ def finished(
         from distributed.scheduler import KilledWorker
     except ImportError:
         raise ImportError(
-            '--scheduler needs dask.distributed: pip install "enhance_np[scale]"'
+            'a scheduler needs dask.distributed: pip install "enhance_np[scale]"'
         ) from None
     recipe, jobs, numbers = pickle.dumps(make), iter(jobs), {}
     with Client(address) as client:

@@ -41,7 +41,9 @@ def fault(operation: str, explanation: str, culprit: str | None = None):
 def find(name: str) -> Fault:
     """The fault of that name. Raises ValueError if there is none."""
     if name not in CATALOGUE:
-        raise ValueError(f"gradcheck: --break must be a name of `--break list`, got {name!r}")
+        raise ValueError(
+            f"gradcheck: the fault must be one of {', '.join(CATALOGUE)}, got {name!r}"
+        )
     return CATALOGUE[name]
 
 

@@ -73,6 +73,6 @@ def conclusion(checks: list[Check]) -> str:
     if kinks:
         text += (
             f"\n{kinks} checks were not made, because the input of an activation changes sign "
-            "within the step: another --seed will make them."
+            "within the step: another seed will make them."
         )
     return text
