@@ -194,8 +194,8 @@ def test_refused_before_anything_is_done(command, folder, tmp_path):
         ("folder must exist", "", folder, out),
         ("output must be a folder", folder, taken, "--overwrite"),
         ("output must be a folder", folder, taken / "in", "--overwrite"),
-        ("--plot must be a folder", folder, out, "--plot", taken, "--overwrite"),
-        ("--plot must be a folder", folder, out, "--plot", tmp_path / "all.png"),
+        ("plot must be a folder", folder, out, "--plot", taken, "--overwrite"),
+        ("plot must be a folder", folder, out, "--plot", tmp_path / "all.png"),
     ):
         status, said = command("predict", *arguments)
         assert status == 1
