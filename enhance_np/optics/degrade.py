@@ -82,7 +82,7 @@ class Optics:
         if "hmi_scale_arcsec" not in attributes:
             return None
         if (psf := str(attributes["psf"])) not in PSFS:
-            message = f"optics: the PSF must be given, because only its file is stored, got {psf!r}"
+            message = f"optics: the PSF is stored only in the file {psf!r}, so it must be given"
             raise avoidable(ValueError(message), "psf")
         return cls(psf, *(float(attributes[name]) for name in STORED[1:]))
 

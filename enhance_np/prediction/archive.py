@@ -79,7 +79,7 @@ def jobs(
     _make_folder("output", output)
     if plot is not None:
         if plot.lower().endswith(".png") and not os.path.isdir(plot):
-            raise OSError(f"for several images the plot must be a folder, got {plot!r}")
+            raise OSError(f"for several images plot must be a folder, got {plot!r}")
         _make_folder("plot", plot)
     return found
 

@@ -31,8 +31,8 @@ def outputs(output: str | os.PathLike, resume: bool, overwrite: bool) -> tuple[P
     going_on = resume and saved.exists()
     if not going_on and not overwrite and (there := [str(f) for f in files if f.exists()]):
         message = (
-            f"train: {', '.join(there)} must not exist, unless the run is resumed from a "
-            f"checkpoint or overwritten, got resume={resume}, overwrite={overwrite}"
+            f"train: {', '.join(there)} must not exist, unless the run is resumed or overwritten, "
+            f"got {'neither' if saved.exists() else 'no checkpoint to continue'}"
         )
         raise avoidable(FileExistsError(message), "resume", "overwrite")
     for path in files:

@@ -185,7 +185,7 @@ def test_plot(files, capsys):
 
 
 BAD = {
-    "neither": ([], "the truth or the input"),
+    "neither": ([], "needs the truth or the input, got neither (see --truth, --input)"),
     "shape of the truth": (["--truth", "low.fits"], "truth must be 80 x 88"),
     "shape of the input": (["--input", "high.fits"], "input must be 40 x 44"),
     "missing truth": (["--truth", "nowhere.fits"], "must exist"),

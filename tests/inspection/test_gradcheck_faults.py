@@ -96,7 +96,10 @@ def test_the_command_lists_them(capsys):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--break", "nothing"], "--break must be a name of `--break list`, got 'nothing'"),
+        (
+            ["--break", "nothing"],
+            "the fault must be one of the catalogue, got 'nothing' (see --break)",
+        ),
         (["--seed", "-1"], "--seed must be >= 0, got -1"),
         (["--coordinates", "-3"], "--coordinates must be >= 0, got -3"),
     ],
