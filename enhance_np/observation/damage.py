@@ -12,9 +12,11 @@ import os
 import re
 import zipfile
 from contextlib import contextmanager
+from functools import lru_cache
 
 BLOCK = 2880  # bytes of a FITS block
 READ = 512 * BLOCK  # bytes at a time
+COUNTS = (b"NAXIS   =", b"ZNAXIS  =", b"TFIELDS =")
 BITPIX = ("8", "16", "32", "64", "-32", "-64")
 # pixels that a byte of a tile-compressed image can hold at most: PLIO, runs of 4095 in 2 bytes
 PIXELS_PER_BYTE = 2048
@@ -23,19 +25,29 @@ COMPRESSED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 
 
 def check_file(path: str | os.PathLike) -> int:
-    """Bytes of the file, decompressed. Reads a compressed file to its end, with its checksums.
+    """Bytes of the file, decompressed. Reads the file to its end, with its checksums, once.
 
-    Raises OSError, EOFError or another error of the decompressor if the file is damaged; OSError if
-    the second card of a header is not a valid BITPIX.
+    Raises OSError, EOFError or another error of the decompressor if the file is damaged; OSError
+    if a header has an invalid BITPIX, or more axes or columns than FITS allows, of which astropy
+    would make a list.
     """
-    size = 0
-    with _opened(path) as (file, compressed):
+    found = os.stat(path)
+    return _checked(path, found.st_mtime_ns, found.st_size)
+
+
+@lru_cache(maxsize=64)  # the frames of a cube are read one by one
+def _checked(path, changed: int, stored: int) -> int:
+    size, in_header = 0, False
+    with _opened(path) as file:
         while chunk := file.read(READ):
             for start in range(0, len(chunk), BLOCK):
-                _check_bitpix(chunk[start : start + 160])
+                block = chunk[start : start + BLOCK]
+                if block.startswith((b"SIMPLE  =", b"XTENSION=")):
+                    in_header = True
+                    _check_card(block[80:160])  # BITPIX, before astropy takes it for a number
+                if in_header:
+                    in_header = _check_counts(block)
             size += len(chunk)
-            if not compressed:  # only its headers matter, and astropy finds those
-                return os.fstat(file.fileno()).st_size
     return size
 
 
@@ -47,22 +59,34 @@ def _opened(path):
         decompress = next((f for magic, f in COMPRESSED.items() if start.startswith(magic)), None)
         if decompress is not None:
             with decompress(file) as inside:
-                yield inside, True
+                yield inside
         elif start.startswith(b"PK\3\4"):
             with zipfile.ZipFile(file) as archive:
                 first = archive.namelist()[0]
                 with archive.open(first) as inside:
-                    yield inside, True
+                    yield inside
         else:
-            yield file, False
+            yield file
 
 
-def _check_bitpix(cards: bytes) -> None:
-    if not cards.startswith((b"SIMPLE  =", b"XTENSION=")):
-        return
-    found = re.match(rb"BITPIX  =([^/]*)", cards[80:])
-    if found and (value := found[1].decode("ascii", "replace").strip()) not in BITPIX:
+def _check_counts(block: bytes) -> bool:
+    """Check the numbers of axes and columns in a block of a header; whether the header goes on."""
+    for start in range(0, len(block), 80):
+        card = block[start : start + 80]
+        if card.startswith(COUNTS):
+            _check_card(card)
+        elif card.rstrip() == b"END":
+            return False
+    return True
+
+
+def _check_card(card: bytes) -> None:
+    key, _, rest = card.decode("ascii", "replace").partition("=")
+    key, value = key.strip(), rest.partition("/")[0].strip()
+    if key == "BITPIX" and value not in BITPIX:
         raise OSError(f"BITPIX must be one of {', '.join(BITPIX)}, got {value}")
+    if card.startswith(COUNTS) and not re.fullmatch(r"\d{1,3}", value):
+        raise OSError(f"{key} must be a number from 0 to 999, got {value}")
 
 
 def check_hdu(hdus, hdu, path: str | os.PathLike, size: int) -> None:

@@ -119,6 +119,21 @@ def test_bitpix(read, value):
     assert_refused(read, with_card(content(), "BITPIX", value), words)
 
 
+@pytest.mark.parametrize("value", ["99999999999", "-1", "1000", "T", "'text'", "2.0"])
+@pytest.mark.parametrize("key", ["NAXIS", "TFIELDS", "ZNAXIS"])
+def test_numbers_of_axes_and_columns(read, key, value):
+    """astropy would make a list of so many."""
+    whole = with_card(content("RICE_1"), key, value)
+    assert_refused(read, whole, rf"\({key} must be a number from 0 to 999, got {value}\)")
+
+
+def test_a_file_that_changed_is_checked_again(tmp_path):
+    path = tmp_path / "a.fits"
+    for part in (content(), content()[:2880]):
+        path.write_bytes(part)
+        assert check_file(path) == len(part)
+
+
 @pytest.mark.parametrize("kind", [None, "RICE_1", "GZIP_2"])
 def test_truncated_anywhere(read, kind):
     """The pixels are right or the file is refused; only padding may be missing."""
