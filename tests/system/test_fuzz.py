@@ -17,7 +17,7 @@ from enhance_np.config import NetworkConfig
 from enhance_np.params import initial
 from enhance_np.weights import Weights, save
 
-COUNT = int(os.environ.get("FUZZ_COUNT", "60"))  # files of each kind
+COUNT = int(os.environ.get("FUZZ_COUNT", "40"))  # files of each kind
 FIRST = int(os.environ.get("FUZZ_SEED", "0"))
 SEEDS = range(FIRST, FIRST + COUNT)
 

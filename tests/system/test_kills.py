@@ -14,7 +14,7 @@ from damaged import outcome
 from enhance_np import _atomic
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs signals of POSIX")
-COUNT = int(os.environ.get("FUZZ_KILLS", "4"))
+COUNT = int(os.environ.get("FUZZ_KILLS", "3"))
 
 
 @pytest.fixture

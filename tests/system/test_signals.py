@@ -15,7 +15,7 @@ from enhance_np import _signals, cli
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs signals of POSIX")
 
 SIGNALS = {signal.SIGINT: ("interrupted", 130), signal.SIGTERM: ("terminated", 143)}
-COUNT = int(os.environ.get("FUZZ_KILLS", "4"))  # moments of each signal
+COUNT = int(os.environ.get("FUZZ_KILLS", "3"))  # moments of each signal
 # the program, which says when its first line has run
 PROGRAM = """
 import os, signal
@@ -190,7 +190,7 @@ def at_line(moment, work):
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_at_any_line_of_a_prediction(image, tiny, tmp_path, capsys, rng):
     """In one process, so that many moments can be tried."""
-    count = int(os.environ.get("FUZZ_LINES", "20"))
+    count = int(os.environ.get("FUZZ_LINES", "15"))
     out = tmp_path / "out.fits"
     before = sorted(os.listdir(tmp_path))
     command = f"predict {image} {out} --weights {tiny} --device cpu --quiet".split()
