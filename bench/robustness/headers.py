@@ -79,6 +79,8 @@ class Listener(logging.Handler):
         self.path, self.texts = path, []
 
     def emit(self, record):
+        if record.name.startswith("enhance_np.engine"):  # it compiles at the first run
+            return
         self.texts.append(record.getMessage().replace(f"{self.path}", "").lstrip(": "))
 
 
