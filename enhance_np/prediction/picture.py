@@ -130,17 +130,15 @@ def _sky(header, shape: tuple[int, int]):
     """
     if header is None:
         return None, False
-    from astropy.wcs import WCS
-
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # astropy warns of its repairs: "degree", dates
-            wcs = WCS(header, naxis=2)  # WCSAXES may be more than the axes of an image
+            wcs = _wcs(header)
             if not wcs.has_celestial:
                 return None, False
             turned = bool(wcs.pixel_scale_matrix[wcs.wcs.lat, 1] < 0)
             if turned:
-                wcs = WCS(_turned(header, shape), naxis=2)
+                wcs = _wcs(_turned(header, shape))
     except Exception as error:  # astropy raises many kinds for an invalid header
         log.warning(
             "the picture's axes count pixels because the WCS is invalid (%s)", one_line(error)
@@ -148,6 +146,15 @@ def _sky(header, shape: tuple[int, int]):
         return None, False
     wcs.wcs.crpix += 0.5  # the corner of the first pixel, 0 in `_draw`, is -0.5 to astropy
     return wcs, turned
+
+
+def _wcs(header):
+    """The WCS of two axes, even if WCSAXES is larger, as in the header of a cube's plane."""
+    from astropy.wcs import WCS
+
+    wcs = WCS(header)
+    # naxis=2 takes the axes before astropy repairs their units, and fails for "degree"
+    return wcs if wcs.naxis == 2 else WCS(header, naxis=2)
 
 
 def _turned(header, shape):
