@@ -1,4 +1,4 @@
-"""Opens HDF5 files that somebody else may have made, and checks datasets before they are read.
+"""Writes HDF5 files whole, and opens those of others: datasets are checked before they are read.
 
 A small HDF5 file can name other files (external links, external and virtual storage), and can
 declare arrays of any size. Both are checked on the file's own structure, without following a link
@@ -8,7 +8,10 @@ and without taking memory.
 import io
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+from ._atomic import write_bytes
 from ._errors import one_line
 
 EXPANSION = 1100  # no HDF5 filter stores more bytes in one: deflate reaches 1032
@@ -52,6 +55,23 @@ def open_file(path: str | os.PathLike, content: bytes | None = None):
         file.close()
         raise OSError(one_line(error)) from None
     return file
+
+
+@contextmanager
+def written_whole(path: str | os.PathLike) -> Iterator:
+    """An h5py.File to fill; it is then written to `path`, whole or not at all.
+
+    It is filled in memory, because HDF5 on a full disk fails again when the file is closed.
+    Raises as _atomic.write_bytes.
+    """
+    import h5py
+
+    image = io.BytesIO()
+    with h5py.File(image, "w") as file:
+        yield file
+    # a view that an error keeps would be collected after its owner, of which Python 3.13 complains
+    with image.getbuffer() as content:
+        write_bytes(path, content)
 
 
 def _check_group(h5py, file, size):

@@ -11,7 +11,6 @@ their numbers: Keras counts layers per session, so a file may start at `conv2d` 
 """
 
 import hashlib
-import io
 import json
 import logging
 import os
@@ -22,9 +21,8 @@ from pathlib import Path
 import numpy as np
 
 from ._array import Array, without_subnormals
-from ._atomic import write_bytes
 from ._errors import one_line
-from ._hdf5 import not_a_file, open_file
+from ._hdf5 import not_a_file, open_file, written_whole
 from .config import NetworkConfig
 from .layers.batchnorm import EPS
 from .params import layers, shapes
@@ -107,8 +105,6 @@ def save(path: str | os.PathLike, weights: Weights, overwrite: bool = False) -> 
     a wrong shape, not float32 or float64, or not finite; TypeError for provenance that is not text
     or a number; OSError if the file cannot be written.
     """
-    import h5py
-
     path = check_name(path)
     if path.exists() and not overwrite:
         raise FileExistsError(f"save: {path}: the file exists; overwrite=True replaces it")
@@ -125,10 +121,8 @@ def save(path: str | os.PathLike, weights: Weights, overwrite: bool = False) -> 
     for name, shape in wanted.items():
         tensors[name] = _checked(f"save: {name}", tensors[name], shape)
 
-    image = io.BytesIO()  # in memory, because HDF5 on a full disk fails again when it is closed
-    with h5py.File(image, "w") as file:
+    with written_whole(path) as file:
         _write(file, weights, tensors)
-    write_bytes(path, image.getbuffer())
 
 
 def check_name(path: str | os.PathLike) -> Path:

@@ -1,6 +1,5 @@
 """The state of a training between two steps, and the file that stores it."""
 
-import io
 import json
 import math
 import os
@@ -10,9 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from .._array import Array
-from .._atomic import write_bytes
 from .._errors import one_line
-from .._hdf5 import open_file, text
+from .._hdf5 import open_file, text, written_whole
 from ..config import NetworkConfig
 from ..optim import AdamState
 from ..params import shapes
@@ -40,19 +38,15 @@ def save(path: str | os.PathLike, state: State, run: dict) -> None:
 
     state : with NumPy arrays.  run : JSON values that identify the run; `load` returns them.
     """
-    import h5py
-
     numbers = state._asdict()
     tensors = (numbers.pop("params"), numbers.pop("moving"), *(adam := numbers.pop("adam"))[1:])
     numbers["adam_step"] = adam.step
-    image = io.BytesIO()  # in memory, because HDF5 on a full disk fails again when it is closed
-    with h5py.File(image, "w") as file:
+    with written_whole(path) as file:
         for group, arrays in zip(GROUPS, tensors, strict=True):
             for name, array in arrays.items():
                 file[f"{group}/{name}"] = array
         # a dataset, because an attribute is limited to 64 kB
         file["state"] = json.dumps({"run": run, "numbers": numbers})
-    write_bytes(path, image.getbuffer())
 
 
 def load(path: str | os.PathLike, run: dict | None = None) -> tuple[State, dict]:
