@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 TYPES = ("intensity", "blos")  # types of image: continuum, line-of-sight field
+# statistics of batch norm: of the batch, or the stored ones
+MODES = ("training", "prediction")
 MODELS = ("default", "small")  # shipped networks of each type
 DEVICES = ("auto", "cpu", "gpu")
 ACTIVATIONS = ("relu", "elu")

@@ -6,7 +6,7 @@ import sys
 from contextlib import contextmanager, nullcontext
 
 from .._errors import one_line
-from ..config import ACTIVATIONS, DEVICES, TYPES
+from ..config import ACTIVATIONS, DEVICES, MODELS, TYPES
 from .terminal import complain, printable, say
 
 # flags of parameters of the library that have another name
@@ -75,6 +75,19 @@ def image(made):
 def kind(made):
     made.add_argument(
         "--type", choices=TYPES, help="type of the image (default: detected from the file)"
+    )
+
+
+def network(made, model):
+    """Adds the options that choose a network.  model : the shipped one to use by default."""
+    made.add_argument(
+        "--model", choices=MODELS, default=model, help=f"shipped network (default: {model})"
+    )
+    made.add_argument("--weights", help="weights file to use instead of a shipped network")
+    made.add_argument(
+        "--activation",
+        choices=ACTIVATIONS,
+        help="activation of a --weights file that does not store it",
     )
 
 

@@ -1,8 +1,7 @@
 """predict and demo: the commands that enhance images."""
 
-from ..config import ACTIVATIONS, MODELS
 from .files import for_each
-from .options import advance, device, hdu, image, progress_bar
+from .options import advance, device, hdu, image, network, progress_bar
 from .terminal import say
 
 
@@ -13,15 +12,7 @@ def add_commands(command) -> None:
         "enhance FITS images: twice the pixels, with the telescope's blur removed",
     )
     image(add)
-    add.add_argument(
-        "--model", choices=MODELS, default="default", help="shipped network (default: default)"
-    )
-    add.add_argument("--weights", help="weights file to use instead of a shipped network")
-    add.add_argument(
-        "--activation",
-        choices=ACTIVATIONS,
-        help="activation of a --weights file that does not store it",
-    )
+    network(add, "default")
     add.add_argument(
         "--norm",
         default="quiet-sun",

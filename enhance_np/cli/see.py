@@ -2,11 +2,10 @@
 
 import argparse
 
-from ..config import ACTIVATIONS, MODELS
-from .options import device, hdu, kind
+from ..config import MODES
+from .options import device, hdu, kind, network
 from .terminal import say
 
-MODES = "training", "prediction"
 COMPARISONS = "numerical", "reference", "cpu", "gpu"
 
 
@@ -43,15 +42,7 @@ def _subject(add) -> None:
         help="the truth, with twice the pixels (default: the input enlarged by bicubic "
         "interpolation)",
     )
-    add.add_argument(
-        "--model", choices=MODELS, default="small", help="shipped network (default: small)"
-    )
-    add.add_argument("--weights", help="weights file to use instead of a shipped network")
-    add.add_argument(
-        "--activation",
-        choices=ACTIVATIONS,
-        help="activation of a --weights file that does not store it",
-    )
+    network(add, "small")
     add.add_argument(
         "--mode",
         choices=MODES,
@@ -106,7 +97,7 @@ def _trace(options) -> None:
         select(options.compare)  # before the work
     found = trace(seen.weights, x, target, mode=options.mode, engine=engine)
     for name, text in seen.about.items():
-        say(f"{name:<11}{text}")
+        say(f"{name:<11}{' '.join(text.split())}")
     say(str(found))
     if options.compare:
         say("")

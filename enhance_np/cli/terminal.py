@@ -58,7 +58,7 @@ def reserve_descriptors() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # gets the lowest free number
     if sys.stderr is None:
-        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115, it stays open to the end
 
 
 class Formatter(logging.Formatter):

@@ -16,12 +16,13 @@ from importlib import resources
 import numpy as np
 
 from .. import __version__, loss, network, optim
+from ..config import MODES
 from ..engine import Engine
 from ..engine.fold import live_filters
 from ..engine.tiles import halo
 from . import formulas
 from .subject import Subject
-from .trace import MODES, Trace, trace
+from .trace import Trace, trace
 
 # order in which the scripts use each other
 SCRIPTS = "engine", "data", "maps", "drawing", "arithmetic", "steps", "parameters", "inspector"

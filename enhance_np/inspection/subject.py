@@ -99,7 +99,7 @@ def subject(
         np.ascontiguousarray(truth[finer], np.float32),
         (rows.start, columns.start),
         (at[1] - rows.start, at[0] - columns.start),
-        {name: _printable(value) for name, value in about.items() if value},
+        {name: value for name, value in about.items() if value},
     )
 
 
@@ -127,11 +127,6 @@ def _cut(shape: tuple[int, int], at: tuple[int, int]) -> tuple[slice, slice]:
         for middle, size in zip(reversed(at), shape, strict=True)
     )
     return tuple(slice(i, min(i + SIDE, n)) for i, n in zip(starts, shape, strict=True))
-
-
-def _printable(text: str) -> str:
-    """Text of a file without characters that steer a terminal."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def _text(header, *keys: str) -> str:

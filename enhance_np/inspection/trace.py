@@ -13,12 +13,10 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import loss, network
-from ..config import NetworkConfig
+from ..config import MODES, NetworkConfig
 from ..engine import REFERENCE, Engine
 from ..weights import Weights
 from . import formulas
-
-MODES = "training", "prediction"
 
 
 class Step(NamedTuple):
