@@ -148,6 +148,17 @@ def test_what_was_unused_for_long_is_given_back(monkeypatch):
     assert free() == {12: 1}
 
 
+def test_a_step_of_nearly_as_many_arrays_finds_its_memory_again(monkeypatch):
+    """Only arrays that are made count, not those that die."""
+    monkeypatch.setattr(memory, "AGE", 40)
+    made, buffer = [], memory._buffer
+    monkeypatch.setattr(memory, "_buffer", lambda size: made.append(size) or buffer(size))
+    for _ in range(3):
+        kept = [memory.empty((100 + i,)) for i in range(32)]
+        del kept
+    assert len(made) == 32
+
+
 def test_of_many_the_oldest_are_given_back(monkeypatch):
     monkeypatch.setattr(memory, "AGE", 20)
     many = [memory.empty((10,)) for _ in range(5)]
