@@ -1,8 +1,7 @@
 """An archive on a cluster of dask: each file is a task, done by whichever worker is free."""
 
-import pickle
+import secrets
 from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
 from itertools import islice
 from threading import Lock
 from time import perf_counter
@@ -14,6 +13,7 @@ from .steps import Work
 
 WINDOW = 1000  # tasks that the scheduler knows of at a time: it needs memory for each
 _one = Lock()  # a worker may have several threads, but one image uses all of them
+_kept: dict[str, Work] = {}  # on a worker: that of the last run, by the name of the run
 
 
 def finished(
@@ -27,7 +27,7 @@ def finished(
 ) -> Iterator[tuple[int, dict | Exception]]:
     """(number, the line of its manifest or its error) of each job, in the order of their ends.
 
-    address : of the scheduler.  make : gives every worker its Work; it can be pickled.
+    address : of the scheduler.  make : gives every worker its Work; dask takes it there.
     jobs : numbered, with paths that mean the same files on all workers, which read and write them.
     threads : of each worker; None is the number that it was started with.
     errors : those of a file. A task whose worker is lost is given to another one; if more workers
@@ -41,12 +41,12 @@ def finished(
         raise ImportError(
             'a scheduler needs dask.distributed: pip install "enhance_np[scale]"'
         ) from None
-    recipe, jobs, numbers = pickle.dumps(make), iter(jobs), {}
+    run, jobs, numbers = secrets.token_hex(8), iter(jobs), {}
     with Client(address) as client:
 
         def submitted(count):
             for number, job in islice(jobs, count):
-                task = recipe, job, overwrite, threads, errors
+                task = run, make, job, overwrite, threads, errors
                 future = client.submit(_do, *task, pure=False)
                 numbers[future.key] = number
                 yield future
@@ -61,7 +61,7 @@ def finished(
             waiting.update(list(submitted(1)))
 
 
-def _do(recipe, job, overwrite, threads, errors) -> dict | Exception:
+def _do(run, make, job, overwrite, threads, errors) -> dict | Exception:
     """One job, on a worker."""
     from distributed import get_worker
 
@@ -71,7 +71,7 @@ def _do(recipe, job, overwrite, threads, errors) -> dict | Exception:
         if not overwrite and job.is_done():  # by a worker that has been lost since
             return {"status": "existed"}
         try:
-            work = _work(recipe)
+            work = _work(run, make)
             result = work(job.source, job.target, overwrite=overwrite, plot=job.plot)
         except errors as error:
             return error.with_traceback(None)
@@ -79,6 +79,9 @@ def _do(recipe, job, overwrite, threads, errors) -> dict | Exception:
         return {"status": "written", **told}
 
 
-@lru_cache(maxsize=1)
-def _work(recipe: bytes) -> Work:
-    return pickle.loads(recipe)()
+def _work(run: str, make: Callable[[], Work]) -> Work:
+    """Made once for a run, with the network that it folds."""
+    if run not in _kept:
+        _kept.clear()
+        _kept[run] = make()
+    return _kept[run]
