@@ -5,8 +5,8 @@ memory begins 16 bytes after a cache line, so that every vector load would touch
 
 What is kept for reuse is bounded by number: the buffers of the last AGE arrays. A training step of
 the default network makes 82 arrays, one of 17 blocks 238, and such networks find the memory of
-their last step again. The prediction of an image makes 7, so about 35 images of different sizes keep
-theirs.
+their last step again. Images of many sizes, whose prediction makes a few arrays each, keep that of
+the last dozens.
 """
 
 import threading
