@@ -17,7 +17,7 @@
 //               below 2^-126 may count as 0: CuPy compiles with -ftz=true
 
 // Sum of the padded column at dy over the rows copied from image row h of H; stride from row to row
-__device__ float fold_rows(const float* dy, int h, int H, int p, int stride)
+__device__ float border_rows(const float* dy, int h, int H, int p, int stride)
 {
     float sum = dy[(h + p) * stride];
     if (1 <= h && h <= p) sum += dy[(p - h) * stride];
@@ -34,9 +34,9 @@ extern "C" __global__ void reflect_pad_backward(
 
     int stride = (W + 2 * p) * C;
     dy += n * (H + 2 * p) * stride + c;
-    float sum = fold_rows(dy + (w + p) * C, h, H, p, stride);
-    if (1 <= w && w <= p) sum += fold_rows(dy + (p - w) * C, h, H, p, stride);
+    float sum = border_rows(dy + (w + p) * C, h, H, p, stride);
+    if (1 <= w && w <= p) sum += border_rows(dy + (p - w) * C, h, H, p, stride);
     if (W - 1 - p <= w && w < W - 1)
-        sum += fold_rows(dy + (2 * (W - 1) - w + p) * C, h, H, p, stride);
+        sum += border_rows(dy + (2 * (W - 1) - w + p) * C, h, H, p, stride);
     dx[at] = sum;
 }

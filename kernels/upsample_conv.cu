@@ -3,7 +3,8 @@
 //   phase_kernels           k[p,q,u,v] = sum of w[r,s] over the r with tap(p,r) = u, s with
 //                           tap(q,s) = v;  tap(0, r) = 0, 1, 1 and tap(1, r) = 0, 0, 1
 //   phase_kernels_backward  dw[r,s] = sum over p,q of dk[p,q,tap(p,r),tap(q,s)], its adjoint
-//   fold_repeated           dx = the inside of d, and each pixel of its frame added to the pixel
+//   repeated_border_backward
+//                           dx = the inside of d, and each pixel of its frame added to the pixel
 //                           of the edge that it repeats
 //
 //   An even line 2i of the output needs lines 2i-1, 2i, 2i+1 of the large image: i-1, i, i of the
@@ -50,7 +51,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) phase_kernels_backward(
     dw[at] = (float)sum;
 }
 
-__device__ float fold_rows(const float* d, int h, int H, int stride)
+__device__ float border_rows(const float* d, int h, int H, int stride)
 {
     float sum = d[(h + 1) * stride];
     if (h == 0) sum += d[0];
@@ -58,7 +59,7 @@ __device__ float fold_rows(const float* d, int h, int H, int stride)
     return sum;
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS) fold_repeated(
+extern "C" __global__ void __launch_bounds__(THREADS) repeated_border_backward(
     const float* __restrict__ d, float* __restrict__ dx, int N, int H, int W, int C)
 {
     const unsigned at = blockIdx.x * THREADS + threadIdx.x;
@@ -66,8 +67,8 @@ extern "C" __global__ void __launch_bounds__(THREADS) fold_repeated(
     const int c = at % C, w = at / C % W, h = at / C / W % H, n = at / C / W / H;
     const int stride = (W + 2) * C;
     d += n * (H + 2) * stride + c;
-    float sum = fold_rows(d + (w + 1) * C, h, H, stride);
-    if (w == 0) sum += fold_rows(d, h, H, stride);
-    if (w == W - 1) sum += fold_rows(d + (W + 1) * C, h, H, stride);
+    float sum = border_rows(d + (w + 1) * C, h, H, stride);
+    if (w == 0) sum += border_rows(d, h, H, stride);
+    if (w == W - 1) sum += border_rows(d + (W + 1) * C, h, H, stride);
     dx[at] = sum;
 }

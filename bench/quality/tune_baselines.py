@@ -26,7 +26,7 @@ def main():
     rows = []
     for type in TYPES:
         known = [
-            tuning.Scene(region.seen(sigma).astype(float), region.high)
+            tuning.Pair(region.seen(sigma).astype(float), region.high)
             for region in regions.of_recipe(type, "validation", options.fields, options.scenes)
             for sigma in regions.noises(type).values()
         ]

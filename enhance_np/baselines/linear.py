@@ -200,14 +200,14 @@ class Choice(NamedTuple):
 def tune(
     found: Equations,
     noise: float,
-    scenes: Iterable[tuning.Scene],
+    pairs: Iterable[tuning.Pair],
     ridges: Iterable[float] = RIDGES,
     sizes: Iterable[int] | None = None,
 ) -> tuning.Tuned:
-    """Size and ridge (a `Choice`) of the least mean squared error on validation scenes.
+    """Size and ridge (a `Choice`) of the least mean squared error on validation pairs.
 
     found : of the training pairs.  sizes : odd, up to that of `found`; None tries only that.
     """
     choices = [Choice(size, ridge) for size in sizes or (found.size,) for ridge in ridges]
     filters = {choice: found.solve(noise, choice.ridge, choice.size) for choice in choices}
-    return tuning.over(lambda low, choice: filters[choice](low), choices, scenes)
+    return tuning.over(lambda low, choice: filters[choice](low), choices, pairs)

@@ -17,7 +17,7 @@ import numpy as np
 from ..config import TYPES
 from ..optics.cosines import double, to_image, to_modes, transfers
 from ..optics.degrade import HMI, Optics
-from .tuning import Scene, Tuned, squared_error
+from .tuning import Pair, Tuned, squared_error
 
 ITERATIONS = 20  # as published with Enhance
 DAMPING = 10.0  # times the median residual, as published
@@ -101,7 +101,7 @@ def iterates(data: np.ndarray, transfer: np.ndarray, damping: bool = False) -> I
 
 
 def tune(
-    scenes: Iterable[Scene],
+    pairs: Iterable[Pair],
     type: str,
     most: int = 200,
     *,
@@ -109,17 +109,17 @@ def tune(
     as_target: bool = False,
     optics: Optics = HMI,
 ) -> Tuned:
-    """Number of iterations, 1 to `most`, of the least mean squared error on validation scenes."""
+    """Number of iterations, 1 to `most`, of the least mean squared error on validation pairs."""
     _parts(np.zeros((1, 1)), type)  # raises for a wrong type before the work
     total, pixels = np.zeros(most), 0
-    for scene in scenes:
-        fine = double(scene.low)
+    for low, high in pairs:
+        fine = double(low)
         transfer, target = transfers(fine.shape, optics.hmi_scale / 2, optics)
         runs = [(sign, iterates(part, transfer, damping)) for sign, part in _parts(fine, type)]
         for k in range(most):
             out = sum(sign * next(run) for sign, run in runs)
-            total[k] += squared_error(_through(out, target) if as_target else out, scene.high)
-        pixels += scene.high.size
+            total[k] += squared_error(_through(out, target) if as_target else out, high)
+        pixels += high.size
     return Tuned.of(range(1, most + 1), total, pixels)
 
 

@@ -1,6 +1,6 @@
-"""Chooses the parameter of a baseline by its error on scenes of known truth.
+"""Chooses the parameter of a baseline by its error on pairs of an image and its truth.
 
-These are validation scenes: they are used neither to fit a filter nor to score a method.
+These are validation pairs: they are used neither to fit a filter nor to score a method.
 """
 
 from collections.abc import Callable, Iterable
@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 
-class Scene(NamedTuple):
+class Pair(NamedTuple):
     low: np.ndarray  # (h, w) with noise, in Ic or kG, no NaN
     high: np.ndarray  # (2h, 2w) the truth
 
 
 class Tuned(NamedTuple):
     value: Any  # the parameter with the least error
-    mse: float  # its error, over all pixels of all scenes
+    mse: float  # its error, over all pixels of all pairs
     curve: tuple[tuple[Any, float], ...]  # (parameter, mse), in the order tried
 
     @classmethod
@@ -28,7 +28,7 @@ class Tuned(NamedTuple):
         sums = [float(total) for total in squared_errors]
         if not sums or pixels < 1 or not np.isfinite(sums).all():
             raise ValueError(
-                f"tune: needs scenes, candidates and finite errors, got {pixels} pixels, {sums}"
+                f"tune: needs pairs, candidates and finite errors, got {pixels} pixels, {sums}"
             )
         curve = tuple((v, total / pixels) for v, total in zip(values, sums, strict=True))
         return cls(*min(curve, key=lambda point: point[1]), curve)
@@ -42,11 +42,11 @@ class Tuned(NamedTuple):
 def over(
     method: Callable[[np.ndarray, Any], np.ndarray],
     candidates: Iterable,
-    scenes: Iterable[Scene],
+    pairs: Iterable[Pair],
 ) -> Tuned:
     """The candidate of the least mean squared error; method(low, candidate) -> (2h, 2w)."""
     candidates, sums, pixels = tuple(candidates), 0.0, 0
-    for low, high in scenes:
+    for low, high in pairs:
         sums = sums + np.array([squared_error(method(low, c), high) for c in candidates])
         pixels += high.size
     return Tuned.of(candidates, np.broadcast_to(sums, len(candidates)), pixels)

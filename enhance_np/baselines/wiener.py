@@ -34,14 +34,14 @@ def wiener(image: np.ndarray, nsr: float, optics: Optics = HMI) -> np.ndarray:
 
 
 def tune(
-    scenes: Iterable[tuning.Scene],
+    pairs: Iterable[tuning.Pair],
     candidates: Iterable[float] = CANDIDATES,
     optics: Optics = HMI,
 ) -> tuning.Tuned:
-    """The nsr of the least mean squared error on validation scenes."""
+    """The nsr of the least mean squared error on validation pairs."""
     candidates = tuple(candidates)
     total, pixels = np.zeros(len(candidates)), 0
-    for low, high in scenes:
+    for low, high in pairs:
         modes = to_modes(low)
         otf = transfers(modes.shape, optics.hmi_scale, optics)
         total += [tuning.squared_error(_filtered(modes, otf, nsr), high) for nsr in candidates]

@@ -6,7 +6,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from enhance_np.baselines import linear
 from enhance_np.baselines.bicubic import bicubic
 from enhance_np.baselines.linear import TILE, Equations, LinearFilter, load, tune
-from enhance_np.baselines.tuning import Scene
+from enhance_np.baselines.tuning import Pair
 
 
 def by_definition(image, weights, bias):
@@ -141,7 +141,7 @@ def test_beats_interpolation_and_chooses(rng):
     for low, high in scenes[:3]:
         found.add(low[None], high[None])
     low, high = scenes[3]
-    scene = Scene(low + 1e-3 * rng.standard_normal(low.shape), high)
+    scene = Pair(low + 1e-3 * rng.standard_normal(low.shape), high)
     tuned = tune(found, 1e-3, [scene], ridges=(0.0, 1e-6, 1e-2), sizes=(5, 9))
     assert len(tuned.curve) == 6
     assert tuned.mse == min(error for _, error in tuned.curve)

@@ -5,7 +5,7 @@ from scipy.ndimage import convolve as direct_convolve
 
 from enhance_np.baselines.bicubic import bicubic
 from enhance_np.baselines.richardson_lucy import deconvolve, iterates, tune
-from enhance_np.baselines.tuning import Scene
+from enhance_np.baselines.tuning import Pair
 from enhance_np.optics.cosines import double, transfers
 from enhance_np.optics.degrade import HMI, HMI_SCALE, Optics
 
@@ -126,7 +126,7 @@ def test_tune_scores_what_deconvolve_makes(rng):
     low, high = pair(smooth_scene(rng))
     low = low + 3e-3 * rng.standard_normal(low.shape)
     for type, shift in (("intensity", 0), ("blos", 1)):
-        scene = Scene(low - shift, high - shift)
+        scene = Pair(low - shift, high - shift)
         found = tune([scene, scene], type, 12, as_target=True)
         assert [k for k, _ in found.curve] == list(range(1, 13))
         for k in (1, found.value):
@@ -138,7 +138,7 @@ def test_tune_scores_what_deconvolve_makes(rng):
 def test_more_noise_stops_earlier(rng):
     low, high = pair(smooth_scene(rng))
     noise = rng.standard_normal(low.shape)
-    stops = [tune([Scene(low + s * noise, high)], "intensity", 150).value for s in (1e-2, 5e-2)]
+    stops = [tune([Pair(low + s * noise, high)], "intensity", 150).value for s in (1e-2, 5e-2)]
     assert stops[0] > stops[1]
 
 

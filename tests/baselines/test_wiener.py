@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from made import pair, smooth_scene
 
-from enhance_np.baselines.tuning import Scene
+from enhance_np.baselines.tuning import Pair
 from enhance_np.baselines.wiener import CANDIDATES, tune, wiener
 from enhance_np.optics.cosines import transfers
 from enhance_np.optics.degrade import HMI, HMI_SCALE
@@ -46,7 +46,7 @@ def test_tuning_finds_the_noise(rng):
     """The best nsr grows with the noise, lies inside the range, and is better than both ends."""
     low, high = pair(smooth_scene(rng))
     noise = rng.standard_normal(low.shape)
-    found = [tune([Scene(low + s * noise, high)]) for s in (1e-3, 1e-2)]
+    found = [tune([Pair(low + s * noise, high)]) for s in (1e-3, 1e-2)]
     assert found[0].value < found[1].value
     for one in found:
         assert not one.at_end

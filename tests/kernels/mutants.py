@@ -107,7 +107,7 @@ MUTANTS = {
     ),
     "gradient of a repeated edge": ("upsample_conv", ("if (h == H - 1) sum", "if (h == H) sum")),
     "frame of the first image only": ("upsample_conv", ("n * (H + 2) * stride", "n * H * stride")),
-    "frame folded one line short": ("reflect_pad", ("1 <= h && h <= p", "1 <= h && h < p")),
+    "frame added one line short": ("reflect_pad", ("1 <= h && h <= p", "1 <= h && h < p")),
     "Winograd: barrier before the products removed": (
         "winograd",
         ("store_u(4);\n        " + SYNC, "store_u(4);"),

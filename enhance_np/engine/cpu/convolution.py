@@ -26,7 +26,7 @@ def reflection_pad_backward(dy, p=1):
         return layers.reflection_pad_backward(dy, p)
     dx = memory.empty((n, h, w, c))
     dy = np.ascontiguousarray(dy)
-    parallel(lambda i: elementwise.fold_frame(dy[i], p, dx[i]), range(n))
+    parallel(lambda i: elementwise.reflection_pad_backward(dy[i], p, dx[i]), range(n))
     return dx
 
 

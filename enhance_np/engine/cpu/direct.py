@@ -1,13 +1,13 @@
 """Convolutions on CPU cores by their definition, for any kernel and any number of channels.
 
-Arrays are float32. The products are tiles of register_tile. The work is divided by the sizes
+Arrays are float32. The products are those of microkernel. The work is divided by the sizes
 of the arrays only.
 """
 
 import numpy as np
 
 from ..._threads import cut
-from . import elementwise, memory, register_tile
+from . import elementwise, memory, microkernel
 from .subnormal import parallel
 
 MULTIPLY_ADDS = 10**8  # of a task, which takes much longer than the 0.03 ms to wake a thread
@@ -21,12 +21,12 @@ def correlate(x, w, b):
     y = memory.empty((n, h, wd, cout))
     shape = (h, wd, kh, kw, cin, cout)
     flat_x, flat_y, lines = flat(x), y.reshape(-1), y.reshape(n * h, -1)
-    flat_w, tile = kernel_layout(w)
+    flat_w, microtile = kernel_layout(w)
     b = np.tile(b, wd)
 
     def task(at):
         lines[slice(*at)] = b
-        conv_lines(flat_x, flat_w, flat_y, shape, strides(x), strides(y), tile, at)
+        conv_lines(flat_x, flat_w, flat_y, shape, strides(x), strides(y), microtile, at)
 
     parallel(task, cut(n * h, lines_per_task(w.size * wd)))
     return y
@@ -39,8 +39,8 @@ def kernel_gradient(x, dy, shape):
     """
     n, h, w, cout = dy.shape
     kh, kw, cin, _ = shape
-    tile = register_tile.block_shape(cout)
-    few = tile == (0, 0)
+    microtile = microkernel.shape(cout)
+    few = microtile == (0, 0)
     per_image = np.zeros((n, *((cout, kh, kw, cin) if few else shape)), np.float32)
     arguments = (h, w, *shape), strides(x), strides(dy)
     flat_x, flat_dy = flat(x), flat(dy)
@@ -48,9 +48,9 @@ def kernel_gradient(x, dy, shape):
     def image(i):
         dw = per_image[i].reshape(-1)
         if few:
-            register_tile.few_kernel_gradient(flat_x, flat_dy, dw, *arguments, i)
+            microkernel.few_kernel_gradient(flat_x, flat_dy, dw, *arguments, i)
         else:
-            register_tile.kernel_gradient(flat_x, flat_dy, dw, *arguments, *tile, i)
+            microkernel.kernel_gradient(flat_x, flat_dy, dw, *arguments, *microtile, i)
         return elementwise.channel_sums(dy[i].reshape(-1, cout))
 
     db = np.sum(parallel(image, range(n)), axis=0).astype(np.float32)
@@ -59,19 +59,19 @@ def kernel_gradient(x, dy, shape):
 
 
 def kernel_layout(w):
-    """(flat kernel, tile) for conv_lines; tile is (0, 0) if none fits."""
-    tile = register_tile.block_shape(w.shape[-1])
-    if tile == (0, 0):
+    """(flat kernel, microtile) for conv_lines; microtile is (0, 0) if none fits."""
+    microtile = microkernel.shape(w.shape[-1])
+    if microtile == (0, 0):
         w = w.transpose(3, 0, 1, 2)
-    return flat(w), tile
+    return flat(w), microtile
 
 
-def conv_lines(x, w, y, shape, x_at, y_at, tile, lines):
-    """y += x * w on lines (first, last): see register_tile.conv_lines. Releases the GIL."""
-    if tile == (0, 0):
-        register_tile.few_conv_lines(x, w, y, shape, x_at, y_at, *lines)
+def conv_lines(x, w, y, shape, x_at, y_at, microtile, lines):
+    """y += x * w on lines (first, last): see microkernel.conv_lines. Releases the GIL."""
+    if microtile == (0, 0):
+        microkernel.few_conv_lines(x, w, y, shape, x_at, y_at, *lines)
     else:
-        register_tile.conv_lines(x, w, y, shape, x_at, y_at, *tile, *lines)
+        microkernel.conv_lines(x, w, y, shape, x_at, y_at, *microtile, *lines)
 
 
 def lines_per_task(multiply_adds: int) -> int:

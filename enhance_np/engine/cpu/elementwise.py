@@ -143,7 +143,7 @@ def upsample_backward(dy, dx):
 
 
 @jit()
-def fold_frame(dy, p, dx):
+def reflection_pad_backward(dy, p, dx):
     """dx = the adjoint of reflection_pad by p of one image: dy (H + 2p, W + 2p, C).
 
     Pixel i was copied to the places p - i and 2 (H - 1) - i + p, if they are in the padding.
@@ -151,15 +151,15 @@ def fold_frame(dy, p, dx):
     h, w, _ = dx.shape
     for i in range(h):
         dx[i] = dy[i + p, p : p + w]
-        _fold_columns(dy[i + p], p, dx[i])
+        _reflected_columns(dy[i + p], p, dx[i])
         for r in (p - i, 2 * (h - 1) - i + p):
             if _in_frame(r, p, h):
                 dx[i] += dy[r, p : p + w]
-                _fold_columns(dy[r], p, dx[i])
+                _reflected_columns(dy[r], p, dx[i])
 
 
 @jit()
-def _fold_columns(dy, p, dx):
+def _reflected_columns(dy, p, dx):
     w = len(dx)
     for j in range(w):
         if not p < j < w - 1 - p:
@@ -169,7 +169,7 @@ def _fold_columns(dy, p, dx):
 
 
 @jit()
-def fold_repeated(dy, dx):
+def repeated_border_backward(dy, dx):
     """dx = the adjoint of repeating the border pixels once: dy (H + 2, W + 2, C)."""
     h, w, _ = dx.shape
     for i in range(h):

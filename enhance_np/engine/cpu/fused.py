@@ -20,9 +20,8 @@ import numpy as np
 from ..._threads import cut
 from ...config import NetworkConfig
 from ...weights import Weights
-from .. import tiles
 from ..fold import Conv, fold, phases
-from . import direct, memory
+from . import direct, memory, spans
 from .arrays import ELEMENTS
 from .elementwise import elu
 from .subnormal import parallel
@@ -31,7 +30,7 @@ from .winograd import NO_HEAD, UPSAMPLED, conv_tiles, is_winograd, planes, windo
 from .winograd_kernels import ADD, ELU, RELU
 
 STRIP = 2**16  # pixels; enough tasks for many threads, and 0.25 GB for all rings at 4096 a line
-CHANNELS = 16  # live channels are kept in multiples of these: whole register tiles
+CHANNELS = 16  # live channels are kept in multiples of these: whole micro-tiles
 
 
 def prediction(weights: Weights, engine) -> Callable:
@@ -111,10 +110,10 @@ class Fused:
         layers = [name for name in self.convs if name not in ("stem/conv", "head")]
         if valid is None or not self.planes.keys() >= {*layers}:
             return dict.fromkeys(layers, np.tile((0, across), (rows, 1)))
-        made, spans = {}, tiles.wanted(valid)
+        made, now = {}, spans.wanted(valid)
         for name in reversed(layers):
-            made[name] = spans
-            spans = tiles.read_by(spans, across)
+            made[name] = now
+            now = spans.read_by(now, across)
         return made
 
     def _steps(self, image, y, most, made):
@@ -178,9 +177,9 @@ class Fused:
         across = -(-size[1] // M)
 
         def run(first, last):
-            spans = tiles.numbered(made, first // M, -(-last // M), across)
+            ranges = spans.numbered(made, first // M, -(-last // M), across)
             conv_tiles(
-                x, self.planes[name], self.convs[name].b, y, lines, columns, epilogue, spans,
+                x, self.planes[name], self.convs[name].b, y, lines, columns, epilogue, ranges,
                 size, head,
             )  # fmt: skip
 

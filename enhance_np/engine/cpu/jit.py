@@ -13,7 +13,7 @@ from .vector import LANES
 log = logging.getLogger(__name__)
 
 # Modules that machine code is made of; an edit elsewhere compiles nothing anew
-COMPILED = ("elementwise", "jit", "register_tile", "subnormal", "transforms", "vector")
+COMPILED = ("elementwise", "jit", "microkernel", "subnormal", "transforms", "vector")
 COMPILED += ("winograd_kernels",)
 
 

@@ -5,7 +5,7 @@ One output tile of m x m pixels depends on (m + 2)^2 inputs d. With three small 
     y = A^T [ (G g G^T) * (B^T d B) ] A,
 
 where * is the elementwise product for each pair of channels. Summed over input channels, this is
-one matrix product for each of the (m + 2)^2 places, done by register_tile. The
+one matrix product for each of the (m + 2)^2 places, done by microkernel. The
 transforms are unrolled into vector instructions from the fractions below (vector.combine).
 The gradients need no other matrices: dX is a convolution too, and by transposition
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..._threads import cut, threads
 from ..fold import phases, phases_backward
-from . import elementwise, memory, register_tile, winograd_kernels
+from . import elementwise, memory, microkernel, winograd_kernels
 from .direct import flat, strides
 from .subnormal import parallel
 from .transforms import M, N
@@ -119,7 +119,7 @@ def _run(x, kernel, b, y, lines, columns, epilogue, work, span, shape, head=NO_H
     u, alive, cin, cout = kernel
     winograd_kernels.conv_tiles(
         flat(x), strides(x), lines, columns, u, alive, b, y.reshape(-1), strides(y), y.shape[1],
-        head, (*shape, cin, cout), register_tile.block_shape(cout), epilogue, work, *span,
+        head, (*shape, cin, cout), microkernel.shape(cout), epilogue, work, *span,
     )  # fmt: skip
 
 
@@ -162,7 +162,7 @@ def _backward(dy, x, kernel, before, edge):
 
     kernel : the planes of the turned kernels, from dy to x.
 
-    A task has some images. It computes dX of each with its padding folded back, and then its part
+    A task has some images. It computes dX of each with its padding added back, and then its part
     of dU, while both are in the cache. dU is summed in float32 within a task, dW in float64 over
     tasks.
     """
@@ -175,7 +175,7 @@ def _backward(dy, x, kernel, before, edge):
     seen = window(h, before, edge), window(w, before, edge), _filled(height), _filled(width)
     frame = 0 if edge == "zero" else before
     framed = (1, h + 2 * frame, w + 2 * frame, cin)
-    shape, tile = (height, width, cin, cout), register_tile.gradient_shape(cin, cout)
+    shape, microtile = (height, width, cin, cout), microkernel.gradient_shape(cin, cout)
     dx, none = memory.empty(x.shape), np.zeros(cin, np.float32)
     alive = PLAIN[0] if count == 1 else UPSAMPLED[0]
     sizes = winograd_kernels.work_size(cin, cout), int(np.prod(framed)), PLANES * cin * cout
@@ -192,9 +192,9 @@ def _backward(dy, x, kernel, before, edge):
                 framed[1:3],
             )  # fmt: skip
             if edge == "repeat":
-                elementwise.fold_repeated(out[0], dx[i])
+                elementwise.repeated_border_backward(out[0], dx[i])
             elif edge == "reflect":
-                elementwise.fold_frame(out[0], frame, dx[i])
+                elementwise.reflection_pad_backward(out[0], frame, dx[i])
         per_image = tiles((1, height, width, 1))
         dws = np.empty((count, 9 * cin * cout), np.float32)
         for phase in range(count):
@@ -202,7 +202,8 @@ def _backward(dy, x, kernel, before, edge):
             dy_at = phase // 2 * line + phase % 2 * pixel, image, line * step, pixel * step
             winograd_kernels.gradient_tiles(
                 flat_x, x_at, seen[0], seen[1], flat_dy, dy_at, seen[2], seen[3],
-                du, alive[phase], shape, tile, work, images[0] * per_image, images[1] * per_image,
+                du, alive[phase], shape, microtile,
+                work, images[0] * per_image, images[1] * per_image,
             )  # fmt: skip
             winograd_kernels.kernel_gradient(du, dws[phase], cin, cout)
         return dws, elementwise.channel_sums(dy[slice(*images)].reshape(-1, cout))

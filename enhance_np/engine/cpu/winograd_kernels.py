@@ -3,7 +3,7 @@
 The steps of `transforms` for BLOCK tiles at a time:
 
   input      V[p, t, :] = B^T d B of tile t,  p over the 36 places,  gathered at a border
-  products   M[p] = V[p] @ U[p],              register_tile.plane_products
+  products   M[p] = V[p] @ U[p],              microkernel.plane_products
   output     y of tile t = A^T M A, + bias, then ReLU or the sum with what y holds
 
 so that V and M never leave the cache. Two index arrays give the places of lines and columns of an
@@ -14,7 +14,7 @@ import numpy as np
 from numba import types
 from numba.extending import intrinsic
 
-from . import elementwise, register_tile
+from . import elementwise, microkernel
 from .jit import jit
 from .transforms import A_T, B_T, G, M, N, R
 from .vector import FLAT, INDEX, LANES, LINE, Emitter, prefetch
@@ -101,7 +101,7 @@ def work_size(cin: int, cout: int) -> int:
 
 @jit()
 def conv_tiles(
-    x, x_at, lines, columns, u, alive, b, y, y_at, y_lines, head, shape, tile, epilogue,
+    x, x_at, lines, columns, u, alive, b, y, y_at, y_lines, head, shape, microtile, epilogue,
     work, first, last,
 ):  # fmt: skip
     """y <- epilogue of the convolution of x with U, for tiles first <= t < last.
@@ -109,7 +109,7 @@ def conv_tiles(
     x, u, b, y, work : flat float32.  x_at, y_at : start and strides (image, line, pixel) in floats.
     lines, columns : entry [i + k] is the place in x of row i - 1 + k, in the window of output row
     i, for i a multiple of 4 and k < 6; -1 means zeros. Output row i is line i % y_lines of y.
-    shape : (H, W, Cin, Cout) with H, W of the output.  tile : register_tile.block_shape(Cout).
+    shape : (H, W, Cin, Cout) with H, W of the output.  microtile : microkernel.shape(Cout).
     Tiles are numbered over (image, row, column). A tile that crosses the edge writes only its
     pixels inside.
 
@@ -119,7 +119,7 @@ def conv_tiles(
     head : a 1x1 kernel (Cout,) and its bias; if given, it is applied to the result to give y.
     """
     h, w, cin, cout = shape
-    rows, vectors = tile
+    rows, vectors = microtile
     phases_in, phases_out, _ = alive.shape
     x_step, y_step = (2 if phases_in > 1 else 1), (2 if phases_out > 1 else 1)
     x_line, x_pixel, y_line, y_pixel = (
@@ -147,7 +147,7 @@ def conv_tiles(
                 for p in range(PLANES):
                     if phases_in > 1 or not living[p]:
                         _clear(work, m0 + p * m_plane, m_plane)
-            register_tile.plane_products(
+            microkernel.plane_products(
                 rows, vectors, living, phases_in == 1, full, work, m0, m_plane,
                 work, 0, v_plane, u, phase * PLANES * cin * cout, cin, cout,
             )  # fmt: skip
@@ -179,17 +179,17 @@ def conv_tiles(
 
 @jit()
 def gradient_tiles(
-    x, x_at, lines, columns, dy, dy_at, dy_lines, dy_columns, du, alive, shape, tile,
+    x, x_at, lines, columns, dy, dy_at, dy_lines, dy_columns, du, alive, shape, microtile,
     work, first, last,
 ):  # fmt: skip
     """du += the gradient in U from tiles first <= t < last.
 
     x, lines, columns, shape, alive : as in conv_tiles, for one phase.  dy : flat.
     dy_lines, dy_columns : places in dy, (4 ceil(H / 4),) and (4 ceil(W / 4),); -1 means zeros.
-    du : flat (36, Cin, Cout).  tile : (rows, vectors) of a tile of du.
+    du : flat (36, Cin, Cout).  microtile : (rows, vectors) of a micro-tile of du.
     """
     h, w, cin, cout = shape
-    rows, vectors = tile
+    rows, vectors = microtile
     v_plane, m_plane = GRADIENT_BLOCK * cin + PAD, GRADIENT_BLOCK * cout + PAD
     m0 = PLANES * v_plane
     patch = PLANES * (v_plane + m_plane)
@@ -222,7 +222,7 @@ def gradient_tiles(
         for p in range(PLANES):
             if alive[p]:
                 for o in range(0, cout, vectors * LANES):
-                    register_tile.product(
+                    microkernel.product(
                         rows, vectors, cin, du, p * cin * cout + o, cout,
                         work, p * v_plane, 1, 0, cin,
                         work, m0 + p * m_plane + o, 0, cout, 1, count,

@@ -132,7 +132,7 @@ def upsample_conv_backward(dy, cache):
     launch("conv3x3", name, blocks, TILE_THREADS, dy, turned, none, framed, h, wd, cout, cin)
     dx = cupy.empty(x.shape, np.float32)
     blocks = blocks_for(dx.size, THREADS)
-    launch("upsample_conv", "fold_repeated", blocks, THREADS, framed, dx, n, h, wd, cin)
+    launch("upsample_conv", "repeated_border_backward", blocks, THREADS, framed, dx, n, h, wd, cin)
 
     block, tiles = _gradient_blocks(cin, cout)
     runs, per = _runs(n * h * -(-wd // COLUMNS), STRIPS, 2 * tiles)

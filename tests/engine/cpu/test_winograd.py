@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from definitions import assert_accurate, assert_rounds_to, frame, integers
 
-from enhance_np.engine.cpu import register_tile, winograd
+from enhance_np.engine.cpu import microkernel, winograd
 from enhance_np.engine.cpu.vector import LANES
 from enhance_np.engine.cpu.winograd import GATHERED, PLAIN, UPSAMPLED, planes, turned, window
 from enhance_np.engine.fold import phases
@@ -13,9 +13,9 @@ from enhance_np.engine.fold import phases
 EDGES = [(0, "zero"), (1, "zero"), (2, "zero"), (1, "reflect"), (1, "repeat")]
 # for dX; a frame of zeros is not supported, because nothing needs it
 BACKWARD_EDGES = [(0, "zero"), (1, "reflect"), (1, "repeat")]
-# in vectors: every register tile, in place or not, and more than one block of a tile
+# in vectors: every micro-tile, in place or not, and more than one block of a tile
 CHANNELS = [(1, 1), (1, 2), (2, 1), (2, 2), (3, 4), (4, 3), (4, 4), (8, 4), (4, 8), (16, 16)]
-# one tile, several images, more tiles than the rows of a register tile
+# one tile, several images, more tiles than the rows of a micro-tile
 SIZES = [(1, 2, 2), (2, 5, 7), (1, 4, 41)]
 LARGE = (2, 67, 125)  # several tasks, each with whole blocks of tiles and a smaller last one
 
@@ -24,13 +24,9 @@ def channels(cin, cout):
     return cin * LANES, cout * LANES
 
 
-def test_every_register_tile_is_among_the_channels():
-    assert {register_tile.block_shape(cout * LANES) for _, cout in CHANNELS} == {
-        *register_tile.SHAPES
-    }
-    blocks = {
-        cout * LANES // (register_tile.block_shape(cout * LANES)[1] * LANES) for _, cout in CHANNELS
-    }
+def test_every_micro_tile_is_among_the_channels():
+    assert {microkernel.shape(cout * LANES) for _, cout in CHANNELS} == {*microkernel.SHAPES}
+    blocks = {cout * LANES // (microkernel.shape(cout * LANES)[1] * LANES) for _, cout in CHANNELS}
     assert {1, 2} < blocks
 
 

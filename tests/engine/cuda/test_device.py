@@ -52,7 +52,7 @@ def convolutions(filters):
     return {f"{name}_{filters}" for name in each} | {
         "phase_kernels",
         "phase_kernels_backward",
-        "fold_repeated",
+        "repeated_border_backward",
     }
 
 

@@ -27,7 +27,7 @@ def case_of(name, size, cin, cout, kh, kw):
             backward = getattr(layers, f"{name}_backward")
             wanted = backward(dy.astype("f8"), want_cache)
             bounds = backward(abs(dy.astype("f8")), sizes_cache)
-            # dx: folding the frame adds roundings; dw: a line in float32, three roundings of
+            # dx: adding the frame back adds roundings; dw: a line in float32, three roundings of
             # doubles
             terms = kh * kw * cin + 2, kh * kw * cout + 10, want.shape[2] + 3, 3
             for a, b, c, k in zip((y, *got), (want, *wanted), (sizes, *bounds), terms, strict=True):

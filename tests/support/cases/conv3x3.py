@@ -86,7 +86,7 @@ def upsampled(size, cin, cout):
             dx, _, _ = cuda.upsample_conv_backward(dy, cache)
             wanted = layers.upsample_conv_backward(exact[3], want_cache)[0]
             bounds = layers.upsample_conv_backward(abs(exact[3]), sizes_cache)[0]
-            # 16 taps of Cout channels, and folding the frame
+            # 16 taps of Cout channels, and adding the frame back
             within(cupy, dx, wanted, bounds, 0 if integers else 16 * cout + 9)
             found += [y, dx]
         return tuple(found)

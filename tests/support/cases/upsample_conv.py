@@ -2,7 +2,9 @@
 
 from . import conv3x3, conv3x3_gradient
 
-REGISTERS = dict.fromkeys("phase_kernels phase_kernels_backward fold_repeated".split(), 40)
+REGISTERS = dict.fromkeys(
+    "phase_kernels phase_kernels_backward repeated_border_backward".split(), 40
+)
 CASES = {
     "odd": conv3x3.upsampled((1, 3, 5), 32, 32),
     "least": conv3x3.upsampled((2, 2, 2), 32, 32),

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from enhance_np.engine.cpu.spans import numbered, read_by, wanted
 from enhance_np.engine.cpu.transforms import M
-from enhance_np.engine.tiles import numbered, read_by, wanted
 
 
 def tiles_of(spans, across):

@@ -1,4 +1,4 @@
-"""A matrix product of one tile in registers, written as vector instructions for numba.
+"""The matrix product of a micro-tile, held in registers: vector instructions for numba.
 
 Plain numba loops reach only a third of the machine's speed for a matrix product, because LLVM
 keeps the accumulators in memory. Here the accumulators are `rows` x `vectors` registers of LANES
@@ -14,19 +14,19 @@ from .jit import jit
 from .vector import FLAT, INDEX, LANES, VECTOR, Emitter, constant
 
 
-def _tile(rows: int, vectors: int, fresh: bool = False):
-    """Intrinsic: y[r, :] += sum over t, k of a[r, t, k] * b[t, k, :] for one tile of y.
+def _microtile(rows: int, vectors: int, fresh: bool = False):
+    """Intrinsic: y[r, :] += sum over t, k of a[r, t, k] * b[t, k, :] for one micro-tile of y.
 
-    The tile has `rows` rows of vectors * LANES floats; with `fresh` it is set and not added to.
-    Operands are flat float32 arrays with a start and strides in floats, so that the same tile
-    serves for
+    It has `rows` rows of vectors * LANES floats; with `fresh` it is set and not added to.
+    Operands are flat float32 arrays with a start and strides in floats, so that the same
+    micro-tile serves for
       direct convolution:  rows = pixels,    t = kernel rows, k = (kernel column, channel in)
-      Winograd:            rows = tiles,     t = one,         k = channel in
-      dW:                  rows = (column, channel in), t = one, k = pixels or tiles
+      Winograd:            rows = Winograd tiles,     t = one,         k = channel in
+      dW:                  rows = (column, channel in), t = one, k = pixels or Winograd tiles
     """
 
     @intrinsic
-    def tile(typingctx, y, y0, y_r, a, a0, a_r, a_t, a_k, b, b0, b_t, b_k, nt, nk):
+    def microtile(typingctx, y, y0, y_r, a, a0, a_r, a_t, a_k, b, b0, b_t, b_k, nt, nk):
         signature = types.void(
             FLAT, INDEX, INDEX, FLAT, INDEX, INDEX, INDEX, INDEX, FLAT, INDEX, INDEX, INDEX,
             INDEX, INDEX,
@@ -62,21 +62,21 @@ def _tile(rows: int, vectors: int, fresh: bool = False):
 
         return signature, codegen
 
-    return tile
+    return microtile
 
 
-# (rows, vectors) of the tiles: enough accumulators to hide the latency of a multiply-add, but few
+# (rows, vectors): enough accumulators to hide the latency of a multiply-add, but few
 # enough that addresses stay in registers too (12 x 2 was slower than 8 x 2)
-_tile_6x4, _tile_1x4 = _tile(6, 4), _tile(1, 4)  # with the 32 registers of AVX-512
-_tile_8x2, _tile_6x2, _tile_1x2 = _tile(8, 2), _tile(6, 2), _tile(1, 2)
-_tile_8x1, _tile_1x1 = _tile(8, 1), _tile(1, 1)
-_fresh_6x4, _fresh_6x2 = _tile(6, 4, fresh=True), _tile(6, 2, fresh=True)
-_fresh_8x2, _fresh_8x1 = _tile(8, 2, fresh=True), _tile(8, 1, fresh=True)
+_add_6x4, _add_1x4 = _microtile(6, 4), _microtile(1, 4)  # with the 32 registers of AVX-512
+_add_8x2, _add_6x2, _add_1x2 = _microtile(8, 2), _microtile(6, 2), _microtile(1, 2)
+_add_8x1, _add_1x1 = _microtile(8, 1), _microtile(1, 1)
+_fresh_6x4, _fresh_6x2 = _microtile(6, 4, fresh=True), _microtile(6, 2, fresh=True)
+_fresh_8x2, _fresh_8x1 = _microtile(8, 2, fresh=True), _microtile(8, 1, fresh=True)
 SHAPES = ((6, 4), (8, 2), (8, 1)) if LANES == 16 else ((6, 2), (8, 1))
 
 
-def block_shape(cout: int) -> tuple[int, int]:
-    """(rows, vectors) of the tile for `cout` channels; (0, 0) if no vector width divides it.
+def shape(cout: int) -> tuple[int, int]:
+    """(rows, vectors) of the micro-tile for `cout` channels; (0, 0) if no vector width divides it.
 
     The few_* kernels below are for the latter case.
     """
@@ -87,40 +87,40 @@ def block_shape(cout: int) -> tuple[int, int]:
 
 
 def gradient_shape(cin: int, cout: int) -> tuple[int, int]:
-    """(rows, vectors) of the tile for a (Cin, Cout) gradient, with rows that divide Cin if any."""
+    """(rows, vectors) for a (Cin, Cout) gradient; its rows divide Cin if possible."""
     for rows, vectors in SHAPES:
         if cin % rows == 0 and cout % (vectors * LANES) == 0:
             return rows, vectors
-    return block_shape(cout)
+    return shape(cout)
 
 
 @jit()
 def product(rows, vectors, count, y, y0, y_r, a, a0, a_r, a_t, a_k, b, b0, b_t, b_k, nt, nk):
-    """y[r, :] += sum over t, k of a[r, t, k] * b[t, k, :] for r < count, in tiles of `rows`.
+    """y[r, :] += sum over t, k of a[r, t, k] * b[t, k, :] for r < count, in micro-tiles of `rows`.
 
-    Whole tiles and single rows add in the same order, so the bits of a row do not depend on where
-    its tile begins in the image.
+    Whole micro-tiles and single rows add in the same order, so the bits of a row do not depend on
+    where its micro-tile begins in the image.
     """
     r = 0
     while r + rows <= count:
         y_at, a_at = y0 + r * y_r, a0 + r * a_r
         if vectors == 4:
-            _tile_6x4(y, y_at, y_r, a, a_at, a_r, a_t, a_k, b, b0, b_t, b_k, nt, nk)
+            _add_6x4(y, y_at, y_r, a, a_at, a_r, a_t, a_k, b, b0, b_t, b_k, nt, nk)
         elif vectors == 1:
-            _tile_8x1(y, y_at, y_r, a, a_at, a_r, a_t, a_k, b, b0, b_t, b_k, nt, nk)
+            _add_8x1(y, y_at, y_r, a, a_at, a_r, a_t, a_k, b, b0, b_t, b_k, nt, nk)
         elif rows == 8:
-            _tile_8x2(y, y_at, y_r, a, a_at, a_r, a_t, a_k, b, b0, b_t, b_k, nt, nk)
+            _add_8x2(y, y_at, y_r, a, a_at, a_r, a_t, a_k, b, b0, b_t, b_k, nt, nk)
         else:
-            _tile_6x2(y, y_at, y_r, a, a_at, a_r, a_t, a_k, b, b0, b_t, b_k, nt, nk)
+            _add_6x2(y, y_at, y_r, a, a_at, a_r, a_t, a_k, b, b0, b_t, b_k, nt, nk)
         r += rows
     while r < count:
         y_at, a_at = y0 + r * y_r, a0 + r * a_r
         if vectors == 4:
-            _tile_1x4(y, y_at, y_r, a, a_at, a_r, a_t, a_k, b, b0, b_t, b_k, nt, nk)
+            _add_1x4(y, y_at, y_r, a, a_at, a_r, a_t, a_k, b, b0, b_t, b_k, nt, nk)
         elif vectors == 2:
-            _tile_1x2(y, y_at, y_r, a, a_at, a_r, a_t, a_k, b, b0, b_t, b_k, nt, nk)
+            _add_1x2(y, y_at, y_r, a, a_at, a_r, a_t, a_k, b, b0, b_t, b_k, nt, nk)
         else:
-            _tile_1x1(y, y_at, y_r, a, a_at, a_r, a_t, a_k, b, b0, b_t, b_k, nt, nk)
+            _add_1x1(y, y_at, y_r, a, a_at, a_r, a_t, a_k, b, b0, b_t, b_k, nt, nk)
         r += 1
 
 
@@ -129,8 +129,8 @@ def plane_products(rows, vectors, alive, fresh, count, y, y0, y_p, a, a0, a_p, b
     """y[p, r, :] = (+= unless fresh) sum over k of a[p, r, k] * b[p, k, :] for p with alive[p].
 
     y : (P, count, width) with y_p floats from plane to plane.  a : (P, count, nk) likewise.
-    b : (P, nk, width).  count is a multiple of `rows`. y may be the same array as a if a tile has
-    whole rows, because a tile is read before it is written.
+    b : (P, nk, width).  count is a multiple of `rows`. y may be the same array as a if a micro-tile
+    has whole rows, because it is read before it is written.
     """
     block = vectors * LANES
     for p in range(len(alive)):
@@ -202,7 +202,7 @@ def kernel_gradient(x, dy, dw, shape, x_at, dy_at, rows, vectors, n):
 
 @jit(fastmath={"reassoc", "contract"})
 def few_conv_lines(x, w, y, shape, x_at, y_at, first, last):
-    """conv_lines for numbers of channels that no register tile divides, such as 1 in the head.
+    """conv_lines for numbers of channels that no micro-tile divides, such as 1 in the head.
 
     w : flat (Cout, kh, kw, Cin), so that each output is a dot product over contiguous runs.
     The rest as in conv_lines. Every pixel is summed vector by vector in the same order.
