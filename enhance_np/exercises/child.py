@@ -1,0 +1,89 @@
+"""Runs one exercise in a process of its own: python -m enhance_np.exercises.child FILE NAME REPORT.
+
+Writes to REPORT what was found, as JSON. The file may not use the network, start programs or write
+files. This protects a teacher's machine from mistakes; it is not a prison for hostile code.
+"""
+
+import importlib.util
+import json
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from .checks import EXERCISES
+from .network import train
+from .properties import NotBegun, raised
+
+NETWORK = "network"
+FORBIDDEN = (
+    "socket.", "subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork",
+    "os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.link", "os.symlink", "os.truncate",
+    "os.kill", "shutil.", "ctypes.dlopen",
+)  # fmt: skip
+
+
+class Forbidden(PermissionError):
+    """What an exercise must not do."""
+
+
+def load(file: str):
+    """The module of the file. Whatever it raises is raised."""
+    spec = importlib.util.spec_from_file_location("student", file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def examined(file: str, name: str) -> dict:
+    """{"state": "right", "wrong", "not begun" or "not loaded", "holds": names, "problem": text}."""
+    holds: list[str] = []
+
+    def result(state, problem=None):
+        return {"state": state, "holds": list(dict.fromkeys(holds)), "problem": problem}
+
+    try:
+        student = load(file)
+    except SyntaxError as error:
+        return result("not loaded", f"line {error.lineno}: {error.msg}")
+    except BaseException as error:
+        return result("not loaded", raised(error, file))
+    rng = np.random.default_rng(7)
+    try:
+        if name == NETWORK:
+            findings = train(student, rng)
+        elif not callable(getattr(student, name, None)):
+            return result("wrong", f"the file must define the function {name}")
+        else:
+            findings = EXERCISES[name](getattr(student, name), rng)
+        for found in findings:
+            if found.problem:
+                return result("wrong", f"{found.name}: {found.problem}")
+            holds.append(found.name)
+    except NotBegun:
+        return result("not begun")
+    except BaseException as error:
+        return result("wrong", f"runs: {raised(error, file)}")
+    return result("right")
+
+
+def _watch(event: str, arguments: tuple) -> None:
+    if event == "open":
+        path, _, flags = arguments
+        writing = flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND)
+        if writing and path != os.devnull:
+            raise Forbidden(f"an exercise must not write files, tried {path!r}")
+    elif event.startswith(FORBIDDEN):
+        raise Forbidden(f"an exercise needs NumPy only, tried {event}")
+
+
+def main() -> None:
+    file, name, report = sys.argv[1:]
+    with Path(report).open("w", encoding="utf-8") as out:
+        sys.addaudithook(_watch)
+        json.dump(examined(file, name), out)
+
+
+if __name__ == "__main__":
+    main()
