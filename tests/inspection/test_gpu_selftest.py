@@ -12,6 +12,7 @@ import enhance_np
 from enhance_np import cli
 from enhance_np.config import DEFAULT, NetworkConfig
 from enhance_np.engine import REFERENCE, Engine, cuda, gpu
+from enhance_np.engine.cuda import training
 from enhance_np.inspection import accuracy, gpu_selftest
 
 A100 = {"ClockRate": 1410000, "MultiProcessorCount": 108}
@@ -134,6 +135,59 @@ def test_a_wrong_result_is_a_failure(small, factor, tmp_path, capsys):
     assert "  FAILED upsample (1, 3, 4) 2: y: error " in capsys.readouterr().out
     found = json.loads(report.read_text(), parse_constant=pytest.fail)  # NaN would not be JSON
     assert found["passed"] is False
+
+
+@pytest.mark.parametrize(
+    ("what", "section"),
+    [("beside_torch", "torch"), ("ways", "preparation"), ("page", "page"), ("device", "device")],
+)
+def test_an_error_loses_only_its_section(what, section, small, tmp_path, monkeypatch, capsys):
+    def broken(*_):
+        raise RuntimeError("cuDNN is missing")
+
+    monkeypatch.setattr(gpu_selftest, what, broken)
+    report = tmp_path / "report.json"
+    with device.running("fast"), pytest.raises(SystemExit) as done:
+        cli.main(["gpu-selftest", "--json", str(report)])
+    assert f"FAILED {section}: RuntimeError at test_gpu_selftest.py:" in capsys.readouterr().out
+    found = json.loads(report.read_text())
+    assert found["errors"].keys() == {section}
+    assert found["errors"][section].endswith("cuDNN is missing")
+    assert found["operations"]
+    assert bool(found["seconds"]) == (what != "ways")
+    assert done.value.code == int(what == "page")  # nothing is said to be right that was not seen
+
+
+def test_the_report_is_written_after_every_section(small, tmp_path, monkeypatch):
+    report, seen = tmp_path / "report.json", []
+
+    def killed(*_):
+        seen.append(json.loads(report.read_text()))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(gpu_selftest, "page", killed)
+    with device.running("fast"), pytest.raises(KeyboardInterrupt):
+        gpu_selftest.run(report)
+    assert seen[0]["operations"]
+    assert seen[0]["device"]["name"] == "A100"
+
+
+def test_the_timed_step_goes_on_from_the_last_one(small, card):
+    """Its parameters then lie in one buffer, so only the first step copies every tensor."""
+    engine = Engine("gpu", cuda, card.asarray, card.asnumpy, step=training.step)
+    found = gpu_selftest.ways(engine, NetworkConfig(1, 4), 2, 6, 20)
+    (step,) = (way for name, (way, _) in found.items() if name.startswith("training step"))
+    given, before = [], training.flattened
+
+    def flattened(tensors, names):
+        given.append(isinstance(tensors, training.Flat))
+        return before(tensors, names)
+
+    with device.running("fast"), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "flattened", flattened)
+        for _ in range(3):
+            step()
+    assert given == [False] * 3 + [True] * 6  # p, m and v of each step
 
 
 def test_the_real_cupy_has_these_names():
