@@ -212,7 +212,7 @@ def test_bank_conflicts(stem, monkeypatch):
         assert all(line.wavefronts == line.least for line in lines), f"{kernel}: {lines}"
 
 
-# ----------------------------------------------------------------------------------------- on a card
+# ---------------------------------------------------------------------------------------- on a card
 @pytest.mark.gpu
 @each_case
 def test_on_the_gpu(stem, name, rng):
