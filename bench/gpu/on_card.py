@@ -7,7 +7,7 @@ The report is written after every section, and a section that fails or for which
 loses only itself. In this order: the machine and its measured ceilings; whether results are right;
 our own times; PyTorch's; compute-sanitizer and the profiler's counters, if they are there.
 
-Needs NumPy, SciPy, numba, h5py, tqdm, pytest and CuPy; PyTorch for its times. astropy is not needed.
+Needs NumPy, numba, pytest and CuPy, and PyTorch for its times; astropy is not needed.
 """
 
 import argparse
