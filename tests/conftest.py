@@ -1,4 +1,5 @@
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -41,3 +42,21 @@ def stand_in(monkeypatch):
     yield device
     launch.forget()
     device.streams.check()
+
+
+@pytest.fixture
+def card(monkeypatch):
+    """The stand-in as an A100 by its data sheet; the timings are 1, 2, 3, ... ms in turn."""
+    monkeypatch.setitem(sys.modules, "cupy", device)
+    for place, name, value in (
+        (device, "__version__", "0"),
+        (device.Device, "attributes", {"ClockRate": 1410000, "MultiProcessorCount": 108}),
+        (device.cuda, "nvrtc", SimpleNamespace(getVersion=lambda: (12, 9))),
+        (device.cuda.runtime, "getDeviceProperties", lambda i: {"name": b"A100"}),
+    ):
+        monkeypatch.setattr(place, name, value, raising=False)
+    elapsed = iter(range(1, 100_000))
+    monkeypatch.setattr(
+        device.cuda, "get_elapsed_time", lambda start, end: float(next(elapsed)), raising=False
+    )
+    return device

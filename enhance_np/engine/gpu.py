@@ -80,7 +80,7 @@ def cupy_fault() -> str | None:
     try:
         major, minor = cupy.cuda.nvrtc.getVersion()
     except Exception:  # CuPy has its own types of errors, and loads the library only now
-        return "NVRTC, CuPy's compiler, is not installed: pip install nvidia-cuda-nvrtc-cu12"
+        return f"NVRTC, CuPy's compiler, is not installed: pip install {_package(cupy, 'nvrtc')}"
     try:
         y = cupy.zeros(THREADS, cupy.int32)
         cupy.RawModule(code=KERNEL).get_function("squares")((1,), (THREADS,), (y,))
@@ -88,7 +88,7 @@ def cupy_fault() -> str | None:
         right = cupy.asnumpy(y).tolist() == [2 * i * i for i in range(THREADS)]
     except Exception as error:
         if "cannot open source file" in str(error):
-            headers = f"nvidia-cuda-runtime-cu{major}=={major}.{minor}.*"
+            headers = _package(cupy, "runtime", f"{major}.{minor}")
             return (
                 f"CUDA's headers, for CuPy's own kernels, are not installed: pip install {headers}"
             )
@@ -96,6 +96,20 @@ def cupy_fault() -> str | None:
     if not right:
         return "a test kernel gave a wrong result: reinstall the driver and CuPy"
     return None
+
+
+def _package(cupy, part, version=None):
+    """The requirement for a part of CUDA, of the CUDA that the installed CuPy is made for.
+
+    Up to CUDA 12, the names of NVIDIA's packages end in -cu12.
+    """
+    try:
+        major = cupy.cuda.runtime.runtimeGetVersion() // 1000
+    except Exception:
+        major = 12
+    name = f"nvidia-cuda-{part}" + (f"-cu{major}" if major <= 12 else "")
+    version = version or ("" if major <= 12 else str(major))
+    return f"{name}=={version}.*" if version else name
 
 
 @cache

@@ -12,19 +12,16 @@ is the number of multiply-adds of its definition, so an algorithm that needs few
 share.
 """
 
-import json
 import os
 import platform
 from collections.abc import Callable
-from importlib.metadata import version
 from math import prod
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 
-from .. import network, optim, params
-from .._atomic import write_bytes
+from .. import __version__, network, optim, params
 from .._errors import avoidable
 from ..config import DEFAULT, NetworkConfig
 from ..engine import Engine, select
@@ -33,6 +30,7 @@ from ..engine.tiles import AFTER_UPSAMPLING
 from ..training.step import step_once
 from ..weights import Weights
 from . import accuracy
+from .gpu_report import Report
 
 WARM_UP, REPEATS = 3, 20
 BATCH, PATCH, IMAGE = 32, 50, 1024  # patches of a step and their side, side of a predicted image
@@ -47,30 +45,44 @@ def run(
     overwrite: bool = False,
     progress: Callable[[str], None] = lambda line: None,
 ) -> dict:
-    """The whole report: {"device", "operations", "page", "passed", "seconds", "torch"}.
+    """The whole report: {"device", "operations", "page", "passed", "seconds", "torch", "errors"}.
 
-    json_file : file for the report, to attach to an issue.  progress : called with each line.
+    json_file : file for the report, to attach to an issue; it is written after every section, and
+    what a section raises stands in "errors".  progress : called with each line.
     Raises RuntimeError with the reason if there is no GPU. Raises OSError, before any computation,
     if the file exists and not `overwrite`, or if it cannot be written.
     """
     engine = select("gpu")
     if json_file is not None:
         _check_output(Path(json_file), overwrite)
-    report = {"device": device()}
-    progress(_title(report["device"]))
-    report |= correctness(engine, DEFAULT, accuracy.SIZES, accuracy.CHANNELS)
-    for line in _correctness_lines(report):
-        progress(line)
-    peak = report["device"]["peak_flops"]
-    report["seconds"] = {}
-    for name, (way, work) in ways(engine, DEFAULT, BATCH, PATCH, IMAGE).items():
-        report["seconds"][name] = found = _timed(seconds(way, WARM_UP, REPEATS), work, peak)
-        progress(_time_line(name, found))
-    report["torch"] = beside_torch(progress)
-    if json_file is not None:
-        text = json.dumps(_in_json(report), indent=1, allow_nan=False)
-        write_bytes(json_file, text.encode() + b"\n")
-    return report
+    report = Report(json_file, progress)
+    found, card = report.found, None
+    with report.section("device"):
+        card = found["device"] = device()
+        progress(_title(card))
+    checks = {
+        "operations": lambda: operations(engine, accuracy.SIZES, accuracy.CHANNELS),
+        "page": lambda: page(engine, DEFAULT),
+    }
+    found["passed"] = True
+    for name, check in checks.items():
+        right = False
+        with report.section(name):
+            found[name] = check()
+            right = all(error["share"] <= 1 for error in found[name])  # NaN is not
+            for line in _error_lines(name, found[name]):
+                progress(line)
+        found["passed"] &= right
+    peak, found["seconds"], prepared = card and card["peak_flops"], {}, {}
+    with report.section("preparation"):
+        prepared = ways(engine, DEFAULT, BATCH, PATCH, IMAGE)
+    for name, (way, work) in prepared.items():
+        with report.section(name):
+            found["seconds"][name] = _timed(seconds(way, WARM_UP, REPEATS), work, peak)
+            progress(_time_line(name, found["seconds"][name]))
+    with report.section("torch"):
+        found["torch"] = beside_torch(progress)
+    return found
 
 
 def _check_output(path, overwrite):
@@ -104,28 +116,27 @@ def device() -> dict:
         "nvrtc": ".".join(map(str, cupy.cuda.nvrtc.getVersion())),
         "cupy": cupy.__version__,
         "numpy": np.__version__,
-        "enhance_np": version("enhance_np"),
+        "enhance_np": __version__,
         "python": platform.python_version(),
         "system": platform.platform(),
     }
 
 
 # ----------------------------------------------------------------------------------- correctness
-def correctness(engine: Engine, config: NetworkConfig, sizes, channels) -> dict:
-    """{"operations", "page", "passed"}.  sizes, channels : as for accuracy.check."""
+def operations(engine: Engine, sizes, channels) -> list[dict]:
+    """Errors of every operation.  sizes, channels : as for accuracy.check."""
     rng = np.random.default_rng(0)
-    operations = list(accuracy.check(engine, rng, sizes, channels))
-    operations += accuracy.check_winograd(engine, rng, sizes)
-    page = list(_page(engine, config))
-    return {
-        "operations": [error._asdict() for error in operations],
-        "page": [error._asdict() for error in page],
-        "passed": all(error.passed for error in operations + page),
-    }
+    errors = [*accuracy.check(engine, rng, sizes, channels)]
+    errors += accuracy.check_winograd(engine, rng, sizes)
+    return [error._asdict() for error in errors]
+
+
+def page(engine: Engine, config: NetworkConfig) -> list[dict]:
+    """Errors of the forward pass, every gradient and a prediction, by the float64 reference."""
+    return [error._asdict() for error in _page(engine, config)]
 
 
 def _page(engine, config):
-    """Errors of the forward pass, every gradient and a prediction, by the float64 reference."""
     rng = np.random.default_rng(1)
     p, moving = params.initial(config, 0)
     x = rng.standard_normal((2, 9, 6, 1)).astype(np.float32)
@@ -181,7 +192,13 @@ def ways(engine: Engine, config: NetworkConfig, batch: int, patch: int, image: i
         for side in (patch, 2 * patch)
     )
     _, tape = network.forward(on_device, x, config, engine.ops)
-    adam, step = optim.adam_start(on_device), engine.step or step_once
+    step = engine.step or step_once
+    state = [on_device, optim.adam_start(on_device)]
+
+    def train():
+        """From the last step's result, as in a training: a first step copies every tensor."""
+        state[:] = step(*state, x, target, config, engine.ops, 1e-4, 1e-6)[:2]
+
     picture = rng.standard_normal((image, image)).astype(np.float32)
     weights, per_pixel = Weights(config, p, moving), work(config)
     predictor = engine.predictor(weights)
@@ -202,7 +219,7 @@ def ways(engine: Engine, config: NetworkConfig, batch: int, patch: int, image: i
             backward,
         ),
         f"training step, {sides}": (
-            lambda: step(on_device, adam, x, target, config, engine.ops, 1e-4, 1e-6),
+            train,
             forward + backward,
         ),
         f"prediction, {image} x {image}, from and to NumPy": (
@@ -269,15 +286,6 @@ def beside_torch(progress=lambda line: None) -> dict | None:
 
 
 # ---------------------------------------------------------------------------------------- output
-def _in_json(value):
-    """The value for JSON, with numbers that are not finite as text: "nan", "inf"."""
-    if isinstance(value, dict):
-        return {name: _in_json(a) for name, a in value.items()}
-    if isinstance(value, list):
-        return [_in_json(a) for a in value]
-    return str(value) if isinstance(value, float) and not np.isfinite(value) else value
-
-
 def _title(card):
     peak = card["peak_flops"]
     peak_text = (
@@ -289,18 +297,17 @@ def _title(card):
     return f"{card['name']} (compute capability {card['compute_capability']}), {peak_text}"
 
 
-def _correctness_lines(report):
-    for kind in ("operations", "page"):
-        errors = [accuracy.Error(**error) for error in report[kind]]
-        failed = [error for error in errors if not error.passed]
-        worst = max(errors, key=lambda error: error.share)
-        yield (
-            f"{kind}: {len(errors) - len(failed)} of {len(errors)} results within their bound, "
-            f"largest share {worst.share:.2g} ({worst.name})"
-        )
-        for error in failed:
-            share = f"{error.share:.2g} of its bound"
-            yield f"  FAILED {error.name}: error {error.largest:.1e}, {share}"
+def _error_lines(kind, found):
+    errors = [accuracy.Error(**error) for error in found]
+    failed = [error for error in errors if not error.passed]
+    worst = max(errors, key=lambda error: error.share)
+    yield (
+        f"{kind}: {len(errors) - len(failed)} of {len(errors)} results within their bound, "
+        f"largest share {worst.share:.2g} ({worst.name})"
+    )
+    for error in failed:
+        share = f"{error.share:.2g} of its bound"
+        yield f"  FAILED {error.name}: error {error.largest:.1e}, {share}"
 
 
 def _time_line(name, found):

@@ -78,7 +78,7 @@ def _upsample_conv(h, w, b):
     return _pad_conv(functional.interpolate(h, scale_factor=2, mode="nearest"), w, b)
 
 
-def _batchnorm(h, gamma, beta, moving=None):
+def batchnorm(h, gamma, beta, moving=None):
     mean, var = moving or (None, None)
     return functional.batch_norm(h, mean, var, gamma, beta, training=moving is None, eps=EPS)
 
@@ -87,7 +87,7 @@ def _batchnorm(h, gamma, beta, moving=None):
 OPS = forward_ops(
     pad_conv=_pad_conv,
     upsample_conv=_upsample_conv,
-    batchnorm=_batchnorm,
+    batchnorm=batchnorm,
     relu=functional.relu,
     elu=functional.elu,
     add=torch.add,

@@ -1,7 +1,6 @@
 """gpu-selftest on the stand-in for CuPy, with an invented card and invented times."""
 
 import json
-import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,27 +11,8 @@ import enhance_np
 from enhance_np import cli
 from enhance_np.config import DEFAULT, NetworkConfig
 from enhance_np.engine import REFERENCE, Engine, cuda, gpu
+from enhance_np.engine.cuda import training
 from enhance_np.inspection import accuracy, gpu_selftest
-
-A100 = {"ClockRate": 1410000, "MultiProcessorCount": 108}
-
-
-@pytest.fixture
-def card(monkeypatch):
-    """An A100 by its data sheet; the timings are 1, 2, 3, ... ms in turn."""
-    monkeypatch.setitem(sys.modules, "cupy", device)
-    for place, name, value in (
-        (device, "__version__", "0"),
-        (device.Device, "attributes", A100),
-        (device.cuda, "nvrtc", SimpleNamespace(getVersion=lambda: (12, 9))),
-        (device.cuda.runtime, "getDeviceProperties", lambda i: {"name": b"A100"}),
-    ):
-        monkeypatch.setattr(place, name, value, raising=False)
-    elapsed = iter(range(1, 10000))
-    monkeypatch.setattr(
-        device.cuda, "get_elapsed_time", lambda start, end: float(next(elapsed)), raising=False
-    )
-    return device
 
 
 @pytest.fixture
@@ -136,6 +116,59 @@ def test_a_wrong_result_is_a_failure(small, factor, tmp_path, capsys):
     assert found["passed"] is False
 
 
+@pytest.mark.parametrize(
+    ("what", "section"),
+    [("beside_torch", "torch"), ("ways", "preparation"), ("page", "page"), ("device", "device")],
+)
+def test_an_error_loses_only_its_section(what, section, small, tmp_path, monkeypatch, capsys):
+    def broken(*_):
+        raise RuntimeError("cuDNN is missing")
+
+    monkeypatch.setattr(gpu_selftest, what, broken)
+    report = tmp_path / "report.json"
+    with device.running("fast"), pytest.raises(SystemExit) as done:
+        cli.main(["gpu-selftest", "--json", str(report)])
+    assert f"FAILED {section}: RuntimeError at test_gpu_selftest.py:" in capsys.readouterr().out
+    found = json.loads(report.read_text())
+    assert found["errors"].keys() == {section}
+    assert found["errors"][section].endswith("cuDNN is missing")
+    assert found["operations"]
+    assert bool(found["seconds"]) == (what != "ways")
+    assert done.value.code == int(what == "page")  # nothing is said to be right that was not seen
+
+
+def test_the_report_is_written_after_every_section(small, tmp_path, monkeypatch):
+    report, seen = tmp_path / "report.json", []
+
+    def killed(*_):
+        seen.append(json.loads(report.read_text()))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(gpu_selftest, "page", killed)
+    with device.running("fast"), pytest.raises(KeyboardInterrupt):
+        gpu_selftest.run(report)
+    assert seen[0]["operations"]
+    assert seen[0]["device"]["name"] == "A100"
+
+
+def test_the_timed_step_goes_on_from_the_last_one(small, card):
+    """Its parameters then lie in one buffer, so only the first step copies every tensor."""
+    engine = Engine("gpu", cuda, card.asarray, card.asnumpy, step=training.step)
+    found = gpu_selftest.ways(engine, NetworkConfig(1, 4), 2, 6, 20)
+    (step,) = (way for name, (way, _) in found.items() if name.startswith("training step"))
+    given, before = [], training.flattened
+
+    def flattened(tensors, names):
+        given.append(isinstance(tensors, training.Flat))
+        return before(tensors, names)
+
+    with device.running("fast"), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "flattened", flattened)
+        for _ in range(3):
+            step()
+    assert given == [False] * 3 + [True] * 6  # p, m and v of each step
+
+
 def test_the_real_cupy_has_these_names():
     cupy = pytest.importorskip("cupy")
     for name in ("Event", "Device", "get_elapsed_time", "nvrtc"):
@@ -144,7 +177,10 @@ def test_the_real_cupy_has_these_names():
         assert callable(getattr(cupy.cuda.runtime, name))
     for name in ("attributes", "compute_capability", "mem_info"):
         assert hasattr(cupy.cuda.Device, name)
-    for name in A100:  # Device.attributes has these names without their prefix
+    for name in (
+        "ClockRate",
+        "MultiProcessorCount",
+    ):  # Device.attributes has these names without their prefix
         assert hasattr(cupy.cuda.runtime, f"cudaDevAttr{name}")
     for name in ("record", "synchronize"):
         assert hasattr(cupy.cuda.Event, name)

@@ -4,16 +4,10 @@ import numpy as np
 import pytest
 from cudaproof import emulator, nvrtc
 
+from bench.gpu.ladder import RUNGS
 from enhance_np import layers
 from enhance_np._kernels import source
 
-# for each step: threads per block; rows, columns and channels of a block
-RUNGS = {
-    "1_naive": (256, None),
-    "2_shared": (256, (1, 8, 32)),
-    "3_registers": (128, (4, 8, 64)),
-    "4_vectors": (128, (4, 32, 64)),
-}
 # N, H, W, Cin, Cout; step 4 does not support the last two
 SIZES = [
     (1, 2, 2, 4, 64),
@@ -32,10 +26,7 @@ CASES = [(rung, size) for rung in RUNGS for size in SIZES[: 4 if rung == "4_vect
 def test_equals_the_reference(rung, size, mode, rng):
     """Exact on integers; on floats within (9 Cin + 1) u of the sum of absolute values."""
     n, h, w, cin, cout = size
-    threads, tile = RUNGS[rung]
-    blocks = -(-n * h * w * cout // threads)
-    if tile is not None:
-        blocks = n * np.prod([-(-a // b) for a, b in zip((h, w, cout), tile, strict=True)])
+    blocks, threads = RUNGS[rung].blocks(n, h, w, cout), RUNGS[rung].threads
     kernel = emulator.load(source(f"ladder/conv3x3/{rung}"), mode)["conv3x3"]
     shapes = (n, h, w, cin), (3, 3, cin, cout), (cout,)
     for terms, draw in (
@@ -44,7 +35,7 @@ def test_equals_the_reference(rung, size, mode, rng):
     ):
         data = [np.asarray(draw(shape), np.float32) for shape in shapes]
         y = np.full((n, h, w, cout), np.nan, np.float32)
-        kernel((int(blocks),), (threads,), *data, y, *map(np.int32, size), schedule="shuffled")
+        kernel((blocks,), (threads,), *data, y, *map(np.int32, size), schedule="shuffled")
         want, _ = layers.pad_conv(*(a.astype("f8") for a in data))
         sizes, _ = layers.pad_conv(*(abs(a.astype("f8")) for a in data))
         assert (abs(y - want) <= terms * 2.0**-24 * sizes).all()

@@ -33,6 +33,7 @@ from cudaproof import device, emulator, nvrtc, sass
 
 from enhance_np._kernels import source
 from enhance_np.engine.cuda import launch
+from enhance_np.engine.gpu import probe
 
 WHOLE = os.environ.get("VERIFY_CUDA") == "1"
 STEMS = sorted(path.stem for path in (Path(__file__).parents[2] / "kernels").glob("*.cu"))
@@ -209,3 +210,16 @@ def test_bank_conflicts(stem, monkeypatch):
     for kernel, lines in seen.items():
         assert lines, f"{kernel} loads no shared memory"
         assert all(line.wavefronts == line.least for line in lines), f"{kernel}: {lines}"
+
+
+# ---------------------------------------------------------------------------------------- on a card
+@pytest.mark.gpu
+@each_case
+def test_on_the_gpu(stem, name, rng):
+    """The case on the real CuPy. bench.gpu.on_card runs all cases, twice, in one go."""
+    reason = probe()
+    if reason is not None:
+        pytest.skip(reason)
+    import cupy
+
+    described(stem).CASES[name](cupy, rng)

@@ -3,11 +3,9 @@
 import check
 import numpy as np
 import pytest
-from cases.reflect_pad import CASES
 
 from enhance_np import layers
 from enhance_np.engine import cuda
-from enhance_np.engine.gpu import probe
 
 
 @pytest.mark.parametrize("p", [-1, 2, 3])
@@ -45,14 +43,3 @@ def test_takes_what_is_not_in_c_order(rng, stand_in):
     np.testing.assert_array_equal(
         dx.get(), layers.reflection_pad_backward(dy.transpose(1, 0, 2, 3))
     )
-
-
-@pytest.mark.gpu
-@pytest.mark.parametrize("name", CASES)
-def test_on_the_gpu(name, rng):
-    reason = probe()
-    if reason is not None:
-        pytest.skip(reason)
-    import cupy
-
-    CASES[name](cupy, rng)

@@ -30,7 +30,8 @@ def prediction(weights: Weights, engine) -> Callable:
 
 
 def _each(forward, images, size, progress):
-    """The side of the tiles is halved whenever the memory of the card is full."""
+    """The side of the tiles is halved whenever the memory of the card, or the page-locked memory of
+    the host, is full."""
     images, under_way, ended_by = iter(images), deque(), []
 
     def taken():
@@ -51,7 +52,7 @@ def _each(forward, images, size, progress):
                 under_way.popleft()
                 yield y
             return
-        except out_of_memory():
+        except MemoryError:  # CuPy's OutOfMemoryError is one
             size = min(size, max((max(x.shape) for x, _ in under_way), default=1))
             if size == 1 or ended_by:  # after an error of `images`, the rest would be lost silently
                 raise
@@ -112,15 +113,9 @@ def _pooled(cupy) -> int:
     return pool.total_bytes() - pool.used_bytes()
 
 
-def out_of_memory() -> type[BaseException]:
-    """The exception that CuPy raises when the memory of the card is full."""
-    import cupy
-
-    return cupy.cuda.memory.OutOfMemoryError
-
-
 def release() -> None:
-    """Returns the memory that CuPy keeps for reuse to the card, so that it is in one piece."""
+    """Returns the memory that CuPy keeps for reuse to card and host, so that it is in one piece."""
     import cupy
 
     cupy.get_default_memory_pool().free_all_blocks()
+    cupy.get_default_pinned_memory_pool().free_all_blocks()

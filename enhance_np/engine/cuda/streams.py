@@ -11,7 +11,8 @@ event here marks work that must be finished before other work begins.
 
 Memory on the card is allocated, and so released, in the stream that computes. CuPy reuses a block
 as soon as its array is gone, which is safe only for later work in the same stream. An array that
-another stream copies is therefore kept until the copy is finished.
+another stream copies is therefore kept until the copy is finished. The caller may change the
+current stream between two results, so the stream that computes is set for each image.
 """
 
 from collections import deque
@@ -25,6 +26,7 @@ SLOTS = 2  # images in progress: one is computed while others are copied
 # Floats per input pixel on the card, besides those for computing: two images, in up to twice the
 # memory, and the result that is copied down while the next image is computed
 FLOATS = 2 * SLOTS + 4
+MEMORY_ALLOCATION = 2  # cudaErrorMemoryAllocation
 
 
 class _Streams(NamedTuple):
@@ -36,9 +38,11 @@ class _Streams(NamedTuple):
 def through(forward: Callable, images: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     """forward of each image, in order; copies and work of the host run during the computation.
 
-    forward : (1, H, W, 1) -> (1, 2H, 2W, 1), both float32 on the card, in the current stream.
+    forward : (1, H, W, 1) -> (1, 2H, 2W, 1), both float32 on the card. It runs in the stream that
+    is current when the first result is requested.
     images : (H, W) float32 on the host, of any sizes; up to two are taken before their results.
     Yields (2H, 2W) float32 on the host; its memory is reused when the next result is requested.
+    Raises MemoryError if the memory of the card or the page-locked memory of the host is full.
     """
     import cupy
 
@@ -49,7 +53,8 @@ def through(forward: Callable, images: Iterable[np.ndarray]) -> Iterator[np.ndar
         for image, slot in zip(images, cycle(slots), strict=False):
             if len(under_way) == SLOTS:
                 yield under_way.popleft().result()
-            slot.start(forward, image)
+            with streams.compute:
+                slot.start(forward, image)
             under_way.append(slot)
         while under_way:
             yield under_way.popleft().result()
@@ -93,10 +98,19 @@ class _Slot:
 
     def _grow(self, size):
         """Memory for `size` pixels, in powers of two, as CuPy keeps pinned memory of each size."""
-        self.room = 1 << (size - 1).bit_length()
-        pinned = self.cupy.cuda.alloc_pinned_memory(4 * 5 * self.room)
-        floats = np.frombuffer(pinned, np.float32, 5 * self.room)
-        self.sent, self.received = floats[: self.room], floats[self.room :]
-        self.x = self.cupy.empty(self.room, np.float32)
+        room = 1 << (size - 1).bit_length()
+        floats = np.frombuffer(self._pinned(4 * 5 * room), np.float32, 5 * room)
+        self.sent, self.received = floats[:room], floats[room:]
+        self.x = self.cupy.empty(room, np.float32)
+        self.room = room
         # kernels that are still running may have used the block before
         self.streams.up.wait_event(self.streams.compute.record())
+
+    def _pinned(self, nbytes):
+        """Page-locked memory; if there is no more, MemoryError, as for the memory of the card."""
+        try:
+            return self.cupy.cuda.alloc_pinned_memory(nbytes)
+        except self.cupy.cuda.runtime.CUDARuntimeError as error:
+            if error.status != MEMORY_ALLOCATION:
+                raise
+            raise MemoryError(f"page-locked memory: {nbytes:,} bytes cannot be had") from None

@@ -4,7 +4,8 @@ It does the same as training.step.step_once, with the same network.py. The loss,
 or a gradient is not finite, stays on the device; `reading` copies it one step later.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
@@ -70,19 +71,27 @@ def gradients(p, x, target, config, ops, moving=None):
     return loss, g, tape
 
 
-def reading(value: Array) -> Callable[[], float]:
-    """Starts to copy a number from the device; returns a function that waits only for it."""
-    cupy = array_module(value)
-    host = np.frombuffer(cupy.cuda.alloc_pinned_memory(8), np.float64, 1).reshape(())
-    value.get(out=host, blocking=False)
-    arrived = cupy.cuda.Event(disable_timing=True)
-    arrived.record()
+class reading:
+    """Starts to copy a number, an array () of float64, from the device; a call waits only for it.
 
-    def read():
-        arrived.synchronize()
-        return float(host)
+    If it is dropped before it is called, it waits too: CuPy would give the page-locked memory to
+    the next copy while this one is under way.
+    """
 
-    return read
+    def __init__(self, value: Array):
+        cupy = array_module(value)
+        self._host = np.frombuffer(cupy.cuda.alloc_pinned_memory(8), np.float64, 1).reshape(())
+        self._arrived = cupy.cuda.Event(disable_timing=True)
+        value.get(out=self._host, blocking=False)
+        self._arrived.record()
+
+    def __call__(self) -> float:
+        self._arrived.synchronize()
+        return float(self._host)
+
+    def __del__(self):
+        with suppress(Exception):  # the interpreter may be ending, or __init__ have failed
+            self._arrived.synchronize()
 
 
 def mse(y: Array, target: Array) -> tuple[Array, Array]:

@@ -418,6 +418,21 @@ def test_an_archive_goes_on_in_smaller_tiles_when_the_card_is_full(rng, monkeypa
         assert valid is not None or abs(y - exact).max() <= 1e-5 * np.ptp(exact)
 
 
+def test_smaller_tiles_when_the_page_locked_memory_is_full(rng, monkeypatch):
+    before = device.cuda.alloc_pinned_memory
+
+    def little(nbytes):
+        if nbytes > 20_000:
+            raise device.CUDARuntimeError(2)
+        return before(nbytes)
+
+    x = rng.standard_normal((40, 33)).astype(np.float32)
+    predict = GPU.predictor(trained(NetworkConfig(1, 12)))
+    whole = predict(x)
+    monkeypatch.setattr(device.cuda, "alloc_pinned_memory", little)
+    assert abs(predict(x, tile=64) - whole).max() <= 1e-5 * np.ptp(whole)
+
+
 def test_an_archive_that_ends_because_the_card_is_full_says_so(rng):
     """If the generator itself raises, it cannot continue: the error is passed on, not swallowed."""
 

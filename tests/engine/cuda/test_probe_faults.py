@@ -181,6 +181,22 @@ def test_no_headers(monkeypatch):
     )
 
 
+@pytest.mark.parametrize(
+    ("runtime", "part", "version", "package"),
+    [
+        (12090, "nvrtc", None, "nvidia-cuda-nvrtc-cu12"),
+        (12090, "runtime", "12.9", "nvidia-cuda-runtime-cu12==12.9.*"),
+        (13000, "nvrtc", None, "nvidia-cuda-nvrtc==13.*"),
+        (13000, "runtime", "13.0", "nvidia-cuda-runtime==13.0.*"),
+    ],
+)
+def test_the_packages_of_the_installed_cupy(runtime, part, version, package):
+    """cupy-cuda13x needs those of CUDA 13, whose names have no number."""
+    of = SimpleNamespace(runtimeGetVersion=lambda: runtime)
+    cupy = SimpleNamespace(cuda=SimpleNamespace(runtime=of))
+    assert gpu._package(cupy, part, version) == package
+
+
 def without_driver():
     gpu._driver.cache_clear()
     if gpu.has_driver():

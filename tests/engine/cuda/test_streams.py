@@ -9,7 +9,7 @@ import pytest
 from cudaproof import device
 from cudaproof.streams import Race
 
-from enhance_np.engine.cuda import streams
+from enhance_np.engine.cuda import streams, training
 
 # some fit into the memory of the image before, some do not
 SIZES = [(3, 4), (5, 6), (5, 6), (2, 2), (16, 9), (7, 3)]
@@ -43,6 +43,10 @@ def go_through(through):
             list(through(full_after(taken), images()))
         gc.collect()
         device.streams.check()
+    results = through(forward, images())  # the caller may change the stream between two results
+    for image in images():
+        with device.cuda.Stream(non_blocking=True):
+            np.testing.assert_array_equal(next(results), expected(image))
 
 
 def full_after(taken):
@@ -137,6 +141,7 @@ FAULTS = {
         "down.record(self.back)\n        self.y.get(down, out=self.fetched, blocking=False)",
     ),
     "event in another stream": ("down.record(self.back)", "up.record(self.back)"),
+    "kernels in the caller's stream": ("with streams.compute:", "if True:"),
     "events exchanged": ("down.wait_event(self.computed)", "down.wait_event(self.arrived)"),
 }
 
@@ -155,3 +160,23 @@ def test_a_planted_fault_is_seen(name, stand_in):
     del seen
     gc.collect()
     stand_in.streams.forget()  # further errors of the same fault
+
+
+@pytest.mark.parametrize(("status", "error"), [(2, MemoryError), (700, device.CUDARuntimeError)])
+def test_page_locked_memory_that_cannot_be_had(status, error, stand_in, monkeypatch):
+    """Status 2 is that the memory is full; others, such as an illegal address, are passed on."""
+
+    def full(nbytes):
+        raise stand_in.CUDARuntimeError(status)
+
+    monkeypatch.setattr(stand_in.cuda, "alloc_pinned_memory", full)
+    with pytest.raises(error):
+        next(streams.through(forward, images()))
+
+
+def test_a_number_that_is_dropped_waits_for_its_copy(stand_in):
+    value = stand_in.asarray(np.array(2.5))
+    assert training.reading(value)() == 2.5
+    training.reading(value)
+    gc.collect()
+    stand_in.streams.check()

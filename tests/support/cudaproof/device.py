@@ -432,8 +432,14 @@ def get_default_memory_pool():
     return MemoryPool()
 
 
+def get_default_pinned_memory_pool():
+    return MemoryPool()
+
+
 class CUDARuntimeError(RuntimeError):
-    pass
+    def __init__(self, status):
+        super().__init__(f"CUDA error {status}")
+        self.status = status
 
 
 class CUDADriverError(RuntimeError):
@@ -464,4 +470,5 @@ OURS = (
     list(_NUMPY)
     + "ndarray empty empty_like array asarray ascontiguousarray asnumpy get_array_module".split()
     + "shares_memory RawModule RawKernel cuda get_default_memory_pool".split()
+    + ["get_default_pinned_memory_pool"]
 )
