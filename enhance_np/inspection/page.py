@@ -21,14 +21,14 @@ from ..engine import Engine
 from ..engine.fold import live_filters
 from ..engine.tiles import halo
 from . import formulas
-from .subject import Subject
-from .trace import Trace, trace
+from .subject import BICUBIC, Subject
+from .trace import Trace, statistics, trace
 
 # order in which the scripts use each other
 SCRIPTS = "engine", "data", "maps", "drawing", "arithmetic", "steps", "parameters", "inspector"
 WINDOW = 16  # input pixels on a side
 LEARNING_RATE = 1e-4  # of the steps of Adam that the page works out; the default of training
-MAPS = 3_500_000  # bytes of the 8-bit maps, before compression
+MAPS = 3_500_000  # bytes of the 8-bit maps of features, before compression
 
 
 def build(subject: Subject, engine: Engine, mode: str = "training") -> tuple[str, Trace]:
@@ -54,6 +54,8 @@ def build(subject: Subject, engine: Engine, mode: str = "training") -> tuple[str
         "mode": mode,
         "modes": {m: t.loss for m, t in traces.items()},
         "loss": shown.loss,
+        "unit": shown.unit,
+        "bicubic": BICUBIC,
         "origin": subject.origin,
         "at": subject.at[::-1],
         "window": WINDOW,
@@ -69,6 +71,9 @@ def build(subject: Subject, engine: Engine, mode: str = "training") -> tuple[str
                 "line": step.line,
                 "back": step.line_backward,
                 "dead": [] if step.dead is None else np.flatnonzero(step.dead).tolist(),
+                "unit": shown.unit_of(step.name),
+                "values": statistics(step.h),
+                "gradients": statistics(step.dh),
             }
             for step in shown.steps.values()
         ],
@@ -124,8 +129,8 @@ def eight_bit_maps(shown: Trace) -> dict[str, tuple[np.ndarray, list]]:
 
     map : (C, h, w) uint8, from the smallest (0) to the largest value (255) of each channel.
     ranges : for each channel [lowest, highest] of the map, then of the exact values.
-    The maps are means over f x f input pixels; f is the smallest with which all of them take no
-    more than MAPS bytes. With f = 1 nothing is reduced.
+    The maps of features are means over f x f input pixels; f is the smallest with which all of
+    them take no more than MAPS bytes. Images, of one channel, are not reduced.
     """
     tensors = {"x": shown.x, "target": shown.target, "d x": shown.dx}
     for step in shown.steps.values():
@@ -133,10 +138,11 @@ def eight_bit_maps(shown: Trace) -> dict[str, tuple[np.ndarray, list]]:
     height = shown.x.shape[1]
 
     def factor(a, f):
-        return f * (a.shape[1] // height) if f > 1 else 1
+        return f * (a.shape[1] // height) if f > 1 and a.shape[-1] > 1 else 1
 
+    features = [a for a in tensors.values() if a.shape[-1] > 1]
     f = 1
-    while sum(-(-a.size // factor(a, f) ** 2) for a in tensors.values()) > MAPS:
+    while sum(-(-a.size // factor(a, f) ** 2) for a in features) > MAPS:
         f += 1
     return {name: _bytes(a[0], factor(a, f)) for name, a in tensors.items()}
 
