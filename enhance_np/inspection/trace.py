@@ -34,6 +34,10 @@ class Step(NamedTuple):
     dead: np.ndarray | None  # (C,) bool: channels that the ReLU behind h, or in it, sets to zero
     # at every pixel; None without a ReLU
 
+    def __repr__(self) -> str:
+        lines = f"lines {self.line} and {self.line_backward} of network.py"
+        return f"{self.name}: {self.operation}, {lines}\n{_described(h=self.h, dh=self.dh)}"
+
 
 class Parameter(NamedTuple):
     """One tensor of parameters and the gradient of the loss in it, of the same shape."""
@@ -41,6 +45,9 @@ class Parameter(NamedTuple):
     name: str  # "block0/conv1/w"
     value: np.ndarray
     gradient: np.ndarray
+
+    def __repr__(self) -> str:
+        return f"{self.name}\n{_described(value=self.value, gradient=self.gradient)}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -286,6 +293,13 @@ def statistics(a: np.ndarray) -> dict[str, float]:
     """mean, rms, min and max."""
     mean = float(a.mean(dtype=np.float64))
     return {"mean": mean, "rms": _rms(a), "min": float(a.min()), "max": float(a.max())}
+
+
+def _described(**arrays: np.ndarray) -> str:
+    rows = [["", "shape", "mean", "rms", "min", "max"]]
+    for name, a in arrays.items():
+        rows.append([name, str(a.shape), *(f"{n:.3g}" for n in statistics(a).values())])
+    return aligned(rows)
 
 
 def _rms(a: np.ndarray) -> float:

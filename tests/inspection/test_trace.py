@@ -135,6 +135,19 @@ def test_tables_hold_every_tensor(rng):
     assert "<script" not in found._repr_html_()
 
 
+def test_one_step_is_shown_by_its_statistics(rng):
+    found = trace(trained(NetworkConfig(1, 4)), *images(rng))
+    step = found["block0/conv1"]
+    assert (
+        repr(step)
+        .splitlines()[0]
+        .endswith(f"conv, lines {step.line} and {step.line_backward} of network.py")
+    )
+    assert repr(step).splitlines()[3].split()[-1] == f"{step.dh.max():.3g}"
+    weight = found["head/w"]
+    assert repr(weight).splitlines()[2].split()[-2] == f"{weight.value.min():.3g}"
+
+
 def test_units_are_those_of_the_weights(rng):
     weights = trained(NetworkConfig(0, 2))
     x, target = images(rng)
