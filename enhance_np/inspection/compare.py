@@ -65,10 +65,12 @@ def numerical(found: Trace, weights: Weights) -> str:
         signs = []
 
         def observe(name, h):
+            if name.endswith(("act", "bn1")):
+                signs.append(h > 0)  # behind the ReLU, where `change` crosses nothing
             if name == changed:
                 h += change  # the page goes on with this array
-            if name.endswith(("act", "bn1", "refine/conv")):
-                signs.append(h > 0)
+            if name == "refine/conv":
+                signs.append(h > 0)  # its ReLU comes next
 
         y, _ = network.forward(
             p | ({changed: p[changed] + change} if changed in p else {}),

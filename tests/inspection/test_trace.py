@@ -195,6 +195,7 @@ def test_a_wrong_gradient_differs_from_the_central_difference(rng, monkeypatch):
     }
     _, analytic, measured, *_ = lines["stem/conv/w"]
     assert abs(float(analytic) / float(measured) - 0.5) < 0.01
+    assert lines["stem/act"][-1] == "0"  # zeros of a ReLU are no kinks
     for name in ("head/w", "refine/conv"):  # not beyond the fault
         assert abs(float(lines[name][1]) / float(lines[name][2]) - 1) < 1e-5
     assert abs(float(lines["tail/bn"][1]) / float(lines["tail/bn"][2]) - 0.5) < 0.01
