@@ -2,7 +2,8 @@
 /* How one number was computed: the products and their sum, forward and backward.
  *
  * Each function takes the state (see inspector.js), whose pixel (i, j) and channel name the number, and
- * gives elements. `other` is the channel on the other side of a convolution that is shown in detail. */
+ * gives elements. `other` is the channel on the other side of a convolution that is shown in detail, or
+ * null for the one with the largest term. */
 
 const sumOf = (values) => values.reduce((total, value) => total + value, 0);
 const equation = (...parts) => el("p", { class: "sum" }, ...parts);
@@ -17,6 +18,8 @@ function conv(view, name) {
 }
 const weight = (w, r, s, c, o) => w.data[((r * w.k + s) * w.cin + c) * w.cout + o];
 const taps = (k) => Array.from({ length: k * k }, (_, n) => [Math.floor(n / k), n % k]);
+const detailed = (state, terms) => (state.other !== null && state.other < terms.length ? state.other
+  : terms.reduce((most, term) => (Math.abs(term.value) > Math.abs(most.value) ? term : most)).key);
 const channels = (n) => Array.from({ length: n }, (_, c) => c);
 
 function products(patch, kernel, k, labels, kind = "activation") {
@@ -37,7 +40,7 @@ function forwardConv(state, name) {
     const kernel = kernelOf(c);
     return { key: c, label: `input channel ${c}`, value: sumOf(patchOf(c).map((value, n) => value * kernel[n])) };
   });
-  const c = Math.min(state.other, w.cin - 1);
+  const c = detailed(state, terms);
   const names = { "refine/conv:up": "the upsampled input", "head:f": "after the activation" };
   const found = [equation(`b + \u03a3 over the input's channels = ${num(b[o], 6)} + ${num(sumOf(terms.map((t) => t.value)), 6)} = `,
     result(valueAt(view, "kept", name, i, j, o)))];
@@ -142,7 +145,7 @@ function backwardConv(state, name) {
   const through = (place, o) => { const kernel = kernelOf(o); return sumOf(patchOf(place, o).map((value, n) => value * kernel[n])); };
   const terms = channels(w.cout).map((o) => ({ key: o, label: `output channel ${o}`, value: through(places[0], o) }));
   const direct = sumOf(terms.map((term) => term.value));
-  const o = Math.min(state.other, w.cout - 1);
+  const o = detailed(state, terms);
   const ways = [{ label: "through this convolution", value: direct }];
   const origin = [scale * view.rows[0] - p, scale * view.columns[0] - p]; // of the padded part, in the image
   places.slice(1).forEach((place) => ways.push({ label: `folded back from padded pixel [${place[0] + origin[0]}, ${place[1] + origin[1]}]`,

@@ -1,7 +1,8 @@
 "use strict";
 /* The page at work: its state, what is drawn for it, and the reader's keys and clicks. */
 
-const state = { index: 0, channel: 0, other: 0, quarter: 0, tap: 4, i: 0, j: 0, pinned: false, view: null, timer: null };
+// other : null stands for the channel with the largest term
+const state = { index: 0, channel: 0, other: null, quarter: 0, tap: 4, i: 0, j: 0, pinned: false, view: null, timer: null };
 
 // the array that a step shows: the result, forward; the gradient in the operation's input, backward
 function shown(at = sequence[state.index]) {
@@ -12,6 +13,7 @@ function shown(at = sequence[state.index]) {
 
 function choose(change) {
   const before = shown();
+  if ("index" in change) state.other = null;
   Object.assign(state, change);
   const now = shown();
   const scales = [scaleOf(before.name), scaleOf(now.name)];
@@ -133,9 +135,10 @@ function drawCells() {
   const cell = 24 / scale;
   const range = putCells(canvas, values, h, w, cell, kindOf(name, group === "d"));
   const pen = canvas.getContext("2d"), a = state.i - scale * view.row, b = state.j - scale * view.column;
-  pen.strokeStyle = getComputedStyle(document.documentElement).getPropertyValue("--accent");
-  pen.lineWidth = 2;
-  pen.strokeRect(b * cell + 1, (h - 1 - a) * cell + 1, cell - 2, cell - 2);
+  for (const [colour, width] of [["#000", 4], ["#fff", 2]]) {
+    Object.assign(pen, { strokeStyle: colour, lineWidth: width });
+    pen.strokeRect(b * cell + 1, (h - 1 - a) * cell + 1, cell - 2, cell - 2);
+  }
   const pixel = (event) => {
     const box = canvas.getBoundingClientRect();
     return { i: scale * view.row + Math.max(0, Math.min(h - 1, h - 1 - Math.floor(((event.clientY - box.top) / box.height) * h))),
