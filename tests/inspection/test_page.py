@@ -12,6 +12,7 @@ from networks import trained
 from enhance_np import cli, network, weights
 from enhance_np.config import NetworkConfig
 from enhance_np.engine import select
+from enhance_np.inspection import page as page_module
 from enhance_np.inspection.page import MAPS, build
 from enhance_np.inspection.subject import SIDE, subject
 
@@ -94,6 +95,18 @@ def test_large_maps_are_reduced(tmp_path):
     np.testing.assert_allclose(true, (exact.min(), exact.max()), rtol=1e-5)
     last = exact[-((exact.shape[0] - 1) % f + 1) :, :f].mean()
     assert abs(low + shown[-1, 0] / 255 * (high - low) - last) <= 0.51 * (high - low) / 255
+
+
+def test_a_large_network_gets_coarser_maps_and_a_huge_one_no_page(tmp_path, monkeypatch):
+    file = tmp_path / "w.h5"
+    weights.save(file, trained(NetworkConfig(1, 32)))
+    seen = subject(image(tmp_path, (70, 90)), weights=file)
+    monkeypatch.setattr(page_module, "LARGEST", 1_500_000)
+    text, _ = build(seen, select("cpu"))
+    assert len(text) <= 1_500_000
+    monkeypatch.setattr(page_module, "LARGEST", 200_000)
+    with pytest.raises(ValueError, match="a page of 0.2 MB must hold .* got 0.4"):
+        build(seen, select("cpu"))
 
 
 def test_a_large_image_is_cut_around_the_place(tmp_path):
