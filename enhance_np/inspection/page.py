@@ -53,7 +53,6 @@ def build(subject: Subject, engine: Engine, mode: str = "training") -> tuple[str
         "about": subject.about,
         "version": __version__,
         "mode": mode,
-        "modes": {m: t.loss for m, t in traces.items()},
         "loss": shown.loss,
         "unit": shown.unit,
         "bicubic": BICUBIC,

@@ -145,6 +145,17 @@ def test_border_pixels_list_what_is_folded_back(page, made):
         assert folded == count - 1
 
 
+def test_a_pinned_pixel_s_filter_is_drawn(page):
+    page.evaluate("go(sequence.findIndex((s) => s.phase === 'loss'))")
+    for i, j in ((9, 14), (10, 15)):
+        page.evaluate("([i, j]) => choose({ i, j, pinned: true })", [i, j])
+        page.wait_for_selector(f"#filterfacts >> text=predicted value of output pixel [{i}, {j}]")
+        shown = page.inner_text("#filterfacts tr:nth-child(5) td:nth-child(2)")
+        halo = page.evaluate("PAGE.halo")
+        low, high = (f"\u2212{halo} to +{halo - 1}", f"\u2212{halo - 1} to +{halo}")
+        assert shown == f"{high if i % 2 else low}, {high if j % 2 else low}"
+
+
 def test_one_pixel_s_filter_is_the_gradient_of_prediction(page, made):
     found = page.evaluate("lookedAt(21, 40)")
     t = made.trace

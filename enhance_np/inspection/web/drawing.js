@@ -38,7 +38,6 @@ function drawNetwork(onpick) {
       words.forEach((text, k) => drawing.append(
         svg("text", { x: middle(box.name), y: TOP + HEIGHT_OF + 14 + 12 * k, class: "shape" }, text)));
     }
-    box.shape = shape?.join();
   });
   // the parts of the network, as network.py names them
   const parts = boxes.slice(1, -1).map((box) => box.name.split("/")[0]);

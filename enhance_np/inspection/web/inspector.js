@@ -2,7 +2,8 @@
 /* The page at work: its state, what is drawn for it, and the reader's keys and clicks. */
 
 // other : null stands for the channel with the largest term
-const state = { index: 0, channel: 0, other: null, quarter: 0, tap: 4, i: 0, j: 0, pinned: false, view: null, timer: null };
+const state = { index: 0, channel: 0, other: null, quarter: 0, tap: 4, i: 0, j: 0, pinned: false, view: null,
+  timer: null, filtered: null, filtering: null }; // filtered : whose filter is drawn; the timers of play and of it
 
 // the array that a step shows: the result, forward; the gradient in the operation's input, backward
 function shown(at = sequence[state.index]) {
@@ -30,7 +31,8 @@ function draw(all, moved) {
   if (!state.view.kept) return; // still computing
   drawCells();
   replace(byId("arithmetic"), ...arithmetic(state));
-  if (moved && state.pinned) drawFilter();
+  clearTimeout(state.filtering);
+  if (moved && state.pinned) state.filtering = setTimeout(drawFilter, 100); // not for every key that is held
 }
 
 function drawStep() {
@@ -176,7 +178,10 @@ function cropped(seen, i, j) {
 
 function drawFilter() {
   const scale = scaleOf(shown().name), twice = 2 / scale;
-  const i = Math.floor(state.i * twice), j = Math.floor(state.j * twice), seen = cropped(lookedAt(i, j), i >> 1, j >> 1);
+  const i = Math.floor(state.i * twice), j = Math.floor(state.j * twice), asked = [i, j, scale, dark()].join();
+  if (state.filtered === asked) return;
+  state.filtered = asked;
+  const seen = cropped(lookedAt(i, j), i >> 1, j >> 1);
   const canvas = el("canvas", { "aria-label": "gradient of one output pixel in the input" });
   const cell = Math.max(6, Math.floor(420 / seen.w));
   const range = putCells(canvas, seen.data, seen.h, seen.w, cell, "gradient");
@@ -222,15 +227,16 @@ function listen() {
   byId("back").onclick = () => go(state.index - 1);
   byId("next").onclick = () => go(state.index + 1);
   byId("play").onclick = () => play(!state.timer);
-  byId("begin").onclick = () => { go(0); play(true); };
-  byId("turn").onclick = () => { go(sequence.findIndex((at) => at.phase === "loss")); play(true); };
+  const playFrom = (index) => { go(index); play(true); byId("stepper").scrollIntoView(); };
+  byId("begin").onclick = () => playFrom(0);
+  byId("turn").onclick = () => playFrom(sequence.findIndex((at) => at.phase === "loss"));
   byId("channel").oninput = (event) => event.target.value && choose({ channel: Math.max(0, Math.round(event.target.valueAsNumber)) });
   byId("slider").max = sequence.length - 1;
   byId("slider").oninput = (event) => go(Number(event.target.value));
   byId("theme").onclick = () => {
     document.documentElement.dataset.theme = dark() ? "light" : "dark";
     showTensor(chosen.name);
-    draw(true, true);
+    draw(true, false);
     if (state.view.kept) drawFilter();
   };
   document.addEventListener("keydown", (event) => {
