@@ -28,7 +28,7 @@ def test_an_example_from_end_to_end(tmp_path):
     )
     page = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert "## What a pixel of the output looks at" in page
-    assert "reaches 5 pixels of 5" in page
+    assert "reaches from -5 to +4 pixels" in page
     assert (tmp_path / "gradient_1.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -40,7 +40,7 @@ HERE = Path(__file__).parent
 EXAMPLE = HERE / "example.fits"
 ENGINE = HERE.parents[1] / "enhance_np/inspection/web/engine.js"
 # in the order in which they need one another; the id of a script is script-NAME
-SCRIPTS = "wasm simd worker tiles header rice fits pixels sun missing kind normalise remarks"
+SCRIPTS = "wasm simd worker webgpu tiles header rice fits pixels sun missing kind normalise remarks"
 SCRIPTS += " view try"
 
 

@@ -1,5 +1,5 @@
 "use strict";
-/* An image through the network, tile by tile, on several cores.
+/* An image through the network, tile by tile, on the GPU or on several cores.
  *
  * A tile reads `halo` pixels more than it gives, except beyond the edge of the image: only there is
  * the reflection at the tile's edge that of the image. The result is that of the whole image.
@@ -8,6 +8,7 @@
 const tiles = (() => {
   const SIDE = 96; // input pixels; 32 channels of a tile, upsampled, take 5.5 MB
   const MOST_WORKERS = 8;
+  const COMPARED = 24; // input pixels on a side, by which a GPU is compared with engine.js
 
   // the reach of the convolutions: 2 depth + 2 on input pixels and two on pixels of half the size
   const halo = (depth) => 2 * depth + 3;
@@ -61,36 +62,64 @@ const tiles = (() => {
   async function run(stored, x, h, w, progress, stopped) {
     const out = new Float32Array(4 * h * w);
     const all = plan(h, w, halo(stored.depth));
-    const withSimd = simd.supported();
     let done = 0;
     const finish = (tile, y) => {
       write(y, w, tile, out);
       progress(++done / all.length);
     };
-    const cores = Math.min(navigator.hardwareConcurrency || 2, MOST_WORKERS, all.length);
-    const workers = started(stored, withSimd, cores);
-    let inWorkers = workers.length > 0;
+    let how = null;
+    for (const way of [onGpu, inWorkers, inPage]) {
+      done = 0;
+      how = await way(stored, x, h, w, all, finish, stopped);
+      if (how) break;
+    }
+    return stopped() ? null : { out, how };
+  }
+
+  // The ways: each returns how it computed, or null if it cannot in this browser.
+
+  async function onGpu(stored, x, h, w, all, finish, stopped) {
+    const [rows, columns] = [h, w].map((size) => ({ low: 0, high: Math.min(size, COMPARED) }));
+    const gpu = await webgpu.runner(networkOf(stored), read(x, w, { rows, columns }));
+    if (!gpu) return null;
     try {
-      const todo = [...all];
+      for (const tile of all) {
+        if (stopped()) break;
+        finish(tile, await gpu.run(read(x, w, tile)));
+      }
+      return gpu.name;
+    } catch {
+      return null; // out of memory, or the device is lost
+    } finally {
+      gpu.close();
+    }
+  }
+
+  const code = () => (simd.supported() ? "WebAssembly SIMD" : "plain JavaScript");
+
+  async function inWorkers(stored, x, h, w, all, finish, stopped) {
+    const cores = Math.min(navigator.hardwareConcurrency || 2, MOST_WORKERS, all.length);
+    const workers = started(stored, simd.supported(), cores);
+    const todo = [...all];
+    try {
       await Promise.all(workers.map((worker) => served(worker, todo, x, w, finish, stopped)));
     } catch {
-      inWorkers = false; // a browser may let them start, but not compute
+      return null; // a browser may let them start, but not compute
     } finally {
       workers.forEach((worker) => worker.terminate());
     }
-    if (!inWorkers) {
-      done = 0;
-      const runTile = tileRunner(stored, withSimd);
-      for (const tile of all) {
-        await breath(); // the page answers between two tiles
-        if (stopped()) break;
-        const { data, h: height, w: width } = read(x, w, tile);
-        finish(tile, runTile(data, height, width));
-      }
+    return workers.length ? `${code()}, ${workers.length} worker${workers.length > 1 ? "s" : ""}` : null;
+  }
+
+  async function inPage(stored, x, h, w, all, finish, stopped) {
+    const run = tileRunner(stored, simd.supported());
+    for (const tile of all) {
+      await breath(); // the page answers between two tiles
+      if (stopped()) break;
+      const { data, h: height, w: width } = read(x, w, tile);
+      finish(tile, run(data, height, width));
     }
-    const count = inWorkers ? workers.length : "no";
-    const code = withSimd ? "WebAssembly SIMD" : "plain JavaScript";
-    return stopped() ? null : { out, how: `${code}, ${count} worker${count > 1 ? "s" : ""}` };
+    return `${code()}, no workers`;
   }
 
   function started(stored, withSimd, count) {

@@ -16,7 +16,7 @@ def table(way: str, found: Trace, weights: Weights) -> str:
     """One line for every tensor of `found`.
 
     way : "reference", "cpu" or "gpu" compares with that engine, the reference in float64;
-    "numerical" compares the gradient of every parameter and of x with central differences.
+    "numerical" compares the gradients with central differences.
     """
     if way == "numerical":
         return numerical(found, weights)
@@ -39,8 +39,8 @@ def table(way: str, found: Trace, weights: Weights) -> str:
 
 
 def numerical(found: Trace, weights: Weights) -> str:
-    """The derivative of the loss along one random direction of each tensor, from the gradient and
-    from two forward passes, in float64.
+    """The derivative of the loss along one random direction of each tensor, activations included,
+    from the gradient and from two forward passes, in float64.
 
     An image of more than LARGEST x LARGEST pixels is cut to its middle. The direction has rms 1.
     Where the input of a ReLU crosses zero within the step, the central difference mixes the two
@@ -60,16 +60,21 @@ def numerical(found: Trace, weights: Weights) -> str:
     )
     rng = np.random.default_rng(SEED)
 
-    def run(change):
+    def run(changed, change):
+        """The loss if `change` is added to the tensor of that name, and the signs at all ReLUs."""
         signs = []
 
         def observe(name, h):
-            if name.endswith(("act", "bn1", "refine/conv")):
-                signs.append(h > 0)
+            if name.endswith(("act", "bn1")):
+                signs.append(h > 0)  # behind the ReLU, where `change` crosses nothing
+            if name == changed:
+                h += change  # the page goes on with this array
+            if name == "refine/conv":
+                signs.append(h > 0)  # its ReLU comes next
 
         y, _ = network.forward(
-            p | {n: a for n, a in change.items() if n != "x"},
-            change.get("x", x),
+            p | ({changed: p[changed] + change} if changed in p else {}),
+            x + change if changed == "x" else x,
             weights.config,
             moving=moving if found.mode == "prediction" else None,
             observe=observe,
@@ -77,12 +82,13 @@ def numerical(found: Trace, weights: Weights) -> str:
         return loss.mse(y, target)[0], signs
 
     lines = [["derivative in", "from the gradient", "central difference", "difference", "kinks"]]
-    values = {"x": (x, exact.dx)} | {n: (a.value, a.gradient) for n, a in exact.parameters.items()}
-    for name, (value, gradient) in values.items():
-        v = rng.standard_normal(value.shape)
+    gradients = {"x": exact.dx} | {name: step.dh for name, step in exact.steps.items()}
+    gradients |= {name: parameter.gradient for name, parameter in exact.parameters.items()}
+    for name, gradient in gradients.items():
+        v = rng.standard_normal(gradient.shape)
         analytic = float(np.vdot(gradient, v))
-        above, up = run({name: value + STEP * v})
-        below, down = run({name: value - STEP * v})
+        above, up = run(name, STEP * v)
+        below, down = run(name, -STEP * v)
         measured = (above - below) / (2 * STEP)
         kinks = sum(int((a != b).sum()) for a, b in zip(up, down, strict=True))
         off = abs(measured - analytic)

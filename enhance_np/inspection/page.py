@@ -21,21 +21,22 @@ from ..engine import Engine
 from ..engine.fold import live_filters
 from ..engine.tiles import halo
 from . import formulas
-from .subject import Subject
-from .trace import Trace, trace
+from .subject import BICUBIC, Subject
+from .trace import Trace, statistics, trace
 
 # order in which the scripts use each other
 SCRIPTS = "engine", "data", "maps", "drawing", "arithmetic", "steps", "parameters", "inspector"
 WINDOW = 16  # input pixels on a side
 LEARNING_RATE = 1e-4  # of the steps of Adam that the page works out; the default of training
-MAPS = 3_500_000  # bytes of the 8-bit maps, before compression
+MAPS = 3_500_000  # bytes of the 8-bit maps of features, before compression
+LARGEST = 15_000_000  # bytes of a page; base64 takes 4 for 3
 
 
 def build(subject: Subject, engine: Engine, mode: str = "training") -> tuple[str, Trace]:
     """(the page as text, the trace that it shows).
 
     engine : runs the network.  mode : see `trace`.
-    Raises ValueError if a value or a gradient is not finite.
+    Raises ValueError if a value or a gradient is not finite, or the network too large for a page.
     """
     traces = {
         m: trace(subject.weights, subject.x, subject.target, mode=m, engine=engine) for m in MODES
@@ -45,15 +46,16 @@ def build(subject: Subject, engine: Engine, mode: str = "training") -> tuple[str
         if not np.isfinite(a).all():
             raise ValueError(f"inspect: every value must be finite, got infinity or NaN in {name}")
     arrays = exact_arrays(subject, traces, mode)
-    maps = eight_bit_maps(shown)
+    maps = eight_bit_maps(shown, min(MAPS, _room(arrays)))
     blob, places = packed(arrays | {f"map {name}": a for name, (a, _) in maps.items()})
     config = shown.config
     about = {
         "about": subject.about,
         "version": __version__,
         "mode": mode,
-        "modes": {m: t.loss for m, t in traces.items()},
         "loss": shown.loss,
+        "unit": shown.unit,
+        "bicubic": BICUBIC,
         "origin": subject.origin,
         "at": subject.at[::-1],
         "window": WINDOW,
@@ -69,6 +71,9 @@ def build(subject: Subject, engine: Engine, mode: str = "training") -> tuple[str
                 "line": step.line,
                 "back": step.line_backward,
                 "dead": [] if step.dead is None else np.flatnonzero(step.dead).tolist(),
+                "unit": shown.unit_of(step.name),
+                "values": statistics(step.h),
+                "gradients": statistics(step.dh),
             }
             for step in shown.steps.values()
         ],
@@ -119,13 +124,25 @@ def _biases(traces: dict[str, Trace]) -> dict[str, dict[str, float]]:
     return {n: {m: float(abs(t[n].gradient).max()) for m, t in traces.items()} for n in names}
 
 
-def eight_bit_maps(shown: Trace) -> dict[str, tuple[np.ndarray, list]]:
+def _room(arrays: dict[str, np.ndarray]) -> int:
+    """Bytes that a page of LARGEST has left for maps, beside the exact arrays and the text."""
+    exact = sum(a.nbytes for a in arrays.values())
+    room = LARGEST * 3 // 4 - exact - LARGEST // 10
+    if room < 0:
+        raise ValueError(
+            f"inspect: a page of {LARGEST / 1e6:.3g} MB must hold image, weights and gradients, "
+            f"got {exact / 1e6:.3g} MB of them"
+        )
+    return room
+
+
+def eight_bit_maps(shown: Trace, most: int) -> dict[str, tuple[np.ndarray, list]]:
     """{name: (map, ranges)} of all activations, and with "d " before the name of all gradients.
 
     map : (C, h, w) uint8, from the smallest (0) to the largest value (255) of each channel.
     ranges : for each channel [lowest, highest] of the map, then of the exact values.
-    The maps are means over f x f input pixels; f is the smallest with which all of them take no
-    more than MAPS bytes. With f = 1 nothing is reduced.
+    The maps of features are means over f x f input pixels; f is the smallest with which all of
+    them take no more than `most` bytes, or one pixel each. Images, of one channel, are not reduced.
     """
     tensors = {"x": shown.x, "target": shown.target, "d x": shown.dx}
     for step in shown.steps.values():
@@ -133,10 +150,11 @@ def eight_bit_maps(shown: Trace) -> dict[str, tuple[np.ndarray, list]]:
     height = shown.x.shape[1]
 
     def factor(a, f):
-        return f * (a.shape[1] // height) if f > 1 else 1
+        return f * (a.shape[1] // height) if f > 1 and a.shape[-1] > 1 else 1
 
+    features = [a for a in tensors.values() if a.shape[-1] > 1]
     f = 1
-    while sum(-(-a.size // factor(a, f) ** 2) for a in tensors.values()) > MAPS:
+    while f < height and sum(-(-a.size // factor(a, f) ** 2) for a in features) > most:
         f += 1
     return {name: _bytes(a[0], factor(a, f)) for name, a in tensors.items()}
 

@@ -77,6 +77,7 @@ def subject(
     at = (x.shape[1] // 2, x.shape[0] // 2) if at is None else at
     rows, columns = _cut(x.shape, at)
     finer = slice(2 * rows.start, 2 * rows.stop), slice(2 * columns.start, 2 * columns.stop)
+    missing = np.count_nonzero(gaps[rows, columns])
     about = {
         "file": os.path.basename(source),
         "observed": _text(frame.header, "DATE-OBS", "T_OBS", "T_REC"),
@@ -84,7 +85,7 @@ def subject(
         "type": "continuum intensity" if its_type == "intensity" else "line-of-sight field",
         "unit": "quiet Sun = 1" if its_type == "intensity" else "kG",
         "pixels": f"{frame.data.shape[1]} x {frame.data.shape[0]}",
-        "missing": f"{np.count_nonzero(gaps[rows, columns])} pixels, filled",
+        "missing": f"{missing} pixels, filled" if missing else "none",
         "network": f"depth {loaded.config.depth}, {loaded.config.filters} filters, {path.name}, "
         f"sha256 {digest(path)[:12]}",
         "target": truth_is,

@@ -18,6 +18,9 @@ from ..engine import REFERENCE, Engine
 from ..weights import Weights
 from . import formulas
 
+# of x, y and the target, by the type of the weights: intensity over the quiet Sun's, field in kG
+UNITS = {"intensity": "Ic", "blos": "kG"}
+
 
 class Step(NamedTuple):
     """One operation of the page, forward and backward."""
@@ -31,6 +34,10 @@ class Step(NamedTuple):
     dead: np.ndarray | None  # (C,) bool: channels that the ReLU behind h, or in it, sets to zero
     # at every pixel; None without a ReLU
 
+    def __repr__(self) -> str:
+        lines = f"lines {self.line} and {self.line_backward} of network.py"
+        return f"{self.name}: {self.operation}, {lines}\n{_described(h=self.h, dh=self.dh)}"
+
 
 class Parameter(NamedTuple):
     """One tensor of parameters and the gradient of the loss in it, of the same shape."""
@@ -39,6 +46,9 @@ class Parameter(NamedTuple):
     value: np.ndarray
     gradient: np.ndarray
 
+    def __repr__(self) -> str:
+        return f"{self.name}\n{_described(value=self.value, gradient=self.gradient)}"
+
 
 @dataclass(frozen=True, eq=False)
 class Trace:
@@ -46,6 +56,8 @@ class Trace:
 
     x : (N, H, W, 1) normalised input.  y, target : (N, 2H, 2W, 1).  dx, dy : their gradients.
     loss : mean of (y - target)^2.
+    unit : of x, y, target, dx and dy, "Ic" or "kG"; "" if the weights do not tell their type. The
+    loss has its square. The features between have no unit, and their gradients that of the loss.
     steps : in the order of the forward pass.  parameters : in the order of params.layers.
     tape : the caches of network.forward, as the engine has them.
     mode : "training" (batch norm with the statistics of x) or "prediction" (stored statistics).
@@ -58,6 +70,7 @@ class Trace:
     y: np.ndarray
     target: np.ndarray
     loss: float
+    unit: str
     dx: np.ndarray
     dy: np.ndarray
     steps: dict[str, Step]
@@ -81,15 +94,15 @@ class Trace:
 
     def rows(self) -> list[list[str]]:
         """The table: a line of titles, then one line for every activation and parameter."""
-        titles = ["value", "lines", "shape", "mean", "rms", "min", "max", "dead", "gradient: rms"]
-        found = [[*titles, "largest"]]
+        titles = ["value", "lines", "shape", "unit", "mean", "rms", "min", "max", "dead"]
+        found = [[*titles, "gradient: rms", "largest"]]
 
         def row(name, line, value, gradient, dead=""):
             shape = ", ".join(map(str, value.shape))
-            numbers = value.mean(), _rms(value), value.min(), value.max()
             sizes = _rms(gradient), abs(gradient).max()
-            cells = [*map(_short, numbers), dead, *map(_short, sizes)]
-            found.append([name, line, shape, *cells])
+            cells = [*statistics(value).values(), dead, *sizes]
+            texts = [cell if isinstance(cell, str) else f"{cell:.3g}" for cell in cells]
+            found.append([name, line, shape, self.unit_of(name), *texts])
 
         row("x", "", self.x, self.dx)
         for step in self.steps.values():
@@ -99,6 +112,10 @@ class Trace:
             row(parameter.name, "", parameter.value, parameter.gradient)
         return found
 
+    def unit_of(self, name: str) -> str:
+        """The unit of a value; features have none, and "" is also for what is not known."""
+        return self.unit if name in ("x", "head", "head/b") else ""
+
     def head(self) -> str:
         """What was run, in one sentence."""
         statistics = {
@@ -106,8 +123,9 @@ class Trace:
             "those of a batch",
             "prediction": "batch norm uses the stored statistics",
         }
+        unit = self.unit and f" {self.unit}^2"
         return (
-            f"loss {self.loss:.6g}, mean of (y - target)^2; {self.mode} mode: "
+            f"loss {self.loss:.6g}{unit}, mean of (y - target)^2; {self.mode} mode: "
             f"{statistics[self.mode]}; {self.x.dtype}, engine {self.engine}"
         )
 
@@ -138,7 +156,8 @@ class Trace:
 
         body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
         table = f"<table><thead><tr>{cells('th', titles)}</tr></thead><tbody>{body}</tbody></table>"
-        return f"<p>{escape(self.head())}</p>{table}"
+        equations = f"<details><summary>Equations</summary><pre>{escape(self.formulas())}</pre>"
+        return f"<p>{escape(self.head())}</p>{table}{equations}</details>"
 
 
 def trace(
@@ -222,6 +241,7 @@ def trace(
         y=engine.asnumpy(y),
         target=target.astype(x.dtype),
         loss=value,
+        unit=UNITS.get(weights.provenance.get("type"), ""),
         dx=up["x"].array,
         dy=dy,
         steps=steps,
@@ -269,9 +289,18 @@ def aligned(rows: list[list[str]]) -> str:
     )
 
 
+def statistics(a: np.ndarray) -> dict[str, float]:
+    """mean, rms, min and max."""
+    mean = float(a.mean(dtype=np.float64))
+    return {"mean": mean, "rms": _rms(a), "min": float(a.min()), "max": float(a.max())}
+
+
+def _described(**arrays: np.ndarray) -> str:
+    rows = [["", "shape", "mean", "rms", "min", "max"]]
+    for name, a in arrays.items():
+        rows.append([name, str(a.shape), *(f"{n:.3g}" for n in statistics(a).values())])
+    return aligned(rows)
+
+
 def _rms(a: np.ndarray) -> float:
     return float(np.sqrt(np.mean(np.square(a, dtype=np.float64))))
-
-
-def _short(number: float) -> str:
-    return f"{number:.3g}"

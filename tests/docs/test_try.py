@@ -11,7 +11,7 @@ from astropy.io import fits
 from astropy.wcs import WCS
 from browser import launched, page
 from scipy.ndimage import distance_transform_cdt
-from try_page import PAGE, enhanced, field, intensity, opened, wcs, write
+from try_page import PAGE, enhanced, field, intensity, opened, same_file, wcs, write
 
 from enhance_np.observation import kind, normalise
 from enhance_np.observation.fits import read
@@ -30,30 +30,6 @@ def chromium():
 def shown(chromium):
     with page(chromium) as one:
         yield opened(one)
-
-
-def same_file(found, wanted):
-    """Pixels within 1e-5 of their range, the same gaps, the same cards in the same order.
-
-    But the page writes no checksums, which would differ with the last bits of the pixels, and does
-    not record the input's name and sha256 and the command's options: it has no options, and a
-    browser gives it no sha256 unless the page comes from a file or over HTTPS.
-    """
-    (got, got_header), (data, header) = (fits.getdata(f, header=True) for f in (found, wanted))
-    assert got.dtype == data.dtype
-    assert (np.isnan(got) == np.isnan(data)).all()
-    spread = np.nanmax(data) - np.nanmin(data)
-    np.testing.assert_allclose(got, data, rtol=0, atol=1e-5 * spread)
-    *shared, source, content, options = header["HISTORY"]
-    assert (source[:7], content[:7], options[:9]) == ("input: ", "sha256 ", "options: ")
-    header.remove("HISTORY", remove_all=True)
-    for line in shared:
-        header.add_history(line)
-    for key in ("CHECKSUM", "DATASUM"):
-        header.remove(key)
-    assert [card[::2] for card in got_header.cards] == [card[::2] for card in header.cards]
-    for one, other in zip(got_header.values(), header.values(), strict=True):
-        assert one == (pytest.approx(other, rel=1e-6) if isinstance(other, float) else other)
 
 
 def test_the_page_is_what_its_sources_give():

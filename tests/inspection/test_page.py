@@ -12,6 +12,7 @@ from networks import trained
 from enhance_np import cli, network, weights
 from enhance_np.config import NetworkConfig
 from enhance_np.engine import select
+from enhance_np.inspection import page as page_module
 from enhance_np.inspection.page import MAPS, build
 from enhance_np.inspection.subject import SIDE, subject
 
@@ -43,6 +44,14 @@ def test_maps_are_the_tensors_within_half_a_step(made):
             assert (abs(shown - exact) <= allowed).all(), name
 
 
+def test_statistics_are_those_of_the_tensors(made):
+    for step in made.about["steps"]:
+        exact = made.trace[step["name"]]
+        for found, a in ((step["values"], exact.h), (step["gradients"], exact.dh)):
+            wanted = [a.mean(dtype="f8"), (a.astype("f8") ** 2).mean() ** 0.5, a.min(), a.max()]
+            np.testing.assert_allclose([found[k] for k in ("mean", "rms", "min", "max")], wanted)
+
+
 def test_code_is_that_of_the_page(made):
     lines = inspect.getsource(network).splitlines()
     for phase, key in (("forward", "line"), ("backward", "back")):
@@ -72,18 +81,32 @@ def test_large_maps_are_reduced(tmp_path):
     file = tmp_path / "w.h5"
     weights.save(file, trained(NetworkConfig(1, 32)))
     seen = subject(image(tmp_path, (70, 90)), weights=file)
-    text, _ = build(seen, select("cpu"))
+    text, made = build(seen, select("cpu"))
     found = held(text)
-    maps = [a for name, a in found["arrays"].items() if name.startswith("map ")]
+    maps = [a for name, a in found["arrays"].items() if name.startswith("map ") and len(a) > 1]
     assert sum(a.size for a in maps) <= MAPS
-    exact = found["arrays"]["x"]
-    shown = found["arrays"]["map x"][0]
+    assert found["arrays"]["map x"].shape == (1, 70, 90)  # images are not reduced
+    exact = made["stem/conv"].h[0, :, :, 0]
+    shown = found["arrays"]["map stem/conv"][0]
     f = -(-exact.shape[0] // shown.shape[0])
+    assert f > 1
     assert shown.shape == tuple(-(-n // f) for n in exact.shape)
-    low, high, *true = found["about"]["maps"]["x"][0]
+    low, high, *true = found["about"]["maps"]["stem/conv"][0]
     np.testing.assert_allclose(true, (exact.min(), exact.max()), rtol=1e-5)
     last = exact[-((exact.shape[0] - 1) % f + 1) :, :f].mean()
     assert abs(low + shown[-1, 0] / 255 * (high - low) - last) <= 0.51 * (high - low) / 255
+
+
+def test_a_large_network_gets_coarser_maps_and_a_huge_one_no_page(tmp_path, monkeypatch):
+    file = tmp_path / "w.h5"
+    weights.save(file, trained(NetworkConfig(1, 32)))
+    seen = subject(image(tmp_path, (70, 90)), weights=file)
+    monkeypatch.setattr(page_module, "LARGEST", 1_500_000)
+    text, _ = build(seen, select("cpu"))
+    assert len(text) <= 1_500_000
+    monkeypatch.setattr(page_module, "LARGEST", 200_000)
+    with pytest.raises(ValueError, match="a page of 0.2 MB must hold .* got 0.4"):
+        build(seen, select("cpu"))
 
 
 def test_a_large_image_is_cut_around_the_place(tmp_path):

@@ -145,6 +145,17 @@ def test_border_pixels_list_what_is_folded_back(page, made):
         assert folded == count - 1
 
 
+def test_a_pinned_pixel_s_filter_is_drawn(page):
+    page.evaluate("go(sequence.findIndex((s) => s.phase === 'loss'))")
+    for i, j in ((9, 14), (10, 15)):
+        page.evaluate("([i, j]) => choose({ i, j, pinned: true })", [i, j])
+        page.wait_for_selector(f"#filterfacts >> text=predicted value of output pixel [{i}, {j}]")
+        shown = page.inner_text("#filterfacts tr:nth-child(5) td:nth-child(2)")
+        halo = page.evaluate("PAGE.halo")
+        low, high = (f"\u2212{halo} to +{halo - 1}", f"\u2212{halo - 1} to +{halo}")
+        assert shown == f"{high if i % 2 else low}, {high if j % 2 else low}"
+
+
 def test_one_pixel_s_filter_is_the_gradient_of_prediction(page, made):
     found = page.evaluate("lookedAt(21, 40)")
     t = made.trace
@@ -158,6 +169,15 @@ def test_one_pixel_s_filter_is_the_gradient_of_prediction(page, made):
     rows, columns = (
         slice(found[a], found[a] + found[b]) for a, b in (("row", "h"), ("column", "w"))
     )
+    field = [page.evaluate(f"reachOf({n}).map((d) => d + {n // 2})") for n in (21, 40)]
+    for lines, (first, last), size in zip(
+        dx[0, ..., 0].nonzero(), field, t.x.shape[1:3], strict=True
+    ):
+        ends = max(first, 0), min(last, size - 1)
+        assert ends[0] <= lines.min()
+        assert lines.max() <= ends[1]
+        if w.config.activation == "elu":  # whose slope is nowhere zero
+            assert (lines.min(), lines.max()) == ends
     exact[rows, columns] = data.reshape(found["h"], found["w"])
     assert abs(exact - dx[0, :, :, 0]).max() <= 1e-5 * abs(dx).max()
     assert abs(found["y"] - y[0, 21, 40, 0]) <= 1e-5 * abs(y).max()
@@ -199,27 +219,76 @@ def test_keys_and_buttons(page, made):
     page.click("#play")
 
 
-def test_answers_and_adam_are_right(page, made):
-    for summary in page.query_selector_all("summary"):
+def test_answers_hold_every_bias(page, made):
+    for summary in page.query_selector_all("#answers summary"):
         summary.click()
     text = page.inner_text("#answers")
     for name in made.about["biases"]:
         assert name in text
-    page.select_option("#layer", "tail/conv")
-    page.evaluate("() => { Object.assign(chosen, { c: 1, o: 2, tap: 5 }); showAdam(); }")
-    cells = page.eval_on_selector_all(
-        "#adam .numbers tr:nth-child(2) td", "all => all.map(e => e.textContent)"
-    )
-    w, g = (
-        made.trace["tail/conv/w"].value[1, 2, 1, 2],
-        made.trace["tail/conv/w"].gradient[1, 2, 1, 2],
-    )
-    cells = [float(cell.replace("\u2212", "-")) for cell in cells]
-    rate = made.about["adam"]["lr"] * (1 - 0.999) ** 0.5 / (1 - 0.9)
-    change = -rate * 0.1 * g / ((0.001 * g * g) ** 0.5 + 1e-7)
-    np.testing.assert_allclose(
-        cells, [1, g, 0.1 * g, 0.001 * g**2, rate, change, w + change], rtol=2e-5
-    )
+
+
+def numbers(page, selector):
+    texts = page.eval_on_selector_all(selector, "all => all.map(e => e.textContent)")
+    return [float(text.replace("\u2212", "-") or "nan") for text in texts]
+
+
+def test_adam_is_right_for_any_weight(page, made):
+    """Chosen by the keyboard: kernels, biases, gamma and beta."""
+    adam = made.about["adam"]
+    beta1, beta2 = adam["beta1"], adam["beta2"]
+    names = ["tail/conv/w", "tail/bn/gamma", "tail/bn/beta", "refine/conv/b", "head/w"]
+    for name in names:
+        page.select_option("#tensor", name)
+        parameter = made.trace[name]
+        at = {"c": 0, "o": 0}
+        for key in page.eval_on_selector_all("#chosen input", "all => all.map(e => e.dataset.key)"):
+            at[key] = 1
+            page.locator(f"#chosen input[data-key={key}]").fill("1")
+        place = (at["o"],) if parameter.value.ndim == 1 else (0, 0, at["c"], at["o"])
+        if name == "tail/conv/w":
+            place = 1, 2, 1, 1
+            # row 0 is at the bottom: row 1, column 2 is the sixth from the top
+            page.locator("#adam td[role]").nth(5).press("Enter")
+            focused = page.evaluate("document.activeElement.dataset.value")
+            assert float(focused) == parameter.value[place]
+        assert f"{name}[{', '.join(map(str, place))}]" in page.inner_text("#adam h3 >> nth=0")
+        m = v = 0.0
+        weight, g = float(parameter.value[place]), float(parameter.gradient[place])
+        for t in (1, 2, 3):
+            m, v = beta1 * m + (1 - beta1) * g, beta2 * v + (1 - beta2) * g * g
+            first, second = 1 - beta1**t, 1 - beta2**t
+            change = -adam["lr"] * second**0.5 / first * m / (v**0.5 + adam["eps"])
+            weight += change
+            np.testing.assert_allclose(
+                numbers(page, f"#adam .numbers tr:nth-child({t + 2}) td"),
+                [t, m, v, first, second, change, weight],
+                rtol=2e-5,
+            )
+
+
+def test_a_choice_keeps_the_focus(page):
+    """Whoever uses the keyboard goes on from where he was."""
+    page.evaluate("setWindow(5, 5)")
+    page.wait_for_function("state.view.kept")
+    step = "sequence.findIndex(s => s.phase === 'backward' && s.name === 'tail/conv')"
+    page.evaluate(f"go({step})")
+    for selector, key in (
+        ("#channels button", "channel"),
+        ("#arithmetic .terms [aria-pressed], #arithmetic .term", "other"),
+        ("#arithmetic .grid td[role]", "tap"),
+    ):
+        before = page.evaluate("(key) => state[key]", key)
+        target = page.locator(selector)
+        for n in range(1, 4):
+            target.nth(n).press("Enter")
+            if page.evaluate("(key) => state[key]", key) != before:
+                break
+        else:
+            raise AssertionError(f"{key} is still {before}")
+        held = "(selector) => document.activeElement.matches(selector)"
+        assert page.evaluate(held, selector.split(", ")[-1]), selector
+    page.locator("#network .box").nth(2).press("Enter")
+    assert page.evaluate("document.activeElement.dataset.name") == "stem/act"
 
 
 def test_names_of_files_are_text(page):

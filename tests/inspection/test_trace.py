@@ -135,6 +135,33 @@ def test_tables_hold_every_tensor(rng):
     assert "<script" not in found._repr_html_()
 
 
+def test_one_step_is_shown_by_its_statistics(rng):
+    found = trace(trained(NetworkConfig(1, 4)), *images(rng))
+    step = found["block0/conv1"]
+    assert (
+        repr(step)
+        .splitlines()[0]
+        .endswith(f"conv, lines {step.line} and {step.line_backward} of network.py")
+    )
+    assert repr(step).splitlines()[3].split()[-1] == f"{step.dh.max():.3g}"
+    weight = found["head/w"]
+    assert repr(weight).splitlines()[2].split()[-2] == f"{weight.value.min():.3g}"
+
+
+def test_units_are_those_of_the_weights(rng):
+    weights = trained(NetworkConfig(0, 2))
+    x, target = images(rng)
+    assert "Ic" not in str(trace(weights, x, target))
+    weights.provenance["type"] = "intensity"
+    found = trace(weights, x, target)
+    assert [row[3] for row in found.rows() if row[0] in ("x", "head", "stem/conv")] == [
+        "Ic",
+        "",
+        "Ic",
+    ]
+    assert f"loss {found.loss:.6g} Ic^2" in found.head()
+
+
 def test_single_precision_is_near_the_reference(rng):
     weights = trained(NetworkConfig(1, 16))
     found = trace(weights, *images(rng, size=(16, 20)), engine=select("cpu"))
@@ -150,7 +177,7 @@ def test_central_differences_agree_without_kinks(rng):
     weights = trained(NetworkConfig(1, 4, "elu"))
     found = trace(weights, *images(rng))
     lines = compare.numerical(found, weights).splitlines()[3:]
-    assert len(lines) == 1 + len(found.parameters)
+    assert len(lines) == 1 + len(found.steps) + len(found.parameters)
     sizes = [abs(float(line.split()[-4])) for line in lines]
     for line, size in zip(lines, sizes, strict=True):
         assert float(line.split()[-2]) <= 1e-6 * size + 1e-9 * max(sizes), line
@@ -168,7 +195,10 @@ def test_a_wrong_gradient_differs_from_the_central_difference(rng, monkeypatch):
     }
     _, analytic, measured, *_ = lines["stem/conv/w"]
     assert abs(float(analytic) / float(measured) - 0.5) < 0.01
-    assert abs(float(lines["head/w"][1]) / float(lines["head/w"][2]) - 1) < 1e-5
+    assert lines["stem/act"][-1] == "0"  # zeros of a ReLU are no kinks
+    for name in ("head/w", "refine/conv"):  # not beyond the fault
+        assert abs(float(lines[name][1]) / float(lines[name][2]) - 1) < 1e-5
+    assert abs(float(lines["tail/bn"][1]) / float(lines["tail/bn"][2]) - 0.5) < 0.01
 
 
 def test_modules_are_attributes():

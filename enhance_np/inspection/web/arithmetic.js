@@ -2,7 +2,8 @@
 /* How one number was computed: the products and their sum, forward and backward.
  *
  * Each function takes the state (see inspector.js), whose pixel (i, j) and channel name the number, and
- * gives elements. `other` is the channel on the other side of a convolution that is shown in detail. */
+ * gives elements. `other` is the channel on the other side of a convolution that is shown in detail, or
+ * null for the one with the largest term. */
 
 const sumOf = (values) => values.reduce((total, value) => total + value, 0);
 const equation = (...parts) => el("p", { class: "sum" }, ...parts);
@@ -17,6 +18,8 @@ function conv(view, name) {
 }
 const weight = (w, r, s, c, o) => w.data[((r * w.k + s) * w.cin + c) * w.cout + o];
 const taps = (k) => Array.from({ length: k * k }, (_, n) => [Math.floor(n / k), n % k]);
+const detailed = (state, terms) => (state.other !== null && state.other < terms.length ? state.other
+  : terms.reduce((most, term) => (Math.abs(term.value) > Math.abs(most.value) ? term : most)).key);
 const channels = (n) => Array.from({ length: n }, (_, c) => c);
 
 function products(patch, kernel, k, labels, kind = "activation") {
@@ -37,7 +40,7 @@ function forwardConv(state, name) {
     const kernel = kernelOf(c);
     return { key: c, label: `input channel ${c}`, value: sumOf(patchOf(c).map((value, n) => value * kernel[n])) };
   });
-  const c = Math.min(state.other, w.cin - 1);
+  const c = detailed(state, terms);
   const names = { "refine/conv:up": "the upsampled input", "head:f": "after the activation" };
   const found = [equation(`b + \u03a3 over the input's channels = ${num(b[o], 6)} + ${num(sumOf(terms.map((t) => t.value)), 6)} = `,
     result(valueAt(view, "kept", name, i, j, o)))];
@@ -142,7 +145,7 @@ function backwardConv(state, name) {
   const through = (place, o) => { const kernel = kernelOf(o); return sumOf(patchOf(place, o).map((value, n) => value * kernel[n])); };
   const terms = channels(w.cout).map((o) => ({ key: o, label: `output channel ${o}`, value: through(places[0], o) }));
   const direct = sumOf(terms.map((term) => term.value));
-  const o = Math.min(state.other, w.cout - 1);
+  const o = detailed(state, terms);
   const ways = [{ label: "through this convolution", value: direct }];
   const origin = [scale * view.rows[0] - p, scale * view.columns[0] - p]; // of the padded part, in the image
   places.slice(1).forEach((place) => ways.push({ label: `folded back from padded pixel [${place[0] + origin[0]}, ${place[1] + origin[1]}]`,
@@ -159,7 +162,7 @@ function backwardConv(state, name) {
   }
   if (w.cout > 1) found.push(el("h3", {}, "through the convolution, by output channel"), bars(terms, { chosen: o, onpick: (key) => choose({ other: key }) }));
   found.push(...products(patchOf(places[0], o), kernelOf(o), w.k, [`gradient in ${name}, channel ${o}`, `the kernel w[:, :, ${c}, ${o}]`], "gradient"));
-  return [...found, ...kernelGradient(state, name, c, o)];
+  return [...found, ...kernelGradient(state, name, c, o, a, at)];
 }
 
 // skips that join at the input of a convolution, see the page
@@ -170,19 +173,26 @@ function joined(name) {
   return found;
 }
 
-function kernelGradient(state, name, c, o) {
+// one entry of dw: the products of the window, and that of the pixel (a, at) of the view
+function kernelGradient(state, name, c, o, a, at) {
   const { view } = state, { x, scale, w } = conv(view, name), dy = view.d[name], p = w.k >> 1;
   const whole = taps(w.k).map(([r, s]) => arrays[`d ${name}/w`][((r * w.k + s) * w.cin + c) * w.cout + o]);
   const tap = Math.min(state.tap, w.k * w.k - 1), [r, s] = taps(w.k)[tap];
   const [top, left] = local(view, scale, scale * view.row, scale * view.column);
-  let sum = 0;
-  for (let a = 0; a < scale * SIDE.rows; a++)
-    for (let b = 0; b < scale * SIDE.columns; b++)
-      sum += engine.at(x, engine.mirrored(top + a + r, x.h, p), engine.mirrored(left + b + s, x.w, p), c) * engine.at(dy, top + a, left + b, o);
+  const read = (i, j) => engine.at(x, engine.mirrored(i + r, x.h, p), engine.mirrored(j + s, x.w, p), c);
+  const h = scale * SIDE.rows, width = scale * SIDE.columns;
+  const each = Float64Array.from({ length: h * width }, (_, n) => {
+    const [i, j] = [top + Math.floor(n / width), left + (n % width)];
+    return read(i, j) * engine.at(dy, i, j, o);
+  });
+  const [value, gradient] = [read(a, at), engine.at(dy, a, at, o)];
+  const canvas = el("canvas", { "aria-label": "the products of this window", style: "width:160px" });
+  const range = putCells(canvas, each, h, width, Math.max(1, Math.floor(160 / width)), "gradient");
   return [el("h3", {}, `gradient of the kernel, dw[:, :, ${c}, ${o}]`),
     grid(whole, w.k, { onpick: (n) => choose({ tap: n }), chosen: tap, label: "sums over the whole image; choose one" }),
-    equation(`dw[${r}, ${s}, ${c}, ${o}] = \u03a3 pad(h)[i + ${r}, j + ${s}] dh[i, j] = `, el("b", { "data-dw": whole[tap] }, num(whole[tap], 6)),
-      `; this window gives ${num(sum, 6)} of it.`),
+    equation(`dw[${r}, ${s}, ${c}, ${o}] = \u03a3 pad(h)[i + ${r}, j + ${s}] dh[i, j] = `, el("b", { "data-dw": whole[tap] }, num(whole[tap], 6))),
+    equation(`this pixel gives ${num(value)} \u00d7 ${num(gradient)} = `, el("b", { "data-product": value * gradient }, num(value * gradient, 6))),
+    el("figure", {}, canvas, colourBar(range), el("figcaption", {}, `the products of this window; their sum is ${num(sumOf(each), 6)}`)),
     equation(`db[${o}] = \u03a3 dh[i, j] over the whole image = `, el("b", {}, num(arrays[`d ${name}/b`][o], 6)))];
 }
 

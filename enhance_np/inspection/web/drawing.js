@@ -5,13 +5,13 @@ function drawNetwork(onpick) {
   const BOX = 46, GAP = 14, TOP = 64, HEIGHT_OF = 84;
   const kinds = {
     conv: ["conv", "3\u00d73"], act: [PAGE.activation.toUpperCase(), ""], bn_act: ["BN", PAGE.activation.toUpperCase()],
-    bn_add: ["BN", "+"], upsample_conv: ["\u00d72", "conv"], act_conv: [PAGE.activation.toUpperCase(), "1\u00d71"],
+    bn_add: ["BN", "\u2295"], upsample_conv: ["\u00d72", "conv"], act_conv: [PAGE.activation.toUpperCase(), "1\u00d71"],
   };
   const boxes = [{ name: "x", lines: ["input", ""], kind: "data" },
     ...STEPS.map((one) => ({ name: one.name, lines: kinds[one.operation], kind: one.operation })),
     { name: "loss", lines: ["loss", ""], kind: "data" }];
   const width = boxes.length * (BOX + GAP) + GAP;
-  const drawing = svg("svg", { viewBox: `0 0 ${width} 176`, width, height: 176, role: "group", "aria-label": "the network" });
+  const drawing = svg("svg", { viewBox: `0 0 ${width} 206`, width, height: 206, role: "group", "aria-label": "the network" });
   const left = {};
   boxes.forEach((box, n) => { left[box.name] = GAP + n * (BOX + GAP); });
   const middle = (name) => left[name] + BOX / 2;
@@ -38,8 +38,14 @@ function drawNetwork(onpick) {
       words.forEach((text, k) => drawing.append(
         svg("text", { x: middle(box.name), y: TOP + HEIGHT_OF + 14 + 12 * k, class: "shape" }, text)));
     }
-    box.shape = shape?.join();
   });
+  // the parts of the network, as network.py names them
+  const parts = boxes.slice(1, -1).map((box) => box.name.split("/")[0]);
+  for (const part of new Set(parts)) {
+    const first = left[boxes[1 + parts.indexOf(part)].name], last = left[boxes[1 + parts.lastIndexOf(part)].name] + BOX;
+    drawing.append(svg("path", { class: "part", d: `M${first} ${TOP + HEIGHT_OF + 36} H${last}` }),
+      svg("text", { x: (first + last) / 2, y: TOP + HEIGHT_OF + 52, class: "shape" }, part));
+  }
   return drawing;
 }
 

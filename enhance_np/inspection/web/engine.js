@@ -152,18 +152,24 @@ const engine = (() => {
     return dx;
   }
 
+  const own = {
+    padConv, batchnorm, upsample, add, relu: activations.relu.f, elu: activations.elu.f,
+  };
+
   /* The page. net = {depth, activation, p, s}: p has arrays and kernels by the names of
-   * params.shapes, s the statistics of each batch norm. ops may replace operations by faster ones.
+   * params.shapes, s the statistics of each batch norm. ops : operations that replace these ones, by
+   * their names; if all are replaced, the arrays may be of any kind.
    * Returns every named value {name: h}; and, under "name:part", what a joined operation computes
    * in between ("block0/bn1:z" in front of the ReLU, "refine/conv:up"). */
   function forward(net, x, ops = {}) {
     const { p, s, depth } = net;
-    const conv = ops.padConv || padConv;
-    const f = activations[net.activation].f;
+    const speaker = { ...own, ...ops };
+    const f = speaker[net.activation];
     const kept = { x };
     const keep = (name, h) => (kept[name] = h);
-    const padded = (h, name) => keep(name, conv(h, p[`${name}/w`], p[`${name}/b`]));
-    const normalised = (h, name) => batchnorm(h, p[`${name}/gamma`], p[`${name}/beta`], s[name]);
+    const padded = (h, name) => keep(name, speaker.padConv(h, p[`${name}/w`], p[`${name}/b`]));
+    const normalised = (h, name) =>
+      speaker.batchnorm(h, p[`${name}/gamma`], p[`${name}/beta`], s[name]);
 
     let h = padded(x, "stem/conv");
     const x0 = (h = keep("stem/act", f(h)));
@@ -172,11 +178,11 @@ const engine = (() => {
       h = keep(`block${k}/bn1:z`, normalised(padded(h, `block${k}/conv1`), `block${k}/bn1`));
       h = keep(`block${k}/bn1`, f(h));
       h = keep(`block${k}/bn2:z`, normalised(padded(h, `block${k}/conv2`), `block${k}/bn2`));
-      h = keep(`block${k}/bn2`, add(h, skip));
+      h = keep(`block${k}/bn2`, speaker.add(h, skip));
     }
     h = keep("tail/bn:z", normalised(padded(h, "tail/conv"), "tail/bn"));
-    h = keep("tail/bn", add(h, x0));
-    h = keep("refine/conv:up", upsample(h));
+    h = keep("tail/bn", speaker.add(h, x0));
+    h = keep("refine/conv:up", speaker.upsample(h));
     h = padded(h, "refine/conv");
     h = keep("head:f", f(h));
     padded(h, "head");
@@ -186,13 +192,12 @@ const engine = (() => {
   /* The page backwards. kept : of forward. dy : the gradient in "head". through : {name of a batch
    * norm: {dbeta, dgamma, m}}, see batchnormBackward, or null for given statistics.
    * Returns {name: dh} with the names of forward, and "x". */
-  function backward(net, kept, dy, through = null, ops = {}) {
+  function backward(net, kept, dy, through = null) {
     const { p, s, depth } = net;
-    const back = ops.padConvBackward || padConvBackward;
-    const df = activations[net.activation].backward;
+        const df = activations[net.activation].backward;
     const d = { head: dy };
     const keep = (name, h) => (d[name] = h);
-    const conv = (dh, name, input) => keep(input, back(dh, p[`${name}/w`]));
+    const conv = (dh, name, input) => keep(input, padConvBackward(dh, p[`${name}/w`]));
     const bn = (dh, name, input) =>
       keep(input, batchnormBackward(dh, kept[input], p[`${name}/gamma`], s[name], through && through[name]));
 
@@ -200,13 +205,13 @@ const engine = (() => {
     dh = keep("refine/conv", df(dh, kept["head:f"]));
     dh = keep("tail/bn", upsampleBackward(conv(dh, "refine/conv", "refine/conv:up")));
     const dx0 = (d["tail/bn:z"] = dh);
-    dh = back(bn(dh, "tail/bn", "tail/conv"), p["tail/conv/w"]);
+    dh = padConvBackward(bn(dh, "tail/bn", "tail/conv"), p["tail/conv/w"]);
     for (let k = depth - 1; k >= 0; k--) {
       const dskip = keep(`block${k}/bn2`, dh);
       d[`block${k}/bn2:z`] = dh;
       dh = conv(bn(dh, `block${k}/bn2`, `block${k}/conv2`), `block${k}/conv2`, `block${k}/bn1`);
       dh = keep(`block${k}/bn1:z`, df(dh, kept[`block${k}/bn1`]));
-      dh = back(bn(dh, `block${k}/bn1`, `block${k}/conv1`), p[`block${k}/conv1/w`]);
+      dh = padConvBackward(bn(dh, `block${k}/bn1`, `block${k}/conv1`), p[`block${k}/conv1/w`]);
       dh = add(dh, dskip);
     }
     dh = keep("stem/act", add(dh, dx0));

@@ -28,6 +28,13 @@ function pressed(event, act) {
   act();
 }
 const byId = (id) => document.getElementById(id);
+// new children for an element; what had the focus gives it to what takes its place
+function replace(parent, ...children) {
+  const order = () => [...parent.querySelectorAll("button, input, select, [tabindex]")];
+  const place = order().indexOf(document.activeElement);
+  parent.replaceChildren(...children);
+  if (place >= 0) order()[place]?.focus({ preventScroll: true });
+}
 
 function num(value, digits = 4) {
   if (value === 0 || Object.is(value, -0)) return "0";
@@ -70,11 +77,11 @@ function table({ low, high, stops }, from, to) {
 const kindOf = (name, gradient) => (gradient ? "gradient" : ["x", "target", "head"].includes(name) ? "image" : "activation");
 
 // One channel of an 8-bit map as a picture of its own size, north up: row 0 is at the bottom
-function mapPicture(name, channel, gradient) {
+function mapPicture(name, channel, gradient, limits = null) {
   const key = `map ${gradient ? "d " : ""}${name}`;
   const [, h, w] = PAGE.arrays[key][2];
   const [from, to] = PAGE.maps[key.slice(4)][channel];
-  const scale = scaleFor(from, to, kindOf(name, gradient));
+  const scale = scaleFor(...(limits || [from, to]), kindOf(name, gradient));
   const colours = table(scale, from, to);
   const picture = new ImageData(w, h), bytes = arrays[key];
   for (let i = 0; i < h; i++)
@@ -84,12 +91,22 @@ function mapPicture(name, channel, gradient) {
     }
   return { picture, scale };
 }
-function putMap(canvas, name, channel, gradient) {
-  const { picture, scale } = mapPicture(name, channel, gradient);
+function putMap(canvas, name, channel, gradient, limits) {
+  const { picture, scale } = mapPicture(name, channel, gradient, limits);
   canvas.width = picture.width;
   canvas.height = picture.height;
   canvas.getContext("2d").putImageData(picture, 0, 0);
   return scale;
+}
+
+// value of a map where the pointer is, and the pixel of the array: {value, i, j}
+function mapValue(canvas, name, channel, gradient, event) {
+  const key = `${gradient ? "d " : ""}${name}`, [, h, w] = PAGE.arrays[`map ${key}`][2];
+  const box = canvas.getBoundingClientRect(), [from, to] = PAGE.maps[key][channel];
+  const at = (offset, size, n) => Math.max(0, Math.min(n - 1, Math.floor((offset / size) * n)));
+  const i = h - 1 - at(event.clientY - box.top, box.height, h), j = at(event.clientX - box.left, box.width, w);
+  const scale = scaleOf(name), factor = Math.ceil((scale * HEIGHT) / h);
+  return { value: from + (arrays[`map ${key}`][(channel * h + i) * w + j] / 255) * (to - from), i: i * factor, j: j * factor };
 }
 
 // An array of numbers (row 0 at the bottom) in cells of `cell` pixels

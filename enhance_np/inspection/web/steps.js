@@ -62,6 +62,17 @@ function showCode(at) {
   list.scrollTop = running ? running.offsetTop - list.clientHeight / 2 : 0;
 }
 
+// of the whole arrays of a step: its result, and backwards the gradient in it
+function statistics(at) {
+  const one = step[at.name];
+  if (!one) return [];
+  const line = (name, { mean, rms, min, max }) => [name, mean, rms, min, max].map((n) => (typeof n === "number" ? num(n, 3) : n));
+  const lines = [["", "mean", "rms", "min", "max"], line("h", one.values)];
+  if (at.phase === "backward") lines.push(line("dh", one.gradients));
+  const dead = one.dead.length ? `; of ${one.shape[2]} channels dead: ${one.dead.join(", ")}` : "";
+  return [rows(...lines), el("p", { class: "note" }, `h: ${one.shape.join(" \u00d7 ")}${one.unit && `, in ${one.unit}`}${dead}`)];
+}
+
 function showStory(at) {
   const one = step[at.name];
   byId("title").textContent = one ? `${at.name}: ${LAYER[one.operation]}` : at.phase === "loss" ? "The loss" : "The step of Adam";
@@ -69,6 +80,7 @@ function showStory(at) {
     : at.phase === "loss" ? ["loss = sum (y - t)^2 / n", "dy = 2 (y - t) / n"]
     : ["m = b1 m + (1 - b1) g", "v = b2 v + (1 - b2) g^2", "p = p - lr sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + eps)"];
   byId("formula").replaceChildren(...formula.map((text) => el("div", {}, pretty(text))));
+  byId("statistics").replaceChildren(...statistics(at));
   byId("why").textContent = one ? WHY[at.phase][one.operation]
     : at.phase === "loss" ? `The loss of this image is ${num(PAGE.loss)}: the mean over the output's pixels of the squared difference from the target (${PAGE.about.target}).`
     : "Every weight moves against its mean gradient m, divided by the gradient's usual size \u221av: by nearly the learning rate if the gradient keeps its sign and is large beside \u03b5. Choose a weight below.";
