@@ -88,7 +88,7 @@ def _evaluate(options) -> None:
 
 
 def _deconvolve(options) -> int:
-    from ..evaluate.files import deconvolver
+    from ..prediction.deconvolution import deconvolver
 
     return for_each(
         options,

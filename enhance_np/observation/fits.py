@@ -169,17 +169,7 @@ _STALE = re.compile(
 _IN_PIXELS = ("R_SUN", "CRSIZE1", "CRSIZE2")
 
 
-def enhanced_header(
-    header,
-    *,
-    version: str,
-    model: str,
-    weights: str | None,
-    type: str,
-    norm: float,
-    limb: float = 0.0,
-    factor: int = 2,
-):
+def rescaled_header(header, factor: float = 1):
     """The header of the output: the same sky coordinates, on pixels `factor` times smaller.
 
     The network keeps edges aligned: input pixel 1 spans 0.5 to 1.5 and becomes 0.5 to
@@ -202,11 +192,7 @@ def enhanced_header(
     becomes BUNIT. An unknown error of the WCS ("CRDER1 = nan") is removed, because FITS cannot
     store NaN. SIP polynomials are not rescaled: HMI images have none.
 
-    version : of this package.  model : name of the network, or of a method without weights.
-    weights : sha256 of the weights file in hexadecimal; 16 digits are kept. None: no such card.
-    type : "intensity" or "blos".  norm : level that the pixels were divided by, in BUNIT.
-    limb : power of the limb darkening (`disc.limb_darkening`) that was also divided out;
-        0: no such card.
+    factor : 2 for the network, below 1 for an image on larger pixels.
     Raises ValueError if a WCS card is not a number.
     Source: Greisen & Calabretta 2002, A&A 395, 1061; Thompson 2006, A&A 449, 791.
     """
@@ -221,8 +207,33 @@ def enhanced_header(
     for key in _IN_PIXELS:
         if card(out, key) is not None:
             out[key] = factor * _number(out, key, 0.0)
-    for alternate in ("", *"ABCDEFGHIJKLMNOPQRSTUVWXYZ"):
-        _scale_wcs(out, alternate, factor)
+    if factor != 1:
+        for alternate in ("", *"ABCDEFGHIJKLMNOPQRSTUVWXYZ"):
+            _scale_wcs(out, alternate, factor)
+    return out
+
+
+def enhanced_header(
+    header,
+    *,
+    version: str,
+    model: str,
+    weights: str | None,
+    type: str,
+    norm: float,
+    limb: float = 0.0,
+    factor: int = 2,
+):
+    """The header of an enhanced image: `rescaled_header`, and cards on what was done.
+
+    version : of this package.  model : name of the network, or of a method without weights.
+    weights : sha256 of the weights file in hexadecimal; 16 digits are kept. None: no such card.
+    type : "intensity" or "blos".  norm : level that the pixels were divided by, in BUNIT.
+    limb : power of the limb darkening (`disc.limb_darkening`) that was also divided out;
+        0: no such card.
+    Raises as `rescaled_header`.
+    """
+    out = rescaled_header(header, factor)
     out["ENHVERS"] = (version, "version of enhance_np")
     out["ENHMODEL"] = (model, "network that enhanced the image")
     out.remove("ENHWGT", ignore_missing=True)
@@ -248,7 +259,7 @@ def without_storage(header):
     return out
 
 
-def _scale_wcs(header, alternate: str, factor: int) -> None:
+def _scale_wcs(header, alternate: str, factor: float) -> None:
     """Change one WCS description (`alternate` "" or a letter) of `header` in place."""
     known = re.compile(rf"((CTYPE|CRPIX|CRVAL|CDELT)[12]|(CD|PC)[12]_[12]){alternate}")
     if not any(known.fullmatch(key) for key in header):
@@ -348,7 +359,7 @@ def _number(header, key: str, default: float) -> float:
     try:
         return number(header, key, default)
     except ValueError as error:
-        raise ValueError(f"enhanced_header: {error}") from None
+        raise ValueError(f"rescaled_header: {error}") from None
 
 
 def _one_line(error: Exception) -> str:

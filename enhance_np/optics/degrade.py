@@ -9,6 +9,7 @@ The geometry is therefore exact for any ratio of the pixel scales. Both images o
 same mirrored scene and agree up to the border, so nothing is cropped.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -86,6 +87,18 @@ class Optics:
             raise avoidable(ValueError(message), "psf")
         return cls(psf, *(float(attributes[name]) for name in STORED[1:]))
 
+    def target(self) -> "Optics":
+        """Those of the target telescope alone."""
+        return replace(
+            self, psf="airy", aperture=self.target_aperture, hmi_scale=self.hmi_scale / 2
+        )
+
+    def telescope(self) -> str:
+        """The telescope in words, for a header."""
+        psf = self.psf.name if isinstance(self.psf, PsfImage) else self.psf
+        psf = Path(psf).name.encode("ascii", "backslashreplace").decode()
+        return f"{psf}, {self.aperture:g} m, {self.hmi_scale:g} arcsec"
+
     def kernels(self, pixel_scale: float) -> tuple[np.ndarray, np.ndarray]:
         """HMI's kernel and the target's, of sum 1, on a grid of `pixel_scale` arcsec."""
         target = airy(pixel_scale, self.target_aperture, self.support, self.wavelength)
@@ -155,6 +168,15 @@ def degrade(
     published model includes the pixel integration.
     Source: Díaz Baso & Asensio Ramos 2018, A&A 614, A5, section 3.1.
     """
+    return tuple(_images(scene, pixel_scale, optics, offset))
+
+
+def seen(scene: np.ndarray, pixel_scale: float, optics: Optics = HMI) -> np.ndarray:
+    """The first image of `degrade` alone, without the cost of the target."""
+    return next(_images(scene, pixel_scale, optics, (0.0, 0.0)))
+
+
+def _images(scene, pixel_scale, optics, offset) -> Iterator[np.ndarray]:
     from scipy.fft import dctn
 
     scene = _checked("degrade", scene, pixel_scale)
@@ -170,7 +192,7 @@ def degrade(
             f"got scene.shape={scene.shape}, pixel_scale={pixel_scale}, offset={offset}"
         )
     modes = dctn(scene.astype(np.float64), norm="ortho")
-    images = []
+    dtype = scene.dtype if scene.dtype.kind == "f" else np.float64
     for kernel, factor in zip(optics.kernels(pixel_scale), (1, 2), strict=True):
         step = hmi_scale / factor / pixel_scale
         at = [
@@ -180,11 +202,8 @@ def degrade(
         waves = [(np.cos, np.cos)]
         if not _symmetric(kernel):
             waves += [(np.cos, np.sin), (np.sin, np.cos), (np.sin, np.sin)]
-        images.append(
-            sum(_sample(modes * _transfer(scene.shape, kernel, p), *at, p) for p in waves)
-        )
-    dtype = scene.dtype if scene.dtype.kind == "f" else np.float64
-    return tuple(image.astype(dtype) for image in images)
+        image = sum(_sample(modes * _transfer(scene.shape, kernel, p), *at, p) for p in waves)
+        yield image.astype(dtype)
 
 
 def convolve(scene: np.ndarray, kernel: np.ndarray) -> np.ndarray:

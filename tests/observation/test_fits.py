@@ -302,7 +302,7 @@ def test_unit_under_its_own_name():
 def test_header_refuses_text_for_a_number():
     header = sky_header("crota")
     header["CRPIX1"] = "middle"
-    with pytest.raises(ValueError, match="enhanced_header: CRPIX1 must be a number, got 'middle'"):
+    with pytest.raises(ValueError, match="rescaled_header: CRPIX1 must be a number, got 'middle'"):
         fits.enhanced_header(header, **DONE)
 
 
