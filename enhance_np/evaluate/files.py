@@ -94,7 +94,7 @@ def evaluate_files(
     if plot is not None:
         from . import figures
 
-        made.append((plot, figures.page(outputs, scene, optics)))
+        made.append((plot, figures.page(outputs, scene, optics, _input_header(frames))))
     if json_file is not None:
         text = json.dumps({"file": os.fspath(out)} | found, indent=1, allow_nan=False)
         made.append((json_file, text.encode() + b"\n"))
@@ -182,6 +182,12 @@ def _scene(frames, type, norm, box, optics):
         angle = None  # `report` raises an error for the wrong shape
     scene = Scene(type, images.get("input"), images.get("truth"), images.get("companion"))
     return scene._replace(mu=angle, box=box, pixel_area=_input_area(frames)), out
+
+
+def _input_header(frames):
+    """Header of the input's pixels: its own, or from another image."""
+    name, factor = next((n, f) for n, f in PIXELS_ALONG.items() if n in frames)
+    return fits.rescaled_header(frames[name].header, 1 / factor)
 
 
 def _input_area(frames) -> float | None:

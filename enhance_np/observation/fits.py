@@ -22,6 +22,9 @@ from .missing import without_sentinels
 log = logging.getLogger(__name__)
 
 
+_NUMPY = b"\x93NUMPY"  # how a file of numpy.save begins
+
+
 class Frame(NamedTuple):
     """One image as read from a file."""
 
@@ -58,7 +61,8 @@ def read(path: str | os.PathLike, ext: int | str | None = None) -> Frame:
     applied once. BLANK, NaN and infinite pixels become NaN, and so do the fill values of
     `missing.without_sentinels`. A cube is refused even if it has one plane, because its header
     describes an axis that the output would not have. Header cards that break the standard
-    ("CRDER1 = nan") are repaired by astropy, and logged.
+    ("CRDER1 = nan") are repaired by astropy, and logged. A file of numpy.save is read as an image
+    without a header.
 
     Raises OSError if the file is missing, is not FITS or is damaged; ValueError if it holds
     no 2-D image of 2 x 2 pixels or more with at least one valid pixel.
@@ -72,6 +76,9 @@ def read(path: str | os.PathLike, ext: int | str | None = None) -> Frame:
     if not os.path.isfile(path):
         kind = "the folder" if os.path.isdir(path) else "no regular file at"
         raise OSError(f"read: needs a file, got {kind} path={path!r}")
+    with open(path, "rb") as file:
+        if file.read(len(_NUMPY)) == _NUMPY:
+            return _saved(path, ext)
     try:
         # Archived files have harmless faults (BLANK in a float image, a missing last block of
         # padding) that astropy warns about but reads correctly. It raises for what it cannot read.
@@ -103,6 +110,29 @@ def read(path: str | os.PathLike, ext: int | str | None = None) -> Frame:
     if np.isnan(data).all():
         raise ValueError(f"read: needs one valid pixel or more, got only NaN in {path!r}")
     return Frame(data, header, path)
+
+
+def _saved(path: str, ext) -> Frame:
+    """The array in a file of numpy.save."""
+    from astropy.io.fits import Header
+
+    if ext is not None:
+        raise ValueError(f"read: ext needs a FITS file, got {ext=} for the array in {path!r}")
+    try:
+        data = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped: a cut file is an error
+    except Exception as error:  # ValueError, EOFError, errors of its parser
+        raise OSError(f"read: needs a whole .npy file, got {path!r} ({_one_line(error)})") from None
+    if data.ndim != 2 or min(data.shape) < 2 or data.dtype.kind not in "fiu":
+        raise ValueError(
+            "read: an image must be (H, W), of 2 x 2 pixels or more and real numbers, "
+            f"got shape {data.shape}, dtype {data.dtype} in {path!r}"
+        )
+    with np.errstate(all="ignore"):
+        data = without_sentinels(np.array(data, np.float32), path)
+    data[~np.isfinite(data)] = np.nan
+    if np.isnan(data).all():
+        raise ValueError(f"read: needs one valid pixel or more, got only NaN in {path!r}")
+    return Frame(data, Header(), path)
 
 
 def _lowest(header) -> float | None:

@@ -14,7 +14,6 @@ import numpy as np
 
 from .._errors import one_line
 from .._figures import png, require_matplotlib
-from ..baselines.bicubic import bicubic
 from ..config import TYPES
 from ..observation.fits import Frame
 from ..observation.header import card
@@ -80,7 +79,7 @@ def side_by_side(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    wcs, turned = _sky(header, input.shape)
+    wcs, turned = sky(header, input.shape)
     flip = (slice(None, None, -1),) * 2 if turned else ()
     input, output = input[flip], output[flip]
     truth, spread, residual = (i if i is None else i[flip] for i in (truth, spread, residual))
@@ -103,7 +102,7 @@ def side_by_side(
         shown.append(_draw(column, panel.image, panel.image.shape[0] // h, box, style))
         column[0].set_title(panel.title)
         for ax in column:
-            _label(ax, wcs)
+            label_axes(ax, wcs)
     shared = [i for i, panel in enumerate(panels) if not panel.label]
     bars = [(shared, QUANTITY[type])]
     bars += [([i], panel.label) for i, panel in enumerate(panels) if panel.label]
@@ -131,6 +130,8 @@ class _Panel(NamedTuple):
 
 def _panels(input, output, measured, type, truth, spread, residual) -> list[_Panel]:
     """The columns of the figure, from left to right."""
+    from ..baselines.bicubic import bicubic
+
     alike = [measured, output] if truth is None else [measured, output, truth]
     limits = stretch(alike, type)
     panels = [_Panel("input", input, limits), _Panel("enhanced", output, limits)]
@@ -214,10 +215,11 @@ def _draw(column, image: np.ndarray, k: int, box, style: dict):
     return shown
 
 
-def _sky(header, shape: tuple[int, int]):
+def sky(header, shape: tuple[int, int]):
     """(WCS, turned): the WCS of the image as drawn, and whether it is turned by 180 degrees.
 
-    shape : (H, W).  WCS : counts pixels as `_draw` does; None without two celestial axes.
+    shape : (H, W).  WCS : counts pixels from the lower left corner; None without two celestial
+    axes.
     """
     if header is None:
         return None, False
@@ -260,7 +262,7 @@ def _turned(header, shape):
     return out
 
 
-def _label(ax, wcs) -> None:
+def label_axes(ax, wcs) -> None:
     """Labels the axes with their quantities and units; ticks are decimal numbers."""
     if wcs is None:
         ax.set(xlabel="x [input pixel]", ylabel="y [input pixel]")
