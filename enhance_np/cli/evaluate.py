@@ -45,7 +45,8 @@ def add_commands(command) -> None:
         "--iterations",
         type=int,
         default=20,
-        help="Richardson-Lucy iterations (default 20, as published)",
+        help="Richardson-Lucy iterations (default 20, as published; why evaluate takes more: "
+        "docs/evaluate.md)",
     )
     add.add_argument(
         "--damping",
