@@ -1,4 +1,4 @@
-"""evaluate and deconvolve: the commands that score an output and that run Richardson-Lucy."""
+"""evaluate, deconvolve and psf: the commands that score, run Richardson-Lucy and compare PSFs."""
 
 from .files import for_each
 from .options import given_optics, hdu, image, kind, psf
@@ -60,6 +60,13 @@ def add_commands(command) -> None:
     )
     psf(add)
 
+    add = command("psf", _psf, "print the widths and the encircled energy of the PSFs; draw them")
+    psf(add)
+    add.add_argument(
+        "--plot", metavar="PNG", help="draw the PSFs, their transfer functions and encircled energy"
+    )
+    add.add_argument("--overwrite", action="store_true", help="replace an existing file")
+
 
 def _box(text: str) -> tuple[int, ...]:
     y0, y1, x0, x1 = map(int, text.split(","))
@@ -101,3 +108,19 @@ def _deconvolve(options) -> int:
         optics=given_optics(options),
         ext=hdu(options),
     )
+
+
+def _psf(options) -> None:
+    from .._atomic import write_bytes
+    from ..evaluate import psfs
+    from ..observation.fits import check_output
+    from ..optics.degrade import HMI
+
+    if options.plot is not None:
+        check_output(options.plot, options.overwrite)
+    found = psfs.known(given_optics(options) or HMI)
+    if options.plot is not None:
+        picture = psfs.picture(found)
+        check_output(options.plot, options.overwrite)
+        write_bytes(options.plot, picture)
+    say(psfs.table(found))

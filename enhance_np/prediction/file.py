@@ -17,7 +17,7 @@ from ..observation.kind import gauss, image_type
 from ..observation.quiet_sun import usual_level
 from ..observation.remarks import remark
 from ..observation.telescope import require_hmi
-from ..optics.degrade import HMI, STORED, Optics, on_pixels
+from ..optics.degrade import HMI, Optics, on_pixels
 from ..weights import Weights, digest
 from .array import apply, chosen
 from .ensemble import ORIENTATIONS
@@ -33,6 +33,8 @@ OPTICS_CARDS = {
     "target_diameter_m": ("ENHTAPER", "[m] aperture of the target"),
     "wavelength_m": ("ENHWAVE", "[m] wavelength"),
     "hmi_scale_arcsec": ("ENHPIXEL", "[arcsec] pixel of the telescope"),
+    "lorentzian_arcsec": ("ENHLOREN", "[arcsec] width of the Lorentzian in the PSF"),
+    "rotation_degrees": ("ENHROTAT", "[deg] rotation of the PSF"),
 }
 
 
@@ -261,7 +263,7 @@ def output_header(
     ensemble: bool = False,
 ):
     """The header of the output.  content : `weights.digest` of the weights file, or None."""
-    own = {name: loaded.provenance[name] for name in STORED if name in loaded.provenance}
+    own = {name: loaded.provenance[name] for name in OPTICS_CARDS if name in loaded.provenance}
     enhanced = fits.enhanced_header(
         header,
         version=__version__,
