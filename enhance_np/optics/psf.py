@@ -100,8 +100,8 @@ def five_gaussians(
         increasing rows. It depends on the camera and on CROTA2, and the zero of the paper was not
         verified, so there is no default. None is the mean over azimuth, where the cosines vanish.
         With it the centroid is 0.1 arcsec off the middle, by which an image is displaced.
-    Returns float64 (n, n), n = 2 round(support / pixel_scale) + 1, of sum 1; with rotation it is not
-    symmetric.
+    Returns float64 (n, n), n = 2 round(support / pixel_scale) + 1, of sum 1; not symmetric if it
+    is rotated.
     Raises ValueError unless the first two are positive and support is at least one pixel.
     Source: Yeo et al. 2014, A&A 561, A22, arXiv:1310.4972.
     """
