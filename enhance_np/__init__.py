@@ -1,6 +1,9 @@
 """Enhance SDO/HMI images with a residual network written by hand in NumPy.
 
-enhance_np.enhance(x)  ->  the array, cube, sunpy Map, MapSequence or dask array x, (2H, 2W) each
+enhance_np.enhance(x)  ->  the array, Quantity, NDData, sunpy Map, dask array, ... x, (2H, 2W)
+enhance_np.deconvolve(x)  ->  the same by Richardson-Lucy
+enhance_np.degrade(x, optics=Optics(...))  ->  x as HMI or another telescope would see it
+enhance_np.flatten_limb(x)  ->  x without its limb darkening
 enhance_np.predict(image, type="intensity")  ->  the same for an array
 enhance_np.predict_all(images, ...)  ->  the same for many arrays, one by one
 enhance_np.load_weights(path)
@@ -11,10 +14,25 @@ enhance_np.trace(weights, x, target)  ->  every value and gradient of one run of
 from importlib import import_module
 
 __version__ = "0.1.0"
-__all__ = ["enhance", "load_weights", "predict", "predict_all", "trace", "train"]
+__all__ = [
+    "Optics",
+    "deconvolve",
+    "degrade",
+    "enhance",
+    "flatten_limb",
+    "load_weights",
+    "predict",
+    "predict_all",
+    "trace",
+    "train",
+]
 
 _HOMES = {
     "enhance": ("prediction.image", "enhance"),
+    "deconvolve": ("prediction.deconvolution", "deconvolve"),
+    "degrade": ("prediction.degradation", "degrade"),
+    "flatten_limb": ("prediction.flattening", "flatten_limb"),
+    "Optics": ("optics.degrade", "Optics"),
     "predict": ("prediction.array", "predict"),
     "predict_all": ("prediction.array", "predict_all"),
     "trace": ("inspection.trace", "trace"),

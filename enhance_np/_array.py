@@ -29,6 +29,13 @@ def is_dask(x) -> bool:
     return _is(x, "dask.array", "Array")
 
 
+def to_dask(image: np.ndarray):
+    """image as a dask array; called only for a result of one, so dask is loaded already."""
+    import dask.array as da
+
+    return da.from_array(image)
+
+
 def is_map(x) -> bool:
     """Whether x is a sunpy Map. sunpy is never imported here."""
     return _is(x, "sunpy.map", "GenericMap")
@@ -47,3 +54,18 @@ def _is(x, module: str, name: str) -> bool:
 def repeated(image: np.ndarray) -> np.ndarray:
     """(H, W) -> (2H, 2W): the four output pixels of each input pixel."""
     return image.repeat(2, axis=0).repeat(2, axis=1)
+
+
+def covered(mask: np.ndarray, shape: tuple[int, int], factor: float) -> np.ndarray:
+    """Where a pixel of an image of `shape` touches one that is True in the mask: bool of `shape`.
+
+    mask : (H, W) bool.  factor : pixels of the image along one of the mask; their first edges are
+        aligned, and the mask may reach further than the image.
+    """
+    for axis, n in enumerate(shape):
+        edges = np.arange(n + 1) / factor
+        first = np.floor(edges[:-1] + 1e-9).astype(int)
+        last = np.ceil(edges[1:] - 1e-9).astype(int).clip(max=mask.shape[axis])
+        total = np.insert(np.cumsum(mask, axis, dtype=np.int32), 0, 0, axis)
+        mask = np.take(total, last, axis) > np.take(total, first, axis)
+    return mask

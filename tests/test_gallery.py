@@ -45,6 +45,20 @@ def test_the_page_shows_the_scripts(build):
     assert all(path.stat().st_size < build.LARGEST for path in GALLERY.glob("*.png"))
 
 
+def test_an_example_without_its_archive(build, tmp_path, monkeypatch):
+    """It is shown with the reason; any other example must run."""
+    script = tmp_path / "plot_fido.py"
+    source = '"""Title\n\nText.\n"""\n\nraise ConnectionError("no mirror")\n\n# %%\n\nprint(1)\n'
+    script.write_text(source, encoding="utf-8")
+    page = build.section(script, tmp_path)
+    assert "print(1)" in page
+    assert "```text" not in page
+    assert page.endswith("*Not run when this page was written: no mirror*\n")
+    monkeypatch.setattr(build, "ONLINE", ())
+    with pytest.raises(ConnectionError):
+        build.section(script, tmp_path)
+
+
 def test_blocks(build):
     source = '"""Title\n\nText.\n"""\n\na = 1\n\n# %%\n# Of many\n# lines.\n\nb = 2  # three\n'
     assert build.blocks(source) == (

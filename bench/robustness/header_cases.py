@@ -190,7 +190,7 @@ def made() -> Iterator[Kind]:
 
     # --- beyond repair
 
-    says = "enhanced_header: CRPIX1 must be a number"
+    says = "rescaled_header: CRPIX1 must be a number"
     yield magnetogram("text where the WCS needs a number", "t.fits", "refused", says, CRPIX1="mid")
     says = "read: needs a whole FITS file"
     cut = partial(_part, data=field, header=m, all_pixels=False)

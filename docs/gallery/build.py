@@ -15,11 +15,12 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 LARGEST = 300_000  # bytes of a picture
+ONLINE = ("plot_fido.py",)  # not run where the archive, or what reaches it, is missing
 HEAD = """# Gallery
 
 Written by `make gallery`, which runs the scripts beside this page. Their images are made by
-`enhance_np.sun.scene`, so they need no data. For real images, begin with
-`sunpy.map.Map("hmi.Ic_45s.….fits")`.
+`enhance_np.sun.scene`, so they need no data; only one of them takes a real image from the archive.
+For files at hand, begin with `sunpy.map.Map("hmi.Ic_45s.….fits")`.
 """
 
 
@@ -40,22 +41,31 @@ def blocks(source: str) -> tuple[str, str, list[tuple[str, str]]]:
 def section(script: Path, folder: Path) -> str:
     """Markdown of one example, run here; its pictures are written to `folder`.
 
-    Raises what the example raises, and ValueError for a picture of more than LARGEST bytes.
+    An example of ONLINE that fails for want of a package or a connection is shown with the reason.
+    Raises what any other example raises, and ValueError for a picture of more than LARGEST bytes.
     """
     import matplotlib
 
     matplotlib.use("Agg")
     title, introduction, parts = blocks(script.read_text(encoding="utf-8"))
     page, names = [f"## {title}", introduction], {"__name__": "__main__"}
-    pictures = _names(script)
+    pictures, skipped = _names(script), None
     for number, (text, code) in enumerate(parts, 1):
         printed = io.StringIO()
-        with contextlib.redirect_stdout(printed):
-            exec(compile(code, f"{script.name}, block {number}", "exec"), names)
+        if skipped is None:
+            try:
+                with contextlib.redirect_stdout(printed):
+                    exec(compile(code, f"{script.name}, block {number}", "exec"), names)
+            except (ImportError, OSError) as error:
+                if script.name not in ONLINE:
+                    raise
+                skipped = " ".join(str(error).split()) or type(error).__name__
         page += filter(None, [text, code and f"```python\n{code}\n```"])
         if printed.getvalue():
             page.append(f"```text\n{printed.getvalue().rstrip()}\n```")
         page += [_drawn(figure, folder / next(pictures), title) for figure in _open_figures()]
+    if skipped is not None:
+        page.append(f"*Not run when this page was written: {skipped}*")
     return "\n\n".join(page) + "\n"
 
 

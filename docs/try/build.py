@@ -34,7 +34,6 @@ from enhance_np.observation import (
 )
 from enhance_np.prediction import demo
 from enhance_np.prediction.file import OPTICS_CARDS
-from enhance_np.prediction.picture import GAUSS_LIMIT
 
 HERE = Path(__file__).parent
 EXAMPLE = HERE / "example.fits"
@@ -65,7 +64,6 @@ def constants() -> dict:
         # of the polynomial in mu that the law of limb darkening is
         "limb": disc.limb_darkening(np.polynomial.Polynomial([0.0, 1.0])).coef.tolist(),
         "pixel_scale": HMI.pixel_scale,
-        "gauss_limit": GAUSS_LIMIT,
         "gauss_per_kilogauss": normalise.GAUSS_PER_KILOGAUSS,
         # header.py and pixels.py
         "angles": header.ANGLES,

@@ -137,7 +137,7 @@
     const { h, w, header, name } = image;
     const unit = unitOf(result);
     const seen = mask ? image.data.map((v, n) => (mask[n] ? NaN : v)) : image.data;
-    const limits = view.stretch([seen, out], type, kind.gauss(unit, constants), constants);
+    const limits = view.stretch([seen, out], type);
     const upsideDown = turned(header);
     const [arcsec] = pixels.scales(header, constants);
     put("result-title", name);

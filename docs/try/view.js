@@ -7,8 +7,8 @@ const view = (() => {
   const SAMPLE = 500000; // pixels from which percentiles are taken
 
   /* [low, high] that both images share: percentiles 0.1 and 99.9 of an intensity, and of the absolute
-   * values of a field, symmetric about zero and limited. */
-  function stretch(images, type, unitInGauss, c) {
+   * values of a field, symmetric about zero. */
+  function stretch(images, type) {
     const of = (values, q) => statistics.percentile(values, q);
     const valid = images.map((image) => {
       const step = Math.ceil(image.length / SAMPLE);
@@ -16,7 +16,7 @@ const view = (() => {
     });
     if (type === "blos") {
       const sizes = valid.map((values) => of(statistics.sorted(values.map(Math.abs)), 99.9));
-      const limit = Math.min(Math.max(...sizes) || 1, c.gauss_limit / unitInGauss);
+      const limit = Math.max(...sizes) || 1;
       return [-limit, limit];
     }
     const low = Math.min(...valid.map((values) => of(values, 0.1)));

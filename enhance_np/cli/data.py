@@ -1,13 +1,15 @@
-"""simulate and degrade: the commands that make training pairs."""
+"""simulate and degrade: the commands that make scenes, and what telescopes see of them."""
 
 import logging
 
 from ..config import TYPES
-from .options import optics, psf, show_progress
+from .options import hdu, optics, psf, show_progress
 
-# options of degrade that apply only with SIM, and only without it
+# options of degrade for the frames SIM, for a recipe, for both, and for an image
 FRAMES_ONLY = ("pixel_scale", "norm", "validation_region")
 RECIPE_ONLY = ("recipe", "fields", "test", "keep")
+PAIRS_ONLY = ("out", "type", "count", "validation", "patch")
+IMAGE_ONLY = ("truth", "noise", "ext")
 
 
 def add_commands(command) -> None:
@@ -49,8 +51,23 @@ def add_commands(command) -> None:
         "degrade",
         _degrade,
         "make training pairs from a recipe or from simulated frames: each scene as HMI sees it "
-        "and as a 28 cm telescope sees it",
+        "and as a 28 cm telescope sees it; or (--fits) one image as HMI sees it",
     )
+    add.add_argument(
+        "--fits",
+        nargs=2,
+        metavar=("IN", "OUT"),
+        help="make no pairs: write the FITS image IN to OUT as HMI, or another telescope, sees it",
+    )
+    add.add_argument(
+        "--truth", metavar="FITS", help="with --fits, write here what a 28 cm telescope would see"
+    )
+    add.add_argument(
+        "--noise",
+        type=float,
+        help="with --fits, add normal noise of this sigma, in the image's unit",
+    )
+    add.add_argument("--ext", help="with --fits, HDU to read (default: the first image)")
     add.add_argument(
         "sim",
         nargs="*",
@@ -65,7 +82,6 @@ def add_commands(command) -> None:
     )
     add.add_argument(
         "--out",
-        required=True,
         help="HDF5 file to write; <out>_val.h5 and <out>_test.h5 are written beside it",
     )
     add.add_argument(
@@ -88,7 +104,7 @@ def add_commands(command) -> None:
     add.add_argument(
         "--pixel-scale",
         type=float,
-        help="arcsec per pixel of SIM (default: CDELT, else 0.0662)",
+        help="arcsec per pixel of SIM (default: CDELT, else 0.0662), or of IN (default: CDELT)",
     )
     add.add_argument(
         "--norm",
@@ -135,6 +151,14 @@ def _degrade(options) -> None:
     from ..pairs import from_frames, from_recipe
     from ..pairs.recipe import read
 
+    if options.fits:
+        _degrade_image(options)
+        return
+    for name in IMAGE_ONLY:
+        if getattr(options, name) is not None:
+            raise ValueError(f"degrade: --{name} needs --fits, got none")
+    if options.out is None:
+        raise ValueError("degrade: needs --out for pairs, or --fits for an image, got neither")
     only = RECIPE_ONLY if options.sim else FRAMES_ONLY
     for name in only:
         if getattr(options, name) not in (None, False):
@@ -175,3 +199,24 @@ def _degrade(options) -> None:
     if options.fields is None:
         logging.info("recipe %s: uses synthetic scenes only (no --fields)", recipe.name)
     from_recipe.build(options.out, recipe, keep=options.keep, **how)
+
+
+def _degrade_image(options) -> None:
+    from ..optics.degrade import HMI
+    from ..prediction.degradation import degrade_file
+
+    pairs = ("sim", *PAIRS_ONLY, *RECIPE_ONLY, "norm", "validation_region")
+    for name in pairs:
+        if getattr(options, name) not in (None, False, []):
+            option = "SIM" if name == "sim" else f"--{name.replace('_', '-')}"
+            raise ValueError(f"degrade: needs either --fits or {option}, got both")
+    degrade_file(
+        *options.fits,
+        truth=options.truth,
+        optics=optics(options, HMI),
+        pixel_scale=options.pixel_scale,
+        noise=options.noise or 0.0,
+        seed=options.seed or 0,
+        ext=hdu(options),
+        overwrite=options.overwrite,
+    )

@@ -1,4 +1,4 @@
-"""evaluate and deconvolve: the commands that score an output and that run Richardson-Lucy."""
+"""evaluate, deconvolve and psf: the commands that score, run Richardson-Lucy and compare PSFs."""
 
 from .files import for_each
 from .options import given_optics, hdu, image, kind, psf
@@ -45,7 +45,8 @@ def add_commands(command) -> None:
         "--iterations",
         type=int,
         default=20,
-        help="Richardson-Lucy iterations (default 20, as published)",
+        help="Richardson-Lucy iterations (default 20, as published; why evaluate takes more: "
+        "docs/evaluate.md)",
     )
     add.add_argument(
         "--damping",
@@ -58,6 +59,13 @@ def add_commands(command) -> None:
         help="give the image as a 28 cm telescope sees it, like predict",
     )
     psf(add)
+
+    add = command("psf", _psf, "print the widths and the encircled energy of the PSFs; draw them")
+    psf(add)
+    add.add_argument(
+        "--plot", metavar="PNG", help="draw the PSFs, their transfer functions and encircled energy"
+    )
+    add.add_argument("--overwrite", action="store_true", help="replace an existing file")
 
 
 def _box(text: str) -> tuple[int, ...]:
@@ -88,7 +96,7 @@ def _evaluate(options) -> None:
 
 
 def _deconvolve(options) -> int:
-    from ..evaluate.files import deconvolver
+    from ..prediction.deconvolution import deconvolver
 
     return for_each(
         options,
@@ -100,3 +108,19 @@ def _deconvolve(options) -> int:
         optics=given_optics(options),
         ext=hdu(options),
     )
+
+
+def _psf(options) -> None:
+    from .._atomic import write_bytes
+    from ..evaluate import psfs
+    from ..observation.fits import check_output
+    from ..optics.degrade import HMI
+
+    if options.plot is not None:
+        check_output(options.plot, options.overwrite)
+    found = psfs.known(given_optics(options) or HMI)
+    if options.plot is not None:
+        picture = psfs.picture(found)
+        check_output(options.plot, options.overwrite)
+        write_bytes(options.plot, picture)
+    say(psfs.table(found))

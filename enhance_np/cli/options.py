@@ -113,7 +113,18 @@ def device(made):
 def psf(made, fits="a FITS image", pixel="the header's, else 0.504302"):
     """fits, pixel : what the help says of a PSF in a file, and of the default pixel scale."""
     made.add_argument(
-        "--psf", help=f"the telescope's PSF: modified (default), wachter, airy or {fits}"
+        "--psf",
+        help=f"the telescope's PSF: modified (default), wachter, airy, yeo, norton or {fits}",
+    )
+    made.add_argument(
+        "--lorentzian",
+        type=float,
+        help="arcsec, width of the Lorentzian of --psf norton (no default)",
+    )
+    made.add_argument(
+        "--psf-rotation",
+        type=float,
+        help="degrees by which --psf yeo is turned (default: its mean over azimuth)",
     )
     made.add_argument("--psf-scale", type=float, help="arcsec per pixel of that FITS image")
     made.add_argument("--support", type=float, help="half-width of the PSF in arcsec (default 12)")
@@ -132,6 +143,7 @@ def psf(made, fits="a FITS image", pixel="the header's, else 0.504302"):
 
 
 OPTICS = ("psf", "psf_scale", "support", "aperture", "target_aperture", "wavelength", "hmi_scale")
+OPTICS += ("lorentzian", "psf_rotation")
 
 
 def given_optics(options):
@@ -148,8 +160,9 @@ def optics(options, base):
 
     given = {
         name: getattr(options, name)
-        for name in ("psf", "support", "aperture", "target_aperture", "hmi_scale")
+        for name in ("psf", "support", "aperture", "target_aperture", "hmi_scale", "lorentzian")
     }
+    given["rotation"] = options.psf_rotation
     if options.wavelength is not None:
         given["wavelength"] = options.wavelength / 1e10  # exact for 6173, unlike * 1e-10
     given = {name: value for name, value in given.items() if value is not None}

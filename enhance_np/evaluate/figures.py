@@ -17,15 +17,14 @@ from ..baselines.richardson_lucy import deconvolve
 from ..observation.gaps import beyond_limb, gap_free_box
 from ..observation.normalise import fill, restore
 from ..optics.degrade import HMI, Optics
-from ..optics.psf import MODIFIED, WACHTER, airy, hmi_psf
-from ..prediction.picture import stretch
+from ..prediction.picture import MISSING, QUANTITY, about_zero, label_axes, sky, stretch
 from . import quantities as q
 from .classes import masks
 from .report import LEAST_SIDE, UNIT, Scene
 from .spectrum import power_spectrum
 
 PATCH = 50  # input pixels, as in training
-DIFFERENCE = {"intensity": 0.1, "blos": 200.0}  # grey scale of a difference, in Ic and G
+LEAST_SHARE = 0.02  # of the pixels of a patch, for a class to be shown or named
 # classes by preference for a patch
 TELLING = ("umbra", "pore", "penumbra", "plage", "quiet", "limb")
 
@@ -40,58 +39,63 @@ def save(draw: Callable, size: tuple[float, float], *arguments, **options) -> by
     return png(figure)
 
 
-def page(outputs: Mapping[str, np.ndarray], scene: Scene, optics: Optics = HMI) -> bytes:
+def page(
+    outputs: Mapping[str, np.ndarray], scene: Scene, optics: Optics = HMI, header=None
+) -> bytes:
     """All figures of the first output on one page, as a PNG.
 
     They are patches of each class, PSFs and spectra, and, if the input is given, the region, the
     scatter plot and the difference to Richardson-Lucy. The latter is computed if it is not among
     the outputs.
+    header : of the input. With its WCS, axes are in arcsec or degrees and solar north is up, as in
+        `picture.side_by_side`; otherwise they count input pixels.
     """
+    low = tuple(n // 2 for n in next(iter(outputs.values())).shape)
+    wcs, is_turned = sky(header, low)
+    if is_turned:
+        images = ("input", "truth", "companion", "mu")
+        given = {name: getattr(scene, name) for name in images}
+        scene = scene._replace(**{n: i[::-1, ::-1] for n, i in given.items() if i is not None})
+        outputs = {name: image[::-1, ::-1] for name, image in outputs.items()}
     out = next(iter(outputs.values()))
     images = _images(out, scene)
-    rest = [(psf_and_spectra, 4.2, (images, scene.type, optics))]
+    parts = [[(patches, (out, scene, wcs))], [(psf_and_spectra, (images, scene.type, optics))]]
     if scene.input is not None:
         name, other = _opponent(outputs, scene, optics)
-        rest = [
-            (psf_and_spectra, 4.2, (images | {name: other}, scene.type, optics)),
-            (region, 5.0, (scene.input, out, scene.type)),
-            (against, 3.6, (out, other, name, scene.type)),
+        parts[0].append((region, (scene.input, out, scene.type, wcs)))
+        parts[1] = [
+            (psf_and_spectra, (images | {name: other}, scene.type, optics)),
+            (against, (out, other, name, scene.type, wcs)),
         ]
-    parts = [(patches, 3.4 * len(images), (out, scene)), *rest]
 
     def draw(figure):
-        rows = figure.subfigures(len(parts), height_ratios=[height for _, height, _ in parts])
-        for row, (part, _, arguments) in zip(np.atleast_1d(rows), parts, strict=True):
-            part(row, *arguments)
+        rows = figure.subfigures(2, height_ratios=(1 + len(images), 2.4))
+        for row, drawn in zip(rows, parts, strict=True):
+            columns = np.atleast_1d(row.subfigures(1, len(drawn)))
+            for column, (part, arguments) in zip(columns, drawn, strict=True):
+                part(column, *arguments)
 
-    return save(draw, (11.0, sum(height for _, height, _ in parts)))
+    return save(draw, (9.0 * max(map(len, parts)), 2.4 * len(images) + 5))
 
 
 def psf_and_spectra(
     figure, images: Mapping[str, np.ndarray], type: str, optics: Optics = HMI
 ) -> None:
-    """Like figures 5 and 9: the PSFs against radius; power spectra of the images.
+    """Like figures 5 and 9: the two PSFs against radius; power spectra of the images.
 
     images : {name: image}: "input" (H, W), all others (2H, 2W).
     """
     left, right = figure.subplots(1, 2)
     scale = optics.hmi_scale / 16
-    shared = {"diameter": optics.aperture, "wavelength": optics.wavelength}
-    kernels = {
-        "HMI, as in training (w = 2, W = 3.4)": hmi_psf(scale, **MODIFIED, **shared),
-        "HMI, Wachter et al. 2012": hmi_psf(scale, **WACHTER, **shared),
-        f"Airy, {100 * optics.aperture:g} cm": airy(
-            scale, optics.aperture, wavelength=optics.wavelength
-        ),
-        f"Airy, {100 * optics.target_aperture:g} cm: target": airy(
-            scale, optics.target_aperture, wavelength=optics.wavelength
-        ),
-    }
-    for name, kernel in kernels.items():
+    names = (
+        f"telescope: {optics.telescope()}",
+        f"target: Airy, {optics.target_aperture:g} m",
+    )
+    for name, kernel in zip(names, optics.kernels(scale), strict=True):
         middle = len(kernel) // 2
         profile = kernel[middle, middle:] / kernel.max()
-        left.plot(scale * np.arange(len(profile)), profile, label=name)
-    left.set(xlim=(0, 2.5), ylim=(0, 1.05), xlabel="radius [arcsec]", ylabel="PSF")
+        left.semilogy(scale * np.arange(len(profile)), profile, label=name)
+    left.set(xlim=(0, 4), ylim=(1e-4, 1.5), xlabel="radius [arcsec]", ylabel="PSF over its maximum")
     for name, image in images.items():
         k = 1 if name == "input" else 2
         valid = np.isfinite(image if k == 1 else q.averaged(image))
@@ -109,74 +113,92 @@ def psf_and_spectra(
         axes.legend(fontsize=8)
 
 
-def patches(figure, out: np.ndarray, scene: Scene, most: int = 3) -> None:
-    """Like figure 6: input, output and, if given, truth, where each class has most pixels."""
+def patches(figure, out: np.ndarray, scene: Scene, wcs=None, most: int = 3) -> None:
+    """Like figure 6: input, output and, if given, truth, where each class has most pixels.
+
+    The title of a column gives the classes of its pixels. Each column has its own grey scale, so
+    that granulation shows beside an umbra.
+    """
     images = _images(out, scene)
     places = _places(scene, most)
-    axes = figure.subplots(len(images), len(places), squeeze=False)
-    limits = stretch(list(images.values()), scene.type)
-    for row, (name, image) in zip(axes, images.items(), strict=True):
-        for ax, (label, (y, x, side)) in zip(row, places, strict=True):
+    axes = figure.subplots(len(images), len(places), squeeze=False, subplot_kw={"projection": wcs})
+    for column, (label, (y, x, side)) in zip(axes.T, places, strict=True):
+        cuts = {}
+        for name, image in images.items():
             k = 1 if name == "input" else 2
-            cut = image[k * y : k * (y + side), k * x : k * (x + side)]
-            shown = _show(ax, cut, limits, (x, x + side, y, y + side))
-            ax.set_title(f"{name}, {label}", fontsize=9)
-    figure.colorbar(shown, ax=axes, label=f"[{UNIT[scene.type]}]", shrink=0.6)
+            cuts[name] = image[k * y : k * (y + side), k * x : k * (x + side)]
+        limits = stretch(list(cuts.values()), scene.type)
+        for ax, (name, cut) in zip(column, cuts.items(), strict=True):
+            shown = _show(ax, cut, limits, (x, x + side, y, y + side), wcs)
+            first = ax is column[0]
+            ax.set_title(f"{label}\n{name}" if first else name, fontsize=9)
+        _bar(figure, shown, column, scene.type, location="bottom", shrink=0.9)
 
 
-def region(figure, image: np.ndarray, out: np.ndarray, type: str) -> None:
+def region(figure, image: np.ndarray, out: np.ndarray, type: str, wcs=None) -> None:
     """Like figures 8 and 9: the region, its upper half as observed; output against input."""
-    left, right = figure.subplots(1, 2)
+    left = figure.add_subplot(1, 2, 1, projection=wcs)
+    right = figure.add_subplot(1, 2, 2)
     h, w = image.shape
     halves = out.copy()
     halves[h // 2 * 2 :] = repeated(image)[h // 2 * 2 :]
-    shown = _show(left, halves, stretch([image, out], type), (0, w, 0, h))
+    shown = _show(left, halves, stretch([image, out], type), (0, w, 0, h), wcs)
     left.axhline(h // 2, color="tab:orange", linewidth=0.8)
-    left.set(title="above: input, below: output", xlabel="input pixel")
-    figure.colorbar(shown, ax=left, label=f"[{UNIT[type]}]", shrink=0.8)
+    left.set_title("above: input, below: output")
+    _bar(figure, shown, left, type, location="bottom", shrink=0.9)
     scatter(right, image, out, type)
 
 
 def scatter(axes, image: np.ndarray, out: np.ndarray, type: str) -> None:
-    """Density of the output against the interpolated input; dotted lines: a factor of 2."""
+    """Density of the output against the interpolated input; for a field also a factor of 2."""
     from matplotlib.colors import LogNorm
 
     filled, gaps = fill(image)
     known = repeated(~gaps) & np.isfinite(out)
     x, y = bicubic(filled)[known], out[known]
     low, high = float(min(x.min(), y.min())), float(max(x.max(), y.max()))
-    axes.hist2d(x, y, bins=200, range=[[low, high]] * 2, norm=LogNorm(), cmap="viridis")
+    *_, counts = axes.hist2d(x, y, bins=200, range=[[low, high]] * 2, norm=LogNorm())
+    axes.figure.colorbar(counts, ax=axes, label="output pixels", location="bottom", shrink=0.9)
     line = np.array([low, high])
-    axes.plot(line, line, color="k", linewidth=0.8)
+    axes.plot(line, line, color="k", linewidth=0.8, label="equal")
     if type == "blos":
-        for factor in (0.5, 2):
-            axes.plot(line, factor * line, "k:", linewidth=0.8)
-    unit = UNIT[type]
-    axes.set(xlim=line, ylim=line, xlabel=f"input [{unit}]", ylabel=f"output [{unit}]")
+        for factor, label in ((0.5, "factor of 2"), (2, None)):
+            axes.plot(line, factor * line, "k:", linewidth=0.8, label=label)
+    unit = f"{QUANTITY[type]} [{UNIT[type]}]"
+    axes.set(xlim=line, ylim=line, xlabel=f"input: {unit}", ylabel=f"output: {unit}")
     axes.set_aspect("equal")
+    axes.legend(fontsize=8, loc="upper left")
 
 
-def against(figure, out: np.ndarray, other: np.ndarray, name: str, type: str) -> None:
+def against(figure, out: np.ndarray, other: np.ndarray, name: str, type: str, wcs=None) -> None:
     """Like figure 11: the output, that of another method, and their difference."""
-    axes = figure.subplots(1, 3)
+    axes = figure.subplots(1, 3, subplot_kw={"projection": wcs})
     h, w = (n // 2 for n in out.shape)
     limits = stretch([out, other], type)
-    most = DIFFERENCE[type]
+    difference = other - out
     panels = (
-        ("output", out, limits),
-        (name, other, limits),
-        (f"{name} - output", other - out, (-most, most)),
+        ("output", out, limits, {}),
+        (name, other, limits, {}),
+        (f"{name} - output", difference, about_zero([difference]), {"cmap": "RdBu_r"}),
     )
-    for ax, (title, image, clip) in zip(axes, panels, strict=True):
-        shown = _show(ax, image, clip, (0, w, 0, h))
+    for ax, (title, image, clip, colours) in zip(axes, panels, strict=True):
+        shown = _show(ax, image, clip, (0, w, 0, h), wcs, **colours)
         ax.set_title(title, fontsize=9)
-        figure.colorbar(shown, ax=ax, shrink=0.7, label=f"[{UNIT[type]}]")
+        _bar(figure, shown, ax, type, "difference" if colours else "", location="bottom")
 
 
-def _show(ax, image, limits, extent):
-    ax.set_facecolor("lightsteelblue")  # shows where the image is NaN
-    style = {"cmap": "gray", "vmin": limits[0], "vmax": limits[1], "interpolation": "nearest"}
-    return ax.imshow(image, origin="lower", extent=extent, **style)
+def _show(ax, image, limits, extent, wcs, cmap="gray"):
+    ax.set_facecolor(MISSING)
+    style = {"cmap": cmap, "vmin": limits[0], "vmax": limits[1], "interpolation": "nearest"}
+    shown = ax.imshow(image, origin="lower", extent=extent, **style)
+    ax.patch.set_in_layout(False)  # WCSAxes moves it to the limits only when it draws
+    label_axes(ax, wcs)
+    return shown
+
+
+def _bar(figure, shown, ax, type, label="", **options):
+    label = f"{label or QUANTITY[type]} [{UNIT[type]}]"
+    figure.colorbar(shown, ax=ax, label=label, extend="both", **options)
 
 
 def _images(out, scene):
@@ -195,7 +217,10 @@ def _opponent(outputs, scene, optics):
 
 
 def _places(scene, most):
-    """[(class, (y, x, side))] in input pixels: where a class has most pixels not yet shown."""
+    """[(classes, (y, x, side))] in input pixels: where a class has most pixels not yet shown.
+
+    classes : in words, with the share of each in the patch.
+    """
     from scipy.ndimage import uniform_filter
 
     reference = q.averaged(scene.truth) if scene.input is None else scene.input
@@ -210,7 +235,17 @@ def _places(scene, most):
         share = uniform_filter((found[name] & ~taken).astype(float), side, mode="constant")
         y, x = np.unravel_index(int(share.argmax()), share.shape)
         y, x = (int(np.clip(c - side // 2, 0, n - side)) for c, n in ((y, h), (x, w)))
-        if share.max() > 0 and len(places) < most:
-            places.append((name, (y, x, side)))
-            taken[y : y + side, x : x + side] = True
+        patch = (slice(y, y + side), slice(x, x + side))
+        if share.max() >= LEAST_SHARE and len(places) < most:
+            places.append((_shares(found, patch, intensity is None), (y, x, side)))
+            taken[patch] = True
     return places or [("middle", ((h - side) // 2, (w - side) // 2, side))]
+
+
+def _shares(found, patch, field_alone) -> str:
+    """The classes of a patch, the largest first: "penumbra 34 %, umbra 21 %"."""
+    shares = {name: 100 * float(mask[patch].mean()) for name, mask in found.items()}
+    if field_alone and "umbra" in shares:  # see `masks`
+        shares["strong field"] = shares.pop("umbra")
+    ranked = sorted(shares.items(), key=lambda item: -item[1])
+    return ", ".join(f"{n} {share:.0f} %" for n, share in ranked[:3] if share >= 100 * LEAST_SHARE)

@@ -1,4 +1,4 @@
-"""Evaluates and deconvolves FITS files."""
+"""Evaluates FITS files."""
 
 import json
 import logging
@@ -6,21 +6,19 @@ import os
 
 import numpy as np
 
-from .. import __version__, baselines
+from .. import baselines
 from .._atomic import replacing
 from .._errors import avoidable
 from ..baselines import linear
-from ..baselines.richardson_lucy import ITERATIONS, check_iterations, deconvolve
 from ..config import TYPES
-from ..observation import fits, normalise, record
+from ..observation import fits, normalise
 from ..observation.disc import mu
 from ..observation.kind import detect_type, in_gauss
 from ..observation.pixels import pixel_area, pixel_scales
-from ..observation.remarks import remark
 from ..observation.telescope import foreign_instrument
 from ..optics.degrade import HMI, SAME_PIXELS, Optics, on_pixels
 from ..prediction.file import OPTICS_CARDS, image_norm
-from ..prediction.steps import Image, Progress, Result, Work, without_fill
+from ..prediction.steps import without_fill
 from . import table
 from .quantities import averaged
 from .report import Scene, report
@@ -96,73 +94,12 @@ def evaluate_files(
     if plot is not None:
         from . import figures
 
-        made.append((plot, figures.page(outputs, scene, optics)))
+        made.append((plot, figures.page(outputs, scene, optics, _input_header(frames))))
     if json_file is not None:
         text = json.dumps({"file": os.fspath(out)} | found, indent=1, allow_nan=False)
         made.append((json_file, text.encode() + b"\n"))
     _write(made)
     return table.text(found)
-
-
-def deconvolver(
-    *,
-    type: str | None = None,
-    iterations: int = ITERATIONS,
-    damping: bool = False,
-    as_target: bool = False,
-    optics: Optics | None = None,
-    ext: int | str | None = None,
-) -> Work:
-    """Richardson-Lucy (`richardson_lucy.deconvolve`) on FITS files, with a header as of predict.
-
-    optics : None is HMI's; the pixel scale is that of the header, if it has one.
-    Other arguments and errors as in `prediction.file.enhancer`. Missing pixels are filled for
-    the deconvolution and are missing again in the output.
-    """
-    check_iterations(iterations)
-    used = optics or HMI
-    given = {
-        "type": type,
-        "iterations": iterations,
-        "damping": damping or None,
-        "as-target": as_target or None,
-        "ext": ext,
-        **(optics.attributes() if optics else {}),
-    }
-    options = {name: value for name, value in given.items() if value is not None}
-
-    def compute(image: Image, progress: Progress) -> Result:
-        frame, its_type, _ = image
-        foreign = foreign_instrument(frame.header)
-        if foreign is not None and optics is None:
-            log.warning(
-                "%s is not from HMI (%s), but HMI's PSF is used",
-                frame.path,
-                foreign,
-                extra={"parameters": ("optics",)},
-            )
-        remark(frame, its_type, "the PSF is on", used.hmi_scale)
-        its_optics = on_pixels(used, frame.header)
-        model = f"Richardson-Lucy, {iterations} iterations" + (", damped" if damping else "")
-        model += f", {its_optics.target_aperture:g} m aperture" if as_target else ""
-        header = fits.enhanced_header(
-            frame.header, version=__version__, model=model, weights=None, type=its_type, norm=1.0
-        )
-        record.add_history(header, frame.path, image.sha256, options)
-        filled, gaps = normalise.fill(frame.data)
-        output = deconvolve(
-            filled,
-            its_type,
-            iterations,
-            damping=damping,
-            as_target=as_target,
-            optics=its_optics,
-            progress=progress,
-        )
-        output = normalise.restore(output.astype(np.float32), gaps)
-        return Result(image, output, header, f"{its_type}, {model}")
-
-    return Work(compute, options, type, ext)
 
 
 def _type(frames, asked):
@@ -245,6 +182,12 @@ def _scene(frames, type, norm, box, optics):
         angle = None  # `report` raises an error for the wrong shape
     scene = Scene(type, images.get("input"), images.get("truth"), images.get("companion"))
     return scene._replace(mu=angle, box=box, pixel_area=_input_area(frames)), out
+
+
+def _input_header(frames):
+    """Header of the input's pixels: its own, or from another image."""
+    name, factor = next((n, f) for n, f in PIXELS_ALONG.items() if n in frames)
+    return fits.rescaled_header(frames[name].header, 1 / factor)
 
 
 def _input_area(frames) -> float | None:

@@ -22,6 +22,9 @@ from .missing import without_sentinels
 log = logging.getLogger(__name__)
 
 
+_NUMPY = b"\x93NUMPY"  # how a file of numpy.save begins
+
+
 class Frame(NamedTuple):
     """One image as read from a file."""
 
@@ -58,7 +61,8 @@ def read(path: str | os.PathLike, ext: int | str | None = None) -> Frame:
     applied once. BLANK, NaN and infinite pixels become NaN, and so do the fill values of
     `missing.without_sentinels`. A cube is refused even if it has one plane, because its header
     describes an axis that the output would not have. Header cards that break the standard
-    ("CRDER1 = nan") are repaired by astropy, and logged.
+    ("CRDER1 = nan") are repaired by astropy, and logged. A file of numpy.save is read as an image
+    without a header.
 
     Raises OSError if the file is missing, is not FITS or is damaged; ValueError if it holds
     no 2-D image of 2 x 2 pixels or more with at least one valid pixel.
@@ -72,6 +76,9 @@ def read(path: str | os.PathLike, ext: int | str | None = None) -> Frame:
     if not os.path.isfile(path):
         kind = "the folder" if os.path.isdir(path) else "no regular file at"
         raise OSError(f"read: needs a file, got {kind} path={path!r}")
+    with open(path, "rb") as file:
+        if file.read(len(_NUMPY)) == _NUMPY:
+            return _saved(path, ext)
     try:
         # Archived files have harmless faults (BLANK in a float image, a missing last block of
         # padding) that astropy warns about but reads correctly. It raises for what it cannot read.
@@ -103,6 +110,29 @@ def read(path: str | os.PathLike, ext: int | str | None = None) -> Frame:
     if np.isnan(data).all():
         raise ValueError(f"read: needs one valid pixel or more, got only NaN in {path!r}")
     return Frame(data, header, path)
+
+
+def _saved(path: str, ext) -> Frame:
+    """The array in a file of numpy.save."""
+    from astropy.io.fits import Header
+
+    if ext is not None:
+        raise ValueError(f"read: ext needs a FITS file, got {ext=} for the array in {path!r}")
+    try:
+        data = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped: a cut file is an error
+    except Exception as error:  # ValueError, EOFError, errors of its parser
+        raise OSError(f"read: needs a whole .npy file, got {path!r} ({_one_line(error)})") from None
+    if data.ndim != 2 or min(data.shape) < 2 or data.dtype.kind not in "fiu":
+        raise ValueError(
+            "read: an image must be (H, W), of 2 x 2 pixels or more and real numbers, "
+            f"got shape {data.shape}, dtype {data.dtype} in {path!r}"
+        )
+    with np.errstate(all="ignore"):
+        data = without_sentinels(np.array(data, np.float32), path)
+    data[~np.isfinite(data)] = np.nan
+    if np.isnan(data).all():
+        raise ValueError(f"read: needs one valid pixel or more, got only NaN in {path!r}")
+    return Frame(data, Header(), path)
 
 
 def _lowest(header) -> float | None:
@@ -169,17 +199,7 @@ _STALE = re.compile(
 _IN_PIXELS = ("R_SUN", "CRSIZE1", "CRSIZE2")
 
 
-def enhanced_header(
-    header,
-    *,
-    version: str,
-    model: str,
-    weights: str | None,
-    type: str,
-    norm: float,
-    limb: float = 0.0,
-    factor: int = 2,
-):
+def rescaled_header(header, factor: float = 1):
     """The header of the output: the same sky coordinates, on pixels `factor` times smaller.
 
     The network keeps edges aligned: input pixel 1 spans 0.5 to 1.5 and becomes 0.5 to
@@ -202,11 +222,7 @@ def enhanced_header(
     becomes BUNIT. An unknown error of the WCS ("CRDER1 = nan") is removed, because FITS cannot
     store NaN. SIP polynomials are not rescaled: HMI images have none.
 
-    version : of this package.  model : name of the network, or of a method without weights.
-    weights : sha256 of the weights file in hexadecimal; 16 digits are kept. None: no such card.
-    type : "intensity" or "blos".  norm : level that the pixels were divided by, in BUNIT.
-    limb : power of the limb darkening (`disc.limb_darkening`) that was also divided out;
-        0: no such card.
+    factor : 2 for the network, below 1 for an image on larger pixels.
     Raises ValueError if a WCS card is not a number.
     Source: Greisen & Calabretta 2002, A&A 395, 1061; Thompson 2006, A&A 449, 791.
     """
@@ -221,8 +237,33 @@ def enhanced_header(
     for key in _IN_PIXELS:
         if card(out, key) is not None:
             out[key] = factor * _number(out, key, 0.0)
-    for alternate in ("", *"ABCDEFGHIJKLMNOPQRSTUVWXYZ"):
-        _scale_wcs(out, alternate, factor)
+    if factor != 1:
+        for alternate in ("", *"ABCDEFGHIJKLMNOPQRSTUVWXYZ"):
+            _scale_wcs(out, alternate, factor)
+    return out
+
+
+def enhanced_header(
+    header,
+    *,
+    version: str,
+    model: str,
+    weights: str | None,
+    type: str,
+    norm: float,
+    limb: float = 0.0,
+    factor: int = 2,
+):
+    """The header of an enhanced image: `rescaled_header`, and cards on what was done.
+
+    version : of this package.  model : name of the network, or of a method without weights.
+    weights : sha256 of the weights file in hexadecimal; 16 digits are kept. None: no such card.
+    type : "intensity" or "blos".  norm : level that the pixels were divided by, in BUNIT.
+    limb : power of the limb darkening (`disc.limb_darkening`) that was also divided out;
+        0: no such card.
+    Raises as `rescaled_header`.
+    """
+    out = rescaled_header(header, factor)
     out["ENHVERS"] = (version, "version of enhance_np")
     out["ENHMODEL"] = (model, "network that enhanced the image")
     out.remove("ENHWGT", ignore_missing=True)
@@ -248,7 +289,7 @@ def without_storage(header):
     return out
 
 
-def _scale_wcs(header, alternate: str, factor: int) -> None:
+def _scale_wcs(header, alternate: str, factor: float) -> None:
     """Change one WCS description (`alternate` "" or a letter) of `header` in place."""
     known = re.compile(rf"((CTYPE|CRPIX|CRVAL|CDELT)[12]|(CD|PC)[12]_[12]){alternate}")
     if not any(known.fullmatch(key) for key in header):
@@ -348,7 +389,7 @@ def _number(header, key: str, default: float) -> float:
     try:
         return number(header, key, default)
     except ValueError as error:
-        raise ValueError(f"enhanced_header: {error}") from None
+        raise ValueError(f"rescaled_header: {error}") from None
 
 
 def _one_line(error: Exception) -> str:

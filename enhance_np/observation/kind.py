@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 # Units in lower case without blanks. JSOC writes "DN/s", "Gauss", "Mx/cm^2"; MDI uses words.
 _INTENSITY = {"dn", "dn/s", "dns", "counts", "count", "ct", "ct/s", "ic", "i/ic"}
-_INTENSITY |= {"arbitraryintensityunits"}
+_INTENSITY |= {"arbitraryintensityunits", "adu", "adu/s", "electron", "electron/s"}
 _GAUSS = {
     **dict.fromkeys(("gauss", "g", "mx/cm^2", "mx/cm2", "mx/cm**2"), 1.0),
     **dict.fromkeys(("mxcm^-2", "mxcm**-2", "mxcm-2"), 1.0),

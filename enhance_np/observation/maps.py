@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 
+from .._array import covered, is_dask, to_dask
 from . import fits
 
 # Meta of many lines or sunpy's own; and the form of the array, as far as sunpy updates it itself
@@ -34,7 +35,8 @@ def header(meta):
 
     cards = Header()
     for key, value in meta.items():
-        if key in (*_NO_CARDS, *_FORM) or not _KEY.fullmatch(key):
+        name = str(key).lower()
+        if name in (*_NO_CARDS, *_FORM) or not _KEY.fullmatch(name):
             continue
         try:
             cards[key] = value
@@ -43,14 +45,21 @@ def header(meta):
     return cards
 
 
-def rebuilt(map, data, changed):
+def history(header) -> list[str]:
+    """The lines of HISTORY of an astropy Header."""
+    return list(header["HISTORY"]) if "HISTORY" in header else []
+
+
+def rebuilt(map, made, uncertainty=None):
     """A Map of the output, made like `map`.
 
-    data : (2H, 2W).  changed : `header` of the Map after fits.enhanced_header.
-    Class, plot settings, nickname and mask (doubled) are those of `map`. The meta change where
-    the header changed; meta that a FITS header cannot hold stay. An uncertainty is dropped, because
-    it belongs to the input. Nothing is shared with `map`.
+    made : `holders.Made`; its header is `header` of the Map, changed.
+    uncertainty : of the output, astropy NDUncertainty or None.
+    Class, plot settings, nickname and mask (see `_array.covered`) are those of `map`. The meta
+    change where the header changed; meta that a FITS header cannot hold stay. Nothing is shared
+    with `map`.
     """
+    data, changed = made.data, made.header
     before, meta = header(map.meta), map.meta.copy()
     # before any `pop`, which removes comments from this dictionary
     comments = meta["keycomments"] = dict(meta.get("keycomments", {}))
@@ -63,18 +72,20 @@ def rebuilt(map, data, changed):
     for key in ("comment", "history"):
         if key in meta:
             meta[key] = _text(meta[key])
-    meta["history"] = "\n".join([*filter(None, [meta.get("history")]), *changed["HISTORY"]])
+    if lines := history(changed):
+        meta["history"] = "\n".join([*filter(None, [meta.get("history")]), *lines])
     height, width = data.shape
     for key, value in {"bitpix": -32, "naxis1": width, "naxis2": height}.items():
         if key in meta:  # a new key would be written in the wrong place by sunpy
             meta[key] = value
     mask = map.mask
     if mask is not None:
-        mask = np.broadcast_to(mask, map.data.shape)
-        mask = np.repeat(np.repeat(mask, 2, axis=0), 2, axis=1)
+        mask = covered(np.broadcast_to(mask, map.data.shape), data.shape, made.factor)
+    if is_dask(map.data) and not is_dask(data):
+        data = to_dask(data)
     # An HMIMap of a field searches for the largest value, which would compute a dask array
     quick = {"norm": None} if isinstance(map, sys.modules["sunpy.map"].sources.HMIMap) else None
-    new = type(map)(data, meta, mask=mask, plot_settings=quick)
+    new = type(map)(data, meta, mask=mask, uncertainty=uncertainty, plot_settings=quick)
     new.plot_settings = copy.deepcopy(map.plot_settings)
     # sunpy 8 sets the limits of a field's norm from the data when it draws them: one grey level
     # would mean different fields in the input and the output

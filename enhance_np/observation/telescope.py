@@ -14,12 +14,18 @@ _NO_NAME = re.compile(
 )
 
 
+# card of an image that was degraded to what a telescope sees: "HMI", or another telescope in words
+SEENBY = "SEENBY"
+
+
 def foreign_instrument(header) -> str | None:
     """The cards that name another instrument than HMI: "TELESCOP='SOHO', INSTRUME='MDI'".
 
     None if the instrument is HMI or unknown. TELESCOP='SDO' alone leaves it unknown, because AIA
-    is on SDO too.
+    is on SDO too. An image that was degraded (SEENBY) counts as one of that telescope.
     """
+    if (seen := card(header, SEENBY)) is not None:
+        return None if seen == "HMI" else f"{SEENBY}={seen!r}"
     names = {key: card(header, key) for key in ("TELESCOP", "INSTRUME", "DETECTOR", "CAMERA")}
     # CAMERA is a number for HMI and the instrument's name for MDI
     names = {key: str(name).strip() for key, name in names.items() if isinstance(name, str)}

@@ -9,6 +9,7 @@ The geometry is therefore exact for any ratio of the pixel scales. Both images o
 same mirrored scene and agree up to the border, so nothing is cropped.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,30 +18,37 @@ import numpy as np
 from .. import instrument
 from .._errors import avoidable
 from ..observation.pixels import pixel_scales
-from .psf import MODIFIED, WACHTER, airy, hmi_psf
+from .psf import MODIFIED, WACHTER, airy, airy_lorentzian, five_gaussians, hmi_psf
 from .psf_image import PsfImage, read_psf
 
 HMI_SCALE = instrument.HMI.pixel_scale  # arcsec
 TARGET_DIAMETER = 0.28  # metres
 SAME_PIXELS = 0.01  # relative difference between headers of one telescope, HMI's CEA maps included
-PSFS = ("modified", "wachter", "airy")
+PSFS = ("modified", "wachter", "airy", "yeo", "norton")
 
 
 # Names of `Optics.attributes`, in the order of its fields
 STORED = ("psf", "support_arcsec", "hmi_diameter_m", "target_diameter_m", "wavelength_m")
 STORED += ("hmi_scale_arcsec",)
+# the same of the fields that not every PSF has
+ALSO_STORED = ("lorentzian_arcsec", "rotation_degrees")
 
 
 @dataclass(frozen=True)
 class Optics:
     """The two telescopes of a pair.
 
-    psf : HMI's PSF: "modified" or "wachter" (`psf.hmi_psf`), "airy", or a PsfImage.
+    psf : HMI's PSF: "modified" or "wachter" (`psf.hmi_psf`), "airy", "yeo" (`psf.five_gaussians`),
+        "norton" (`psf.airy_lorentzian`), or a PsfImage.
     support : arcsec, half-width of both kernels.
     aperture : metres, D in HMI's PSF if it is a formula.  target_aperture : metres, aperture of
         the target's Airy pattern.  wavelength : metres, of both.
     hmi_scale : arcsec per low-resolution pixel; pixels of the target have half that size.
-    Raises ValueError for an unknown psf, or a number that is not positive and finite.
+    lorentzian : arcsec, the width of "norton", which must be given for it.
+    rotation : degrees, of "yeo" (`psf.five_gaussians`); None is its mean over azimuth. With it, the
+        PSF is not symmetric and serves `degrade` alone.
+    Raises ValueError for an unknown psf, a number that is not positive and finite, or one that the
+    PSF does not have.
     """
 
     psf: str | PsfImage = "modified"
@@ -49,12 +57,31 @@ class Optics:
     target_aperture: float = TARGET_DIAMETER
     wavelength: float = instrument.HMI.wavelength
     hmi_scale: float = HMI_SCALE
+    lorentzian: float | None = None
+    rotation: float | None = None
 
     def __post_init__(self):
         if not isinstance(self.psf, PsfImage) and self.psf not in PSFS:
             raise ValueError(f"degrade: psf must be one of {PSFS} or a PSF image, got {self.psf!r}")
-        for name in ("support", "aperture", "target_aperture", "wavelength", "hmi_scale"):
+        if (self.lorentzian is None) == (self.psf == "norton"):
+            message = "degrade: needs lorentzian, its width in arcsec, for psf norton and no other"
+            message += f", got psf={self.psf!r}, lorentzian={self.lorentzian}"
+            raise avoidable(ValueError(message), "lorentzian")
+        if self.rotation is not None and not (self.psf == "yeo" and np.isfinite(self.rotation)):
+            message = "degrade: rotation must be degrees, for psf yeo and no other"
+            message += f", got psf={self.psf!r}, rotation={self.rotation}"
+            raise avoidable(ValueError(message), "psf_rotation")
+        for name in (
+            "support",
+            "aperture",
+            "target_aperture",
+            "wavelength",
+            "hmi_scale",
+            "lorentzian",
+        ):
             value = getattr(self, name)
+            if value is None:
+                continue
             if not (np.isfinite(value) and value > 0):
                 raise ValueError(f"degrade: {name} must be positive and finite, got {name}={value}")
 
@@ -84,13 +111,37 @@ class Optics:
         if (psf := str(attributes["psf"])) not in PSFS:
             message = f"optics: the PSF is stored only in the file {psf!r}, so it must be given"
             raise avoidable(ValueError(message), "psf")
-        return cls(psf, *(float(attributes[name]) for name in STORED[1:]))
+        given = [float(attributes[name]) for name in STORED[1:]]
+        also = [float(attributes[name]) if name in attributes else None for name in ALSO_STORED]
+        return cls(psf, *given, *also)
+
+    def target(self) -> "Optics":
+        """Those of the target telescope alone."""
+        return replace(
+            self,
+            psf="airy",
+            aperture=self.target_aperture,
+            hmi_scale=self.hmi_scale / 2,
+            lorentzian=None,
+            rotation=None,
+        )
+
+    def telescope(self) -> str:
+        """The telescope in words, for a header."""
+        psf = self.psf.name if isinstance(self.psf, PsfImage) else self.psf
+        psf = Path(psf).name.encode("ascii", "backslashreplace").decode()
+        return f"{psf}, {self.aperture:g} m, {self.hmi_scale:g} arcsec"
 
     def kernels(self, pixel_scale: float) -> tuple[np.ndarray, np.ndarray]:
         """HMI's kernel and the target's, of sum 1, on a grid of `pixel_scale` arcsec."""
         target = airy(pixel_scale, self.target_aperture, self.support, self.wavelength)
         if isinstance(self.psf, PsfImage):
             return self.psf.kernel(pixel_scale, self.support), target
+        if self.psf == "yeo":
+            return five_gaussians(pixel_scale, self.support, self.rotation), target
+        if self.psf == "norton":
+            at = (self.lorentzian, self.aperture, self.support, self.wavelength)
+            return airy_lorentzian(pixel_scale, *at), target
         if self.psf == "airy":
             return airy(pixel_scale, self.aperture, self.support, self.wavelength), target
         shape = MODIFIED if self.psf == "modified" else WACHTER
@@ -113,6 +164,8 @@ class Optics:
         }
         if isinstance(self.psf, PsfImage):
             found["psf_scale_arcsec"] = self.psf.pixel_scale
+        also = zip(ALSO_STORED, (self.lorentzian, self.rotation), strict=True)
+        found |= {name: value for name, value in also if value is not None}
         return found
 
 
@@ -155,6 +208,15 @@ def degrade(
     published model includes the pixel integration.
     Source: Díaz Baso & Asensio Ramos 2018, A&A 614, A5, section 3.1.
     """
+    return tuple(_images(scene, pixel_scale, optics, offset))
+
+
+def seen(scene: np.ndarray, pixel_scale: float, optics: Optics = HMI) -> np.ndarray:
+    """The first image of `degrade` alone, without the cost of the target."""
+    return next(_images(scene, pixel_scale, optics, (0.0, 0.0)))
+
+
+def _images(scene, pixel_scale, optics, offset) -> Iterator[np.ndarray]:
     from scipy.fft import dctn
 
     scene = _checked("degrade", scene, pixel_scale)
@@ -170,7 +232,7 @@ def degrade(
             f"got scene.shape={scene.shape}, pixel_scale={pixel_scale}, offset={offset}"
         )
     modes = dctn(scene.astype(np.float64), norm="ortho")
-    images = []
+    dtype = scene.dtype if scene.dtype.kind == "f" else np.float64
     for kernel, factor in zip(optics.kernels(pixel_scale), (1, 2), strict=True):
         step = hmi_scale / factor / pixel_scale
         at = [
@@ -180,11 +242,8 @@ def degrade(
         waves = [(np.cos, np.cos)]
         if not _symmetric(kernel):
             waves += [(np.cos, np.sin), (np.sin, np.cos), (np.sin, np.sin)]
-        images.append(
-            sum(_sample(modes * _transfer(scene.shape, kernel, p), *at, p) for p in waves)
-        )
-    dtype = scene.dtype if scene.dtype.kind == "f" else np.float64
-    return tuple(image.astype(dtype) for image in images)
+        image = sum(_sample(modes * _transfer(scene.shape, kernel, p), *at, p) for p in waves)
+        yield image.astype(dtype)
 
 
 def convolve(scene: np.ndarray, kernel: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ from .. import models
 from ..engine import select
 from ..engine.predictor import Predictor
 from ..observation import normalise
+from ..observation.holders import check_image, unmasked
 from ..weights import Weights, identified
 from .ensemble import mean_and_spread
 
@@ -109,29 +110,6 @@ def chosen(
     if isinstance(weights, Weights):
         return weights, None
     return identified(models.path(type, model) if weights is None else weights, activation)
-
-
-def unmasked(image: np.ndarray) -> np.ndarray:
-    """image as a plain array; masked pixels become NaN, in a floating dtype."""
-    if np.ma.isMaskedArray(image):
-        image = np.ma.filled(image.astype(np.result_type(image, np.float32)), np.nan)
-    return np.asarray(image)
-
-
-def masked_like(output: np.ndarray, image: np.ndarray) -> np.ndarray:
-    """output (2H, 2W), masked like image (H, W) if the latter is a masked array."""
-    if not np.ma.isMaskedArray(image):
-        return output
-    return np.ma.array(output, mask=np.ma.getmaskarray(image).repeat(2, axis=0).repeat(2, axis=1))
-
-
-def check_image(image) -> None:
-    """Raise ValueError unless image, an array of any kind, is real and (H, W), H and W >= 2."""
-    if image.ndim != 2 or min(image.shape) < 2 or image.dtype.kind not in "fiu":
-        raise ValueError(
-            "predict: image must be (H, W) with H, W >= 2 and real numbers, "
-            f"got shape {image.shape}, dtype {image.dtype}"
-        )
 
 
 def check_weights(weights: Weights, type: str) -> None:

@@ -12,8 +12,9 @@ from ..engine.cpu.transforms import M
 from ..engine.predictor import Predictor
 from ..engine.tiles import check, needed
 from ..observation import normalise
+from ..observation.holders import masked_like, unmasked
 from ..weights import Weights
-from .array import check_weights, in_units, masked_like, unmasked
+from .array import check_weights, in_units
 from .ensemble import mean_and_spread
 
 

@@ -14,7 +14,7 @@ SIDE = 128  # input pixels, 64.6 arcsec
 
 
 def make(folder: str | Path, device: str = "auto", progress=lambda done, total: None) -> str:
-    """Write scene.fits (as HMI sees it), enhanced.fits and demo.png to `folder`.
+    """Write scene.fits (as HMI sees it), enhanced.fits, truth.fits and demo.png to `folder`.
 
     Returns one line of figures: the errors of the output and of bicubic interpolation against the
     truth, and the granulation contrast of input, output and truth.
@@ -47,6 +47,7 @@ def make(folder: str | Path, device: str = "auto", progress=lambda done, total: 
     header["CONTENT"] = "CONTINUUM INTENSITY"
     header["OBJECT"] = ("synthetic", f"enhance_np.sun.scene.scene, seed {SEED}")
     fits.write(folder / "scene.fits", low, header, overwrite=True)
+    fits.write(folder / "truth.fits", truth, fits.rescaled_header(header, 2), overwrite=True)
     result = enhance_file(
         folder / "scene.fits",
         folder / "enhanced.fits",
@@ -62,6 +63,7 @@ def make(folder: str | Path, device: str = "auto", progress=lambda done, total: 
         units="Ic",
         header=header,
         truth=truth,
+        title=f"synthetic active region, seed {SEED}, enhanced by {result.header['ENHMODEL']}",
     )
     write_bytes(folder / "demo.png", png)
     quiet = truth > 0.75  # granules and lanes, neither umbra nor penumbra

@@ -11,16 +11,17 @@ import numpy as np
 from .. import __version__, engine
 from .._errors import avoidable
 from ..engine import tiles
-from ..observation import disc, fits, normalise, record
-from ..observation.kind import gauss
+from ..observation import disc, fits, holders, normalise, record
+from ..observation.holders import computed
+from ..observation.kind import gauss, image_type
 from ..observation.quiet_sun import usual_level
 from ..observation.remarks import remark
 from ..observation.telescope import require_hmi
-from ..optics.degrade import HMI, STORED, Optics, on_pixels
+from ..optics.degrade import HMI, Optics, on_pixels
 from ..weights import Weights, digest
 from .array import apply, chosen
 from .ensemble import ORIENTATIONS
-from .steps import Image, Progress, Result, Work, read
+from .steps import Image, Progress, Result, Work, without_fill
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +33,8 @@ OPTICS_CARDS = {
     "target_diameter_m": ("ENHTAPER", "[m] aperture of the target"),
     "wavelength_m": ("ENHWAVE", "[m] wavelength"),
     "hmi_scale_arcsec": ("ENHPIXEL", "[arcsec] pixel of the telescope"),
+    "lorentzian_arcsec": ("ENHLOREN", "[arcsec] width of the Lorentzian in the PSF"),
+    "rotation_degrees": ("ENHROTAT", "[deg] rotation of the PSF"),
 }
 
 
@@ -92,7 +95,7 @@ def enhancer(
     normalise.check_norm(norm)
     of_another = None
     if norm_from is not None:
-        _check_norm_from(norm, type or "intensity")
+        check_norm_from(norm, type or "intensity")
         of_another = reference(norm_from)
     ensemble = ensemble or confidence
 
@@ -124,17 +127,13 @@ def enhancer(
         predictor, content = predictor_of(its_type if weights is None else None)
         loaded = predictor.weights
         remark(frame, its_type, expected=loaded.provenance.get("hmi_scale_arcsec"))
-        its_optics = None
-        if confidence:
-            try:
-                its_optics = on_pixels(optics(loaded), frame.header)
-            except ValueError as error:
-                log.warning("%s: RESIDUAL is left out: %s", frame.path, error)
         divisor = image_norm(frame, its_type, norm, of_another)
         header = output_header(frame.header, loaded, content, its_type, divisor, ensemble)
         record.add_history(header, frame.path, image.sha256, options)
         output, spread = apply(frame.data, its_type, predictor, divisor, tile, progress, ensemble)
-        extensions = _confidence(frame, output, spread, header, its_optics) if confidence else ()
+        extensions = ()
+        if confidence:
+            extensions = confidence_images(frame, output, spread, header, loaded)
         summary = "{}, {} x {} -> {} x {}, norm {:.6g}{}{}{}, on the {}".format(
             its_type,
             *frame.data.shape,
@@ -157,13 +156,15 @@ class Reference(NamedTuple):
     norm: normalise.Norm
 
 
-def reference(path: str | os.PathLike) -> Reference:
-    """The quiet-Sun level of another file, for images of the same series and time.
+def reference(x) -> Reference:
+    """The quiet-Sun level of another image, for images of the same series and time.
 
-    The file should hold quiet Sun: for a cut-out, the full disk. Raises as fits.read, and
-    ValueError for a magnetogram.
+    x : the name of a FITS file, or any image that `holders.frame` reads. It should show quiet Sun:
+        for a cut-out, the full disk.
+    Raises as `holders.frame`, and ValueError for a magnetogram.
     """
-    frame, _ = read(path, None, "intensity")
+    frame = computed(holders.frame(x, "reference"))
+    frame = without_fill(frame, image_type(frame, "intensity"))
     return Reference(frame.path, frame.unit, _norm(frame, "intensity", "quiet-sun"))
 
 
@@ -182,7 +183,7 @@ def image_norm(
     """
     if other is None:
         return _norm(frame, type, norm)
-    _check_norm_from(norm, type)
+    check_norm_from(norm, type)
     found = other.norm
     # an umbra at the limb has 0.05 of the level of disc centre, a facula 1.3
     brightest = float(np.nanpercentile(frame.data, 99)) / found.level
@@ -203,7 +204,7 @@ def image_norm(
     return found._replace(mu=mu)
 
 
-def _check_norm_from(norm, type):
+def check_norm_from(norm, type):
     if norm != "quiet-sun" or type != "intensity":
         message = (
             "image_norm: norm_from needs norm quiet-sun and type intensity, "
@@ -226,19 +227,29 @@ def optics(loaded: Weights) -> Optics:
     return Optics.stored(loaded.provenance) or HMI
 
 
-def _confidence(frame, output, spread, header, optics) -> tuple[fits.Extension, ...]:
+def confidence_images(
+    frame: fits.Frame, output: np.ndarray, spread: np.ndarray, header, loaded: Weights
+) -> tuple[fits.Extension, ...]:
     """SPREAD on the grid of the output, whose header is `header`, and RESIDUAL on the input's.
 
-    optics : None leaves RESIDUAL out.
+    header : None if the images have none.
+    RESIDUAL is left out, with a warning, if the weights do not store their PSF.
     """
     from .reblur import residual_map
 
-    of_spread, of_residual = header.copy(), fits.without_storage(frame.header)
-    of_spread["CONTENT"] = "SPREAD OVER ORIENTATIONS"
-    found = (fits.Extension("SPREAD", spread, of_spread),)
-    if optics is not None:
+    its_optics = None
+    try:
+        its_optics = on_pixels(optics(loaded), frame.header)
+    except ValueError as error:
+        log.warning("%s: RESIDUAL is left out: %s", frame.path, error)
+    of_spread = of_residual = None
+    if header is not None:
+        of_spread, of_residual = header.copy(), fits.without_storage(frame.header)
+        of_spread["CONTENT"] = "SPREAD OVER ORIENTATIONS"
         of_residual["CONTENT"] = "RESIDUAL OF THE RE-BLURRED OUTPUT"
-        residual = residual_map(output, frame.data, optics)
+    found = (fits.Extension("SPREAD", spread, of_spread),)
+    if its_optics is not None:
+        residual = residual_map(output, frame.data, its_optics)
         found += (fits.Extension("RESIDUAL", residual, of_residual),)
     return found
 
@@ -252,7 +263,7 @@ def output_header(
     ensemble: bool = False,
 ):
     """The header of the output.  content : `weights.digest` of the weights file, or None."""
-    own = {name: loaded.provenance[name] for name in STORED if name in loaded.provenance}
+    own = {name: loaded.provenance[name] for name in OPTICS_CARDS if name in loaded.provenance}
     enhanced = fits.enhanced_header(
         header,
         version=__version__,

@@ -1,23 +1,38 @@
-"""One call for any image or series in memory: array, sunpy Map or MapSequence, dask array."""
+"""One call for whatever holds an image or a series of them: see `observation.holders`."""
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 
-from .._array import is_dask, is_map, is_map_sequence
+from .._array import is_dask
 from ..config import TYPES
 from ..engine import select
 from ..engine.predictor import Predictor
-from ..observation import disc, fits, maps, missing
+from ..observation import disc, fits, missing
+from ..observation.holders import Made, carried, has_header, unmasked
 from ..observation.kind import detect_type, image_type
 from ..observation.remarks import remark
 from ..observation.telescope import require_hmi
 from ..weights import Weights
-from .array import apply, check_image, chosen, masked_like, unmasked
+from .array import apply, chosen
 from .chunks import check_sizes, predict_chunks
-from .file import image_norm, output_header
+from .file import check_norm_from, confidence_images, image_norm, output_header, reference
+
+
+@dataclass(frozen=True)
+class Confidence:
+    """An enhanced image, and where to doubt it; each of the kind of the input.
+
+    SPREAD is not an error bar (docs/confidence.md), so `image` has no uncertainty.
+    """
+
+    image: Any  # (2H, 2W), the mean of the eight outputs
+    spread: Any  # (2H, 2W), their standard deviation
+    residual: Any  # (H, W), the image blurred again minus the input; None if the PSF is not known
 
 
 def enhance(
@@ -27,32 +42,42 @@ def enhance(
     model: str = "default",
     weights: Weights | str | os.PathLike | None = None,
     norm: str | float = "quiet-sun",
+    norm_from=None,
     device: str = "auto",
     tile: int | None = None,
     ensemble: bool = False,
+    confidence: bool = False,
 ):
     """Deconvolve an HMI image and double its sampling; the result is of the same kind as x.
 
-    x : (H, W), H and W >= 2; intensity in any unit, or line-of-sight field in G. Not changed.
-        NaN and masked pixels are missing pixels.
+    x : (H, W), H and W >= 2; intensity in any unit, or line-of-sight field in G or its own unit.
+        Not changed. NaN and masked pixels are missing pixels.
 
         NumPy array: the result is masked if x is. A cube (t, H, W) gives (t, 2H, 2W); without a
             given type, the first image decides that of all.
+        Quantity: the result has the unit of x.
+        NDData, CCDData: the result has the unit, mask, meta and coordinates of x. An uncertainty
+            is dropped with a warning: it cannot be propagated through the network.
         sunpy Map: the result is a Map of the same class, with the mask, plot settings and meta of
             x. Meta that count pixels are updated as `enhance-np predict` updates a FITS header.
-            The sky coordinates stay; an uncertainty is dropped.
+            The sky coordinates stay; an uncertainty is dropped with a warning.
         sunpy MapSequence: one of the results, in the same order.
+        HDU, or the name of a FITS file: the result is a PrimaryHDU.
         dask array (H, W), or a Map of one: only what `type` and `norm` need is computed now. For a
             magnetogram whose header says that it reaches off the disc, this includes some pixels,
             to test whether those off the disc are noise. The result does not depend on the
             chunks: see chunks.
         Each image of a series is divided by its own norm, as if it were given alone.
-    type : "intensity" or "blos"; None detects it from the Map's header or the values.
+    type : "intensity" or "blos"; None detects it from the header, the unit or the values.
     model : "default" or "small", a shipped network.
     weights : a file or loaded weights, instead of a shipped network.
     norm : intensity that becomes 1 in the network: "quiet-sun", "max", "none" or a number. The
         first two need the whole image. Fields are always divided by 1000 G.
+    norm_from : another image of the same series and time, of any kind above but a series: gives the
+        quiet-Sun level, for a cut-out without quiet Sun.
     device, tile, ensemble : see array.predict.
+    confidence : return a `Confidence` of the image, its spread and its residual, which takes 8
+        times as long; a dask array is then computed now.
 
     Returns (2H, 2W) float32 in the units of x, NaN where pixels are missing. Input pixel (i, j)
     covers output pixels 2i, 2i+1 and 2j, 2j+1.
@@ -62,22 +87,18 @@ def enhance(
     """
     if type not in (None, *TYPES):
         raise ValueError(f"enhance: type must be one of {TYPES} or None, got type={type!r}")
+    if norm_from is not None:
+        check_norm_from(norm, type or "intensity")
+        norm_from = reference(norm_from)
     network = _Network(model, weights, device)
 
-    def one(image, type=type):
-        return _enhance(image, type, network, norm, tile, ensemble)[0]
+    def one(frame, type):
+        return _enhance(frame, type, network, norm, norm_from, tile, ensemble, confidence)
 
-    if is_map_sequence(x):
-        return x.__class__([one(image) for image in x], sortby=None)
-    if isinstance(x, np.ndarray) and x.ndim == 3 and len(x) and not hasattr(x, "unit"):
-        first, type = _enhance(x[0], type, network, norm, tile, ensemble)
-        empty = np.ma.empty if np.ma.isMaskedArray(x) else np.empty
-        cube = empty((len(x), *first.shape), first.dtype)
-        cube[0] = first
-        for number in range(1, len(x)):
-            cube[number] = one(x[number], type)
-        return cube
-    return one(x)
+    found = carried(x, one, "enhance", type, lazy=not confidence)
+    if not confidence:
+        return found[0]
+    return Confidence(*found, *[None] * (3 - len(found)))
 
 
 class _Network:
@@ -95,13 +116,10 @@ class _Network:
         return select(self.device).predictor(self.load(type)[0])
 
 
-def _enhance(x, type, network, norm, tile, ensemble):
-    """(output, type) of one image; see `enhance`."""
-    frame = _frame(x)
+def _enhance(frame, type, network, norm, norm_from, tile, ensemble, confidence):
+    """(type, results) of one image: the output; with `confidence` spread and residual too."""
     if is_dask(frame.data):
         check_sizes(frame.data)
-    check_image(frame.data)
-    frame = frame._replace(data=missing.without_sentinels(frame.data, frame.path))
 
     @cache
     def read():
@@ -126,30 +144,24 @@ def _enhance(x, type, network, norm, tile, ensemble):
     seen = unseen if is_dask(image) else frame
     remark(seen, type, expected=weights.provenance.get("hmi_scale_arcsec"))
     values = unmasked(image.compute()) if looks and is_dask(image) else image
-    divisor = image_norm(frame._replace(data=values), type, norm)
+    divisor = image_norm(frame._replace(data=values), type, norm, norm_from)
     header = None
-    if is_map(x):
-        header = output_header(frame.header, weights, content, type, divisor, ensemble)
+    if has_header(frame):
+        header = output_header(
+            frame.header, weights, content, type, divisor, ensemble or confidence
+        )
     if is_dask(image):
         output = predict_chunks(image, type, weights, divisor, network.device, tile, ensemble)
-    else:
-        predictor = network.predictor(type)
-        output = apply(image, type, predictor, divisor, tile, ensemble=ensemble).output
-    return maps.rebuilt(x, output, header) if is_map(x) else masked_like(output, x), type
-
-
-def _frame(x) -> fits.Frame:
-    """x as a Frame, as if read from a file; its data are dask for a dask array, else NumPy."""
-    if is_map(x):
-        return maps.frame(x)
-    if is_dask(x):
-        return fits.Frame(x, {}, "the dask array")
-    # a Quantity is refused: it is an array, but would lose its unit
-    if isinstance(x, np.ndarray) and not hasattr(x, "unit"):
-        return fits.Frame(unmasked(x), {}, "the array")
-    raise TypeError(
-        f"enhance: x must be a NumPy array, a sunpy Map or a dask array, got {x.__class__.__name__}"
-    )
+        return type, (Made(output, header, 2),)
+    predictor = network.predictor(type)
+    output, spread = apply(image, type, predictor, divisor, tile, ensemble=ensemble or confidence)
+    made = (Made(output, header, 2),)
+    if confidence:
+        made += tuple(
+            Made(other.data, other.header, len(other.data) / len(image))
+            for other in confidence_images(frame, output, spread, header, weights)
+        )
+    return type, made
 
 
 def _type(frame: fits.Frame, asked: str | None, values: Callable[[], np.ndarray]) -> str:

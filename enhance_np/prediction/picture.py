@@ -5,18 +5,27 @@ FigureCanvasAgg instead of pyplot: no window, no global state, no change to the 
 """
 
 import logging
+import os
+import re
 import warnings
+from typing import NamedTuple
 
 import numpy as np
 
 from .._errors import one_line
 from .._figures import png, require_matplotlib
 from ..config import TYPES
+from ..observation.fits import Frame
+from ..observation.header import card
+from ..observation.normalise import fill, restore
 
 log = logging.getLogger(__name__)
 
-GAUSS_LIMIT = 1500.0  # stronger fields are clipped; otherwise umbrae would make plage invisible
 PANEL_PIXELS = 600  # a larger image is averaged in blocks, because a panel has no more pixels
+RANGE = (0.1, 99.9)  # percentiles that a stretch shows without clipping
+QUANTITY = {"intensity": "intensity", "blos": "line-of-sight field"}
+MISSING = "lightsteelblue"
+_SERIES = re.compile(r"(?<![a-z])(hmi|mdi)[._]\w+", re.IGNORECASE)
 
 
 def side_by_side(
@@ -26,21 +35,27 @@ def side_by_side(
     *,
     units: str = "",
     header=None,
+    title: str = "",
     truth: np.ndarray | None = None,
+    spread: np.ndarray | None = None,
+    residual: np.ndarray | None = None,
 ) -> bytes:
     """A PNG of input and output: the whole image above, its most structured part enlarged below.
 
-    input : (H, W); output, truth : (k H, k W), NaN off the limb.
+    input : (H, W); output, truth, spread : (k H, k W); residual : (H, W); NaN off the limb.
     units : of all images; "" means unknown for an intensity, G for a field.
-    type : "intensity" (stretch from percentiles 0.1 to 99.9 of all images) or "blos"
-        (symmetric about zero, 1500 G at most). Stretch and enlarged part use the input only where
-        the output has a value.
+    type : "intensity" (stretch from percentiles 0.1 to 99.9 of all images) or "blos" (symmetric
+        about zero, to percentile 99.9 of the modulus). Stretch and enlarged part use the input only
+        where the output has a value.
     header : of the input. With its WCS the ticks are in arcsec from disc centre, or in degrees
         of longitude and latitude, correct on any projection. If solar north is down, as in files
         from JSOC (CROTA2 near 180), the image is turned by 180 degrees. No pixel is interpolated,
         so the ticks show the rest of the angle. Without a WCS the image is drawn as stored and
         the axes count input pixels.
-    truth : adds two panels, the truth and output - truth, with the rms of the latter.
+    title : of the figure, see `caption`.
+    truth : adds three panels: bicubic interpolation of the input (if k is 2), the truth, and
+        output - truth. The titles give the rms of what differs from the truth.
+    spread, residual : add a panel each, see docs/confidence.md.
 
     Raises ValueError if the shapes disagree, ImportError without matplotlib.
     """
@@ -53,51 +68,128 @@ def side_by_side(
         )
     if type not in TYPES:
         raise ValueError(f"side_by_side: type must be one of {TYPES}, got type={type!r}")
-    if truth is not None and truth.shape != output.shape:
-        raise ValueError(
-            f"side_by_side: truth must be of the same shape as output, got "
-            f"{truth.shape} and {output.shape}"
-        )
+    for name, image, shape in (
+        ("truth", truth, output.shape),
+        ("spread", spread, output.shape),
+        ("residual", residual, input.shape),
+    ):
+        if image is not None and image.shape != shape:
+            raise ValueError(f"side_by_side: {name} must be of shape {shape}, got {image.shape}")
     require_matplotlib()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    wcs, turned = _sky(header, input.shape)
-    if turned:
-        input, output = input[::-1, ::-1], output[::-1, ::-1]
-        truth = None if truth is None else truth[::-1, ::-1]
+    wcs, turned = sky(header, input.shape)
+    flip = (slice(None, None, -1),) * 2 if turned else ()
+    input, output = input[flip], output[flip]
+    truth, spread, residual = (i if i is None else i[flip] for i in (truth, spread, residual))
     # a magnetogram has noise off the disc and spikes at the limb, which are NaN in the output
     measured = np.where(np.isnan(output[::k, ::k]), np.nan, input)
-    limits = stretch([measured, output] if truth is None else [measured, output, truth], type)
-    panels = [("input", input, limits), ("enhanced", output, limits)]
-    if truth is not None:
-        error = output - truth
-        rms = np.sqrt(np.nanmean(np.square(error, dtype=np.float64)))
-        title = f"enhanced - truth, rms {rms:.3g}"
-        panels += [("truth", truth, limits), (title, error, about_zero([error]))]
+    panels = _panels(input, output, measured, type, truth, spread, residual)
 
     height = float(np.clip(4.5 * h / w, 1.5, 7.0))  # inches, of the upper panels
-    figure = Figure(figsize=(4.8 * len(panels) + 1, height + 5.5), dpi=110, layout="compressed")
+    size = (4.8 * len(panels) + 1, height + 5.5 + (0.5 if title else 0))
+    figure = Figure(figsize=size, dpi=110, layout="compressed")
     FigureCanvasAgg(figure)
     axes = figure.subplots(
         2, len(panels), height_ratios=(height, 4.5), subplot_kw={"projection": wcs}
     )
-    quantity = {"intensity": "intensity", "blos": "line-of-sight field"}[type]
-    units = units or ("G" if type == "blos" else "")
-    units = units.replace("$", r"\$")  # otherwise matplotlib reads a formula
-    bar = {"label": f"{quantity} [{units}]" if units else quantity, "extend": "both"}
     box = _richest_box(measured)
     shown = []
-    for (title, image, (low, high)), column in zip(panels, axes.T, strict=True):
-        style = {"cmap": "gray", "vmin": low, "vmax": high, "interpolation": "nearest"}
-        shown.append(_draw(column, image, image.shape[0] // h, box, style))
-        column[0].set_title(title)
+    for panel, column in zip(panels, axes.T, strict=True):
+        low, high = panel.limits
+        style = {"cmap": panel.colours, "vmin": low, "vmax": high, "interpolation": "nearest"}
+        shown.append(_draw(column, panel.image, panel.image.shape[0] // h, box, style))
+        column[0].set_title(panel.title)
         for ax in column:
-            _label(ax, wcs)
-    figure.colorbar(shown[0], ax=axes[:, :3], **bar)  # input, enhanced and truth share it
-    if truth is not None:
-        figure.colorbar(shown[3], ax=axes[:, 3], **bar)
+            label_axes(ax, wcs)
+    shared = [i for i, panel in enumerate(panels) if not panel.label]
+    bars = [(shared, QUANTITY[type])]
+    bars += [([i], panel.label) for i, panel in enumerate(panels) if panel.label]
+    unit = typeset(units or ("G" if type == "blos" else ""))
+    for columns, label in bars:
+        label = f"{label} [{unit}]" if unit else label
+        figure.colorbar(shown[columns[0]], ax=axes[:, columns], label=label, extend="both")
+    if any(np.isnan(panel.image).any() for panel in panels):
+        from matplotlib.patches import Patch
+
+        missing = Patch(facecolor=MISSING, edgecolor="0.5", label="missing pixels")
+        figure.legend(handles=[missing], loc="outside lower left", frameon=False)
+    if title:
+        figure.suptitle(title.replace("$", r"\$"))
     return png(figure, bbox_inches="tight")
+
+
+class _Panel(NamedTuple):
+    title: str
+    image: np.ndarray
+    limits: tuple[float, float]
+    label: str = ""  # of a colour bar of its own; "": it shares that of the input
+    colours: str = "gray"
+
+
+def _panels(input, output, measured, type, truth, spread, residual) -> list[_Panel]:
+    """The columns of the figure, from left to right."""
+    from ..baselines.bicubic import bicubic
+
+    alike = [measured, output] if truth is None else [measured, output, truth]
+    limits = stretch(alike, type)
+    panels = [_Panel("input", input, limits), _Panel("enhanced", output, limits)]
+    if truth is not None:
+        images = {"enhanced": output}
+        if len(output) == 2 * len(input):
+            filled, gaps = fill(input)
+            images = {"bicubic": restore(bicubic(filled).astype(np.float32), gaps)} | images
+        error = output - truth
+        panels = [
+            _Panel("input", input, limits),
+            *(
+                _Panel(f"{n}, rms error {_rms(i - truth):.3g}", i, limits)
+                for n, i in images.items()
+            ),
+            _Panel("truth", truth, limits),
+            _Panel("enhanced - truth", error, about_zero([error]), "difference", "RdBu_r"),
+        ]
+    if spread is not None:
+        top = float(np.nanpercentile(spread, 99.9)) or 1.0
+        panels.append(_Panel("spread", spread, (0.0, top), "spread of 8 outputs", "magma"))
+    if residual is not None:
+        most = about_zero([residual])
+        panels.append(_Panel("residual", residual, most, "re-blurred output - input", "RdBu_r"))
+    return panels
+
+
+def _rms(error: np.ndarray) -> float:
+    return float(np.sqrt(np.nanmean(np.square(error, dtype=np.float64))))
+
+
+def caption(frame: Frame, model: str = "") -> str:
+    """What a reader needs to find the image again: date, region and series; file and model.
+
+    model : of the output, as ENHMODEL has it.
+    """
+
+    def said(*keys):
+        return next((str(v).strip() for key in keys if (v := card(frame.header, key))), "")
+
+    date = said("DATE-OBS", "DATE_OBS", "T_OBS", "T_REC")[:19].replace("T", " ")
+    regions = [("NOAA", said("NOAA_AR")), ("HARP", said("HARPNUM")), ("", said("OBJECT"))]
+    named = [f"{kind} {name}".strip() for kind, name in regions if name not in ("", "0")]
+    texts = (said("DRMS_ID"), said("SOURCE"), os.path.basename(frame.path))
+    series = next((found[0] for text in texts if (found := _SERIES.search(text))), "")
+    series = re.sub(r"\.\d+$", "", series)
+    first = ", ".join(filter(None, [date, *named, series]))
+    second = ", ".join(filter(None, [os.path.basename(frame.path), model and f"model: {model}"]))
+    return "\n".join(filter(None, [first, second]))
+
+
+def typeset(unit: str) -> str:
+    """A BUNIT for matplotlib: "DN/s" becomes DN s$^{-1}$, "Gauss" becomes G."""
+    unit = {"gauss": "G", "none": ""}.get(unit.lower(), unit)
+    unit = unit.replace("$", r"\$")  # otherwise matplotlib reads a formula
+    unit = re.sub(r"\s*/\s*([A-Za-z]+)(?:\^|\*\*)?(\d?)", r" \1^-\2", unit)
+    unit = re.sub(r"([A-Za-z]+)(?:\^|\*\*)(-?\d*)", r"\1^\2", unit)
+    return re.sub(r"\^(-?)(\d*)", lambda m: f"$^{{{m[1]}{m[2] or 1}}}$", unit)
 
 
 def _draw(column, image: np.ndarray, k: int, box, style: dict):
@@ -118,15 +210,16 @@ def _draw(column, image: np.ndarray, k: int, box, style: dict):
     cut = image[k * row : k * (row + side), k * col : k * (col + side)]
     zoom.imshow(cut, origin="lower", extent=(col, col + side, row, row + side), **style)
     for ax in column:
-        ax.set_facecolor("lightsteelblue")  # shows where the image is NaN
+        ax.set_facecolor(MISSING)
         ax.patch.set_in_layout(False)  # WCSAxes moves it to the limits only when it draws
     return shown
 
 
-def _sky(header, shape: tuple[int, int]):
+def sky(header, shape: tuple[int, int]):
     """(WCS, turned): the WCS of the image as drawn, and whether it is turned by 180 degrees.
 
-    shape : (H, W).  WCS : counts pixels as `_draw` does; None without two celestial axes.
+    shape : (H, W).  WCS : counts pixels from the lower left corner; None without two celestial
+    axes.
     """
     if header is None:
         return None, False
@@ -169,7 +262,7 @@ def _turned(header, shape):
     return out
 
 
-def _label(ax, wcs) -> None:
+def label_axes(ax, wcs) -> None:
     """Labels the axes with their quantities and units; ticks are decimal numbers."""
     if wcs is None:
         ax.set(xlabel="x [input pixel]", ylabel="y [input pixel]")
@@ -188,16 +281,15 @@ def _label(ax, wcs) -> None:
 def stretch(images: list[np.ndarray], type: str) -> tuple[float, float]:
     """vmin and vmax that all images share."""
     if type == "blos":
-        limit = min(about_zero(images)[1], GAUSS_LIMIT)
-        return -limit, limit
-    low, high = np.array([np.nanpercentile(image, (0.1, 99.9)) for image in images]).T
+        return about_zero(images)
+    low, high = np.array([np.nanpercentile(image, RANGE) for image in images]).T
     low, high = float(low.min()), float(high.max())
     return (low, high) if high > low else (low - 0.5, high + 0.5)
 
 
 def about_zero(images: list[np.ndarray]) -> tuple[float, float]:
     """vmin = -vmax: the 99.9th percentile of the absolute values, 1 if that is 0."""
-    limit = max(float(np.nanpercentile(np.abs(image), 99.9)) for image in images) or 1.0
+    limit = max(float(np.nanpercentile(np.abs(image), RANGE[1])) for image in images) or 1.0
     return -limit, limit
 
 

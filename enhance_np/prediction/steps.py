@@ -151,11 +151,18 @@ def check_outputs(target: Path, plot: Path | None, overwrite: bool, source: Path
 
 
 def _write_both(result: Result, target: Path, plot: Path, overwrite: bool) -> None:
-    from .picture import side_by_side
+    from .picture import caption, side_by_side
 
     frame = result.image.frame
+    extras = {extension.name.lower(): extension.data for extension in result.extensions}
     png = side_by_side(
-        frame.data, result.output, result.type, units=frame.unit, header=frame.header
+        frame.data,
+        result.output,
+        result.type,
+        units=frame.unit,
+        header=frame.header,
+        title=caption(frame, str(result.header["ENHMODEL"])),
+        **extras,
     )
     fits.check_output(target, overwrite)
     # the picture is renamed first: once the FITS file exists, everything is done

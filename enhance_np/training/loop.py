@@ -21,7 +21,7 @@ from .._random import stream
 from ..config import NetworkConfig
 from ..engine import Engine
 from ..engine.fold import live_filters
-from ..optics.degrade import STORED
+from ..optics.degrade import ALSO_STORED, STORED
 from ..pairs.default import synthetic_pairs
 from ..weights import Weights, save
 from . import checkpoint, start, zero_level
@@ -319,6 +319,7 @@ def _optics(attributes) -> dict[str, str | float]:
     """The optics of the data, as `degrade` stored them; {} if they are not stored."""
     if not all(name in attributes for name in STORED):
         return {}
-    names = [*STORED, *(name for name in ("psf_scale_arcsec",) if name in attributes)]
+    also = ("psf_scale_arcsec", *ALSO_STORED)
+    names = [*STORED, *(name for name in also if name in attributes)]
     found = {name: attributes[name] for name in names}
     return {name: str(v) if name == "psf" else float(v) for name, v in found.items()}

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from astropy.io.fits import Header
 from made import pair, smooth_scene, spot
 
 pytest.importorskip("matplotlib")
@@ -9,6 +10,7 @@ from matplotlib.figure import Figure
 
 from enhance_np.baselines.bicubic import bicubic
 from enhance_np.evaluate import figures
+from enhance_np.evaluate.classes import masks
 from enhance_np.evaluate.report import Scene
 
 
@@ -46,10 +48,12 @@ def test_page(type, scenes, drawn):
     png = figures.page({"output": out}, Scene(type, low, high))
     assert png.startswith(b"\x89PNG")
     found = titles(drawn[0])
-    assert {"input, umbra", "output, umbra", "truth, umbra"} <= set(found)
+    dark = {"intensity": "penumbra ", "blos": "strong field "}[type]
+    assert any(dark in title and title.endswith("\ninput") for title in found)
+    assert {"output", "truth"} <= set(found)
     name = {"intensity": "RL 80", "blos": "RL 20"}[type]
     assert {"output", name, f"{name} - output", "above: input, below: output"} <= set(found)
-    spectra = next(ax for ax in drawn[0].axes if ax.get_yscale() == "log" and ax.lines)
+    spectra = next(ax for ax in drawn[0].axes if ax.get_ylabel().startswith("power"))
     labels = [line.get_label() for line in spectra.lines]
     assert labels == ["input", "output", "truth", name, "Nyquist of the input"]
 
@@ -68,8 +72,9 @@ def test_page_without_truth_or_without_input(scenes, drawn):
 def test_patches_show_the_same_place(scenes, drawn):
     low, high = scenes["intensity"]
     figures.save(figures.patches, (6, 6), high, Scene("intensity", low, high))
-    shown = {ax.get_title(): ax.images[0] for ax in drawn[0].axes if ax.images}
-    a, b = (shown[f"{name}, umbra"] for name in ("input", "truth"))
+    shown = [ax.images[0] for ax in drawn[0].axes if ax.images]
+    columns = len(shown) // 3  # of input, output and truth
+    a, b = shown[0], shown[2 * columns]
     assert a.get_extent() == b.get_extent()
     x0, x1, y0, y1 = (int(edge) for edge in a.get_extent())
     np.testing.assert_array_equal(a.get_array(), low[y0:y1, x0:x1])
@@ -78,6 +83,39 @@ def test_patches_show_the_same_place(scenes, drawn):
     assert y0 <= 12 < y1
     assert x0 <= 37 < x1
     assert a.get_clim() == b.get_clim()
+
+
+def test_a_patch_is_named_by_what_it_shows(scenes, drawn):
+    """The shares are those of the classes of its pixels; each column has its own stretch."""
+    low, high = scenes["intensity"]
+    scene = Scene("intensity", low, high)
+    figures.save(figures.patches, (6, 6), high, scene)
+    shown = [ax for ax in drawn[0].axes if ax.images]
+    x0, x1, y0, y1 = (int(edge) for edge in shown[0].images[0].get_extent())
+    found = masks(low, None)
+    for word in shown[0].get_title().split("\n")[0].split(", "):
+        name, share, _ = word.split()
+        assert int(share) == round(100 * found[name][y0:y1, x0:x1].mean())
+    labels = [ax.get_xlabel() for ax in drawn[0].axes if not ax.images]
+    assert "intensity [Ic]" in labels
+
+
+def test_page_has_the_axes_of_the_sky(scenes, drawn):
+    """An image whose north is down is turned, with everything beside it."""
+    low, high = scenes["intensity"]
+    cards = {"CTYPE1": "HPLN-TAN", "CTYPE2": "HPLT-TAN", "CUNIT1": "arcsec", "CUNIT2": "arcsec"}
+    cards |= {"CDELT1": 0.5, "CDELT2": 0.5, "CRPIX1": 10.0, "CRPIX2": 10.0, "CROTA2": 180.0}
+    figures.page({"output": high}, Scene("intensity", low, high), header=Header(cards))
+    whole = next(ax for ax in drawn[0].axes if ax.get_title() == "above: input, below: output")
+    np.testing.assert_array_equal(whole.images[0].get_array()[:40], high[::-1, ::-1][:40])
+    assert whole.coords[0].get_axislabel() == "x [arcsec]"
+
+
+def test_lines_of_a_factor_of_two_are_labelled(scenes, drawn):
+    low, high = scenes["blos"]
+    figures.save(figures.region, (9, 4), low, high, "blos")
+    axes = next(ax for ax in drawn[0].axes if ax.get_xlabel() == "input: line-of-sight field [G]")
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["equal", "factor of 2"]
 
 
 def test_halves(scenes, drawn):
@@ -93,7 +131,7 @@ def test_scatter_takes_the_input_at_the_outputs_pixels(scenes, drawn):
     """If the output is the interpolated input, all points lie on the diagonal."""
     low, _ = scenes["blos"]
     figures.save(figures.region, (9, 4), low, bicubic(low), "blos")
-    axes = next(ax for ax in drawn[0].axes if ax.get_xlabel() == "input [G]")
+    axes = next(ax for ax in drawn[0].axes if ax.get_xlabel() == "input: line-of-sight field [G]")
     counts = np.ma.filled(axes.collections[0].get_array(), 0)
     assert counts.sum() == 4 * low.size
     assert np.trace(counts) == 4 * low.size

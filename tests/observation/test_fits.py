@@ -22,6 +22,40 @@ DONE = {
 BLANK = -(2**31)
 
 
+@pytest.mark.parametrize("dtype", ["<f4", ">f8", "<u2"])
+def test_an_array_of_numpy(tmp_path, dtype):
+    data = np.arange(12).reshape(3, 4).astype(dtype)
+    np.save(tmp_path / "a.npy", data)
+    frame = fits.read(tmp_path / "a.npy")
+    np.testing.assert_array_equal(frame.data, data)
+    assert frame.data.dtype == np.float32
+    assert (frame.unit, frame.year, len(frame.header)) == ("", None, 0)
+
+
+def test_refuses_arrays_that_are_no_image(tmp_path):
+    path = tmp_path / "a.npy"
+    for array, words in (
+        (np.ones((2, 3, 4)), r"must be \(H, W\).*got shape \(2, 3, 4\)"),
+        (np.ones((3, 4), complex), "real numbers"),
+        (np.full((3, 4), np.inf), "only NaN"),
+    ):
+        np.save(path, array)
+        with pytest.raises(ValueError, match=words):
+            fits.read(path)
+    np.save(path, np.array([{}], dtype=object), allow_pickle=True)
+    with pytest.raises(OSError, match="needs a whole .npy file, got"):
+        fits.read(path)
+    np.save(path, np.ones((30, 40)))
+    whole = path.read_bytes()
+    for size in (7, 60, len(whole) - 1):
+        path.write_bytes(whole[:size])
+        with pytest.raises(OSError, match="needs a whole .npy file, got"):
+            fits.read(path)
+    path.write_bytes(whole)
+    with pytest.raises(ValueError, match="ext needs a FITS file, got ext=1"):
+        fits.read(path, 1)
+
+
 def sky_header(kind):
     """WCS of an HMI image with 60 columns and 40 rows, in one of several conventions."""
     header = afits.Header()
@@ -302,7 +336,7 @@ def test_unit_under_its_own_name():
 def test_header_refuses_text_for_a_number():
     header = sky_header("crota")
     header["CRPIX1"] = "middle"
-    with pytest.raises(ValueError, match="enhanced_header: CRPIX1 must be a number, got 'middle'"):
+    with pytest.raises(ValueError, match="rescaled_header: CRPIX1 must be a number, got 'middle'"):
         fits.enhanced_header(header, **DONE)
 
 

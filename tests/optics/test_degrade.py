@@ -243,3 +243,28 @@ def test_optics_on_the_pixels_of_a_header():
     finer = on_pixels(HMI, Header(SQUARE | {"CDELT1": 0.28, "CDELT2": 0.28}))
     assert finer.hmi_scale == pytest.approx(0.28)
     assert replace(finer, hmi_scale=HMI.hmi_scale) == HMI
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"psf": "norton"}, "needs lorentzian, its width in arcsec, for psf norton and no other"),
+        ({"psf": "airy", "lorentzian": 0.1}, "needs lorentzian"),
+        ({"psf": "norton", "lorentzian": 0.0}, "lorentzian must be positive"),
+        ({"psf": "airy", "rotation": 10.0}, "rotation must be degrees, for psf yeo"),
+        ({"psf": "yeo", "rotation": np.nan}, "rotation must be degrees"),
+    ],
+)
+def test_parameters_without_a_default(given, words):
+    with pytest.raises(ValueError, match=words):
+        Optics(**given)
+
+
+@pytest.mark.parametrize(
+    "optics", [Optics("norton", lorentzian=0.1), Optics("yeo"), Optics("yeo", rotation=30.0)]
+)
+def test_measured_psfs_are_stored_and_degrade(optics):
+    assert Optics.stored(optics.attributes()) == optics
+    low, high = degrade(np.ones((60, 60)), 0.1, optics)
+    np.testing.assert_allclose(low, 1, rtol=1e-9)
+    assert high.shape == (2 * low.shape[0], 2 * low.shape[1])

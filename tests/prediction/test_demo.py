@@ -17,6 +17,8 @@ def test_demo_leaves_its_files_and_figures(tmp_path):
     words = line.replace("(", " ").replace(")", " ").split()
     error, bicubic = (float(words[words.index(w) + 1]) for w in ("error", "bicubic"))
     assert error < 0.7 * bicubic
+    truth = fits.getdata(tmp_path / "demo" / "truth.fits")
+    assert error == pytest.approx(np.sqrt(np.mean((high - truth) ** 2)), abs=5e-5)
     again = demo.make(tmp_path / "demo", device="cpu")
     assert again == line
     np.testing.assert_array_equal(fits.getdata(tmp_path / "demo" / "enhanced.fits"), high)

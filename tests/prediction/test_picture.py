@@ -12,6 +12,7 @@ from astropy.wcs import WCS
 pytest.importorskip("matplotlib")
 from matplotlib.figure import Figure
 
+from enhance_np.observation.fits import Frame
 from enhance_np.prediction import picture
 
 
@@ -54,7 +55,7 @@ def test_intensity(scene, figures):
     assert len({ax.images[0].get_clim() for ax in axes}) == 1  # the same grey scale
     assert axes[0].get_xlabel() == "x [input pixel]"
     assert axes[0].get_xlim() == axes[1].get_xlim() == (0, 60)
-    assert "intensity [DN/s]" in {ax.get_ylabel() for ax in figures[0].axes}
+    assert "intensity [DN s$^{-1}$]" in {ax.get_ylabel() for ax in figures[0].axes}
 
 
 def test_zoom_shows_the_same_place(scene, figures):
@@ -74,8 +75,9 @@ def test_magnetogram_is_symmetric(scene, figures):
     image, output, _ = scene
     picture.side_by_side(4000 * (image - 0.9), 4000 * (output - 0.9), "blos", units="Gauss")
     picture.side_by_side(image - 0.9, output - 0.9, "blos")
-    assert panels(figures[0])[0].images[0].get_clim() == (-1500, 1500)
-    for figure, unit in zip(figures, ("Gauss", "G"), strict=True):
+    strongest = max(np.nanpercentile(abs(4000 * (i - 0.9)), 99.9) for i in (image, output))
+    assert panels(figures[0])[0].images[0].get_clim() == (-strongest, strongest)
+    for figure, unit in zip(figures, ("G", "G"), strict=True):
         assert f"line-of-sight field [{unit}]" in {ax.get_ylabel() for ax in figure.axes}
     low, high = panels(figures[1])[0].images[0].get_clim()
     assert -low == high < 1
@@ -146,8 +148,8 @@ def test_truth_is_turned_with_the_rest(scene, figures):
         image, output, "intensity", truth=truth, header=Header(SKIES["CROTA2 180"])
     )
     axes = panels(figures[0])
-    np.testing.assert_array_equal(axes[2].images[0].get_array(), truth[::-1, ::-1])
-    np.testing.assert_array_equal(axes[3].images[0].get_array(), (output - truth)[::-1, ::-1])
+    np.testing.assert_array_equal(axes[3].images[0].get_array(), truth[::-1, ::-1])
+    np.testing.assert_array_equal(axes[4].images[0].get_array(), (output - truth)[::-1, ::-1])
 
 
 @pytest.mark.parametrize("cards", [{"CDELT1": 0.0}, {"CUNIT1": "G"}, {"CTYPE2": "HPLT-CAR"}])
@@ -160,15 +162,78 @@ def test_a_header_that_means_nothing(cards, scene, figures, caplog):
     assert "the picture's axes count pixels" in record.message
 
 
-def test_truth_adds_the_difference(scene, figures):
+def test_truth_adds_bicubic_and_the_difference(scene, figures):
     image, output, truth = scene
-    picture.side_by_side(image, output, "intensity", truth=truth)
+    picture.side_by_side(image, output, "intensity", truth=truth, units="Ic")
     axes = panels(figures[0])
-    assert len(axes) == 8
-    rms = np.sqrt(np.nanmean((output - truth) ** 2))
-    assert axes[3].get_title() == f"enhanced - truth, rms {rms:.3g}"
-    low, high = axes[3].images[0].get_clim()
+    assert len(axes) == 10
+    smooth = np.asarray(axes[1].images[0].get_array())
+    np.testing.assert_array_equal(np.isnan(smooth), np.isnan(image).repeat(2, 0).repeat(2, 1))
+    first, second = (np.sqrt(np.nanmean((i - truth) ** 2)) for i in (smooth, output))
+    titles = [ax.get_title() for ax in axes[:5]]
+    assert titles == [
+        "input",
+        f"bicubic, rms error {first:.3g}",
+        f"enhanced, rms error {second:.3g}",
+        "truth",
+        "enhanced - truth",
+    ]
+    assert len({ax.images[0].get_clim() for ax in axes[:4]}) == 1
+    low, high = axes[4].images[0].get_clim()
     assert low == -high
+    assert {"intensity [Ic]", "difference [Ic]"} <= {ax.get_ylabel() for ax in figures[0].axes}
+
+
+def test_confidence_adds_a_panel_each(scene, figures):
+    image, output, _ = scene
+    spread, residual = abs(output - 1), image - 1
+    picture.side_by_side(image, output, "intensity", units="DN/s", spread=spread, residual=residual)
+    axes = panels(figures[0])
+    assert [ax.get_title() for ax in axes[:4]] == ["input", "enhanced", "spread", "residual"]
+    np.testing.assert_array_equal(axes[2].images[0].get_array(), spread)
+    np.testing.assert_array_equal(axes[3].images[0].get_array(), residual)
+    assert axes[2].images[0].get_clim()[0] == 0
+    assert len({axes[4].get_xlim(), axes[6].get_xlim(), axes[7].get_xlim()}) == 1
+    labels = {ax.get_ylabel() for ax in figures[0].axes}
+    assert "spread of 8 outputs [DN s$^{-1}$]" in labels
+    assert "re-blurred output - input [DN s$^{-1}$]" in labels
+
+
+def test_missing_pixels_are_explained(scene, figures):
+    image, output, _ = scene
+    picture.side_by_side(image, output, "intensity")
+    picture.side_by_side(np.nan_to_num(image), np.nan_to_num(output), "intensity")
+    with_gaps, without = ([t.get_text() for g in f.legends for t in g.texts] for f in figures)
+    assert (with_gaps, without) == (["missing pixels"], [])
+
+
+def test_caption_names_what_finds_the_image_again(figures, scene):
+    cards = {"DATE-OBS": "2011-02-15T01:58:12.30", "NOAA_AR": 11158, "HARPNUM": 377}
+    path = "/data/hmi.sharp_720s.377.20110215.continuum.fits"
+    made = picture.caption(Frame(scene[0], Header(cards), path), "5 blocks, 32 filters")
+    assert made == (
+        "2011-02-15 01:58:12, NOAA 11158, HARP 377, hmi.sharp_720s\n"
+        "hmi.sharp_720s.377.20110215.continuum.fits, model: 5 blocks, 32 filters"
+    )
+    bare = Frame(
+        scene[0], Header({"DRMS_ID": "hmi.M_720s:4242:magnetogram", "NOAA_AR": 0}), "a.fits"
+    )
+    assert picture.caption(bare) == "hmi.M_720s\na.fits"
+    assert picture.caption(Frame(scene[0], Header(), "a$b.fits")) == "a$b.fits"
+    picture.side_by_side(*scene[:2], "intensity", title="a$b_^.fits")
+    assert figures[0].get_suptitle() == r"a\$b_^.fits"
+
+
+@pytest.mark.parametrize(
+    ("unit", "shown"),
+    [
+        ("DN/s", "DN s$^{-1}$"), ("DN / s", "DN s$^{-1}$"), ("Gauss", "G"), ("kG", "kG"),
+        ("Mx/cm^2", "Mx cm$^{-2}$"), ("Mx cm**-2", "Mx cm$^{-2}$"),
+        ("erg/s/cm2", "erg s$^{-1}$ cm$^{-2}$"), ("Ic", "Ic"), ("", ""), ("none", ""),
+    ],
+)  # fmt: skip
+def test_units_are_typeset(unit, shown):
+    assert picture.typeset(unit) == shown
 
 
 def test_what_the_output_leaves_out_chooses_nothing(scene, figures):
@@ -209,6 +274,8 @@ def test_refuses(scene):
         ((output, image, "intensity"), {}),
         ((image, output, "doppler"), {}),
         ((image, output, "intensity"), {"truth": truth[:-2]}),
+        ((image, output, "intensity"), {"spread": image}),
+        ((image, output, "intensity"), {"residual": output}),
     ):
         with pytest.raises(ValueError, match=r"^side_by_side: .* must be .*, got "):
             picture.side_by_side(*args, **more)

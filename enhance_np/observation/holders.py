@@ -1,0 +1,294 @@
+"""Whatever holds an image or a series of them: reads it, and puts a result into the same kind.
+
+Kinds: NumPy array, masked or not, and a cube of them; astropy Quantity, NDData, CCDData, HDU; sunpy
+Map, MapSequence; dask array; the name of a FITS file, whose results are HDUs. sunpy and dask are
+not imported: an object of theirs brings what is needed.
+"""
+
+import copy
+import logging
+import os
+import re
+import sys
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .._array import covered, is_dask, is_map, is_map_sequence, to_dask
+from . import fits, maps, missing
+from .kind import names_gauss
+
+log = logging.getLogger(__name__)
+
+_COORDINATES = re.compile(r"(CTYPE|CRPIX|CRVAL|CDELT|CUNIT|CROTA)[12]|(CD|PC)[12]_[12]")
+
+
+class Made(NamedTuple):
+    """An image made from one that was held."""
+
+    data: Any  # (h, w), NumPy or dask
+    header: Any = None  # astropy Header of it; None if the frame has none
+    factor: float = 1.0  # pixels of it along one pixel of the input; edges are aligned
+    scaling: np.ndarray | None = None  # (H, W), if each pixel was only multiplied by this
+
+
+One = Callable[[fits.Frame, str | None], tuple[str | None, tuple[Made, ...]]]
+
+
+def carried(x, one: One, name: str, type: str | None = None, lazy: bool = False) -> tuple[Any, ...]:
+    """The images that `one` makes of every image in x, each in the kind of x.
+
+    one(frame, type) : (type, results). The type of the first image of a cube is given with the
+        others.
+    name : of the function, for errors.
+    lazy : `one` takes dask data; otherwise a dask array is computed now, and the result wrapped.
+    Raises TypeError for another kind of x, and what `one` raises.
+    """
+    if is_map_sequence(x):
+        series = [carried(image, one, name, type, lazy) for image in x]
+        return tuple(x.__class__(list(images), sortby=None) for images in zip(*series, strict=True))
+    if isinstance(x, np.ndarray) and x.ndim == 3 and len(x):
+        cubes = None
+        for number, image in enumerate(x):
+            type, found = one(frame(image, name), type)
+            images = [rebuilt(image, made) for made in found]
+            if cubes is None:
+                cubes = tuple(_empty(len(x), image) for image in images)
+            for cube, image in zip(cubes, images, strict=True):
+                cube[number] = image
+        return cubes
+    if is_dask(x) and not lazy:
+        return tuple(map(to_dask, carried(x.compute(), one, name, type)))
+    held = frame(x, name)
+    _, found = one(held if lazy else computed(held), type)
+    return tuple(rebuilt(x, made) for made in found)
+
+
+def frame(x, name: str) -> fits.Frame:
+    """x as a Frame, as if read from a file; its data are dask for a dask array, else NumPy.
+
+    Masked pixels and the fill values of every type are NaN. Raises TypeError for another kind of
+    x, as check_image, and for the name of a file as fits.read.
+    """
+    if isinstance(x, str | os.PathLike):
+        return fits.read(x)
+    found = _frame(x)
+    if found is None:
+        raise TypeError(
+            f"{name}: x must be a NumPy array, a Quantity, NDData, a sunpy Map, a dask array, an "
+            f"HDU or the name of a FITS file, got {x.__class__.__name__}"
+        )
+    check_image(found.data, name)
+    return found._replace(data=missing.without_sentinels(found.data, found.path))
+
+
+def computed(frame: fits.Frame) -> fits.Frame:
+    """The frame with its data in memory."""
+    return frame._replace(data=unmasked(frame.data.compute())) if is_dask(frame.data) else frame
+
+
+def has_header(frame: fits.Frame) -> bool:
+    """Whether what holds the image has a place for a header."""
+    return not isinstance(frame.header, dict)
+
+
+def rebuilt(x, made: Made):
+    """The image in the kind of x, which is not changed; nothing is shared with it."""
+    if is_map(x):
+        return maps.rebuilt(x, made, _uncertainty(x, made))
+    if _is_nddata(x):
+        return _nddata(x, made)
+    if _is_quantity(x):
+        return x.__class__(made.data, x.unit)
+    if _is_hdu(x) or isinstance(x, str | os.PathLike):
+        from astropy.io.fits import PrimaryHDU
+
+        return PrimaryHDU(made.data, made.header)
+    return masked_like(made.data, x, made.factor)
+
+
+def unmasked(image: np.ndarray) -> np.ndarray:
+    """image as a plain array; masked pixels become NaN, in a floating dtype."""
+    if np.ma.isMaskedArray(image):
+        image = np.ma.filled(image.astype(np.result_type(image, np.float32)), np.nan)
+    return np.asarray(image)
+
+
+def masked_like(output, image, factor: float = 2):
+    """output (h, w), masked like image (H, W) if the latter is a masked array.
+
+    factor : see `_array.covered`.
+    """
+    if not np.ma.isMaskedArray(image):
+        return output
+    mask = np.ma.getmaskarray(image)
+    return np.ma.array(output, mask=covered(mask, output.shape, factor))
+
+
+def check_image(image, name: str = "predict") -> None:
+    """Raise ValueError unless image, an array of any kind, is real and (H, W), H and W >= 2."""
+    if image.ndim != 2 or min(image.shape) < 2 or image.dtype.kind not in "fiu":
+        raise ValueError(
+            f"{name}: image must be (H, W) with H, W >= 2 and real numbers, "
+            f"got shape {image.shape}, dtype {image.dtype}"
+        )
+
+
+def _frame(x) -> fits.Frame | None:
+    if is_map(x):
+        return maps.frame(x)
+    if is_dask(x):
+        return fits.Frame(x, {}, "the dask array")
+    if _is_nddata(x):
+        return fits.Frame(_plain(x), _nddata_header(x), f"the {x.__class__.__name__}")
+    if _is_quantity(x):
+        from astropy.io.fits import Header
+
+        return fits.Frame(x.value, Header({"BUNIT": _bunit(x.unit)}), "the Quantity")
+    if _is_hdu(x):
+        # with BSCALE and BZERO, astropy scales the data when they are read, and then the header
+        return fits.Frame(np.asarray(x.data), x.header.copy(), f"the {x.__class__.__name__}")
+    if isinstance(x, np.ndarray):
+        return fits.Frame(unmasked(x), {}, "the array")
+    return None
+
+
+def _is(x, module: str, *names: str) -> bool:
+    kinds = tuple(filter(None, (getattr(sys.modules.get(module), name, None) for name in names)))
+    return isinstance(x, kinds)
+
+
+def _is_quantity(x) -> bool:
+    return _is(x, "astropy.units", "Quantity")
+
+
+def _is_nddata(x) -> bool:
+    return _is(x, "astropy.nddata", "NDData")
+
+
+def _is_hdu(x) -> bool:
+    return _is(x, "astropy.io.fits", "PrimaryHDU", "ImageHDU", "CompImageHDU")
+
+
+def _bunit(unit) -> str:
+    """The unit as a BUNIT. Raises ValueError for a unit of field that `kind` does not know."""
+    name = str(unit)
+    if not names_gauss(name) and str(unit.physical_type) == "magnetic flux density":
+        raise ValueError(f"frame: a field must be in G, kG, mT, T or Mx / cm2, got unit={name!r}")
+    return name
+
+
+def _empty(n: int, image: np.ndarray) -> np.ndarray:
+    """An array of n such images: masked, or with the unit, as they are."""
+    shape = (n, *image.shape)
+    if np.ma.isMaskedArray(image):
+        return np.ma.empty(shape, image.dtype)
+    return np.empty_like(image, shape=shape)
+
+
+# --- NDData and CCDData
+
+
+def _plain(x) -> np.ndarray:
+    data = np.asarray(x.data)
+    if x.mask is None:
+        return data
+    dtype = np.result_type(data, np.float32)
+    return np.where(x.mask, dtype.type(np.nan), data.astype(dtype, copy=False))
+
+
+def _nddata_header(x):
+    """Header of the meta, with the coordinates of `wcs` and the unit in place of its own."""
+    header = maps.header(x.meta)
+    if (wcs := _fits_wcs(x)) is not None:
+        for key in [key for key in header if _COORDINATES.fullmatch(key)]:
+            del header[key]
+        header.update(wcs.to_header(relax=True))
+    if x.unit is not None:
+        header["BUNIT"] = _bunit(x.unit)
+    return header
+
+
+def _fits_wcs(x):
+    """The wcs if a FITS header can hold it; else None."""
+    from astropy.wcs import WCS
+
+    wcs = getattr(x.wcs, "low_level_wcs", x.wcs)
+    whole = isinstance(wcs, WCS) and wcs.naxis == 2 and not wcs.has_distortion
+    return wcs if whole else None
+
+
+def _nddata(x, made: Made):
+    mask = x.mask
+    if mask is not None:
+        mask = covered(np.broadcast_to(mask, x.data.shape), made.data.shape, made.factor)
+    return x.__class__(
+        made.data,
+        unit=x.unit,
+        mask=mask,
+        uncertainty=_uncertainty(x, made),
+        wcs=_scaled_wcs(x, made),
+        meta=_changed_meta(x, made),
+    )
+
+
+def _scaled_wcs(x, made: Made):
+    """The wcs of the result, by the equations of `fits.rescaled_header`."""
+    if x.wcs is None or made.factor == 1:
+        return copy.deepcopy(x.wcs)
+    wcs = _fits_wcs(x)
+    if wcs is None:
+        log.warning(
+            "the wcs of the %s is dropped: it must be an astropy WCS of two axes, not distorted",
+            x.__class__.__name__,
+        )
+        return None
+    wcs = wcs.deepcopy()
+    wcs.wcs.crpix = made.factor * (wcs.wcs.crpix - 0.5) + 0.5
+    if wcs.wcs.has_cd():
+        wcs.wcs.cd = wcs.wcs.cd / made.factor
+    else:
+        wcs.wcs.cdelt = wcs.wcs.cdelt / made.factor
+    wcs.wcs.set()
+    wcs.array_shape = made.data.shape
+    return wcs
+
+
+def _changed_meta(x, made: Made):
+    """The meta of the result: a copy, with what changed in the header. Coordinates stay in wcs."""
+    meta, before = copy.deepcopy(x.meta), _nddata_header(x)
+    names = {str(key).upper(): key for key in meta}
+    for key in set(names) & (set(before) - set(made.header)):
+        del meta[names[key]]
+    for key in made.header:
+        new = key not in before or (key in names and before[key] != made.header[key])
+        if new and key not in ("HISTORY", "COMMENT", ""):
+            meta[names.get(key, key)] = made.header[key]
+    lines = maps.history(made.header)
+    if hasattr(meta, "add_history"):
+        for line in lines:
+            meta.add_history(line)
+    elif lines:
+        key = names.get("HISTORY", "HISTORY")
+        meta[key] = "\n".join([*filter(None, [str(meta.get(key, ""))]), *lines])
+    return meta
+
+
+def _uncertainty(x, made: Made):
+    """That of the result, if each pixel was only multiplied; else None, with a warning."""
+    given = x.uncertainty
+    if given is None:
+        return None
+    # power of the scaling for each kind; one that is unknown has no rule
+    power = {"std": 1, "var": 2, "ivar": -2}.get(given.uncertainty_type)
+    if made.scaling is None or power is None:
+        log.warning(
+            "the uncertainty of the %s is dropped: %s",
+            x.__class__.__name__,
+            "no rule is known for its kind"
+            if power is None
+            else "every pixel of the result mixes many pixels, whose errors it does not tell apart",
+        )
+        return None
+    return given.__class__(given.array * made.scaling**power, unit=given.unit)
