@@ -35,13 +35,16 @@ def _paragraph(block: list[str]) -> list[str]:
     indent = min(len(line) - len(line.lstrip()) for line in block)
     if indent > 1:  # an equation or a table in the text
         return ["::", "", *(f"    {line[indent:]}" for line in block), ""]
-    parts, item = [], False
+    parts, item, before = [], False, 0
     for line in (piece for whole in block for piece in NEXT.split(whole)):
-        begins = line == line.lstrip() and (ITEM.match(line) or SENTENCE.match(line))
-        if begins or not parts or (item and parts[-1][-1].endswith(".") and line[0] != " "):
+        here = len(line) - len(line.lstrip())
+        begins = here == 0 and (ITEM.match(line) or SENTENCE.match(line))
+        ended = here == 0 and item and parts[-1][-1].endswith(".")
+        if begins or ended or here < before or not parts:
             parts.append([])
             item = bool(ITEM.match(line))
         parts[-1].append(line.strip())
+        before = here
     found, listed = [], False
     for part in parts:
         text = " ".join(part)

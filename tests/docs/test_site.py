@@ -76,6 +76,8 @@ def test_a_table_of_the_reference_keeps_its_columns():
         ("x : (N,), in kG\n  and more.", ["- **x** : (N,), in kG and more.", ""]),
         ("x : (N,).\nMore.", ["- **x** : (N,).", "", "More.", ""]),
         ("x : (N,);  y : (M,)", ["- **x** : (N,);", "- **y** : (M,)", ""]),
+        ("    a: one\n      more\n    b", ["::", "", "    a: one", "      more", "    b", ""]),
+        ("x : (N,)\n  a\n    more\n  b", ["- **x** : (N,) a more", "", "b", ""]),
         ("x, y : alike.\nz : other.", ["- **x, y** : alike.", "- **z** : other.", ""]),
         ("Text.\nRaises ValueError.", ["Text.", "", "Raises ValueError.", ""]),
         ("As in `pad_conv`.", ["As in ``pad_conv``.", ""]),
