@@ -26,11 +26,9 @@ extensions = [
 exclude_patterns = ["_build", "models"]
 root_doc = "index"
 highlight_language = "none"  # of indented blocks, which are commands; Python is marked as such
-nitpicky = False
 
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
-myst_fence_as_directive = []
 
 autodoc_typehints = "none"  # docstrings give shapes and units
 autodoc_member_order = "bysource"
@@ -44,8 +42,6 @@ html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {
     "navbar_align": "left",
-    "header_links_before_dropdown": 6,
-    "show_prev_next": True,
     "show_toc_level": 2,
     "footer_start": ["copyright"],
     "footer_end": ["sphinx-version"],
