@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: demo test fuzz verify-cuda lint bench gallery try browser retrain clean
+.PHONY: demo test fuzz verify-cuda lint bench docs gallery try browser retrain clean
 
 # enhances a synthetic Sun: writes demo/enhanced.fits and demo/demo.png, prints the errors
 demo: $(INSTALLED)
@@ -37,6 +37,11 @@ bench: $(INSTALLED)
 	for question in layers predict scaling train; do \
 	  $(BIN)/python -m bench.speed.$$question || exit 1; \
 	done
+
+# writes the site, docs/_build/index.html
+docs: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --editable ".[docs]"
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --fresh-env docs docs/_build
 
 # writes docs/gallery/README.md by running its examples
 gallery: $(INSTALLED)
@@ -103,4 +108,4 @@ $(INSTALLED): pyproject.toml
 	touch $@
 
 clean:
-	rm -rf .venv build demo
+	rm -rf .venv build demo docs/_build

@@ -226,9 +226,9 @@ def test_refuses_a_recipe_that_is_not_there(name):
         read(name)
 
 
-def test_the_example_of_the_readme(tmp_path):
-    readme = Path(__file__).parents[2] / "README.md"
-    (example,) = re.findall(r"```toml\n(.*?)```", readme.read_text(), re.DOTALL)
+def test_the_example_of_the_guide(tmp_path):
+    page = Path(__file__).parents[2] / "docs" / "guide" / "train.md"
+    (example,) = re.findall(r"```toml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
     np.save(tmp_path / "mine.npy", np.random.default_rng(0).uniform(1, 3, (2, 700, 600)))
     (tmp_path / "mine.toml").write_text(example.replace("mine.fits", "mine.npy"))
     found = read(tmp_path / "mine.toml").on(tmp_path)  # 35 by 30 arcsec: the boxes are apart
