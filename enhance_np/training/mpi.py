@@ -58,8 +58,6 @@ def joined() -> Iterator[Mpi]:
     for ever. An error that all of them have is told by worker 0: the others wait a moment for it.
     Raises ImportError without mpi4py or without an MPI.
     """
-    # MPICH's own line about an abort; that of the error tells more
-    os.environ.setdefault("MPIR_CVAR_SUPPRESS_ABORT_MESSAGE", "1")
     try:
         from mpi4py import MPI
     except (ImportError, RuntimeError) as error:
@@ -72,7 +70,12 @@ def joined() -> Iterator[Mpi]:
     except BaseException as error:
         if world.size > 1:
             interrupted = isinstance(error, KeyboardInterrupt)
-            atexit.register(world.Abort, _signals.status(error) if interrupted else 1)
+            atexit.register(_end_all, world, _signals.status(error) if interrupted else 1)
             if world.rank:
                 time.sleep(PATIENCE)
         raise
+
+
+def _end_all(world, status):
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # the error has been told; MPI would add a line
+    world.Abort(status)
