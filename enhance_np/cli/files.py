@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 OF_A_FILE = (ValueError, OSError, ArithmeticError, MemoryError)
 FULL = (errno.ENOSPC, errno.EDQUOT)  # after which no other file can be written
 MINUTE = 60.0
+LOOKED_AT = 1000  # existing outputs whose headers are read, at most
 BAR = "{l_bar}{bar}| {n:.1f}/{total} files [{elapsed}<{remaining}]"
 
 
@@ -96,6 +97,7 @@ class _Run:
             ) as self.bar,
         ):
             self._tell_of_existing()
+            self._tell_of_others()
             way = self._on_the_cluster if self.options.scheduler else self._here
             with closing(way()) as ended:
                 for job, error in ended:
@@ -195,6 +197,19 @@ class _Run:
         for job in self.left:
             if job.target not in known:
                 self.manifest.add("existed", source=job.source, target=job.target)
+
+    def _tell_of_others(self):
+        """Warns of existing outputs that this command would have made otherwise."""
+        some = self.left[:: -(-len(self.left) // LOOKED_AT) or 1]
+        others = [job.target for job in some if not self.work.would_make(job.target)]
+        if others:
+            log.warning(
+                "%d of %d existing outputs that were looked at were made with other options or "
+                "weights, such as %r: pass --overwrite to replace them",
+                len(others),
+                len(some),
+                others[0],
+            )
 
     def _tell_of_the_time(self):
         """One line a minute where there is no bar."""

@@ -16,10 +16,12 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from enhance_np import __version__, cli
+from enhance_np import __version__, cli, params, weights
 from enhance_np.cli import files
+from enhance_np.config import NetworkConfig
 from enhance_np.observation import storage
 from enhance_np.prediction import archive
+from enhance_np.weights import Weights
 
 NAMES = [f"{letter}.fits" for letter in "abcde"]
 
@@ -187,6 +189,42 @@ def test_skip_existing(predict, folder, tmp_path):
     status, said = predict(folder, out, "--skip-existing", "--overwrite")
     assert status == 2
     assert "not allowed with" in said[-1]
+
+
+def test_existing_outputs_of_other_options_are_told(predict, folder, tmp_path, tiny, caplog):
+    out = tmp_path / "out"
+    assert predict(folder / "a.fits", "--out-dir", out, "--norm", "max") == (0, [])
+    assert not warnings(caplog)
+    for seen, tile in ((1, 4), (5, 8)):  # --tile changes no bit
+        assert predict(folder, "--out-dir", out, "--tile", tile)[0] == 0
+        (told,) = warnings(caplog)
+        assert told.startswith(f"1 of {seen} existing outputs that were looked at were made with o")
+        assert repr(str(out / "a.fits")) in told
+    assert predict(folder / "b.fits", "--out-dir", out)[0] == 0
+    assert predict(folder, "--out-dir", out, "--overwrite")[0] == 0
+    assert not warnings(caplog)
+    config = NetworkConfig(1, 4)
+    fresh = Weights(config, *params.initial(config, 1), {"type": "intensity"})
+    weights.save(tiny, fresh, overwrite=True)  # of the same name
+    assert predict(folder, "--out-dir", out)[0] == 0
+    assert warnings(caplog)[0].startswith("5 of 5 existing")
+
+
+def test_some_of_many_existing_outputs_are_looked_at(
+    predict, folder, tmp_path, monkeypatch, caplog
+):
+    out = tmp_path / "out"
+    assert predict(folder, "--out-dir", out, "--norm", "max") == (0, [])
+    monkeypatch.setattr(files, "LOOKED_AT", 3)
+    assert predict(folder, "--out-dir", out)[0] == 0
+    assert warnings(caplog)[0].startswith("3 of 3 existing")
+
+
+def warnings(caplog):
+    """Those since the last call."""
+    found = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    caplog.clear()
+    return found
 
 
 def test_shards_share_the_files(predict, folder, tmp_path):
