@@ -1,7 +1,6 @@
 """A whole archive: which files are taken, what is recorded, and a run that ends early."""
 
 import contextlib
-import errno
 import hashlib
 import io
 import json
@@ -324,22 +323,24 @@ def test_a_killed_run_goes_on(predict, folder, tmp_path, tiny):
 
 
 def test_a_full_disk_ends_the_run(predict, folder, tmp_path, monkeypatch, caplog):
-    """astropy hides the system's error in another one."""
+    """astropy hides NumPy's error, which hides the system's."""
     caplog.set_level("INFO")
 
     def full(hdus, path):
         if ".b.fits" not in os.fspath(path):
             return actual(hdus, path)
+        fits.PrimaryHDU().writeto(path)
         try:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        except OSError:
-            raise OSError("Not enough space on disk") from None
+            raise OSError("40000 requested and 15664 written")  # NumPy's
+        except OSError as error:
+            raise OSError(f"Not enough space on disk: requested 160000. {error}")  # noqa: B904
 
     actual = storage.write
     monkeypatch.setattr(storage, "write", full)
     status, said = predict(folder, "--out-dir", tmp_path / "out")
     assert status == 1
-    assert any("Not enough space" in line for line in said)
+    (line,) = (line for line in said if "No space left on device" in line)
+    assert repr(str(tmp_path / "out" / "b.fits")) in line
     # two others were read or computed when it was seen
     assert "5 files: 3 written, 0 existed already, 1 failed, 1 not begun" in caplog.text
     assert images(tmp_path / "out") == ["a.fits", "c.fits", "d.fits"]
