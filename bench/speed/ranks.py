@@ -6,6 +6,7 @@ Needs `pip install -e ".[mpi]"`. Processes of one thread each share a batch of p
 stands one process with as many threads. The ways take turns in the same processes: those that a way
 does not need sleep meanwhile. Before they are timed, loss and gradients are compared with those of
 one process. The time that worker 0 spends in sums includes that in which it waits for the others.
+Its processor time, beside the time on the clock, hardly depends on what else runs on the machine.
 """
 
 import json
@@ -123,7 +124,7 @@ def measured(config, x, target, world, groups, repeats):
     ways = {f"{count} x 1": (groups[count], 1) for count in groups}
     ways[f"1 x {most}"] = (ALONE if world.rank == 0 else None, most)
     compare(p, x, target, config, world, groups)
-    noted = {name: {"seconds": [], "in sums": []} for name in ways}
+    noted = {name: {"seconds": [], "processor": [], "in sums": []} for name in ways}
     for done in range(timing.WARM_UP + repeats):
         for name, (group, threads) in ways.items():
             world.total(np.zeros(1))  # all begin together
@@ -132,13 +133,14 @@ def measured(config, x, target, world, groups, repeats):
             set_threads(threads)
             timed = Timed(group)
             own, engine = part(group, len(x)), sharing(CPU, timed)
-            start = time.perf_counter()
+            start, used = time.perf_counter(), time.process_time()
             with CPU.working():
                 (engine.step or step_once)(
                     p, adam, x[own], target[own], config, engine.ops, LR, DECAY
                 )
             if done >= timing.WARM_UP:
                 noted[name]["seconds"].append(time.perf_counter() - start)
+                noted[name]["processor"].append(time.process_time() - used)
                 noted[name]["in sums"].append(timed.seconds)
             if group.size > 1 and (timed.sums, timed.bytes) != traffic(config):
                 raise SystemExit(f"ranks: traffic must be {traffic(config)}, got {vars(timed)}")
@@ -190,11 +192,13 @@ def text(record):
                     way,
                     f"{median(found['seconds']):.3g} s",
                     f"{median(ratios):.2f}",
+                    f"{median(found['processor']):.3g} s",
                     f"{1e3 * median(found['in sums']):.1f} ms",
                     f"{predicted(record, name, way):.3g} s",
                 ]
             )
-    header = ["network", "processes x threads", "step", "faster by", "in sums", "by the model"]
+    header = ["network", "processes x threads", "step", "faster by"]
+    header += ["processor, of one process", "in sums", "by the model"]
     small, large = (
         ", ".join(f"{1e6 * found[size]:.0f} µs ({n} processes)" for n, found in each)
         for size, each in ((s, record["sums"].items()) for s in ("small", "large"))
