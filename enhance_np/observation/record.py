@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 WIDTH = 72  # characters of a HISTORY card
 BLOCK, CARD = 2880, 80  # bytes
+MOST = 36_000  # cards to look at: 3 MB of a header that does not end
 Options = Mapping[str, str | int | float | bool]
 # options that change no more than the rounding
 OF_THE_MACHINE = re.compile(r"(device|tile)=\w+,?")
@@ -85,7 +86,7 @@ def _cards(path):
     opened = {".gz": gzip.open, ".bz2": bz2.open}.get(os.path.splitext(path)[1].lower(), open)
     headers, cards = 2 if path.lower().endswith(".fz") else 1, []
     with opened(path, "rb") as file:
-        while headers and len(block := file.read(BLOCK)) == BLOCK:
+        while headers and len(cards) < MOST and len(block := file.read(BLOCK)) == BLOCK:
             found = [block[i : i + CARD].decode("latin-1") for i in range(0, BLOCK, CARD)]
             if not (cards or found[0].startswith("SIMPLE  ")):
                 break

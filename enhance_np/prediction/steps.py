@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._atomic import replacing
+from ..config import TYPES
 from ..observation import disc, fits, missing, record
 from ..observation.kind import image_type
 from ..weights import digest
@@ -89,7 +90,8 @@ class Work:
         made = record.made(output)
         if not made.options:
             return True
-        weights = self.weights(made.type) if made.weights else None
+        known = made.weights and made.type in TYPES
+        weights = self.weights(made.type) if known else None
         same = weights is None or weights.startswith(made.weights)
         return same and made.options == record.said(self.options)
 

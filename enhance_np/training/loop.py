@@ -134,7 +134,8 @@ def evaluate(p, moving, pairs, config, engine, options, workers=ALONE) -> float:
     rng = stream(options.seed, "validation noise")
     total, n = 0.0, len(pairs)
     batches = [slice(i, i + VALIDATION_BATCH) for i in range(0, n, VALIDATION_BATCH)]
-    for x, target in drawn(pairs, batches, options.noise, engine, rng, False, workers):
+    parts = drawn(pairs, batches, options.noise, engine, rng, augment=False, workers=workers)
+    for x, target in parts:
         if len(x):
             y, _ = network.forward(p, x, config, engine.ops, moving)
             total += loss.mse(y, target)[0] * len(x)

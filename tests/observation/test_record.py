@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from astropy.io import fits as afits
 
-from enhance_np.observation import fits
+from enhance_np.observation import fits, record
 from enhance_np.observation.record import Made, add_history, made, said
 
 CONTENT = "0123456789abcdef" * 4
@@ -89,3 +89,12 @@ def test_a_header_without_options(tmp_path):
             path.write_bytes(content)
             assert made(path) == empty
     assert made(tmp_path / "none.fits") == empty
+
+
+def test_a_header_that_does_not_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(record, "MOST", 72)
+    path = tmp_path / "a.fits"
+    cards = b"SIMPLE  =".ljust(80), b"HISTORY options: a=b".ljust(100 * 2880 - 80)
+    path.write_bytes(b"".join(cards))
+    assert made(path).options == "options:a=b"
+    assert len(record._cards(str(path))) == 72

@@ -209,6 +209,16 @@ def test_existing_outputs_of_other_options_are_told(predict, folder, tmp_path, t
     assert warnings(caplog)[0].startswith("5 of 5 existing")
 
 
+def test_existing_outputs_that_lie(predict, folder, tmp_path, caplog):
+    out = tmp_path / "out"
+    assert predict(folder / "a.fits", "--out-dir", out) == (0, [])
+    for type in ("velocity", ""):
+        fits.setval(out / "a.fits", "ENHTYPE", value=type)
+        fits.setval(out / "a.fits", "ENHWGT", value="0123")
+        assert predict(folder / "a.fits", "--out-dir", out)[0] == 0
+    assert not warnings(caplog)
+
+
 def test_some_of_many_existing_outputs_are_looked_at(
     predict, folder, tmp_path, monkeypatch, caplog
 ):
