@@ -62,9 +62,13 @@ def started(mpiexec, count, files, *more, program=("-m", "enhance_np")):
 
 
 def ended(process):
-    """(exit status, our lines on standard error)."""
+    """(exit status, our lines on standard error).
+
+    Open MPI ends the other processes by SIGTERM, and they say so; these lines are left out.
+    """
     _, said = process.communicate(timeout=120)
-    return process.returncode, [line for line in said.splitlines() if "enhance-np" in line]
+    ours = (line for line in said.splitlines() if "enhance-np" in line)
+    return process.returncode, [line for line in ours if not line.endswith(": terminated")]
 
 
 def test_two_processes_have_the_bits_of_two_threads(mpiexec, files, tmp_path):
@@ -107,6 +111,9 @@ def test_an_error_of_all_is_told_once(mpiexec, files):
 
 @pytest.mark.skipif(os.name == "nt", reason="needs signals of POSIX")
 def test_ctrl_c_saves_and_ends_all(mpiexec, files, tmp_path):
+    version = subprocess.run([mpiexec, "--version"], capture_output=True, text=True).stdout
+    if "HYDRA" not in version:
+        pytest.skip("only MPICH's mpiexec passes Ctrl-C on")
     with started(mpiexec, 2, files, "--epochs", 100_000) as process:
         saved = files[2].with_suffix(".checkpoint.h5")
         deadline = time.monotonic() + 60
