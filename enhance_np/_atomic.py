@@ -5,6 +5,7 @@ While a process writes, it holds a lock on an empty file `.part.KEY`, and its te
 ends. A later process that can take the lock therefore removes the files of that key.
 """
 
+import errno
 import os
 import re
 import secrets
@@ -22,6 +23,8 @@ except ImportError:  # Windows
 OURS = re.compile(r"\.part\.([0-9a-f]{8})(\..+)?")
 # seconds after which a file that no lock can speak for is taken for a leftover
 OLD = 86_400
+FULL = (errno.ENOSPC, errno.EDQUOT)  # the disk, or the user's share of it
+SHORT = re.compile(r"\d+ requested and \d+ written")  # NumPy's tofile, which drops the errno
 _swept: set[str] = set()  # folders; once a process is enough, because a folder may hold many files
 
 
@@ -33,8 +36,10 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     file or the new one. An error, Ctrl-C or SIGTERM leaves neither a partial file nor the temporary
     file. After kill -9, the next process that writes into the folder removes it (`sweep`). The data
     reach the disk before the name does, so a power cut cannot leave an empty file.
+    If the disk is full, the error has its errno and the path, whatever the caller's library made
+    of it.
     """
-    path = Path(os.path.realpath(path))  # replace the target of a link, not the link
+    wanted, path = path, Path(os.path.realpath(path))  # replace the target of a link, not the link
     if str(path.parent) not in _swept:
         _swept.add(str(path.parent))
         sweep(path.parent)
@@ -47,6 +52,11 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
             if path.exists():
                 shutil.copymode(path, temporary)
             os.replace(temporary, path)
+        except OSError as error:
+            number = _full(error)
+            if number is None or _names_a_file(error):
+                raise
+            raise OSError(number, os.strerror(number), os.fspath(wanted)) from None
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -58,6 +68,23 @@ def write_bytes(path: str | os.PathLike, content: bytes) -> None:
             temporary.write_bytes(content)
     except OSError as error:
         raise OSError(f"{path} cannot be written ({error.strerror})") from None
+
+
+def _full(error: BaseException | None) -> int | None:
+    """The errno of a full disk, if that is why something was not written."""
+    while error is not None:
+        if getattr(error, "errno", None) in FULL:
+            return error.errno
+        if SHORT.search(str(error)):
+            return errno.ENOSPC
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _names_a_file(error: OSError) -> bool:
+    """Whether it tells of another file than a temporary one, which no user knows."""
+    name = os.path.basename(str(error.filename or ""))
+    return bool(name) and OURS.fullmatch(name) is None
 
 
 def sweep(folder: str | os.PathLike) -> int:

@@ -3,15 +3,18 @@
 from ._array import Array
 
 
-def mse(y: Array, target: Array) -> tuple[float, Array]:
+def mse(y: Array, target: Array, count: int | None = None) -> tuple[float, Array]:
     """(mean of (y - target)^2, its gradient in y). y, target and gradient have the same shape.
 
+    count : number of values of the whole batch, if y is a part of it; the means of all parts then
+    add up to that of the batch. None means that y is the whole.
     Raises ValueError if the shapes differ.
     """
     if y.shape != target.shape:
         raise ValueError(f"mse: shapes must be equal, got {y.shape} and {target.shape}")
     difference = y - target
-    return float((difference.astype("f8") ** 2).mean()), difference * (2 / difference.size)
+    count = difference.size if count is None else count
+    return float((difference.astype("f8") ** 2).sum() / count), difference * (2 / count)
 
 
 def l2(p: dict[str, Array], strength: float) -> tuple[float, dict[str, Array]]:

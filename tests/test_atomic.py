@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -147,3 +148,52 @@ def test_a_folder_that_cannot_be_written_is_named_with_the_output(tmp_path, monk
         write_bytes(tmp_path / "out.bin", b"")
     with pytest.raises(PermissionError, match=r"'.*/out.bin'$"), replacing(tmp_path / "out.bin"):
         pass
+
+
+def numpy_s(path):
+    raise OSError("40000 requested and 15664 written")
+
+
+def hidden(path):
+    try:
+        raise OSError(errno.EDQUOT, "Disk quota exceeded")
+    except OSError:
+        raise RuntimeError("a library's own") from None
+
+
+def as_another(path):
+    try:
+        hidden(path)
+    except RuntimeError as error:
+        raise OSError("Not enough space") from error
+
+
+@pytest.mark.parametrize(("write", "number"), [(numpy_s, errno.ENOSPC), (as_another, errno.EDQUOT)])
+def test_a_full_disk_is_told_with_the_path(tmp_path, write, number):
+    path = tmp_path / "a"
+    with pytest.raises(OSError, match=re.escape(repr(str(path)))) as error, replacing(path):
+        write(path)
+    assert error.value.errno == number
+    assert not list(tmp_path.iterdir())
+
+
+def test_another_error_is_left_as_it_is(tmp_path):
+    with pytest.raises(OSError, match="^read: b is damaged$"), replacing(tmp_path / "a"):
+        raise OSError("read: b is damaged")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="/dev/full is missing")
+def test_the_system_s_own_error(tmp_path):
+    """Of the file that is full, which may be on another disk than one that is written with it."""
+
+    def write():
+        with replacing(tmp_path / "a") as one, replacing(tmp_path / "b") as temporary:
+            one.touch()
+            temporary.symlink_to("/dev/full")
+            with open(temporary, "wb", buffering=0) as file:
+                file.write(b"x")
+
+    with pytest.raises(OSError, match="/b'$") as error:
+        write()
+    assert error.value.errno == errno.ENOSPC
+    assert not list(tmp_path.iterdir())

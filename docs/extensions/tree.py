@@ -10,7 +10,7 @@ TREE = {
     "guide/README": {
         "Use": "guide/predict guide/python archive headers guide/try",
         "Trust": "confidence evaluate guide/card",
-        "Train": "guide/train",
+        "Train": "guide/train training_on_many",
         "See": "gallery/README",
     },
     "how_to/README": {

@@ -1,6 +1,5 @@
 """The loop of `predict` and `deconvolve` over their input files."""
 
-import errno
 import logging
 import os
 import sys
@@ -11,6 +10,7 @@ from threading import Lock
 from time import monotonic, perf_counter
 
 from .. import __version__
+from .._atomic import FULL
 from .options import advance, progress_bar, report_line
 from .terminal import complain
 
@@ -18,8 +18,8 @@ log = logging.getLogger(__name__)
 
 # errors of a single file, after which the next file may still succeed
 OF_A_FILE = (ValueError, OSError, ArithmeticError, MemoryError)
-FULL = (errno.ENOSPC, errno.EDQUOT)  # after which no other file can be written
 MINUTE = 60.0
+LOOKED_AT = 1000  # existing outputs whose headers are read, at most
 BAR = "{l_bar}{bar}| {n:.1f}/{total} files [{elapsed}<{remaining}]"
 
 
@@ -96,13 +96,14 @@ class _Run:
             ) as self.bar,
         ):
             self._tell_of_existing()
+            self._tell_of_others()
             way = self._on_the_cluster if self.options.scheduler else self._here
             with closing(way()) as ended:
                 for job, error in ended:
                     self.written += error is None
                     if error is not None:
                         self._tell(job, error)
-                        self.full |= _disk_is_full(error)
+                        self.full |= getattr(error, "errno", None) in FULL
                     self._tell_of_the_time()
         return int(self.failed > 0)
 
@@ -196,6 +197,19 @@ class _Run:
             if job.target not in known:
                 self.manifest.add("existed", source=job.source, target=job.target)
 
+    def _tell_of_others(self):
+        """Warns of existing outputs that this command would have made otherwise."""
+        some = self.left[:: -(-len(self.left) // LOOKED_AT) or 1]
+        others = [job.target for job in some if not self.work.would_make(job.target)]
+        if others:
+            log.warning(
+                "%d of %d existing outputs that were looked at were made with other options or "
+                "weights, such as %r: pass --overwrite to replace them",
+                len(others),
+                len(some),
+                others[0],
+            )
+
     def _tell_of_the_time(self):
         """One line a minute where there is no bar."""
         done, now = self.written + self.failed, monotonic()
@@ -204,11 +218,3 @@ class _Run:
         self.told = now
         hours = (now - self.begun) / done * (len(self.todo) - done) / 3600
         log.info("%d of %d files, about %.1f hours left", done, len(self.todo), hours)
-
-
-def _disk_is_full(error: BaseException | None) -> bool:
-    while error is not None:
-        if getattr(error, "errno", None) in FULL:
-            return True
-        error = error.__cause__ or error.__context__
-    return False

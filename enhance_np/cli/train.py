@@ -1,6 +1,7 @@
 """train: the command that fits weights to pairs."""
 
 import logging
+import os
 
 from ..config import TYPES
 from .options import device, network_config, progress_bar, show_progress, sizes
@@ -82,6 +83,11 @@ def add_commands(command) -> None:
         help="continue the run from its checkpoint",
     )
     add.add_argument("--overwrite", action="store_true", help="replace an earlier run")
+    add.add_argument(
+        "--mpi",
+        action="store_true",
+        help="share every batch with the other processes that mpiexec started",
+    )
     sizes(add)
     device(add)
 
@@ -93,7 +99,42 @@ def _fraction_or_path(text):
         return text
 
 
+# by which MPICH (with Intel's MPI and SLURM's PMI) and Open MPI tell a process how many there are
+COUNTS = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE")
+
+
 def _train(options) -> None:
+    if options.mpi:
+        from ..training.mpi import joined
+
+        with joined() as workers:
+            _share_machine(options, workers)
+            _run(options, workers)
+        return
+    from ..training.workers import ALONE
+
+    for name in COUNTS:
+        if os.environ.get(name, "1") != "1":
+            raise ValueError(
+                f"train: processes of mpiexec need --mpi, or each would write the same files, "
+                f"got {name}={os.environ[name]}"
+            )
+    _run(options, ALONE)
+
+
+def _share_machine(options, workers) -> None:
+    """Worker 0 speaks for all; without --threads, the cores of a machine are divided."""
+    from .._threads import set_threads, threads
+
+    if options.threads is None:
+        set_threads(workers.cores())
+    if workers.rank:
+        options.quiet = True
+        logging.disable()
+    logging.info("%d workers, the first of %d thread(s)", workers.size, threads())
+
+
+def _run(options, workers) -> None:
     from dataclasses import replace
     from pathlib import Path
 
@@ -147,6 +188,7 @@ def _train(options) -> None:
             overwrite=options.overwrite,
             progress=show_progress(options),
             report=_training_report(bar, settings.epochs),
+            workers=workers,
         )
     logging.info("%s: trained on the %s", output, engine.name.upper())
 

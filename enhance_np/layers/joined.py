@@ -10,7 +10,15 @@ from typing import NamedTuple
 from .._array import Array
 from .activation import elu, elu_backward, relu, relu_backward
 from .add import add
-from .batchnorm import EPS, BatchNormCache, Moving, batchnorm, batchnorm_backward
+from .batchnorm import (
+    EPS,
+    BatchNormCache,
+    Moving,
+    Total,
+    batchnorm,
+    batchnorm_backward,
+    unshared,
+)
 from .conv import ConvCache, pad_conv, pad_conv_backward
 
 
@@ -31,46 +39,68 @@ class ActConvCache(NamedTuple):
 
 
 def batchnorm_relu(
-    x: Array, gamma: Array, beta: Array, eps: float = EPS, moving: Moving = None
+    x: Array,
+    gamma: Array,
+    beta: Array,
+    eps: float = EPS,
+    moving: Moving = None,
+    total: Total = unshared,
 ) -> tuple[Array, BatchNormActCache]:
     """relu(batchnorm(x)). Shapes and errors as in batchnorm."""
-    h, cache = batchnorm(x, gamma, beta, eps, moving)
+    h, cache = batchnorm(x, gamma, beta, eps, moving, total)
     y, _ = relu(h)
     return y, BatchNormActCache(*cache, y)
 
 
-def batchnorm_relu_backward(dy: Array, cache: BatchNormActCache) -> tuple[Array, Array, Array]:
+def batchnorm_relu_backward(
+    dy: Array, cache: BatchNormActCache, total: Total = unshared
+) -> tuple[Array, Array, Array]:
     """dx, dgamma, dbeta."""
     *normalised, y = cache
-    return batchnorm_backward(relu_backward(dy, y), BatchNormCache(*normalised))
+    return batchnorm_backward(relu_backward(dy, y), BatchNormCache(*normalised), total)
 
 
 def batchnorm_elu(
-    x: Array, gamma: Array, beta: Array, eps: float = EPS, moving: Moving = None
+    x: Array,
+    gamma: Array,
+    beta: Array,
+    eps: float = EPS,
+    moving: Moving = None,
+    total: Total = unshared,
 ) -> tuple[Array, BatchNormActCache]:
     """elu(batchnorm(x)). Shapes and errors as in batchnorm."""
-    h, cache = batchnorm(x, gamma, beta, eps, moving)
+    h, cache = batchnorm(x, gamma, beta, eps, moving, total)
     y, _ = elu(h)
     return y, BatchNormActCache(*cache, y)
 
 
-def batchnorm_elu_backward(dy: Array, cache: BatchNormActCache) -> tuple[Array, Array, Array]:
+def batchnorm_elu_backward(
+    dy: Array, cache: BatchNormActCache, total: Total = unshared
+) -> tuple[Array, Array, Array]:
     """dx, dgamma, dbeta."""
     *normalised, y = cache
-    return batchnorm_backward(elu_backward(dy, y), BatchNormCache(*normalised))
+    return batchnorm_backward(elu_backward(dy, y), BatchNormCache(*normalised), total)
 
 
 def batchnorm_add(
-    x: Array, skip: Array, gamma: Array, beta: Array, eps: float = EPS, moving: Moving = None
+    x: Array,
+    skip: Array,
+    gamma: Array,
+    beta: Array,
+    eps: float = EPS,
+    moving: Moving = None,
+    total: Total = unshared,
 ) -> tuple[Array, BatchNormCache]:
     """add(batchnorm(x), skip).  skip : (N, H, W, C) like x.  The rest as in batchnorm."""
-    h, cache = batchnorm(x, gamma, beta, eps, moving)
+    h, cache = batchnorm(x, gamma, beta, eps, moving, total)
     return add(h, skip), cache
 
 
-def batchnorm_add_backward(dy: Array, cache: BatchNormCache) -> tuple[Array, Array, Array, Array]:
+def batchnorm_add_backward(
+    dy: Array, cache: BatchNormCache, total: Total = unshared
+) -> tuple[Array, Array, Array, Array]:
     """(dx, dskip, dgamma, dbeta); dskip is dy itself."""
-    dx, dgamma, dbeta = batchnorm_backward(dy, cache)
+    dx, dgamma, dbeta = batchnorm_backward(dy, cache, total)
     return dx, dy, dgamma, dbeta
 
 

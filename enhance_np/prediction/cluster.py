@@ -31,7 +31,9 @@ def finished(
     jobs : numbered, with paths that mean the same files on all workers, which read and write them.
     threads : of each worker; None is the number that it was started with.
     errors : those of a file. A task whose worker is lost is given to another one; if more workers
-    are lost with it than dask allows (distributed.scheduler.allowed-failures), that is its error.
+    are lost with it than dask allows (distributed.scheduler.allowed-failures), it is tried once
+    more when the others have ended, alone: it may only have waited where another killed them. If
+    they are lost again, that is its error.
     Raises ImportError without dask.distributed, OSError if the scheduler does not answer.
     """
     try:
@@ -41,24 +43,30 @@ def finished(
         raise ImportError(
             'a scheduler needs dask.distributed: pip install "enhance_np[scale]"'
         ) from None
-    run, jobs, numbers = secrets.token_hex(8), iter(jobs), {}
+    run, jobs, known, lost = secrets.token_hex(8), iter(jobs), {}, []
     with Client(address) as client:
 
-        def submitted(count):
-            for number, job in islice(jobs, count):
+        def submitted(jobs):
+            for number, job in jobs:
                 task = run, make, job, overwrite, threads, errors
                 future = client.submit(_do, *task, pure=False)
-                numbers[future.key] = number
+                known[future.key] = number, job
                 yield future
 
-        waiting = as_completed(list(submitted(WINDOW)))
+        waiting = as_completed(list(submitted(islice(jobs, WINDOW))))
         for future in waiting:
+            number, job = known.pop(future.key)
             try:
-                found = future.result()
+                yield number, future.result()
+            except KilledWorker:
+                lost.append((number, job))
+            waiting.update(list(submitted(islice(jobs, 1))))
+        for number, job in lost:
+            (future,) = submitted([(number, job)])
+            try:
+                yield number, future.result()
             except KilledWorker as error:
-                found = RuntimeError(f"its workers were lost: {error}")
-            yield numbers.pop(future.key), found
-            waiting.update(list(submitted(1)))
+                yield number, RuntimeError(f"its workers were lost: {error}")
 
 
 def _do(run, make, job, overwrite, threads, errors) -> dict | Exception:

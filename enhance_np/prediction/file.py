@@ -104,6 +104,9 @@ def enhancer(
         loaded, content = chosen(weights, type, model, activation)
         return its_engine.predictor(loaded), content
 
+    def key(type):
+        return type if weights is None else None
+
     if weights is not None:
         predictor_of(None)
     given = {
@@ -124,7 +127,7 @@ def enhancer(
         frame, its_type, _ = image
         if weights is None:
             require_hmi(frame)
-        predictor, content = predictor_of(its_type if weights is None else None)
+        predictor, content = predictor_of(key(its_type))
         loaded = predictor.weights
         remark(frame, its_type, expected=loaded.provenance.get("hmi_scale_arcsec"))
         divisor = image_norm(frame, its_type, norm, of_another)
@@ -147,7 +150,7 @@ def enhancer(
         level = float(divisor.level), float(divisor.strength)
         return Result(image, output, header, summary, *level, content, extensions)
 
-    return Work(compute, options, type, ext)
+    return Work(compute, options, type, ext, lambda type: predictor_of(key(type))[1])
 
 
 class Reference(NamedTuple):

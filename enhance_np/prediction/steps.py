@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._atomic import replacing
-from ..observation import disc, fits, missing
+from ..config import TYPES
+from ..observation import disc, fits, missing, record
 from ..observation.kind import image_type
 from ..weights import digest
 
@@ -72,12 +73,27 @@ class Work:
     options : those that decide the result, by name; they are recorded.
     type : of the images; None detects it from each file.
     ext : HDU to read; None is the first with an image.
+    weights : type -> sha256 of the weights for it; None if there are none.
     """
 
     compute: Callable[[Image, Progress], Result]
     options: dict[str, str | int | float | bool]
     type: str | None = None
     ext: int | str | None = None
+    weights: Callable[[str], str | None] = lambda type: None
+
+    def would_make(self, output: Path) -> bool:
+        """Whether an existing output was made by the same options and weights.
+
+        True if its header does not tell. The input is not compared: it would have to be read.
+        """
+        made = record.made(output)
+        if not made.options:
+            return True
+        known = made.weights and made.type in TYPES
+        weights = self.weights(made.type) if known else None
+        same = weights is None or weights.startswith(made.weights)
+        return same and made.options == record.said(self.options)
 
     def read(self, source: Path) -> Image:
         """Raises as fits.read and image_type."""

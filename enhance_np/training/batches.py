@@ -11,6 +11,7 @@ from .._array import Array
 from .._errors import one_line
 from .._symmetry import TURNS, turned
 from ..engine import Engine
+from .workers import ALONE, Workers, part
 
 NAMES = ("imHMI", "imSST")  # as in the original Enhance
 DRAWN = ("symmetries", "polarity")  # attributes of a file: what the training loop draws
@@ -177,10 +178,13 @@ def drawn(
     engine: Engine,
     rng: np.random.Generator,
     augment: bool = True,
+    workers: Workers = ALONE,
 ) -> Iterator[tuple[Array, Array]]:
     """(x, target) of each batch of indices: read, augmented, with noise, on the engine.
 
     otherwise : sigma of the noise of pairs that store none.  augment : see `Pairs.augmented`.
+    workers : each gets its part of every batch, which is empty if there are too few patches. It
+    draws the random numbers of the whole batch, so they do not depend on the number of workers.
     A thread reads one batch ahead. rng is used for a batch only when that batch is asked for, so
     its state between two batches is all that is needed to continue.
     """
@@ -188,7 +192,8 @@ def drawn(
         if augment:
             x, target = pairs.augmented(x, target, rng)
         x = noisy(x, pairs.sigma(batch, otherwise), rng)
-        yield engine.asarray(x), engine.asarray(target)
+        own = part(workers, len(x))
+        yield engine.asarray(x[own]), engine.asarray(target[own])
 
 
 def _read_ahead(pairs, batches):

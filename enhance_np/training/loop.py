@@ -30,6 +30,7 @@ from .checkpoint import State
 from .files import open_pairs, outputs, run_files, write_log
 from .options import FROZEN_OVER, TrainOptions
 from .step import step_once
+from .workers import ALONE, Workers, after_the_first, same_start, sharing
 
 SAVE_EVERY = 60.0  # seconds between checkpoints within an epoch
 VALIDATION_BATCH = 32
@@ -48,6 +49,7 @@ def train(
     overwrite: bool = False,
     progress: bool = False,
     report: Callable[[dict], None] = lambda row: None,
+    workers: Workers = ALONE,
 ) -> Path:
     """Train a network; `output` holds the weights of the epoch with the lowest validation loss.
 
@@ -64,6 +66,8 @@ def train(
     overwrite : replace the files of an earlier run.
     report : called with {"epoch", "step", "steps", "loss"} at every step, and with the log's row
     after each epoch.
+    workers : those that share every batch; each calls this function with the same arguments.
+    Worker 0 writes all files. A run may be continued by another number of workers.
 
     A checkpoint is written at the end of every epoch, every minute, and at KeyboardInterrupt,
     which is then raised again.
@@ -77,7 +81,8 @@ def train(
     begun, weights = start.read(config, options)
     output, saved = outputs(output, resume, overwrite)
     if data is None:
-        data, _ = synthetic_pairs(output.parent, options.type, options.seed, progress)
+        wanted = output.parent, options.type, options.seed, progress
+        data, _ = after_the_first(workers, lambda: synthetic_pairs(*wanted))
     if validation is None:
         beside = Path(data).with_name(f"{Path(data).stem}_val.h5")
         validation = beside if beside.exists() else 0.1
@@ -100,6 +105,11 @@ def train(
             raise ValueError(
                 f"train: {data} must hold {options.batch_size} patches or more, got {len(pairs)}"
             )
+        if options.batch_size < workers.size:
+            raise ValueError(
+                f"train: batch_size must be {workers.size} or more, a patch for each worker, "
+                f"got {options.batch_size}"
+            )
         run = {
             "network": asdict(config) | {"refine_filters": config.refine},
             **options.of_the_run(),
@@ -111,30 +121,34 @@ def train(
         if begun != "he":  # checkpoints without this key started from "he"
             run["start"] = begun
         state = _start(output, saved, run, config, options, resume, pairs, weights)
+        state = same_start(workers, state, run | asdict(options))
         about = source.attrs.get("about", source.attrs.get("sources", Path(data).name))
-        loop = _Loop(output, saved, run, config, options, engine, report, str(about))
+        loop = _Loop(output, saved, run, config, options, engine, report, str(about), workers)
         loop.optics = _optics(source.attrs)
         loop.run(checkpoint.same_arrays(state, engine.asarray), pairs, val_pairs)
     return output
 
 
-def evaluate(p, moving, pairs, config, engine, options) -> float:
+def evaluate(p, moving, pairs, config, engine, options, workers=ALONE) -> float:
     """Mean squared error on held-out patches, with noise as in training but of a fixed seed."""
     rng = stream(options.seed, "validation noise")
     total, n = 0.0, len(pairs)
     batches = [slice(i, i + VALIDATION_BATCH) for i in range(0, n, VALIDATION_BATCH)]
-    for x, target in drawn(pairs, batches, options.noise, engine, rng, augment=False):
-        y, _ = network.forward(p, x, config, engine.ops, moving)
-        total += loss.mse(y, target)[0] * len(x)
-    return total / n
+    parts = drawn(pairs, batches, options.noise, engine, rng, augment=False, workers=workers)
+    for x, target in parts:
+        if len(x):
+            y, _ = network.forward(p, x, config, engine.ops, moving)
+            total += loss.mse(y, target)[0] * len(x)
+    return float(workers.total(np.array(total))) / n
 
 
 class _Loop:
     """A run of training: its constants and its current state."""
 
-    def __init__(self, output, saved, run, config, options, engine, report, about):
+    def __init__(self, output, saved, run, config, options, engine, report, about, workers):
         self.output, self.saved, self.about_run = output, saved, run
-        self.config, self.options, self.engine = config, options, engine
+        self.config, self.options, self.engine = config, options, sharing(engine, workers)
+        self.workers, self.writes = workers, workers.rank == 0
         self.report, self.about_data = report, about
         self.optics = {}  # of the data, for the provenance
         # (state before, steps, arguments, reading) of the step whose loss has not been read yet
@@ -162,7 +176,8 @@ class _Loop:
         batches = [np.sort(order[i * size : (i + 1) * size]) for i in range(state.step, steps)]
         if state.epoch == options.freeze and state.step == 0:
             self.state = state._replace(moving=self.pooled(pairs, batches[:FROZEN_OVER]))
-        for x, target in drawn(pairs, batches, options.noise, self.engine, rng):
+        parts = drawn(pairs, batches, options.noise, self.engine, rng, workers=self.workers)
+        for x, target in parts:
             self.state = self.step(x, target, rng, steps)
             if time.monotonic() - self.saved_at > SAVE_EVERY:
                 self.save()
@@ -170,11 +185,11 @@ class _Loop:
 
     def pooled(self, pairs, batches) -> dict:
         """Batch norm's statistics over these batches, with the current weights."""
-        rng = stream(self.options.seed, "statistics")
+        rng, noise = stream(self.options.seed, "statistics"), self.options.noise
 
         tapes = (
             network.forward(self.state.params, x, self.config, self.engine.ops)[1]
-            for x, _ in drawn(pairs, batches, self.options.noise, self.engine, rng)
+            for x, _ in drawn(pairs, batches, noise, self.engine, rng, workers=self.workers)
         )
         return params.pooled(self.state.moving, tapes)
 
@@ -263,23 +278,26 @@ class _Loop:
         done = state._replace(
             epoch=state.epoch + 1, step=0, random=None, loss=0.0, rows=(*state.rows, row)
         )
-        if val_loss < best:
+        if val_loss < best and self.writes:
             provenance = _provenance(self.about_run, options, row, self.about_data) | self.optics
             weights = replace(weights, provenance=provenance)
             if options.type == "blos":
                 weights = zero_level.levelled(weights)
             save(self.output, weights, overwrite=True)
-        write_log(self.output, done.rows)
+        if self.writes:
+            write_log(self.output, done.rows)
         self.state = done
         self.save()
         self.report(row)
 
     def validated(self, pairs) -> float:
-        state = self.state
-        return evaluate(state.params, state.moving, pairs, self.config, self.engine, self.options)
+        p, moving = self.state.params, self.state.moving
+        return evaluate(p, moving, pairs, self.config, self.engine, self.options, self.workers)
 
     def save(self):
         self.read_loss()  # raises if the state is not finite
+        if not self.writes:
+            return
         on_host = checkpoint.same_arrays(self.state, self.engine.asnumpy)
         on_host = on_host._replace(loss=float(on_host.loss))
         checkpoint.save(self.saved, on_host, self.about_run)

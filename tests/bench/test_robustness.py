@@ -1,11 +1,13 @@
 """Every kind of header, and trainings that are compared with those of before."""
 
 import hashlib
+import os
 
 import numpy as np
 import pytest
 
-from bench.robustness import header_cases, headers, reproduced_training
+from bench.robustness import header_cases, headers, reproduced_training, soak
+from bench.shared import timing
 from enhance_np import params
 from enhance_np.config import SMALL
 from enhance_np.weights import Weights, save
@@ -67,3 +69,23 @@ def test_header_cards():
     text = headers.cards()
     row = next(line for line in text.splitlines() if line.startswith("| hmi.sharp_720s | changed"))
     assert row == "| hmi.sharp_720s | changed | CRPIX1 CRPIX2 CDELT1 CDELT2 CRSIZE1 CRSIZE2 |"
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="needs Linux's /proc")
+def test_soak_notes_every_pass(tmp_path, monkeypatch):
+    monkeypatch.setattr(soak, "DAMAGED", 2)
+    soak.made(tmp_path / "in", 4, 16)
+    found = soak.soaked(tmp_path, "small", 0.0)
+    assert [one["status"] for one in found["passes"]] == [1]
+    assert (found["written"], found["failed"]) == (2, 2)
+    assert (found["different outputs"], found["temporary files"]) == (0, 0)
+    before = soak.held()["handles"]
+    with open(tmp_path / "in" / "0000.fits"):
+        assert soak.held()["handles"] == before + 1
+    before = soak.digest(tmp_path / "out")
+    (tmp_path / "out" / "0000.fits").write_bytes(b"another")
+    assert soak.digest(tmp_path / "out") != before
+    record = {"files": 4, "side": 16, "model": "small", "environment": timing.environment(1)}
+    text = soak.text(record | found)
+    assert "1 passes over 4 files" in text
+    assert text.count("\n| 1 | 4 | ") == 1

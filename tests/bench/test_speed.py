@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from threaded import together
 
 from bench import ROOT
 from bench.shared import reference64, timing, workload
@@ -13,6 +14,7 @@ from bench.speed import (
     archive,
     peers,
     predict,
+    ranks,
     scaling,
     train,
     train_curves,
@@ -232,6 +234,50 @@ def test_predictions_are_compared_and_told(spot):
     assert "| 12 x 12 | " in text
     assert text.endswith("The largest ratio is 60.00, of blos small, a third subnormal.")
     assert max(e["rms"] for e in networks[0]["errors"].values()) < reference64.RMS
+
+
+def test_ranks_are_compared_and_told(rng):
+    """Two threads in place of two processes; what they send is what the page says."""
+    x, target = (rng.standard_normal((3, n, n, 1), dtype=np.float32) for n in (6, 12))
+    config = NetworkConfig(1, 4)
+
+    def work(worker):
+        timed = ranks.Timed(worker)
+        p, _ = params.initial(config, 0)
+        ranks.compare(p, x, target, config, worker, {2: timed})
+        return timed.sums, timed.bytes, ranks.sums(worker, worker)
+
+    sums, sent, of_sums = together(2, work)[0]
+    assert (sums, sent) == ranks.traffic(config)
+    noted = {"seconds": [1.0, 2.0], "processor": [0.5, 0.6], "in sums": [0.0, 0.1]}
+    record = {
+        "environment": timing.environment(1),
+        "repeats": 2,
+        "batch": 3,
+        "patch": 6,
+        "networks": {"default": dict.fromkeys(("1 x 1", "2 x 1", "1 x 2"), noted)},
+        "sums": {"2": of_sums | {"small": 0.01, "large": 1.0}},
+    }
+    text = ranks.text(record)
+    assert "| default (32 filters) | 1 x 2 | 1.5 s | 1.00 | 0.55 s | 50.0 ms | 0.75 s |" in text
+    count, size = ranks.traffic(ranks.NETWORKS["default"])
+    model = 1.5 / 2 + 0.01 * count + size / ranks.traffic(DEFAULT)[1]
+    assert f"| 2 x 1 | 1.5 s | 1.00 | 0.55 s | 50.0 ms | {model:.3g} s |" in text
+
+
+def test_wrong_ranks_are_not_timed(rng, monkeypatch):
+    x, target = (rng.standard_normal((2, n, n, 1), dtype=np.float32) for n in (6, 12))
+    config = NetworkConfig(1, 4)
+    p, _ = params.initial(config, 0)
+
+    class Wrong:
+        rank, size = 0, 2
+
+        def total(self, own):
+            return own
+
+    with pytest.raises(SystemExit, match="2 must compute what one does"):
+        ranks.compare(p, x, target, config, Wrong(), {2: Wrong()})
 
 
 def test_disks_of_the_archive_are_those_of_a_continuum_image(tmp_path):

@@ -7,6 +7,7 @@ from itertools import product
 import numpy as np
 import pytest
 from definitions import assert_accurate, doubled
+from threaded import together
 
 from enhance_np import _threads as threads
 from enhance_np import layers, network, params
@@ -134,6 +135,39 @@ def test_batchnorm(ops, name, size, c, given, rng):
     ):
         assert got.dtype == np.float32
         np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-5 * abs(wanted).max())
+
+
+@pytest.mark.parametrize("given", [False, True])
+@pytest.mark.parametrize("name", [f"batchnorm{then}" for then in ("", "_relu", "_elu", "_add")])
+def test_batchnorm_of_parts_of_a_batch(ops, name, given, rng):
+    """Of two workers, with one image and three: what they get is that of the four together."""
+    x, skip, dy = rng.standard_normal((3, 4, 9, 8, 16)).astype(np.float32)
+    x *= np.linspace(1, 3, 4, dtype=np.float32)[:, None, None, None]
+    x += np.linspace(0, 3, 4, dtype=np.float32)[:, None, None, None]
+    gamma, beta = rng.standard_normal((2, 16)).astype(np.float32)
+    moving = tuple((1 + rng.random((2, 16))).astype(np.float32)) if given else None
+    images = (x, skip) if name == "batchnorm_add" else (x,)
+    operation, backward = getattr(ops, name), getattr(ops, f"{name}_backward")
+
+    def work(worker):
+        own = slice(0, 1) if worker.rank == 0 else slice(1, 4)
+        parts = [a[own] for a in images]
+        y, cache = operation(*parts, gamma, beta, moving=moving, total=worker.total)
+        *dx, dgamma, dbeta = backward(dy[own], cache, total=worker.total)
+        assert bool(worker.calls) != given
+        return (y, cache.x_hat, *dx), (dgamma, dbeta), (cache.mean, cache.var, cache.inv_std)
+
+    of_pixels, of_sums, of_both = zip(*together(2, work), strict=True)
+    exactly = doubled(*moving) if given else None
+    y, cache = getattr(layers, name)(*doubled(*images, gamma, beta), moving=exactly)
+    *dx, dgamma, dbeta = getattr(layers, f"{name}_backward")(dy.astype("f8"), cache)
+    found = [np.concatenate(parts) for parts in zip(*of_pixels, strict=True)]
+    found += [one + other for one, other in zip(*of_sums, strict=True)]
+    want = [y, cache.x_hat, *dx, dgamma, dbeta, cache.mean, cache.var, cache.inv_std]
+    for got, exact in zip([*found, *of_both[0]], want, strict=True):
+        np.testing.assert_allclose(got, exact, rtol=1e-4, atol=1e-5 * abs(exact).max())
+    for one, other in zip(*of_both, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize("value", [0.1, 1e3, -3e4, 1e7])

@@ -1,7 +1,6 @@
 """A whole archive: which files are taken, what is recorded, and a run that ends early."""
 
 import contextlib
-import errno
 import hashlib
 import io
 import json
@@ -16,10 +15,12 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from enhance_np import __version__, cli
+from enhance_np import __version__, cli, params, weights
 from enhance_np.cli import files
+from enhance_np.config import NetworkConfig
 from enhance_np.observation import storage
 from enhance_np.prediction import archive
+from enhance_np.weights import Weights
 
 NAMES = [f"{letter}.fits" for letter in "abcde"]
 
@@ -189,6 +190,52 @@ def test_skip_existing(predict, folder, tmp_path):
     assert "not allowed with" in said[-1]
 
 
+def test_existing_outputs_of_other_options_are_told(predict, folder, tmp_path, tiny, caplog):
+    out = tmp_path / "out"
+    assert predict(folder / "a.fits", "--out-dir", out, "--norm", "max") == (0, [])
+    assert not warnings(caplog)
+    for seen, tile in ((1, 4), (5, 8)):  # --tile changes no bit
+        assert predict(folder, "--out-dir", out, "--tile", tile)[0] == 0
+        (told,) = warnings(caplog)
+        assert told.startswith(f"1 of {seen} existing outputs that were looked at were made with o")
+        assert repr(str(out / "a.fits")) in told
+    assert predict(folder / "b.fits", "--out-dir", out)[0] == 0
+    assert predict(folder, "--out-dir", out, "--overwrite")[0] == 0
+    assert not warnings(caplog)
+    config = NetworkConfig(1, 4)
+    fresh = Weights(config, *params.initial(config, 1), {"type": "intensity"})
+    weights.save(tiny, fresh, overwrite=True)  # of the same name
+    assert predict(folder, "--out-dir", out)[0] == 0
+    assert warnings(caplog)[0].startswith("5 of 5 existing")
+
+
+def test_existing_outputs_that_lie(predict, folder, tmp_path, caplog):
+    out = tmp_path / "out"
+    assert predict(folder / "a.fits", "--out-dir", out) == (0, [])
+    for type in ("velocity", ""):
+        fits.setval(out / "a.fits", "ENHTYPE", value=type)
+        fits.setval(out / "a.fits", "ENHWGT", value="0123")
+        assert predict(folder / "a.fits", "--out-dir", out)[0] == 0
+    assert not warnings(caplog)
+
+
+def test_some_of_many_existing_outputs_are_looked_at(
+    predict, folder, tmp_path, monkeypatch, caplog
+):
+    out = tmp_path / "out"
+    assert predict(folder, "--out-dir", out, "--norm", "max") == (0, [])
+    monkeypatch.setattr(files, "LOOKED_AT", 3)
+    assert predict(folder, "--out-dir", out)[0] == 0
+    assert warnings(caplog)[0].startswith("3 of 3 existing")
+
+
+def warnings(caplog):
+    """Those since the last call."""
+    found = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    caplog.clear()
+    return found
+
+
 def test_shards_share_the_files(predict, folder, tmp_path):
     out = tmp_path / "out"
     for number in (1, 2, 3):
@@ -286,22 +333,24 @@ def test_a_killed_run_goes_on(predict, folder, tmp_path, tiny):
 
 
 def test_a_full_disk_ends_the_run(predict, folder, tmp_path, monkeypatch, caplog):
-    """astropy hides the system's error in another one."""
+    """astropy hides NumPy's error, which hides the system's."""
     caplog.set_level("INFO")
 
     def full(hdus, path):
         if ".b.fits" not in os.fspath(path):
             return actual(hdus, path)
+        fits.PrimaryHDU().writeto(path)
         try:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        except OSError:
-            raise OSError("Not enough space on disk") from None
+            raise OSError("40000 requested and 15664 written")  # NumPy's
+        except OSError as error:
+            raise OSError(f"Not enough space on disk: requested 160000. {error}")  # noqa: B904
 
     actual = storage.write
     monkeypatch.setattr(storage, "write", full)
     status, said = predict(folder, "--out-dir", tmp_path / "out")
     assert status == 1
-    assert any("Not enough space" in line for line in said)
+    (line,) = (line for line in said if "No space left on device" in line)
+    assert repr(str(tmp_path / "out" / "b.fits")) in line
     # two others were read or computed when it was seen
     assert "5 files: 3 written, 0 existed already, 1 failed, 1 not begun" in caplog.text
     assert images(tmp_path / "out") == ["a.fits", "c.fits", "d.fits"]

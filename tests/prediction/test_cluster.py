@@ -84,6 +84,34 @@ def test_an_archive_of_which_a_worker_is_killed(
             assert {key: entry[key] for key in same} == {key: wanted[name][key] for key in same}
 
 
+@pytest.fixture
+def strict():
+    """Dask gives up the tasks of a worker at its first death, those that only waited there too."""
+    dask = pytest.importorskip("dask")
+    with dask.config.set({"distributed.scheduler.allowed-failures": 0}):
+        yield
+
+
+def test_a_file_that_kills_every_worker_has_failed(
+    strict, cluster, mark, folder, tiny, tmp_path, monkeypatch, capsys
+):
+    """The others are enhanced, also those that waited for the same workers."""
+    from dying import enhancer_that_is_always_killed
+
+    monkeypatch.setattr(file, "enhancer", enhancer_that_is_always_killed)
+    out = tmp_path / "out"
+    words = ["predict", folder, "--weights", tiny, "--device", "cpu", "--quiet", "--out-dir", out]
+    assert run(*words, "--scheduler", cluster.scheduler_address) == 1
+    told = [line for line in capsys.readouterr().err.splitlines() if "enhance-np" in line]
+    assert len(told) == 2
+    assert any(str(folder / "c.fits") in line and "workers were lost" in line for line in told)
+    by_name = {os.path.basename(e["source"]): e["status"] for e in lines(out / "manifest.jsonl")}
+    assert by_name.pop("c.fits") == by_name.pop("bad.fits") == "failed"
+    assert sorted(by_name) == sorted({*NAMES} - {"c.fits"})
+    assert set(by_name.values()) <= {"written", "existed"}
+    assert sorted(p.name for p in out.glob("*.fits")) == sorted(by_name)
+
+
 def test_a_dask_array(cluster, tiny, rng):
     """Chunks go to both processes, with the pixels around them that their bits depend on."""
     da = pytest.importorskip("dask.array")

@@ -101,6 +101,12 @@ def test_batchnorm(ops, name, size, c, given, rng):
     vocabulary.test_batchnorm(ops, name, size, c, given, rng)
 
 
+@pytest.mark.parametrize("given", [False, True])
+@pytest.mark.parametrize("name", NORMS)
+def test_batchnorm_of_parts_of_a_batch(ops, name, given, rng):
+    vocabulary.test_batchnorm_of_parts_of_a_batch(ops, name, given, rng)
+
+
 @pytest.mark.parametrize("value", [0.1, 1e3, -3e4, 1e7])
 def test_batchnorm_of_channels_that_hardly_change(ops, value, rng):
     vocabulary.test_batchnorm_of_a_constant_channel(ops, (3, 7, 9), value)
