@@ -5,10 +5,11 @@ tells of each function which properties hold and which does not. Replace each
 `raise NotImplementedError`, in any order. `enhance-np exercises --hint NAME` has three hints for
 each.
 
-Everywhere, L is a number that depends on the output y of an operation, and dy is dL/dy: an array
-of the shape of y. The backward pass gives dx = dL/dx, of the shape of x, and likewise the gradient
-in each parameter. By the chain rule, dx[j] = sum over i of dy[i] * (dy[i] / dx[j]), where the
-bracket is the derivative of output i in input j.
+Everywhere, L is a number that depends on the output y of an operation. `dy` is its gradient
+dL/dy, an array of the shape of y. The backward pass gives `dx` = dL/dx, of the shape of x, and
+likewise the gradient in each parameter. By the chain rule,
+
+    dL/dx[j] = sum over i of dL/dy[i] * (derivative of y[i] in x[j]).
 
 Arrays are (N, H, W, C): images, rows, columns, channels. Do not change the arguments in place.
 """

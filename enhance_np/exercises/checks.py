@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import layers, loss, optim
 from .blanks import batchnorm, conv2d, reflection_pad, relu, upsample
-from .properties import Finding, Findings, adjoint, close, linear, outputs, scale, values
+from .properties import CLOSE, Finding, Findings, adjoint, close, linear, outputs, scale, values
 
 N, H, W, C = 2, 4, 5, 3  # images, rows, columns, channels
 MEAN_OF_BATCH = "the loss already has its mean, so gradients are summed over the batch"
@@ -63,8 +63,16 @@ def reflection_pad_backward(f: Callable, rng) -> Findings:
     yield from linear(f, dy, rng)
     yield adjoint("dx", dx, x, dy, reflection_pad(x), "Padded pixels are copies.")
     yield values("dx", dx, want)
-    small = rng.standard_normal((1, 4, 4, 1))  # of an image of 2 x 2: one pixel is copied 4 times
-    yield values("dx of a 2 x 2 image", f(small.copy()), layers.reflection_pad_backward(small))
+    for side in (2, 3):  # rows 0 and 4 of a padded image of 3 rows are both copies of its row 1
+        small = rng.standard_normal((1, side + 2, side + 2, 1))
+        name, want = f"{side} x {side}", layers.reflection_pad_backward(small)
+        yield from outputs(f, (small,), {f"dx of an image of {name} pixels": want}, found := [])
+        if not close(found[0], want):
+            yield Finding(
+                "small images",
+                f"dx of an image of {name} pixels is wrong: there both borders may be added to the "
+                "same row, and NumPy's += with a repeated index adds only once",
+            )
 
 
 def _mirrored(place, size):
@@ -78,12 +86,14 @@ def _one(f, shape, place, inside, name):
     dy = np.zeros(shape)
     dy[1, *place, 1] = 1
     dx = f(dy)
-    if dx[1, *inside, 1] == 1 and np.count_nonzero(dx) == 1:
+    want = np.zeros_like(dx)
+    want[1, *inside, 1] = 1
+    if close(dx, want):
         return Finding(name)
-    arrived = {tuple(map(int, at)): dx[1, *at, 1] for at in np.argwhere(dx[1, :, :, 1])}
-    got = "it arrived " + ", ".join(f"at {at} as {value:.4g}" for at, value in arrived.items())
-    if not arrived:
-        got += "nowhere" if not dx.any() else "in another image or channel"
+    there = {tuple(map(int, at)): dx[1, *at, 1] for at in np.argwhere(abs(dx[1, :, :, 1]) > CLOSE)}
+    got = "it arrived " + ", ".join(f"at {at} as {v:.4g}" for at, v in list(there.items())[:3])
+    if not there:
+        got += "nowhere" if not (abs(dx) > CLOSE).any() else "in another image or channel"
     return Finding(
         name,
         f"pixel {place} of y is a copy of pixel {inside} of x: a gradient of 1 there must arrive "
@@ -100,14 +110,15 @@ def conv2d_backward(f: Callable, rng) -> Findings:
         want = dict(zip(("dx", "dw", "db"), layers.conv2d_backward(dy, cache), strict=True))
         yield from outputs(f, (dy, x, w), want, found := [])
         dx, dw, db = found
-        first = layers.conv2d_backward(dy[:1], cache._replace(x=x[:1]))
-        for name, got, of_first in (("db", db, first[2]), ("dw", dw, first[1])):
+        ends = [layers.conv2d_backward(dy[k:][:1], cache._replace(x=x[k:][:1])) for k in (0, N - 1)]
+        for name, got, k in (("db", db, 2), ("dw", dw, 1)):
             yield scale(
                 name, got, want[name],
                 {MEAN_OF_BATCH: 1 / N, "it is a sum over pixels, not a mean": 1 / dy[..., 0].size},
             )  # fmt: skip
-            one = f"{name} must be summed over all images of the batch, here only the first"
-            yield Finding("batch sum", one if close(got, of_first) else None)
+            one = f"{name} must be summed over all images of the batch, here it is of one image"
+            alone = any(close(got, of_one[k]) for of_one in ends)
+            yield Finding("batch sum", one if alone else None)
         yield values("db", db, want["db"])
         v, zero = rng.standard_normal(w.shape), np.zeros(cout)
         if close(dw, want["dw"][::-1, ::-1]) and not close(dw, want["dw"]):
@@ -131,7 +142,7 @@ def conv2d_backward(f: Callable, rng) -> Findings:
 
 def batchnorm_backward(f: Callable, rng) -> Findings:
     x, dy = 2 + 3 * rng.standard_normal((N, H, W, C)), 1 + rng.standard_normal((N, H, W, C))
-    gamma, eps = np.array([0.5, 2.0, 1.5]), 1e-3
+    gamma, eps = np.array([0.5, 2.0, 1.5]), 0.02  # not the default
     _, cache = layers.batchnorm(x, gamma, np.zeros(C), eps)
     right = layers.batchnorm_backward(dy, cache)
     want = dict(zip(("dx", "dgamma", "dbeta"), right, strict=True))
@@ -139,10 +150,15 @@ def batchnorm_backward(f: Callable, rng) -> Findings:
     dx, dgamma, dbeta = found
     m = N * H * W
     sums = {"it is a sum over pixels, not a mean": 1 / m, MEAN_OF_BATCH: 1 / N}
+    if close(dbeta, want["dgamma"]) and close(dgamma, want["dbeta"]):
+        yield Finding("order", "the results must be dx, dgamma, dbeta in this order")
     yield scale("dbeta", dbeta, want["dbeta"], sums)
     yield values("dbeta", dbeta, want["dbeta"])
     if close(dgamma, (dy * x).sum(axis=(0, 1, 2))):
         yield Finding("normalised", "y is gamma * x_hat: dgamma needs x_hat and not x")
+    for words, x_hat in _other_x_hats(x, eps):
+        if close(dgamma, (dy * x_hat).sum(axis=(0, 1, 2))):
+            yield Finding("statistics", f"x_hat is made with {words}")
     yield scale("dgamma", dgamma, want["dgamma"], sums)
     yield values("dgamma", dgamma, want["dgamma"])
 
@@ -186,6 +202,20 @@ def batchnorm_backward(f: Callable, rng) -> Findings:
     yield Finding("difference", None if right else f"measured {measured:.6g}, got {got:.6g}")
 
 
+def _other_x_hats(x, eps):
+    """(what is wrong, the normalised x) of known mistakes."""
+    axes, (n, h, w, _) = (0, 1, 2), x.shape
+    centred, m = x - x.mean(axes), n * h * w
+    yield "a variance divided by M - 1 instead of M", centred / (x.var(axes, ddof=1) + eps) ** 0.5
+    yield "eps beside the root: it must be sqrt(var + eps)", centred / (x.std(axes) + eps)
+    yield "a variance without eps", centred / x.std(axes)
+    mean, var = x.mean(axis=(1, 2), keepdims=True), x.var(axis=(1, 2), keepdims=True)
+    yield (
+        f"the statistics of each image: they are those of all M = {m} pixels of the batch",
+        (x - mean) / (var + eps) ** 0.5,
+    )
+
+
 def residual_backward(f: Callable, rng) -> Findings:
     dy, matrix = rng.standard_normal((N, H, W, C)), rng.standard_normal((C, C))
     asked = []
@@ -218,7 +248,11 @@ def mse_gradient(f: Callable, rng) -> Findings:
             "the mean divides by the number of all values": y.size,
             "the factor 2 and the division by the number of all values are missing": y.size / 2,
             "divide by the number of all values, not by the number of images": y.size / n,
-            "it points away from y: it must grow with y - target": -1,
+            "divide by the number of all values, not by the number of images; the derivative of a "
+            "square has the factor 2": y.size / n / 2,
+            "the sign is turned: it must grow with y - target": -1,
+            "the sign is turned, and the factor 2 is missing": -0.5,
+            "the sign is turned, and the division by the number of all values is missing": -y.size,
         },
     )  # fmt: skip
     yield values("the gradient", dy, want)
@@ -227,7 +261,7 @@ def mse_gradient(f: Callable, rng) -> Findings:
 def adam_step(f: Callable, rng) -> Findings:
     p, g = rng.standard_normal((2, 4, 3))
     g += np.sign(g)  # large beside eps
-    lr, zero = 1e-3, np.zeros_like(g)
+    lr, zero = 2e-3, np.zeros_like(g)  # not the default
     arguments = (p, g, zero, zero, 1, lr)
     right = _adam(p, g, zero, zero, 1, lr)
     names = ("new p", "new m", "new v")
@@ -240,7 +274,10 @@ def adam_step(f: Callable, rng) -> Findings:
     yield values("m", m, right[1])
     if close(v, 0.001 * g):
         yield Finding("scale", "v is the running mean of g^2, not of g")
-    yield scale("v", v, right[2], {"it must be returned without the correction": 1 / 0.001})
+    yield scale(
+        "v", v, right[2],
+        {"v = beta2 v + (1 - beta2) g^2, and it is returned without the correction": 1000},
+    )  # fmt: skip
     yield values("v", v, right[2])
     step = new - p
     if np.sign(step[0, 0]) == np.sign(g[0, 0]):
@@ -261,13 +298,28 @@ def adam_step(f: Callable, rng) -> Findings:
             f"the first step must be +-lr whatever the gradient: the mean is {typical:.4g} lr"
             + reason,
         )
+    # eps inside or outside the correction is the same within 3 % here, and 3 times less in the root
+    small = np.array([1e-4, 0.0])
+    step = f(np.zeros(2), small, np.zeros(2), np.zeros(2), 1, lr)[0] / -lr
+    if not (0.9 < step[0] < 1.01 and step[1] == 0):  # NaN is refused too
+        yield Finding(
+            "eps",
+            "eps belongs beside the root, sqrt(v) + eps: with gradients of 1e-4 and 0 the first "
+            f"step must be -lr and 0, got {-step[0]:.3g} lr and {-step[1]:.3g} lr",
+        )
+    yield Finding("eps")
     mine, reference = (p, zero, zero), (p, zero, zero)
     for t in range(1, 11):
         g = 0.5 * g + rng.uniform(0.5, 1, p.shape)
         reference = _adam(reference[0], g, *reference[1:], t, lr)
         mine = f(mine[0], g, mine[1], mine[2], t, lr)
-        if np.abs(mine[0] - reference[0]).max() > 1e-3 * lr:
-            yield Finding("later steps", f"step {t} of ten goes elsewhere: does it use t?")
+        for k, name, formula in ((1, "m", "beta1 m + (1 - beta1) g"), (2, "v", "beta2 v + ...")):
+            if not close(mine[k], reference[k]):
+                problem = f"in step {t} {name} must be {formula}, with the m and v of the last step"
+                yield Finding("later steps", problem)
+        if not np.abs(mine[0] - reference[0]).max() <= 1e-3 * lr:  # NaN is refused too
+            problem = f"step {t} of ten goes elsewhere: do the corrections have beta^t, t from 1?"
+            yield Finding("later steps", problem)
     yield Finding("later steps")
 
 

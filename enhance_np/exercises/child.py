@@ -1,4 +1,5 @@
-"""Runs one exercise in a process of its own: python -m enhance_np.exercises.child FILE NAME REPORT.
+"""Runs one exercise in a process of its own: python -m enhance_np.exercises.child FILE NAME REPORT
+SECONDS.
 
 Writes to REPORT what was found, as JSON. The file may not use the network, start programs or write
 files. This protects a teacher's machine from mistakes; it is not a prison for hostile code.
@@ -7,7 +8,9 @@ files. This protects a teacher's machine from mistakes; it is not a prison for h
 import importlib.util
 import json
 import os
+import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +19,15 @@ from .checks import EXERCISES
 from .network import train
 from .properties import NotBegun, raised
 
+with suppress(ImportError):  # Windows
+    import resource
+
 NETWORK = "network"
+LARGEST = 10_000_000  # bytes of what a file may print
 FORBIDDEN = (
     "socket.", "subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork",
     "os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.link", "os.symlink", "os.truncate",
-    "os.kill", "shutil.", "ctypes.dlopen",
+    "os.kill", "os.chmod", "os.chown", "os.mkfifo", "shutil.", "ctypes.dlopen", "sqlite3.connect",
 )  # fmt: skip
 
 
@@ -31,7 +38,7 @@ class Forbidden(PermissionError):
 def load(file: str):
     """The module of the file. Whatever it raises is raised."""
     spec = importlib.util.spec_from_file_location("student", file)
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # dataclasses ask
     spec.loader.exec_module(module)
     return module
 
@@ -46,7 +53,8 @@ def examined(file: str, name: str) -> dict:
     try:
         student = load(file)
     except SyntaxError as error:
-        return result("not loaded", f"line {error.lineno}: {error.msg}")
+        where = f"line {error.lineno}: " if error.lineno else ""
+        return result("not loaded", where + error.msg)
     except BaseException as error:
         return result("not loaded", raised(error, file))
     rng = np.random.default_rng(7)
@@ -79,7 +87,10 @@ def _watch(event: str, arguments: tuple) -> None:
 
 
 def main() -> None:
-    file, name, report = sys.argv[1:]
+    file, name, report, seconds = sys.argv[1:]
+    if hasattr(signal, "alarm"):  # if the grader is killed, this process ends too
+        signal.alarm(int(float(seconds)) + 5)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (LARGEST, LARGEST))
     with Path(report).open("w", encoding="utf-8") as out:
         sys.addaudithook(_watch)
         json.dump(examined(file, name), out)

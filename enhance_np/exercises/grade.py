@@ -15,6 +15,8 @@ from .checks import EXERCISES
 from .child import NETWORK
 
 NAMES = (*EXERCISES, NETWORK)
+LONGEST = 86_400  # seconds
+SHOWN = 10_000  # bytes kept of what the file prints
 
 
 class Grade(NamedTuple):
@@ -33,9 +35,11 @@ def grade(file: str, only: str | None = None, seconds: float = 20) -> Iterator[G
     """
     if only is not None and only not in NAMES:
         raise ValueError(f"grade: the exercise must be one of {', '.join(NAMES)}, got {only!r}")
-    if not seconds > 0:
-        raise ValueError(f"grade: seconds must be above 0, got {seconds}")
+    if not 0 < seconds <= LONGEST:
+        raise ValueError(f"grade: seconds must be above 0 and at most {LONGEST}, got {seconds}")
     path = Path(file).resolve()
+    if path.suffix != ".py":
+        raise ValueError(f"grade: the file must end in .py, got {file!r}")
     try:
         path.read_bytes()
     except OSError as error:
@@ -62,18 +66,22 @@ def _run(file, name, seconds):
         "PYTHONPATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "1"
     }  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
-        report = Path(folder) / "report.json"
-        command = [sys.executable, "-m", "enhance_np.exercises.child", file, name, str(report)]
-        try:
-            ran = subprocess.run(
-                command, cwd=folder, env=environment, timeout=seconds, stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired as ended:
-            printed = (ended.stdout or b"").decode("utf-8", "replace")
+        report, said = Path(folder) / "report.json", Path(folder) / "printed.txt"
+        command = [sys.executable, "-m", "enhance_np.exercises.child", file, name]
+        command += [str(report), str(seconds)]
+        with said.open("wb") as out:  # a file, because a pipe would fill our memory
+            try:
+                ran = subprocess.run(
+                    command, cwd=folder, env=environment, timeout=seconds,
+                    stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
+                )  # fmt: skip
+            except subprocess.TimeoutExpired:
+                ran = None
+        with said.open("rb") as out:
+            printed = out.read(SHOWN).decode("utf-8", "replace")
+        if ran is None:
             problem = f"time: must end within {seconds:g} s; is there a loop without end?"
             return Grade(name, "wrong", (), problem, printed)
-        printed = ran.stdout.decode("utf-8", "replace")
         try:
             found = json.loads(report.read_text(encoding="utf-8"))
         except ValueError:

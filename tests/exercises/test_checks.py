@@ -157,6 +157,56 @@ def adam(bias_m=True, bias_v=True, sign=-1, square=True, keep=False):
     return lambda right: step
 
 
+def adam_of(correct=lambda beta, t: 1 - beta**t, eps="outside", lr_is=None, keeps=True):
+    def step(p, g, m, v, t, lr=1e-3, beta1=0.9, beta2=0.999):
+        m = beta1 * (m if keeps else 0) + (1 - beta1) * g
+        v = beta2 * v + (1 - beta2) * g**2
+        a, b = m / correct(beta1, t), v / correct(beta2, t)
+        root = {"outside": np.sqrt(b) + 1e-7, "inside": np.sqrt(b + 1e-7), None: np.sqrt(b)}[eps]
+        return p - (lr_is or lr) * a / root, m, v
+
+    return lambda right: step
+
+
+def border_by_index(dy):
+    """Rows 1 and -2 are the same row of an image of 3 rows, and += then adds once."""
+    rows = dy[:, 1:-1].copy()
+    rows[:, [1, -2]] += dy[:, [0, -1]]
+    dx = rows[:, :, 1:-1].copy()
+    dx[:, :, [1, -2]] += rows[:, :, [0, -1]]
+    return dx
+
+
+def batchnorm_with(statistics):
+    """batchnorm_backward whose x_hat is made with other statistics."""
+
+    def make(right):
+        def wrong(dy, x, gamma, eps):
+            _, _, dbeta = right(dy, x, gamma, eps)
+            mean, scale = statistics(x, eps)
+            x_hat = (x - mean) / scale
+            dgamma, m = (dy * x_hat).sum(axis=(0, 1, 2)), dy.size // dy.shape[-1]
+            return gamma / scale * (dy - dbeta / m - x_hat * dgamma / m), dgamma, dbeta
+
+        return wrong
+
+    return make
+
+
+AXES = (0, 1, 2)
+
+
+def of_each_image(x, eps):
+    each = {"axis": (1, 2), "keepdims": True}
+    return x.mean(**each), np.sqrt(x.var(**each) + eps)
+
+
+def last_image_only(dw, dy, x, w):
+    from enhance_np.layers.conv import ConvCache, conv2d_backward
+
+    return conv2d_backward(dy[-1:], ConvCache(x[-1:], w))[1]
+
+
 MISTAKES = [
     ("relu_backward", lambda right: lambda dy, x: dy * (dy > 0), "mask", "not where dy > 0"),
     ("relu_backward", lambda right: lambda dy, x: dy * (x >= 0), "mask", "x = 0"),
@@ -209,7 +259,7 @@ MISTAKES = [
     ("mse_gradient", lambda right: lambda y, t: 2 * (y - t), "scale", "all values"),
     ("mse_gradient", lambda right: lambda y, t: y - t, "scale", "are missing"),
     ("mse_gradient", lambda right: lambda y, t: 2 * (y - t) / len(y), "scale", "number of images"),
-    ("mse_gradient", lambda right: lambda y, t: right(t, y), "scale", "away from y"),
+    ("mse_gradient", lambda right: lambda y, t: right(t, y), "scale", "sign is turned"),
     ("mse_gradient", lambda right: lambda y, t: abs(right(y, t)), "values", "the gradient["),
     ("adam_step", adam(bias_m=False), "first step", "correction of m"),
     ("adam_step", adam(bias_v=False), "first step", "correction of v"),
@@ -218,7 +268,31 @@ MISTAKES = [
     ("adam_step", adam(square=False), "scale", "g^2, not of g"),
     ("adam_step", adam(keep=True), "scale", "without the correction"),
     ("adam_step", lambda right: lambda p, g, m, v, t, lr: right(p, g, m, v, 1, lr), "later steps",
-     "use t"),
+     "t from 1"),
+]  # fmt: skip
+
+
+MISTAKES += [
+    ("adam_step", adam_of(lambda beta, t: 1 - beta * t), "later steps", "beta^t"),
+    ("adam_step", adam_of(eps=None), "eps", "nan lr"),
+    ("adam_step", adam_of(eps="inside"), "eps", "beside the root"),
+    ("adam_step", adam_of(lr_is=1e-3), "first step", "0.5 lr"),
+    ("adam_step", adam_of(keeps=False), "later steps", "step 2 m must"),
+    ("reflection_pad_backward", lambda right: border_by_index, "small images", "3 x 3"),
+    ("relu_backward", lambda right: lambda dy, x: dy.astype("f4").astype("f8") * (x > 0), "mask",
+     "unchanged"),
+    ("upsample_backward", lambda right: lambda dy: right(dy.astype("f4")).astype("f8"), "adjoint",
+     "float32"),
+    ("conv2d_backward", with_other(1, last_image_only), "batch sum", "of one image"),
+    ("batchnorm_backward", batchnorm_with(lambda x, eps: (x.mean(AXES), (x.var(AXES, ddof=1) + eps)
+     ** 0.5)), "statistics", "M - 1"),
+    ("batchnorm_backward", batchnorm_with(lambda x, eps: (x.mean(AXES), x.std(AXES) + eps)),
+     "statistics", "beside the root"),
+    ("batchnorm_backward", batchnorm_with(lambda x, eps: (x.mean(AXES), x.std(AXES))),
+     "statistics", "without eps"),
+    ("batchnorm_backward", batchnorm_with(of_each_image), "statistics", "each image"),
+    ("batchnorm_backward", lambda right: lambda *a: right(*a)[::2] + right(*a)[1:2], "order",
+     "dx, dgamma, dbeta"),
 ]  # fmt: skip
 
 
@@ -236,3 +310,26 @@ def test_a_mistake_is_named(name, make, prop, words, solved):
 @pytest.mark.parametrize("name", EXERCISES)
 def test_every_exercise_has_mistakes_that_are_tried(name):
     assert sum(mistake[0] == name for mistake in MISTAKES) >= 4
+
+
+RIGHT = [
+    ("upsample_backward", lambda dy: 4 * np.real(np.fft.ifft(np.fft.fft(
+        dy.reshape(2, -1, 2, dy.shape[2] // 2, 2, 3).mean(axis=(2, 4)), axis=1), axis=1))),
+    ("mse_gradient", lambda y, t: (y - t) / y.size * 2),
+    ("residual_backward", lambda dy, branch: np.add(branch(dy), dy)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "other"), RIGHT, ids=[name for name, _ in RIGHT])
+def test_another_right_way_is_right(name, other):
+    """Rounding differs."""
+    assert not first_problem(EXERCISES[name](other, np.random.default_rng(3)))
+
+
+def test_a_partial_that_fails_is_named():
+    from functools import partial
+
+    found = first_problem(
+        EXERCISES["mse_gradient"](partial(lambda z, y, t: 1 / 0, 1), np.random.default_rng(3))
+    )
+    assert found.problem == "ZeroDivisionError: division by zero"

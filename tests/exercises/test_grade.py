@@ -69,6 +69,7 @@ def test_a_wrong_function_is_named_and_the_others_are_graded(file, capsys):
         ("    import subprocess\n    subprocess.run(['true'])", "tried subprocess.Popen"),
         ("    open('left.txt', 'w')", "must not write files"),
         ("    import os\n    os.remove(__file__)", "tried os.remove"),
+        ("    import os\n    os.chmod(__file__, 0)", "tried os.chmod"),
         ("    import os\n    os._exit(3)", "ended: the process ended with status 3"),
         ("    raise SystemExit", "runs: SystemExit"),
     ],
@@ -135,6 +136,8 @@ def test_hints_come_one_by_one(capsys):
         (("grade", "{dir}/none.py"), "cannot be read"),
         (("grade", "{dir}/there.py", "--only", "pooling"), "must be one of relu_backward"),
         (("grade", "{dir}/there.py", "--seconds", "0"), "seconds must be above 0"),
+        (("grade", "{dir}/there.py", "--seconds", "inf"), "at most 86400"),
+        (("grade", "{dir}"), "must end in .py"),
     ],
 )
 def test_faults(arguments, message, tmp_path, capsys):
