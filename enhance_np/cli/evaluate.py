@@ -117,6 +117,8 @@ def _psf(options) -> None:
     from ..optics.degrade import HMI
 
     if options.plot is not None:
+        if not options.plot.lower().endswith(".png"):
+            raise ValueError(f"psf: --plot must end in .png, got {options.plot!r}")
         check_output(options.plot, options.overwrite)
     found = psfs.known(given_optics(options) or HMI)
     if options.plot is not None:

@@ -46,6 +46,8 @@ def carried(x, one: One, name: str, type: str | None = None, lazy: bool = False)
     Raises TypeError for another kind of x, and what `one` raises.
     """
     if is_map_sequence(x):
+        if not len(x.maps):
+            raise ValueError(f"{name}: the MapSequence must hold an image or more, got none")
         series = [carried(image, one, name, type, lazy) for image in x]
         return tuple(x.__class__(list(images), sortby=None) for images in zip(*series, strict=True))
     if isinstance(x, np.ndarray) and x.ndim == 3 and len(x):
@@ -59,6 +61,7 @@ def carried(x, one: One, name: str, type: str | None = None, lazy: bool = False)
                 cube[number] = image
         return cubes
     if is_dask(x) and not lazy:
+        check_image(x, name)  # before it is computed
         return tuple(map(to_dask, carried(x.compute(), one, name, type)))
     held = frame(x, name)
     _, found = one(held if lazy else computed(held), type)
@@ -136,6 +139,8 @@ def check_image(image, name: str = "predict") -> None:
 
 
 def _frame(x) -> fits.Frame | None:
+    if _is(x, "astropy.utils.masked", "Masked"):
+        return None  # its mask would be lost; the message names the kinds that keep one
     if is_map(x):
         return maps.frame(x)
     if is_dask(x):
@@ -201,9 +206,10 @@ def _plain(x) -> np.ndarray:
 def _nddata_header(x):
     """Header of the meta, with the coordinates of `wcs` and the unit in place of its own."""
     header = maps.header(x.meta)
-    if (wcs := _fits_wcs(x)) is not None:
+    if x.wcs is not None:  # the meta may be that of an image of which this is a part
         for key in [key for key in header if _COORDINATES.fullmatch(key)]:
             del header[key]
+    if (wcs := _fits_wcs(x)) is not None:
         header.update(wcs.to_header(relax=True))
     if x.unit is not None:
         header["BUNIT"] = _bunit(x.unit)
@@ -211,10 +217,14 @@ def _nddata_header(x):
 
 
 def _fits_wcs(x):
-    """The wcs if a FITS header can hold it; else None."""
+    """The wcs if a FITS header can hold it; else None. A slice of an NDData has a sliced one."""
     from astropy.wcs import WCS
+    from astropy.wcs.wcsapi import SlicedLowLevelWCS
 
     wcs = getattr(x.wcs, "low_level_wcs", x.wcs)
+    if isinstance(wcs, SlicedLowLevelWCS) and isinstance(wcs._wcs, WCS):
+        parts, whole = wcs._slices_array, wcs._wcs
+        wcs = whole.slice(parts) if all(isinstance(part, slice) for part in parts) else None
     whole = isinstance(wcs, WCS) and wcs.naxis == 2 and not wcs.has_distortion
     return wcs if whole else None
 

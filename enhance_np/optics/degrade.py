@@ -172,6 +172,12 @@ class Optics:
 HMI = Optics()
 
 
+def check_optics(optics, function: str) -> None:
+    """Raise TypeError, in the name of a function, unless this is an Optics."""
+    if not isinstance(optics, Optics):
+        raise TypeError(f'{function}: optics must be an Optics, as Optics("airy"), got {optics!r}')
+
+
 def on_pixels(optics: Optics, header, factor: int = 1) -> Optics:
     """The optics with the pixel scale of an image's header, if the header gives one.
 

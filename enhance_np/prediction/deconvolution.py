@@ -12,7 +12,7 @@ from ..observation.holders import Made, carried, has_header
 from ..observation.kind import image_type
 from ..observation.remarks import remark
 from ..observation.telescope import foreign_instrument
-from ..optics.degrade import HMI, Optics, on_pixels
+from ..optics.degrade import HMI, Optics, check_optics, on_pixels
 from .steps import Image, Progress, Result, Work, without_fill
 
 log = logging.getLogger(__name__)
@@ -39,6 +39,8 @@ def deconvolve(
     header nor the values give the type.
     """
     check_iterations(iterations)
+    if optics is not None:
+        check_optics(optics, "deconvolve")
 
     def one(frame, type):
         type = image_type(frame, type)

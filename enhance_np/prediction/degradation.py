@@ -18,7 +18,7 @@ from ..observation.normalise import fill
 from ..observation.pixels import pixel_scales
 from ..observation.telescope import SEENBY
 from ..optics import degrade as arrays
-from ..optics.degrade import HMI, SAME_PIXELS, Optics
+from ..optics.degrade import HMI, SAME_PIXELS, Optics, check_optics
 from ..weights import digest
 
 log = logging.getLogger(__name__)
@@ -43,6 +43,7 @@ def degrade(x, *, optics: Optics = HMI, pixel_scale: float | None = None):
     Raises TypeError for another kind of x; ValueError without a pixel scale, for pixels that are
     not square, or an image smaller than a pixel of the telescope.
     """
+    check_optics(optics, "degrade")
 
     def one(frame, type):
         return type, tuple(_seen(frame, optics, pixel_scale))
@@ -131,7 +132,9 @@ def _seen(frame, optics, pixel_scale, with_target=False) -> Iterator[Made]:
         if has_header(frame):
             name = "HMI" if telescope == HMI else telescope.telescope()
             header = fits.rescaled_header(frame.header, factor)
-            header[SEENBY] = (name, "telescope that the image is degraded to")
+            for key in [key for key in header if key.startswith("ENH") and key != "ENHFLAT"]:
+                del header[key]  # if it was enhanced before, it is not any more; HISTORY tells
+            header[SEENBY] = (name, "degraded to this telescope")
             header.add_history(f"enhance_np {__version__}: degraded to {name}")
         yield Made(out, header, factor)
 

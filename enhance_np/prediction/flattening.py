@@ -46,8 +46,11 @@ def flatten_limb(x):
         law = Norm(1.0, strength, mu).lines(0, height, width) * np.ones((height, 1), np.float32)
         scaling = np.where(np.isnan(mu(np.arange(height), np.arange(width))), np.nan, 1 / law)
         header = fits.rescaled_header(frame.header)
-        header["ENHFLAT"] = (strength, "divided by this power of the limb darkening")
-        header.add_history(f"enhance_np {__version__}: limb darkening divided out")
+        power = strength + float(header.get("ENHFLAT", 0))  # if it was flattened before
+        header["ENHFLAT"] = (power, "divided by this power of the limb darkening")
+        header.add_history(
+            f"enhance_np {__version__}: limb darkening to the power {strength:.3f} divided out"
+        )
         flat = (frame.data * scaling).astype(np.float32)
         return type, (Made(flat, header, 1, scaling),)
 

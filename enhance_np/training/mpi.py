@@ -5,6 +5,8 @@ Any MPI does; `pip install "enhance_np[mpi]"` brings mpi4py and MPICH.
 
 import atexit
 import os
+import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -58,12 +60,7 @@ def joined() -> Iterator[Mpi]:
     for ever. An error that all of them have is told by worker 0: the others wait a moment for it.
     Raises ImportError without mpi4py or without an MPI.
     """
-    try:
-        from mpi4py import MPI
-    except (ImportError, RuntimeError) as error:
-        raise ImportError(
-            f'mpi: needs mpi4py and an MPI ({one_line(error)}): pip install "enhance_np[mpi]"'
-        ) from None
+    MPI = _imported()
     world = MPI.COMM_WORLD
     try:
         yield Mpi(world)
@@ -74,6 +71,28 @@ def joined() -> Iterator[Mpi]:
             if world.rank:
                 time.sleep(PATIENCE)
         raise
+
+
+def _imported():
+    """mpi4py.MPI, whose import joins the processes.
+
+    It waits for all of them, in C: meanwhile signals have their usual effect, or nothing could end
+    it if another process does not come.
+    """
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before[number] = signal.signal(number, signal.SIG_DFL)
+    try:
+        from mpi4py import MPI
+    except (ImportError, RuntimeError) as error:
+        raise ImportError(
+            f'mpi: needs mpi4py and an MPI ({one_line(error)}): pip install "enhance_np[mpi]"'
+        ) from None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return MPI
 
 
 def _end_all(world, status):

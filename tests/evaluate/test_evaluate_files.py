@@ -423,7 +423,7 @@ def evaluated(tmp_path, theirs, *options, output=0.07, **cards):
 
 def test_optics_of_the_weights_and_scale_of_the_header(tmp_path, theirs, caplog):
     """Blurred with the right PSF on the right pixels, a perfect output gives its input."""
-    cards = {key: OTHER.attributes()[name] for name, (key, _) in OPTICS_CARDS.items()}
+    cards = {OPTICS_CARDS[name][0]: value for name, value in OTHER.attributes().items()}
     told = evaluated(tmp_path, theirs, **cards)
     assert told["reblur"]["consistent"]["whole"] < 1e-4
     assert not caplog.messages

@@ -133,3 +133,12 @@ def test_command_refuses(scene, tmp_path, monkeypatch, capsys, words, says):
     hdu(scene).writeto("a.fits")
     assert says in run("degrade", *words)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.fits"]
+
+
+def test_what_was_enhanced_before_is_not_any_more(scene, tmp_path):
+    source = hdu(scene)
+    for key in ("ENHMODEL", "ENHSCALE", "ENHFLAT"):
+        source.header[key] = 1.0
+    low = enhance_np.degrade(source, optics=enhance_np.Optics("yeo"), pixel_scale=0.1)
+    assert [key for key in low.header if key.startswith("ENH")] == ["ENHFLAT"]
+    assert low.header.comments["SEENBY"] == "degraded to this telescope"

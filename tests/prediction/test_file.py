@@ -394,7 +394,7 @@ def test_weights_tell_their_optics(tmp_path, caplog):
     made = enhance_file(image, out, weights=own, device="cpu", confidence=True)
     assert not [m for m in caplog.messages if "trust" in m]
     header = afits.getheader(out)
-    stored = {name: header[key] for name, (key, _) in OPTICS_CARDS.items()}
+    stored = {name: header[key] for name, (key, _) in OPTICS_CARDS.items() if key in header}
     assert Optics.stored(stored) == OTHER
     want = residual_map(made.output, made.input, OTHER)
     np.testing.assert_array_equal(afits.getdata(out, "RESIDUAL"), want)

@@ -30,7 +30,10 @@ def test_a_disc_becomes_flat(rng, strength, caplog):
     assert flat.header["ENHFLAT"] == pytest.approx(strength, abs=0.01)
     assert "DATAMAX" not in flat.header
     assert flat.header["CRPIX2"] == 149.0
-    assert flat.header["HISTORY"][-1].endswith("limb darkening divided out")
+    power = flat.header["ENHFLAT"]
+    assert f"limb darkening to the power {power:.3f} divided out" in str(flat.header["HISTORY"])
+    again = enhance_np.flatten_limb(flat)  # nothing is left, and the first time is not forgotten
+    assert again.header["ENHFLAT"] == pytest.approx(power, abs=0.01)
 
 
 def test_refuses_what_has_no_place_or_no_limb_darkening(rng):

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from astropy import units as u
 from astropy.io import fits as afits
-from astropy.nddata import CCDData, InverseVariance, NDData, StdDevUncertainty, VarianceUncertainty
+from astropy.nddata import (
+    CCDData,
+    InverseVariance,
+    NDData,
+    NDDataRef,
+    StdDevUncertainty,
+    VarianceUncertainty,
+)
 from astropy.wcs import WCS
 from cutouts import SHAPE, cards, hmi_map, pixels
 
@@ -235,3 +242,51 @@ def test_uncertainty(kind, power, caplog):
 def test_refuses(function, factor, x, error, words):
     with pytest.raises(error, match=words):
         function(x)
+
+
+@pytest.mark.parametrize("cls", [NDDataRef, CCDData])
+@every
+def test_a_slice_of_an_nddata_has_its_own_place(function, factor, cls):
+    """The meta may still be that of the whole image."""
+    whole = hmi_map()
+    header = afits.Header(cards("intensity"))
+    for key in ("DATE-OBS", "DSUN_OBS", "CRLN_OBS", "CRLT_OBS"):  # astropy would add MJD-OBS
+        del header[key]
+    sliced = cls(whole.data, unit="DN/s", wcs=WCS(header), meta=dict(header))[6:, 10:]
+    part = header.copy()
+    part["CRPIX1"] -= 10
+    part["CRPIX2"] -= 6
+    alone = cls(sliced.data, unit="DN/s", wcs=WCS(part), meta=dict(part))
+    got, want = function(sliced), function(alone)
+    np.testing.assert_array_equal(got.data, want.data)
+    h, w = got.data.shape
+    for y, x in ((0, 0), (h - 1, w - 1)):
+        apart = got.wcs.pixel_to_world(x, y).separation(want.wcs.pixel_to_world(x, y))
+        assert apart < 1e-6 * u.arcsec
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_an_empty_series_and_a_mask_that_would_be_lost(name):
+    import sunpy.map
+    from astropy.utils.masked import Masked
+
+    function, _ = FUNCTIONS[name]
+    with pytest.raises(ValueError, match="the MapSequence must hold an image or more, got none"):
+        function(sunpy.map.MapSequence())
+    masked = Masked(pixels("intensity"), mask=pixels("intensity") > 1e9)
+    with pytest.raises(TypeError, match="x must be a NumPy array, .* got MaskedNDArray"):
+        function(masked)
+
+
+@pytest.mark.parametrize("name", ["deconvolve", "degrade"])
+def test_a_cube_of_dask_is_refused_before_it_is_computed(name):
+    dask = pytest.importorskip("dask.array")
+    cube = dask.stack([dask.from_array(pixels("intensity"))] * 2)
+    with pytest.raises(ValueError, match=r"image must be \(H, W\)"):
+        FUNCTIONS[name][0](cube)
+
+
+@pytest.mark.parametrize("name", ["deconvolve", "degrade"])
+def test_optics_must_be_optics(name):
+    with pytest.raises(TypeError, match=f"{name}: optics must be an Optics"):
+        getattr(enhance_np, name)(pixels("intensity"), optics="yeo")

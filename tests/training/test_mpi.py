@@ -29,6 +29,12 @@ def read(self, indices, actual=batches.Pairs.read):
 batches.Pairs.read = read
 cli.main(sys.argv[1:])
 """
+WITHOUT_MPI4PY = """
+import sys
+sys.modules["mpi4py"] = None
+from enhance_np import cli
+cli.main(sys.argv[1:])
+"""
 # Open MPI wants to be asked for each
 AS_ROOT = dict.fromkeys(("OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"), "1")
 MORE_THAN_CORES = {"PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe"}
@@ -126,6 +132,23 @@ def test_ctrl_c_saves_and_ends_all(mpiexec, files, tmp_path):
     assert saved.stat().st_mtime_ns > before
     state(files)
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".part.")]
+
+
+def test_ctrl_c_ends_what_waits_for_a_process_without_mpi4py(mpiexec, files):
+    """The others wait for it in C, where Python's own handlers would not be reached."""
+    program = ("-c", WITHOUT_MPI4PY)
+    with started(mpiexec, 2, files, program=program) as process:
+        assert "needs mpi4py and an MPI" in process.stderr.readline()
+        for _ in range(60):  # a second one may have to follow the first
+            process.send_signal(signal.SIGINT)
+            try:
+                assert process.wait(timeout=1) != 0
+                break
+            except subprocess.TimeoutExpired:
+                continue
+        else:
+            process.kill()
+            pytest.fail("it still waits")
 
 
 def test_without_mpi4py(files, monkeypatch):
