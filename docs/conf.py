@@ -6,7 +6,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
-import enhance_np  # noqa: E402
+import enhance_np  # noqa: E402, after the path of the extensions
 
 project = "enhance_np"
 author = "The enhance_np developers"

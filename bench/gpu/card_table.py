@@ -39,13 +39,12 @@ def text(found: dict) -> str:
     if "ladder times" in found:
         rungs = found["ladder times"]
         shapes = [s for s in ladder.SHAPES if ladder.text(s) in rungs]
-        ways = found.get("torch", {}).get("convolution", {})
         cudnn = {
-            shape: min(s for w, s in timed.items() if w.startswith("y") and "TF32" not in w)
-            for shape, timed in ways.items()
-            if any(w.startswith("y") for w in timed)
+            shape: peers[f"{shape}: y", False][1]
+            for shape in rungs
+            if (f"{shape}: y", False) in peers
         }
-        lines.append(ladder.markdown(rungs, cudnn or None, shapes))
+        lines.append(ladder.markdown(rungs, cudnn, shapes))
     if found["errors"] or found.get("left_out"):
         lines.append(
             "Not measured: "

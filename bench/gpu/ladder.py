@@ -103,14 +103,15 @@ def flop(shape) -> int:
     return 2 * 9 * n * h * w * cin * cout
 
 
-def markdown(found: dict, cudnn: dict[str, float] | None, shapes=SHAPES) -> str:
+def markdown(found: dict, cudnn: dict[str, float], shapes=SHAPES) -> str:
     """One line a rung: GFLOP/s, and the share of cuDNN where it was timed."""
     rows = []
     for name in (*RUNGS, "conv3x3.cu"):
         row = [f"`{name}`"]
         for shape in shapes:
             took = found[text(shape)][name]
-            share = "" if not cudnn else f" ({cudnn[text(shape)] / took:.2f} of cuDNN)"
+            best = cudnn.get(text(shape))
+            share = "" if best is None else f" ({best / took:.2f} of cuDNN)"
             row.append(f"{flop(shape) / took / 1e9:,.0f} GFLOP/s{share}")
         rows.append(row)
     return table.markdown(["rung", *map(text, shapes)], rows)
@@ -127,9 +128,9 @@ def main() -> None:
     try:
         from bench.gpu import peers
     except ImportError:
-        cudnn = None
+        cudnn = {}
     else:
-        cudnn = peers.cudnn_conv(SHAPES)
+        cudnn = {text(shape): took for shape, took in peers.cudnn_conv(SHAPES).items()}
     print(markdown(times(), cudnn))
 
 

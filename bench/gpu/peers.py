@@ -158,15 +158,13 @@ def convolutions(shape, device="cuda") -> Iterator[tuple[str, Callable]]:
         yield f"dW, {end}", lambda backward=backward: backward([False, True, False])
 
 
-def cudnn_conv(shapes) -> dict[str, float]:
+def cudnn_conv(shapes) -> dict[tuple[int, ...], float]:
     """{shape: seconds} of the fastest float32 convolution, without TF32."""
-    from bench.gpu.ladder import text
-
     found = {}
     for shape in shapes:
         timed = []
         for name, way in convolutions(shape):
             if name.startswith("y") and "TF32" not in name:
                 timed.append(float(np.median(peer_torch.seconds(way, 3, 20))))
-        found[text(shape)] = min(timed)
+        found[shape] = min(timed)
     return found

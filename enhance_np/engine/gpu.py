@@ -105,7 +105,7 @@ def _package(cupy, part, version=None):
     """
     try:
         major = cupy.cuda.runtime.runtimeGetVersion() // 1000
-    except Exception:
+    except Exception:  # CuPy's own types of errors: its CUDA cannot be asked
         major = 12
     name = f"nvidia-cuda-{part}" + (f"-cu{major}" if major <= 12 else "")
     version = version or ("" if major <= 12 else str(major))
