@@ -290,6 +290,7 @@ def test_the_memory_of_a_smaller_batch_is_given_back(rng):
         gc.collect()
         return sum(size * len(buffers) for size, buffers in memory._free.items())
 
+    gc.collect()  # arrays that earlier tests left in cycles would otherwise be given back below
     memory._free.clear()
     threads.set_threads(1)  # with more, the number of arrays alive varies
     try:
