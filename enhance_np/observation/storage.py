@@ -40,7 +40,19 @@ def write(hdus, path: str | os.PathLike) -> None:
         hdus.writeto(packed, output_verify=REPAIR)
         packed.seek(0)
         with fits.open(packed, disable_image_compression=True) as tables:
+            for table in tables[1:]:
+                _forget_the_time(table)
             _write(tables, path)
+
+
+def _forget_the_time(table):
+    """Every tile is a gzip member with its second of the clock in it: equal images, equal files.
+
+    Zero stands for no time (RFC 1952, section 2.3.1).
+    """
+    if "ZIMAGE" in table.header:
+        for tile in table.data["COMPRESSED_DATA"]:
+            tile[4:8] = 0
 
 
 def _write(hdus, path):
