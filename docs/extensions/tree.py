@@ -32,7 +32,7 @@ TREE = {
         "": "reference/commands reference/python reference/layers reference/network",
     },
     "development/README": {
-        "": "CONTRIBUTING layout engines cuda cuda-mutants development/bench "
+        "": "CONTRIBUTING layout speed engines cuda cuda-mutants development/bench "
         "development/changelog CODE_OF_CONDUCT",
     },
 }
