@@ -21,6 +21,7 @@ TREE = {
     "learn/README": {
         "Begin": "learn/glossary learn/exercises inspect/README",
         "Derive": "learn/layers/README learn/optics",
+        "Run": "learn/notebooks/backprop_by_hand learn/notebooks/deconvolving_hmi",
         "Teach": "learn/teacher",
     },
     "learn/layers/README": {
