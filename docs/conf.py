@@ -14,7 +14,7 @@ copyright = author
 release = version = enhance_np.__version__
 
 extensions = [
-    "myst_parser",
+    "myst_nb",  # myst_parser, and notebooks as pages
     "sphinx.ext.autodoc",
     "sphinx.ext.mathjax",
     "sphinx-mathjax-offline",  # pages with equations need no other server
@@ -29,6 +29,7 @@ highlight_language = "none"  # of indented blocks, which are commands; Python is
 
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
+nb_execution_mode = "off"  # docs/learn/notebooks/build.py runs them
 
 autodoc_typehints = "none"  # docstrings give shapes and units
 autodoc_member_order = "bysource"

@@ -42,6 +42,9 @@ class NetworkConfig:
                 f"NetworkConfig: activation must be one of {ACTIVATIONS}, got {self.activation!r}"
             )
 
+    def __str__(self):
+        return f"{self.depth} block{'s' * (self.depth != 1)}, {self.filters} filters"
+
     @property
     def refine(self) -> int:
         """Channels of the refine convolution, resolved."""

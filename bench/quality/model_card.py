@@ -81,7 +81,7 @@ def files():
             rows.append(
                 [
                     f"`{path.name}`",
-                    f"{given.config.depth} blocks, {given.config.filters} filters",
+                    str(given.config),
                     f"{len(content) / 1e6:.2f} MB",
                     f"{p['validation_loss']:.3g} {UNIT[type]}^2",
                     ", ".join(f"{k} {v}" for k, v in said.items()),

@@ -1,7 +1,7 @@
 """Does an archive that runs for long keep its memory, its file handles and its speed?
 
     python -m bench.robustness.soak [--minutes 10] [--files 500] [--side 64] [--model default|small]
-                                    [--readme]
+                                    [--write]
 
 Makes an archive of small cut-outs of the quiet Sun, a tenth of them damaged, and enhances it again
 and again in one process, by the command `predict --overwrite`, until the minutes are over. After
@@ -36,7 +36,7 @@ def main():
     parser.add_argument("--files", type=timing.positive, default=500)
     parser.add_argument("--side", type=timing.positive, default=64)
     parser.add_argument("--model", default="small")
-    parser.add_argument("--readme", action="store_true", help="write the table into the page")
+    parser.add_argument("--write", action="store_true", help="write the table into the page")
     parser.add_argument("--results", type=Path, default=ROOT / "bench" / "results")
     options = parser.parse_args()
     environment = timing.environment(threads())

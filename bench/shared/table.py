@@ -12,6 +12,14 @@ def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+def rows(path: Path, name: str) -> list[list[str]]:
+    """Cells of the first table between the markers of `name` in the file `path`, header first."""
+    shown = path.read_text(encoding="utf-8").split(f"<!-- bench:{name} -->")[1].strip()
+    lines = shown.split("\n\n")[0].splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return [cells[0], *cells[2:]]  # without the line of dashes
+
+
 def replace(path: Path, name: str, text: str) -> None:
     """Put `text` between <!-- bench:name --> and <!-- /bench:name --> in the file `path`.
 

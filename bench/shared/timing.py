@@ -21,6 +21,7 @@ from enhance_np._threads import set_threads, threads
 
 PACKAGES = ("numpy", "numba", "openvino", "onnxruntime", "torch", "tensorflow", "keras")
 WARM_UP = 2  # calls: the first compiles, the second finds its memory
+PAGE = "docs/speed.md"  # of the tables of `speed/`, but for those beside what they measure
 PAUSE = 0.05  # seconds between calls: the workers of one way stop spinning before the next
 
 
@@ -31,7 +32,7 @@ def arguments(description: str, repeats: int) -> argparse.ArgumentParser:
     parser.add_argument(
         "--threads", type=positive, default=threads(), help="all cores (%(default)s)"
     )
-    parser.add_argument("--readme", action="store_true", help="write the table into the README")
+    parser.add_argument("--write", action="store_true", help="write the tables into their page")
     parser.add_argument(
         "--results", type=Path, default=ROOT / "bench" / "results", help="folder of the record"
     )
@@ -124,7 +125,7 @@ def publish(
     record: dict,
     text: Callable[[dict], str],
     options: argparse.Namespace,
-    page: str = "README.md",
+    page: str,
 ) -> None:
     """Print the record's text, write it to `name`-<processor>.json and, if `options` say so, the
     text of every processor's record in `page`.
@@ -133,7 +134,7 @@ def publish(
     options.results.mkdir(parents=True, exist_ok=True)
     results = options.results / f"{name}-{get_host_cpu_name()}.json"
     results.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    if options.readme:
+    if options.write:
         table.replace(ROOT / page, name, processors(name, text, options.results))
 
 

@@ -1,7 +1,7 @@
 """How fast is every layer, and what share of the machine's peak is that?
 
     python -m bench.speed.layers [--shapes 1x400x400 32x50x50] [--repeats 20] [--threads N]
-                                 [--readme]
+                                 [--write]
 
 The table has each operation of the CPU engine that takes time, forward and backward, in its shapes
 in the default network for inputs of N x H x W. Below them is the whole: a prediction (N = 1), which

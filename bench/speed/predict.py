@@ -1,7 +1,7 @@
 """How long does the whole network take on one image, compared with OpenVINO and four others?
 
     python -m bench.speed.predict [--sizes 200 400 1024 4096] [--repeats 20] [--large-repeats 3]
-                                  [--weights-size 400] [--peers NAME ...] [--threads N] [--readme]
+                                  [--weights-size 400] [--peers NAME ...] [--threads N] [--write]
 
 Every way has the same weights, image and number of threads, and is compared with network.py in
 float64 before it is timed. The image is a synthetic sunspot as HMI sees it; our engine is also
@@ -58,7 +58,7 @@ def main():
             ],
         },
     }
-    timing.publish("predict", record, text, options)
+    timing.publish("predict", record, text, options, timing.PAGE)
 
 
 def accuracy(size):

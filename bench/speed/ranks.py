@@ -1,6 +1,6 @@
 """How long does a training step take if several processes share the batch by MPI?
 
-    python -m bench.speed.ranks [--ranks 1 2] [--batch 32] [--patch 50] [--repeats 9] [--readme]
+    python -m bench.speed.ranks [--ranks 1 2] [--batch 32] [--patch 50] [--repeats 9] [--write]
 
 Needs `pip install -e ".[mpi]"`. Processes of one thread each share a batch of pairs; beside them
 stands one process with as many threads. The ways take turns in the same processes: those that a way

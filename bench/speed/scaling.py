@@ -1,7 +1,7 @@
 """How does the cost of a prediction grow with pixels, threads and the network?
 
     python -m bench.speed.scaling [--sizes 256 512 1024 2048 4096] [--compare 400 1024]
-                                  [--repeats 5] [--threads N] [--readme]
+                                  [--repeats 5] [--threads N] [--write]
 
 Pixels: every image is predicted in its own process, which reports its peak memory. Small images are
 predicted several times, so that each process computes about as many pixels. The sizes take turns,
@@ -40,7 +40,7 @@ def main():
             for size in options.compare
         },
     }
-    timing.publish("scaling", record, text, options)
+    timing.publish("scaling", record, text, options, timing.PAGE)
 
 
 def pixels(sizes, repeats, threads):

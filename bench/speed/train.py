@@ -1,7 +1,7 @@
 """How long does one training step take, compared with PyTorch's modes and tf.keras?
 
     python -m bench.speed.train [--batch 32] [--patch 50] [--repeats 20] [--steps 200]
-                                [--peers NAME ...] [--data FILE.h5] [--threads N] [--readme]
+                                [--peers NAME ...] [--data FILE.h5] [--threads N] [--write]
     python -m bench.speed.train --profile [fresh | intensity | blos]
 
 A step is the forward pass with batch statistics, the loss, the backward pass and Adam, with L2 on
@@ -89,7 +89,7 @@ def main():
     }
     if options.steps:
         record["loss curves"] = train_curves.deviations(SMALL, options.steps, **CURVE)
-    timing.publish("train", record, text, options)
+    timing.publish("train", record, text, options, timing.PAGE)
 
 
 def start(name):

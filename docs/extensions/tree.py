@@ -21,6 +21,7 @@ TREE = {
     "learn/README": {
         "Begin": "learn/glossary learn/exercises inspect/README",
         "Derive": "learn/layers/README learn/optics",
+        "Run": "learn/notebooks/backprop_by_hand learn/notebooks/deconvolving_hmi",
         "Teach": "learn/teacher",
     },
     "learn/layers/README": {
@@ -32,7 +33,7 @@ TREE = {
         "": "reference/commands reference/python reference/layers reference/network",
     },
     "development/README": {
-        "": "CONTRIBUTING layout engines cuda cuda-mutants development/bench "
+        "": "CONTRIBUTING layout speed engines cuda cuda-mutants development/bench "
         "development/changelog CODE_OF_CONDUCT",
     },
 }

@@ -52,7 +52,7 @@ def network(type: str) -> dict:
         "sha256": content,
         "depth": loaded.config.depth,
         "activation": loaded.config.activation,
-        "model": f"{loaded.config.depth} blocks, {loaded.config.filters} filters",
+        "model": str(loaded.config),
         "tensors": [[name, list(a.shape)] for name, a in tensors.items()],
         "float32": base64.b64encode(numbers).decode(),
     }

@@ -23,6 +23,7 @@ from .classes import masks
 from .report import LEAST_SIDE, UNIT, Scene
 from .spectrum import power_spectrum
 
+TICKS = 5  # intervals between them, at most: numbers of five digits do not touch
 PATCH = 50  # input pixels, as in training
 LEAST_SHARE = 0.02  # of the pixels of a patch, for a class to be shown or named
 # classes by preference for a patch
@@ -166,6 +167,7 @@ def scatter(axes, image: np.ndarray, out: np.ndarray, type: str) -> None:
             axes.plot(line, factor * line, "k:", linewidth=0.8, label=label)
     unit = f"{QUANTITY[type]} [{UNIT[type]}]"
     axes.set(xlim=line, ylim=line, xlabel=f"input: {unit}", ylabel=f"output: {unit}")
+    axes.locator_params(nbins=TICKS)
     axes.set_aspect("equal")
     axes.legend(fontsize=8, loc="upper left")
 
@@ -197,8 +199,11 @@ def _show(ax, image, limits, extent, wcs, cmap="gray"):
 
 
 def _bar(figure, shown, ax, type, label="", **options):
+    from matplotlib.ticker import MaxNLocator
+
     label = f"{label or QUANTITY[type]} [{UNIT[type]}]"
-    figure.colorbar(shown, ax=ax, label=label, extend="both", **options)
+    bar = figure.colorbar(shown, ax=ax, label=label, extend="both", **options)
+    bar.locator = MaxNLocator(TICKS)
 
 
 def _images(out, scene):

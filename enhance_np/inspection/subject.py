@@ -86,8 +86,7 @@ def subject(
         "unit": "quiet Sun = 1" if its_type == "intensity" else "kG",
         "pixels": f"{frame.data.shape[1]} x {frame.data.shape[0]}",
         "missing": f"{missing} pixels, filled" if missing else "none",
-        "network": f"depth {loaded.config.depth}, {loaded.config.filters} filters, {path.name}, "
-        f"sha256 {digest(path)[:12]}",
+        "network": f"{loaded.config}, {path.name}, sha256 {digest(path)[:12]}",
         "target": truth_is,
     }
     if x[rows, columns].shape != x.shape:

@@ -53,7 +53,7 @@ def table(config: NetworkConfig, weights: Weights | None = None) -> str:
     trainable, moving = params.count(config)
     work = f"multiply-adds per input pixel {total:,}"
     if weights:
-        work += f", of living channels {_living_work(weights):,}"
+        work += f", of living channels {living_work(weights):,}"
     return (
         f"{text}\n\n"
         f"parameters {trainable + moving:,}, trainable {trainable:,}, moving {moving:,}\n"
@@ -63,7 +63,7 @@ def table(config: NetworkConfig, weights: Weights | None = None) -> str:
     )
 
 
-def _living_work(weights: Weights) -> int:
+def living_work(weights: Weights) -> int:
     """Multiply-adds per input pixel without dead channels."""
     return sum(
         conv.w.size * (4 if name in AFTER_UPSAMPLING else 1)

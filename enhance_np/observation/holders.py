@@ -11,6 +11,7 @@ import os
 import re
 import sys
 from collections.abc import Callable
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,18 +44,23 @@ def carried(x, one: One, name: str, type: str | None = None, lazy: bool = False)
         others.
     name : of the function, for errors.
     lazy : `one` takes dask data; otherwise a dask array is computed now, and the result wrapped.
-    Raises TypeError for another kind of x, and what `one` raises.
+    Raises TypeError for another kind of x, and what `one` raises; a note tells which image of a
+    series it was.
     """
     if is_map_sequence(x):
         if not len(x.maps):
             raise ValueError(f"{name}: the MapSequence must hold an image or more, got none")
-        series = [carried(image, one, name, type, lazy) for image in x]
+        series = []
+        for number, image in enumerate(x):
+            with _numbered(number, len(x.maps)):
+                series.append(carried(image, one, name, type, lazy))
         return tuple(x.__class__(list(images), sortby=None) for images in zip(*series, strict=True))
     if isinstance(x, np.ndarray) and x.ndim == 3 and len(x):
         cubes = None
         for number, image in enumerate(x):
-            type, found = one(frame(image, name), type)
-            images = [rebuilt(image, made) for made in found]
+            with _numbered(number, len(x)):
+                type, found = one(frame(image, name), type)
+                images = [rebuilt(image, made) for made in found]
             if cubes is None:
                 cubes = tuple(_empty(len(x), image) for image in images)
             for cube, image in zip(cubes, images, strict=True):
@@ -66,6 +72,15 @@ def carried(x, one: One, name: str, type: str | None = None, lazy: bool = False)
     held = frame(x, name)
     _, found = one(held if lazy else computed(held), type)
     return tuple(rebuilt(x, made) for made in found)
+
+
+@contextmanager
+def _numbered(number: int, total: int):
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"in image {number} (counted from 0) of a series of {total}")
+        raise
 
 
 def frame(x, name: str) -> fits.Frame:

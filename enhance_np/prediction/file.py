@@ -270,7 +270,7 @@ def output_header(
     enhanced = fits.enhanced_header(
         header,
         version=__version__,
-        model=f"{loaded.config.depth} blocks, {loaded.config.filters} filters",
+        model=str(loaded.config),
         weights=content,
         type=type,
         norm=divisor.level,

@@ -7,11 +7,11 @@ from importlib import import_module
 
 import pytest
 
-from bench import ROOT
-from bench.shared import timing
+from bench import ROOT, readme
+from bench.shared import table, timing
 from enhance_np.config import TYPES
 
-RECORDED = ("predict", "scaling", "train")  # in README.md
+RECORDED = ("predict", "scaling", "train")  # in docs/speed.md
 CARD = ("files", "sources", "intensity", "blos", "known", "real")
 SCRIPTS = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts)
@@ -53,7 +53,8 @@ def test_what_the_pages_name_exists():
 @pytest.mark.parametrize(
     ("name", "page"),
     [
-        *((name, "README.md") for name in RECORDED),
+        *((name, "docs/speed.md") for name in RECORDED),
+        *((name, "README.md") for name in ("speed", "quality")),
         ("layers", "bench/README.md"),
         *((name, "enhance_np/models/README.md") for name in CARD),
         *((f"reliability_{type}", "docs/confidence.md") for type in TYPES),
@@ -65,7 +66,7 @@ def test_the_pages_have_the_markers(name, page):
 
 
 @pytest.mark.parametrize(
-    ("name", "page"), [(n, "README.md") for n in RECORDED] + [("layers", "bench/README.md")]
+    ("name", "page"), [(n, "docs/speed.md") for n in RECORDED] + [("layers", "bench/README.md")]
 )
 def test_the_pages_show_the_records(name, page):
     """Every processor's, and nothing else."""
@@ -76,3 +77,18 @@ def test_the_pages_show_the_records(name, page):
     )
     assert made
     assert shown == f"\n\n{made}\n\n"
+
+
+def test_the_readme_shows_the_records_and_the_card():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    made = {"speed": readme.speed(ROOT / "bench/results"), "quality": readme.quality(readme.CARD)}
+    for name, rows in made.items():
+        shown = text.split(f"<!-- bench:{name} -->")[1].split(f"<!-- /bench:{name} -->")[0]
+        assert shown == f"\n\n{rows}\n\n"
+
+
+def test_rows_are_read_back(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("<!-- bench:a -->\n<!-- /bench:a -->\n", encoding="utf-8")
+    table.replace(page, "a", table.markdown(["x", "y"], [["1", "-2"], ["3", "4"]]) + "\n\nmore")
+    assert table.rows(page, "a") == [["x", "y"], ["1", "-2"], ["3", "4"]]

@@ -52,7 +52,7 @@ def test_publish(monkeypatch, tmp_path, capsys):
     record = {"environment": timing.environment(2, ["numpy"]), "repeats": options.repeats}
     assert f"numpy {np.__version__}, " in timing.caption(record)
     monkeypatch.setattr(timing, "get_host_cpu_name", lambda: "znver9")
-    timing.publish("a", record, lambda record: "| table |", options)
+    timing.publish("a", record, lambda record: "| table |", options, "no page")
     assert capsys.readouterr().out == "| table |\n"
     assert '"repeats": 3' in (tmp_path / "new" / "a-znver9.json").read_text()
 
@@ -62,7 +62,7 @@ def test_one_table_per_processor(monkeypatch, tmp_path):
     page = tmp_path / "page.md"
     page.write_text(PAGE, encoding="utf-8")
     monkeypatch.setattr(timing, "ROOT", tmp_path)
-    arguments = ["--readme", "--results", str(tmp_path)]
+    arguments = ["--write", "--results", str(tmp_path)]
     options = timing.arguments("", 3).parse_args(arguments)
     for cpu, figure in (("new", 1), ("old", 2), ("new", 3)):
         monkeypatch.setattr(timing, "get_host_cpu_name", lambda cpu=cpu: cpu)

@@ -293,7 +293,7 @@ def test_map_meta(tiny, hmi):
 
 def test_loaded_weights_have_no_file_to_name(tiny, hmi):
     meta = enhance_np.enhance(hmi(), weights=enhance_np.load_weights(tiny)).meta
-    assert meta["enhmodel"] == "1 blocks, 16 filters"
+    assert meta["enhmodel"] == "1 block, 16 filters"
     assert "enhwgt" not in meta
 
 

@@ -105,3 +105,17 @@ def test_the_network_is_folded_once(tiny, cube, monkeypatch):
     monkeypatch.setattr(image, "select", lambda device: counted)
     enhance_np.enhance(cube, weights=tiny)
     assert len(made) == 1
+
+
+def test_an_error_tells_which_image_it_was(tiny, cube, rng):
+    cube[2] = np.nan
+    with pytest.raises(ValueError, match="one positive pixel or more") as caught:
+        enhance_np.enhance(cube, "intensity", weights=tiny)
+    note = "in image 2 (counted from 0) of a series of 3"
+    assert caught.value.__notes__ == [note]
+
+    sunpy_map = pytest.importorskip("sunpy.map")
+    series = sunpy_map.MapSequence(list(maps(cube, rng)), sortby=None)
+    with pytest.raises(ValueError, match="one positive pixel or more") as caught:
+        enhance_np.enhance(series, model="small")
+    assert caught.value.__notes__ == [note]

@@ -47,6 +47,8 @@ def main() -> None:
         NotebookClient(made, timeout=600, kernel_name="python3").execute()
         for cell in made.cells:
             cell.metadata.clear()  # times
+            if "outputs" in cell:  # what is printed and drawn, not <Legend at 0x7f...>
+                cell.outputs = [o for o in cell.outputs if o.output_type != "execute_result"]
         made.metadata.pop("language_info", None)  # the version of Python
         nbformat.write(made, output / f"{script.stem}.ipynb")
 
