@@ -75,7 +75,7 @@ def evaluate_files(
     _check_written(plot, json_file, given.values(), overwrite)
     filter = None if linear_filter is None else linear.load(linear_filter)
     frames = {name: in_gauss(fits.read(path)) for name, path in given.items()}
-    type = _type([frames[name] for name in frames if name != "companion"], type)
+    type = common_type([frames[name] for name in frames if name != "companion"], type)
     frames = {
         name: frame if name == "companion" else without_fill(frame, type)
         for name, frame in frames.items()
@@ -102,14 +102,18 @@ def evaluate_files(
     return table.text(found)
 
 
-def _type(frames, asked):
-    """The one type of all files; ENHTYPE in a header counts as evidence too."""
+def common_type(frames, asked: str | None, name: str = "evaluate") -> str:
+    """The one type of all images; ENHTYPE in a header counts as evidence too.
+
+    asked : the user's choice, or None.  name : of the function, for the error.
+    Raises ValueError if there is evidence of both types, or none.
+    """
     said = {asked} | {detect_type(frame) for frame in frames}
     said |= {frame.header.get("ENHTYPE") for frame in frames}
     said &= set(TYPES)
     if len(said) != 1:
         got = " and ".join(sorted(said)) or "no evidence"
-        message = f"evaluate: the files must be of one type, or it must be given, got {got}"
+        message = f"{name}: the images must be of one type, or it must be given, got {got}"
         raise avoidable(ValueError(message), "type")
     return said.pop()
 
