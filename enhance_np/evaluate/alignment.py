@@ -73,7 +73,7 @@ def grid(frame, pixel_scale, name: str) -> Grid:
         f"compare: {name} must have pixels of known size in arcsec, or their scale must be given, "
         f"got neither in {frame.path!r}"
     )
-    raise avoidable(ValueError(message), "other_scale" if name == "other" else "pixel_scale")
+    raise avoidable(ValueError(message), f"{name}_scale")
 
 
 def _helioprojective(header):
@@ -169,7 +169,7 @@ def _apart() -> ValueError:
         "compare: the images must show the same part of the Sun, unless pixel scales are given in "
         "place of the coordinates, got coordinates that do not overlap"
     )
-    return avoidable(ValueError(message), "pixel_scale", "other_scale")
+    return avoidable(ValueError(message), "out_scale", "other_scale")
 
 
 class Sampler:

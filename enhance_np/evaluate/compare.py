@@ -12,14 +12,13 @@ from ..observation import normalise
 from ..observation.disc import locate
 from ..observation.header import card
 from ..observation.holders import computed, frame, has_header
-from ..observation.kind import in_gauss
+from ..observation.kind import common_type, in_gauss
 from ..observation.pixels import pixel_area, square_area
 from ..optics.degrade import HMI, Optics
 from ..prediction.steps import without_fill
 from . import alignment
 from .alignment import FARTHEST, LEAST_PIXELS, TRUSTED, Sampler, Shift
 from .compare_report import measured, text
-from .files import common_type
 from .report import plain
 from .resolution import equalised, resolution
 
@@ -59,11 +58,11 @@ def compare(
     other,
     type: str | None = None,
     *,
-    optics: Optics | str | None = None,
+    out_optics: Optics | str | None = None,
     other_optics: Optics | str | None = None,
-    pixel_scale: float | tuple[float, float] | None = None,
+    out_scale: float | tuple[float, float] | None = None,
     other_scale: float | tuple[float, float] | None = None,
-    averages: bool | None = None,
+    out_averages: bool | None = None,
     other_averages: bool | None = None,
     align: bool = True,
 ) -> Comparison:
@@ -73,12 +72,12 @@ def compare(
         line-of-sight fields; any units, pixels and orientations; NaN is missing. Not changed; dask
         arrays are computed now.
     type : "intensity" or "blos"; None detects it from both.
-    optics, other_optics : whose PSF blurred the image: Optics("airy", aperture=0.5,
+    out_optics, other_optics : whose PSF blurred the image: Optics("airy", aperture=0.5,
         wavelength=6302e-10), "deconvolved" (nothing left up to HMI's cut-off), "none" (a
         simulation). None takes it from the header (`resolution.resolution`); an `out` without a
         header counts as an output of the shipped weights.
-    pixel_scale, other_scale : arcsec, or (x, y), in place of the coordinates of the header.
-    averages, other_averages : whether the values are means over the pixels, which blurs too;
+    out_scale, other_scale : arcsec, or (x, y), in place of the coordinates of the header.
+    out_averages, other_averages : whether the values are means over the pixels, which blurs too;
         None see `resolution.resolution`.
     align : whether to correct the coordinates by cross-correlation.
 
@@ -95,9 +94,9 @@ def compare(
     return compared(
         frames,
         type,
-        (optics, other_optics),
-        (pixel_scale, other_scale),
-        (averages, other_averages),
+        (out_optics, other_optics),
+        (out_scale, other_scale),
+        (out_averages, other_averages),
         align,
     )
 

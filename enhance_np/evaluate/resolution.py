@@ -142,7 +142,7 @@ def resolution(
             f"compare: the telescope of {name} must be HMI or Hinode/SOT, or its aperture or PSF "
             f"must be given, got {said} in {frame.path!r}"
         )
-        raise avoidable(ValueError(message), f"{name}_optics" if name == "other" else "optics")
+        raise avoidable(ValueError(message), f"{name}_optics")
     return found if averages is None else found._replace(averages=averages)
 
 
