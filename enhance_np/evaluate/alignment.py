@@ -21,8 +21,9 @@ SEARCHED = 1024  # pixels along a side; a larger image is averaged in blocks for
 SETTLED = 1e-3  # pixels, at which the last steps end
 MOST_STEPS = 30
 SPLINE = 5  # order of the interpolation
-# largest correlation over the rms of the correlations at all other shifts: of images without
-# anything in common it is about 4, the largest of some thousand normal values
+# Largest correlation over the rms at other shifts. Of synthetic scenes that have nothing in common
+# it was 3.3 to 4.8, of two different sunspots, which are round both, up to 6.1, and of the same
+# scene through both telescopes 8.4 to 27.
 TRUSTED = 6.0
 
 # (rows, columns) -> (rows, columns), in pixels from 0, any shape

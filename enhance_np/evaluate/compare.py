@@ -93,16 +93,24 @@ def compare(
     frames = tuple(computed(frame(x, "compare")) for x in (out, other))
     return compared(
         frames,
-        type,
-        (out_optics, other_optics),
-        (out_scale, other_scale),
-        (out_averages, other_averages),
-        align,
+        type=type,
+        optics=(out_optics, other_optics),
+        scales=(out_scale, other_scale),
+        averages=(out_averages, other_averages),
+        align=align,
     )
 
 
-def compared(frames, type, optics, scales, averages, align) -> Comparison:
-    """`compare` of two Frames; each argument but type and align is a pair."""
+def compared(
+    frames,
+    *,
+    type: str | None = None,
+    optics: tuple = (None, None),
+    scales: tuple = (None, None),
+    averages: tuple = (None, None),
+    align: bool = True,
+) -> Comparison:
+    """`compare` of two Frames (`fits.Frame`): each tuple is for the first and the second."""
     if type is not None and type not in TYPES:
         raise ValueError(f"compare: type must be one of {TYPES}, got type={type!r}")
     names = ("out", "other")

@@ -68,6 +68,7 @@ def _scatter(axes, c):
         fit = through[1] + slope * (ends - through[0])
         axes.plot(ends, fit, color="tab:orange", linewidth=1, label=f"slope {slope:.3f}")
         axes.legend(fontsize=8, loc="upper left")
+    axes.locator_params(axis="x", nbins=5)  # numbers of four digits
     axes.set_title("at the same resolution", fontsize=9)
 
 
@@ -88,14 +89,13 @@ def _spectra(left, right, c):
             ax.text(0.5, 0.5, "too small for a spectrum", ha="center", transform=ax.transAxes)
         return
     frequency, power = pair[0]
-    end = frequency[-1]
     top = max(np.nanmax(s.power) for s in c.spectra.values())
-    least = min(np.nanmin(c.spectra[name].power) for name in NAMES if name in c.spectra)
-    left.set(xlim=(0, end), ylim=(0.1 * least, 3 * top))
+    least = min(np.nanmin(s.power) for s in pair)
+    left.set(xlim=(0, c.spectra["out"].frequency[-1]), ylim=(0.3 * least, 3 * top))
     left.legend(fontsize=8)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = power / pair[1].power
-    right.semilogy(frequency, ratio, color="k", label="at the same resolution")
+    right.semilogy(frequency, ratio, color="k")
     right.axhline(1, color="0.6", linewidth=0.8)
-    right.set(xlim=(0, end), ylim=(0.1, 10))
-    right.legend(fontsize=8)
+    right.set_title("at the same resolution", fontsize=9)
+    right.set(xlim=(0, frequency[-1]), ylim=(0.1, 10))
