@@ -74,8 +74,8 @@ def compare(
     type : "intensity" or "blos"; None detects it from both.
     out_optics, other_optics : whose PSF blurred the image: Optics("airy", aperture=0.5,
         wavelength=6302e-10), "deconvolved" (nothing left up to HMI's cut-off), "none" (a
-        simulation). None takes it from the header (`resolution.resolution`); an `out` without a
-        header counts as an output of the shipped weights.
+        simulation). None takes it from the header (`resolution.resolution`); an `out` that is
+        an array or a Quantity counts as an output of the shipped weights.
     out_scale, other_scale : arcsec, or (x, y), in place of the coordinates of the header.
     out_averages, other_averages : whether the values are means over the pixels, which blurs too;
         None see `resolution.resolution`.
@@ -116,7 +116,8 @@ def compared(
     names = ("out", "other")
     type = common_type(frames, type, "compare")
     frames = [without_fill(in_gauss(f), type) for f in frames]
-    default = None if has_header(frames[0]) else HMI.target()
+    is_bare = set(frames[0].header) <= {"BUNIT"}  # an array or a Quantity
+    default = HMI.target() if is_bare else None
     resolutions = [
         resolution(*given, default if given[-1] == "out" else None)
         for given in zip(frames, optics, averages, names, strict=True)
@@ -138,7 +139,8 @@ def compared(
 
     shift = Shift((0.0, 0.0), np.nan, np.nan)
     if align:
-        details = [alignment.detail(i, g.sides) for i, g in zip(alike, grids, strict=True)]
+        largest = max(side for g in grids for side in g.sides)
+        details = [alignment.detail(i, g.sides, largest) for i, g in zip(alike, grids, strict=True)]
         details[0][~parts[0].valid] = np.nan
         reach = _reach(grids, boxes, back, is_on_sky)
         shift = alignment.find_shift(details[0], sampler(details[1]), place, reach, is_on_sky)

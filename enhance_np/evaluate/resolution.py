@@ -33,7 +33,7 @@ _SEEN = re.compile(r"(\w+), ([\d.e-]+) m, ([\d.e-]+) arcsec")  # of Optics.teles
 class Resolution(NamedTuple):
     """The blur in an image."""
 
-    optics: Optics | str  # whose PSF (`Optics.kernels`, the first) blurred it; DECONVOLVED, SHARP
+    optics: Optics | str  # whose PSF (`Optics.kernel`) blurred it; DECONVOLVED, SHARP
     averages: bool  # the values are means over the pixels, not values at their centres
 
     def __str__(self) -> str:
@@ -58,7 +58,7 @@ class Resolution(NamedTuple):
         else:
             core = self.optics.wavelength / (4 * self.optics.aperture) / ARCSEC
             step = min(FINEST, core)  # finer for apertures above half a metre
-            found = transfer(shape, sides, self.optics.kernels(step)[0], step)
+            found = transfer(shape, sides, self.optics.kernel(step), step)
         if self.averages:
             for axis, (n, side, p) in enumerate(zip(shape, sides, pixel, strict=True)):
                 # the mean of a wave over a pixel: np.sinc(x) is sin(pi x) / (pi x)
