@@ -46,8 +46,14 @@ class Comparison(NamedTuple):
         """The table that the command `compare` prints."""
         return text(self.report)
 
+    def draw(self, figure) -> None:
+        """Draws all of it into a matplotlib Figure, of about 13 x 10 inches."""
+        from .compare_figure import draw
+
+        draw(figure, self)
+
     def picture(self) -> bytes:
-        """The figure that the command `compare` draws, as a PNG. Needs matplotlib."""
+        """The same as a PNG. Raises ImportError without matplotlib."""
         from .compare_figure import page
 
         return page(self)

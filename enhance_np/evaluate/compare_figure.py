@@ -86,7 +86,7 @@ def _spectra(left, right, c):
                 left.semilogy(found.frequency, found.power, line, color=COLOURS[name], label=label)
     unit = f"{UNIT[c.type]}$^2$ per (cycle/arcsec)$^2$"
     left.set(xlabel="spatial frequency [cycles per arcsec]", ylabel=f"power [{unit}]")
-    right.set(xlabel="spatial frequency [cycles per arcsec]", ylabel="power of OUT over OTHER")
+    right.set(xlabel="spatial frequency [cycles per arcsec]", ylabel="ratio")
     pair = [c.spectra.get(f"{name}, alike") for name in NAMES]
     if None in pair:
         for ax in (left, right):
@@ -101,5 +101,5 @@ def _spectra(left, right, c):
         ratio = power / pair[1].power
     right.semilogy(frequency, ratio, color="k")
     right.axhline(1, color="0.6", linewidth=0.8)
-    right.set_title("at the same resolution", fontsize=9)
+    right.set_title("power of OUT over OTHER, at the same resolution", fontsize=9)
     right.set(xlim=(0, frequency[-1]), ylim=(0.1, 10))

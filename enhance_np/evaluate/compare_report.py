@@ -167,7 +167,7 @@ def _rows(report):
         return [label, *cells, f"{values[0] / values[1]:.3f}" if known else "–"]
 
     quiet = f"({report['quiet_pixels']} quiet pixels)"
-    has_quiet = report["quiet_pixels"] > 1
+    has_quiet = report["quiet_pixels"] >= LEAST
     yield ["", "OUT", "OTHER", "OUT/OTHER"]
     for state, label in (("as it is", "as they are"), ("alike", "at the same resolution")):
         is_same = state == "alike"

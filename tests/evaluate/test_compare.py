@@ -11,7 +11,7 @@ from observed import frame
 
 from enhance_np import Optics, cli, compare
 from enhance_np.evaluate import compare as comparing
-from enhance_np.evaluate import compare_figure, compare_report
+from enhance_np.evaluate import compare_report
 from enhance_np.optics.degrade import HMI, HMI_SCALE, seen
 from enhance_np.sun.scene import scene
 
@@ -278,7 +278,7 @@ def test_the_picture(sun):
     out, other = seen_by_both(sun["intensity"], 0.16)
     found = compare(out, other, out_scale=HALF, other_scale=0.16, other_optics=sot(0.16), **HOW)
     figure = Figure(figsize=(13, 11))
-    compare_figure.draw(figure, found)
+    found.draw(figure)
     texts = {text.get_text() for text in figure.findobj(Text)}
     assert {
         "OUT: airy, 0.28 m, 6173 Å",
