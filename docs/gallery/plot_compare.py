@@ -1,8 +1,8 @@
 """Beside another telescope
 
-`enhance_np.compare` puts an enhanced image beside that of a larger telescope: on the same pixels and
-at the same resolution. Here both telescopes see one synthetic scene, so it is known what must come
-out: HMI with the noise of 45 s, and a spectropolarimeter of 50 cm with pixels of 0.16 arcsec.
+`enhance_np.compare` puts an enhanced image beside that of a larger telescope: on the same pixels
+and at the same resolution. Here both telescopes see one synthetic scene, so it is known what must
+come out: HMI with the noise of 45 s, and a spectropolarimeter of 50 cm with pixels of 0.16 arcsec.
 """
 
 import matplotlib.pyplot as plt
