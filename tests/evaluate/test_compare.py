@@ -12,6 +12,7 @@ from observed import frame
 from enhance_np import Optics, cli, compare
 from enhance_np.evaluate import compare as comparing
 from enhance_np.evaluate import compare_report
+from enhance_np.observation.pixels import pixel_area
 from enhance_np.optics.degrade import HMI, HMI_SCALE, seen
 from enhance_np.sun.scene import scene
 
@@ -106,6 +107,21 @@ def test_the_blur_makes_spectra_and_contrast_equal(sun):
     for band in ("0.1-0.25", "0.25-0.5", "0.5-0.75", "0.75-1"):
         assert found["bands"][band] == pytest.approx(1, abs=5e-3)
     assert found["difference"]["all"]["rms"] < 0.01 * contrasts["out"]["alike"]
+
+
+def test_the_header_and_the_area_are_those_of_the_common_pixels(sun):
+    out, other = hdus("blos", sun, 0.3)
+    found = compare(out, other, **HOW)
+    x, y = (round(out.header[f"CRPIX{axis}"] - found.header[f"CRPIX{axis}"]) for axis in (1, 2))
+    assert x > 0
+    assert y > 0
+    h, w = found.out.shape
+    known = np.isfinite(found.out)
+    part = out.data[y : y + h, x : x + w]
+    np.testing.assert_allclose(found.out[known], part[known], rtol=1e-6)
+    flux = found.report["images"]["out"]["flux"]
+    area = pixel_area(out.header)
+    assert flux["unsigned_mx"] == pytest.approx(flux["unsigned"] * known.sum() * area, rel=1e-6)
 
 
 def test_another_orientation_and_unit(sun, rng):
