@@ -10,7 +10,13 @@ from ..config import ACTIVATIONS, DEVICES, MODELS, TYPES
 from .terminal import complain, printable, say
 
 # flags of parameters of the library that have another name
-FLAGS = {"resume": "--continue", "optics": "--psf, --aperture, --target-aperture, --wavelength"}
+FLAGS = {
+    "resume": "--continue",
+    "optics": "--psf, --aperture, --target-aperture, --wavelength",
+    "out_optics": "--out-psf, --out-aperture",
+    "other_optics": "--other-psf, --other-aperture",
+    "align": "--no-align",
+}
 
 
 class Parser(argparse.ArgumentParser):
@@ -234,5 +240,7 @@ def _see_flags(said) -> str:
     return f" (see {', '.join(flags)})" if flags else ""
 
 
-def hdu(options):
-    return int(options.ext) if (options.ext or "").isdecimal() else options.ext
+def hdu(options, name: str = "ext") -> int | str | None:
+    """The HDU that an option names, by number or by name."""
+    ext = getattr(options, name)
+    return int(ext) if (ext or "").isdecimal() else ext
