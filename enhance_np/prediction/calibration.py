@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -11,19 +12,19 @@ from .._hdf5 import open_file
 from .._random import stream
 from ..config import NOISE
 from ..engine import Engine, select
-from ..pairs import from_recipe
+from ..pairs import from_recipe, limb
 from ..pairs.recipe import Recipe
 from ..training.batches import Pairs
 from ..weights import Weights, add_calibration, load
+from .confidence import optics_of
 from .ensemble import mean_and_spread
-from .error_bar import WITHIN, Calibration, features
-from .file import optics
+from .error_bar import WITHIN, Calibration, Features, features
 from .jacobian import noise_gain
 from .reblur import residual_map
 
 log = logging.getLogger(__name__)
 
-COUNT, SCENES = 400, 4  # pairs of a file, scenes of each synthetic source of a recipe
+COUNT, SCENES = 400, 8  # pairs of a file, scenes of each synthetic source of a recipe
 MARGIN = 4  # input pixels at the border, where the network sees a mirror image
 # whose noise gain is computed, see `noise_gain`
 LATTICES = ((3, 14), (13, 4), (8, 9), (18, 19), (1, 6), (11, 16))
@@ -82,7 +83,7 @@ def calibrate(
     if isinstance(data, Recipe):
         type, count = data.type, count or SCENES
         images = scenes(data, count)
-        about = f"validation scenes of recipe {data.name}, {count} of each synthetic source"
+        about = f"recipe {data.name}, validation, {count} scenes of a kind"
         if not data.checksums:
             about += ", without fields"
     else:
@@ -103,15 +104,20 @@ def calibrate(
 
 
 def scenes(recipe: Recipe, count: int = SCENES) -> Iterator[Known]:
-    """The validation scenes of a recipe, not cut or augmented, with each noise of the recipe."""
-    for source in recipe.sources:
-        for name, low, high in from_recipe.regions(
-            (source,), side="validation", scenes=count, optics=recipe.optics
-        ):
+    """The validation scenes of a recipe and as many of the limb, with each noise of the recipe.
+
+    They are not cut or augmented. The augmentation dims and stretches patches, which then look
+    like others that have larger errors.
+    """
+    how = {"side": "validation", "scenes": count, "optics": recipe.optics}
+    kinds = {source.name: from_recipe.regions((source,), **how) for source in recipe.sources}
+    kinds["limb"] = limb.regions(recipe.type, **how)
+    for kind, images in kinds.items():
+        for name, low, high in images:
             noise = stream(0, name, "noise").standard_normal(low.shape, np.float32)
             for sigma in dict.fromkeys(noise.sigma for noise in recipe.noise):
                 seen = (low + np.float32(sigma) * noise).astype(np.float32)
-                yield Known(seen, high, sigma, source.name)
+                yield Known(seen, high, sigma, kind)
 
 
 def stored(path: str | os.PathLike, count: int, otherwise: float | None) -> tuple[str, list[Known]]:
@@ -143,7 +149,7 @@ class _Gathered:
         self.predictor = engine.predictor(weights)
         self.parts, self.sources, self.residuals = [], [], []
         try:
-            self.optics = optics(weights)
+            self.optics = optics_of(weights)
         except ValueError as error:  # the PSF is not stored
             log.warning("the residual is not calibrated: %s", error)
             self.optics = None
@@ -214,7 +220,11 @@ def fitted(samples: Samples, misfit: float = 0.0, data: str = "") -> Calibration
         tuple(map(float, np.quantile(feature, RANGE)))
         for feature in (samples.value, samples.contrast)
     )
-    return Calibration(values, contrasts, gain, floor, *ranges, misfit, data)
+    found = Calibration(values, contrasts, gain, floor, *ranges, misfit, data)
+    # the cells were right one by one; between their centres the tables are interpolated
+    bars = found.sigma(Features(samples.value, samples.contrast), samples.noise)
+    scale = _quantile(samples.error / np.maximum(bars, np.finfo(np.float32).tiny), samples.weight)
+    return replace(found, gain=scale * gain, floor=scale * floor)
 
 
 def _bins(feature: np.ndarray) -> tuple[tuple[float, ...], np.ndarray]:
@@ -252,9 +262,14 @@ def _halved(low: float, high: float, too_low: Callable[[float], bool]) -> float:
 def _floor(error: np.ndarray, noise: np.ndarray, weight: np.ndarray) -> float:
     """The floor with which WITHIN of the errors are within one sigma; 0 if the noise suffices."""
     beyond = error.astype(np.float64) ** 2 - noise.astype(np.float64) ** 2
-    order = np.argsort(beyond)
+    return float(np.sqrt(max(_quantile(beyond, weight), 0)))
+
+
+def _quantile(values: np.ndarray, weight: np.ndarray) -> float:
+    """What WITHIN of the weight of the values does not exceed."""
+    order = np.argsort(values)
     total = np.cumsum(weight[order], dtype=np.float64)
-    return float(np.sqrt(max(beyond[order[np.searchsorted(total, WITHIN * total[-1])]], 0)))
+    return float(values[order[np.searchsorted(total, WITHIN * total[-1])]])
 
 
 def _share(samples: Samples, cells: list[tuple[float, np.ndarray]]) -> float:

@@ -18,7 +18,7 @@ LEAST = 50  # modes beyond the telescope's cut-off that an estimate needs
 
 class Noise(NamedTuple):
     sigma: float  # in the unit of the image
-    source: str  # "given", "HMI, 720 s" or "estimated"
+    source: str  # "given", "HMI, 720 s", "estimated" or "at least HMI, 720 s"
 
 
 def noise_of(
@@ -31,15 +31,22 @@ def noise_of(
     given : sigma in the image's unit.
 
     HMI's cadence is that of the card CADENCE, its noise that of the training recipe of the type.
+    Many images of HMI without that card were interpolated, after which an estimate is too low. Its
+    least noise is then taken.
     """
     if given is not None:
         return Noise(float(given), "given")
-    cadence = card(frame.header, "CADENCE") if foreign_instrument(frame.header) is None else None
-    for known in read(type).noise:
-        if cadence is not None and known.cadence == f"{float(cadence):g} s":
-            return Noise(known.sigma * level, f"HMI, {known.cadence}")
     found = None if optics is None else estimated(frame.data, optics)
-    return None if found is None else Noise(found, "estimated")
+    if foreign_instrument(frame.header) is not None:
+        return None if found is None else Noise(found, "estimated")
+    known = {noise.cadence: noise.sigma * level for noise in read(type).noise}
+    cadence = f"{card(frame.header, 'CADENCE')} s".replace(".0 s", " s")
+    if cadence in known:
+        return Noise(known[cadence], f"HMI, {cadence}")
+    least = min(known, key=known.get)
+    if found is None or found < known[least]:
+        return Noise(known[least], f"at least HMI, {least}")
+    return Noise(found, "estimated")
 
 
 def estimated(image: np.ndarray, optics: Optics) -> float | None:

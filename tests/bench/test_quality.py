@@ -32,7 +32,7 @@ def test_noise_of_the_card():
 
 def test_regions_of_the_card(monkeypatch, rng):
     """A field of which nothing else is known, scenes with their other type, and the limb."""
-    monkeypatch.setattr(regions, "LIMB_SHAPE", (64, 72))
+    monkeypatch.setattr(regions.limb, "SHAPE", (64, 72))
     field = rng.standard_normal((60, 66))
     sources = (
         Source("a field", lambda seed: (field, 0.1), 1.0, train=None, test=WHOLE),
