@@ -29,6 +29,7 @@ from enhance_np._figures import png
 from enhance_np.engine import select
 from enhance_np.evaluate.classes import NAMES
 from enhance_np.observation.normalise import Norm
+from enhance_np.pairs import limb
 from enhance_np.pairs.sources import KILOGAUSS
 from enhance_np.prediction.ensemble import mean_and_spread
 from enhance_np.prediction.error_bar import Calibration, judged
@@ -101,7 +102,7 @@ def collect(type, side, networks, options) -> dict[str, Pixels]:
         for k, sigma in enumerate(regions.noises(type).values()):
             seen = region.seen(sigma)
             for model, predictor in predictors.items():
-                images = *enhanced(type, seen, region.high, predictor, sigma), group
+                images = *enhanced(type, region, seen, predictor, sigma), group
                 noise = np.full(region.high.size, k, np.int8)
                 parts[model].append(Pixels(*(image.ravel() for image in images), noise))
     return {
@@ -110,7 +111,7 @@ def collect(type, side, networks, options) -> dict[str, Pixels]:
     }
 
 
-def enhanced(type, seen, truth, predictor, sigma):
+def enhanced(type, region, seen, predictor, sigma):
     """The images of `Pixels`, (2h, 2w) each, from `error` to `residual`."""
     first = []
 
@@ -124,9 +125,10 @@ def enhanced(type, seen, truth, predictor, sigma):
     kept = mean if type == "intensity" else mean_and_spread(forward, seen, None, "intensity")[0]
     residual = repeated(np.abs(residual_map(mean, seen)))
     calibration = Calibration.stored(predictor.weights.calibration)
-    bar = judged(mean, type, calibration, Norm(1.0), sigma).error
+    mu = (lambda *at: np.full([len(a) for a in at], limb.MU)) if region.limb else None
+    bar = judged(mean, type, calibration, Norm(1.0, mu=mu), sigma).error
     _, unit = UNIT[type]
-    errors = (image - truth for image in (mean, first[0], kept))
+    errors = (image - region.high for image in (mean, first[0], kept))
     return (unit * image for image in (*errors, bar, spread, residual))
 
 

@@ -28,7 +28,7 @@ COUNT, SCENES = 400, 8  # pairs of a file, scenes of each synthetic source of a 
 MARGIN = 4  # input pixels at the border, where the network sees a mirror image
 # whose noise gain is computed, see `noise_gain`
 LATTICES = ((3, 14), (13, 4), (8, 9), (18, 19), (1, 6), (11, 16))
-BINS = 10  # of a feature, with equally many pixels; and as many again of equal width
+BINS = 10  # of a feature, at most, with equally many pixels; and as many again of equal width
 ENDS = (0.0005, 0.9995)  # share of the pixels below and above those of equal width
 RANGE = (1e-4, 1 - 1e-4)  # share of the pixels below and above what counts as seen
 LEAST = 200  # pixels of a cell; with fewer, it takes the values of the nearest cell
@@ -42,6 +42,7 @@ class Known(NamedTuple):
     truth: np.ndarray  # (2h, 2w)
     sigma: float  # of the noise
     source: str | int  # what kind of scene it is
+    limb: bool = False  # at mu = limb.MU, not at disc centre
 
 
 class Samples(NamedTuple):
@@ -53,6 +54,7 @@ class Samples(NamedTuple):
     value: np.ndarray
     contrast: np.ndarray
     weight: np.ndarray
+    limb: np.ndarray  # bool, of `Known`
 
 
 def calibrate(
@@ -117,7 +119,7 @@ def scenes(recipe: Recipe, count: int = SCENES) -> Iterator[Known]:
             noise = stream(0, name, "noise").standard_normal(low.shape, np.float32)
             for sigma in dict.fromkeys(noise.sigma for noise in recipe.noise):
                 seen = (low + np.float32(sigma) * noise).astype(np.float32)
-                yield Known(seen, high, sigma, kind)
+                yield Known(seen, high, sigma, kind, kind == "limb")
 
 
 def stored(path: str | os.PathLike, count: int, otherwise: float | None) -> tuple[str, list[Known]]:
@@ -147,7 +149,7 @@ class _Gathered:
     def __init__(self, weights: Weights, type: str, engine: Engine):
         self.weights, self.type, self.engine = weights, type, engine
         self.predictor = engine.predictor(weights)
-        self.parts, self.sources, self.residuals = [], [], []
+        self.parts, self.sources, self.limb, self.residuals = [], [], [], []
         try:
             self.optics = optics_of(weights)
         except ValueError as error:  # the PSF is not stored
@@ -164,6 +166,7 @@ class _Gathered:
         ]
         self.parts.append(pixels)
         self.sources.append(known.source)
+        self.limb.append(known.limb)
         if self.optics is not None:
             size = np.abs(residual_map(y, known.seen, self.optics)[inner]).ravel()
             self.residuals.append((size, np.full(size.shape, known.sigma)))
@@ -181,7 +184,7 @@ class _Gathered:
         if self.residuals:
             size, sigma = map(np.concatenate, zip(*self.residuals, strict=True))
             misfit = _floor(size, sigma, np.ones(len(size)))
-        return Samples(*columns, weight), misfit
+        return Samples(*columns, weight, np.repeat(self.limb, sizes)), misfit
 
 
 def fitted(samples: Samples, misfit: float = 0.0, data: str = "") -> Calibration:
@@ -192,11 +195,18 @@ def fitted(samples: Samples, misfit: float = 0.0, data: str = "") -> Calibration
     the error bars right for each noise, and not only for the noises together. It is below 1,
     because noise that the network takes for structure changes the features too, and so moves the
     pixel to a cell with a larger floor. Pairs that all have the same noise cannot tell it: it is 1.
+
+    The tables are made at disc centre. The pixels at the limb then give the factor on sigma there.
     """
+    there = Samples(*(column[samples.limb] for column in samples))
+    samples = Samples(*(column[~samples.limb] for column in samples))
     if len(samples.error) < LEAST:
         raise ValueError(f"calibrate: needs {LEAST} pixels or more, got {len(samples.error)}")
-    values, rows = _bins(samples.value)
-    contrasts, columns = _bins(samples.contrast)
+    if not np.isfinite(samples.gain).any():
+        raise ValueError("calibrate: needs larger images, got none with a pixel of a lattice")
+    bins = int(np.clip(np.sqrt(len(samples.error) / LEAST) / 2, 1, BINS))  # one cell has LEAST
+    values, rows = _bins(samples.value, bins)
+    contrasts, columns = _bins(samples.contrast, bins)
     shape = len(values), len(contrasts)
     cells = _grouped(rows * shape[1] + columns, shape[0] * shape[1])
     gain, floor, count = np.full(shape, np.nan), np.full(shape, np.nan), np.zeros(shape, int)
@@ -220,14 +230,20 @@ def fitted(samples: Samples, misfit: float = 0.0, data: str = "") -> Calibration
         tuple(map(float, np.quantile(feature, RANGE)))
         for feature in (samples.value, samples.contrast)
     )
-    found = Calibration(values, contrasts, gain, floor, *ranges, misfit, data)
+    found = Calibration(values, contrasts, gain, floor, *ranges, misfit=misfit, data=data)
     # the cells were right one by one; between their centres the tables are interpolated
-    bars = found.sigma(Features(samples.value, samples.contrast), samples.noise)
-    scale = _quantile(samples.error / np.maximum(bars, np.finfo(np.float32).tiny), samples.weight)
-    return replace(found, gain=scale * gain, floor=scale * floor)
+    scale = _scale(samples, found)
+    found = replace(found, gain=scale * gain, floor=scale * floor)
+    return replace(found, at_limb=_scale(there, found)) if len(there.error) >= LEAST else found
 
 
-def _bins(feature: np.ndarray) -> tuple[tuple[float, ...], np.ndarray]:
+def _scale(samples: Samples, calibration: Calibration) -> float:
+    """The factor on sigma with which WITHIN of all errors are within it."""
+    bars = calibration.sigma(Features(samples.value, samples.contrast), samples.noise)
+    return _quantile(samples.error / np.maximum(bars, np.finfo(np.float32).tiny), samples.weight)
+
+
+def _bins(feature: np.ndarray, bins: int) -> tuple[tuple[float, ...], np.ndarray]:
     """(the median of each bin, the bin of each pixel).
 
     Bins of equally many pixels alone would have one for all umbrae, and bins of equal width alone
@@ -235,8 +251,8 @@ def _bins(feature: np.ndarray) -> tuple[tuple[float, ...], np.ndarray]:
     """
     edges = np.concatenate(
         [
-            np.quantile(feature, np.linspace(0, 1, BINS + 1)[1:-1]),
-            np.linspace(*np.quantile(feature, ENDS), BINS + 1)[1:-1],
+            np.quantile(feature, np.linspace(0, 1, bins + 1)[1:-1]),
+            np.linspace(*np.quantile(feature, ENDS), bins + 1)[1:-1],
         ]
     )
     index = np.searchsorted(np.unique(edges), feature, side="right")

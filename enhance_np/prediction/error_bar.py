@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..observation.normalise import Norm
+from ..pairs import limb
 
 BOX = 5  # output pixels, 1.26 arcsec for HMI: the scale of a granule or a thread of penumbra
 LINES = 64  # input lines at a time, so that no array of float64 is as large as a full disk
@@ -51,6 +52,7 @@ class Calibration:
     gain, floor : (V, C).  gain : noise in the error over noise in the input.  floor : Ic or kG.
     value_range, contrast_range : (low, high) of what the calibration data hold.
     misfit : Ic or kG, what the residual has beside noise.
+    at_limb : factor on sigma at mu = limb.MU; from disc centre to there it changes linearly.
     data : the pairs, in words.
     """
 
@@ -61,12 +63,19 @@ class Calibration:
     value_range: tuple[float, float]
     contrast_range: tuple[float, float]
     misfit: float
+    at_limb: float = 1.0
     data: str = ""
 
-    def sigma(self, found: Features, noise: float | np.ndarray) -> np.ndarray:
-        """One sigma of the error at pixels of these features.  noise : of the input."""
+    def sigma(
+        self, found: Features, noise: float | np.ndarray, mu: float | np.ndarray = 1.0
+    ) -> np.ndarray:
+        """One sigma of the error at pixels of these features.
+
+        noise : of the input.  mu : of the pixels; NaN is unknown and counts as disc centre.
+        """
         gain, floor = self.at(found)
-        return np.hypot(noise * gain, floor)
+        toward = np.clip((1 - np.nan_to_num(mu, nan=1.0)) / (1 - limb.MU), 0, 1)
+        return np.hypot(noise * gain, floor) * (1 + (self.at_limb - 1) * toward)
 
     def at(self, found: Features) -> tuple[np.ndarray, np.ndarray]:
         """(gain, floor) at pixels of these features; NaN where they are."""
@@ -108,22 +117,24 @@ class Calibration:
             return None
         try:
             made = {name: np.asarray(attributes[name], np.float64) for name in _ARRAYS}
-            misfit, data = float(attributes["misfit"]), str(attributes.get("data", ""))
+            numbers = {name: float(attributes[name]) for name in ("misfit", "at_limb")}
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"calibration: must have every table, got {error!r}") from None
         size = made["values"].shape + made["contrasts"].shape
         wanted = {"gain": size, "floor": size, "value_range": (2,), "contrast_range": (2,)}
         shapes = {name: made[name].shape for name in wanted}
         sorts = all((np.diff(made[name]) > 0).all() for name in ("values", "contrasts"))
-        finite = all(np.isfinite(table).all() for table in (*made.values(), misfit))
-        positive = all((made[name] >= 0).all() for name in ("gain", "floor")) and misfit >= 0
+        finite = all(np.isfinite(table).all() for table in (*made.values(), *numbers.values()))
+        positive = all((a >= 0).all() for a in (made["gain"], made["floor"]))
+        positive = positive and numbers["misfit"] >= 0 and numbers["at_limb"] > 0
         if shapes != wanted or len(size) != 2 or not (sorts and finite and positive):
             raise ValueError(
                 "calibration: needs tables of finite numbers, 0 or more, over increasing values "
                 f"and contrasts, got shapes {shapes}"
             )
         lists = {n: tuple(made[n].tolist()) for n in _ARRAYS if n not in ("gain", "floor")}
-        return cls(**lists, gain=made["gain"], floor=made["floor"], misfit=misfit, data=data)
+        tables = {name: made[name] for name in ("gain", "floor")}
+        return cls(**lists, **tables, **numbers, data=str(attributes.get("data", "")))
 
 
 _ARRAYS = ("values", "contrasts", "gain", "floor", "value_range", "contrast_range")
@@ -153,14 +164,14 @@ def judged(
     """
     error = np.empty(output.shape, np.float32)
     value, contrast = (np.empty(output.shape, bool) for _ in range(2))
-    for lines, found, divisor in _bands(output, type, norm):
-        error[lines] = divisor * calibration.sigma(found, noise / divisor)
+    for lines, found, divisor, mu in _bands(output, type, norm):
+        error[lines] = divisor * calibration.sigma(found, noise / divisor, mu)
         value[lines], contrast[lines] = calibration.unlike(found)
     return Judged(error, value, contrast)
 
 
-def _bands(output, type, norm) -> Iterator[tuple[slice, Features, float | np.ndarray]]:
-    """(output lines, their features, their divisor) of each band."""
+def _bands(output, type, norm) -> Iterator[tuple]:
+    """(output lines, their features, their divisor, their mu) of each band."""
     height, width = (n // 2 for n in output.shape)
     reach = BOX // 4 + 1  # input lines
     for first in range(0, height, LINES):
@@ -169,4 +180,8 @@ def _bands(output, type, norm) -> Iterator[tuple[slice, Features, float | np.nda
         y = output[2 * low : 2 * high] / norm.lines(low, high, width, 2)
         inner = slice(2 * (first - low), 2 * (last - low))
         found = Features(*(feature[inner] for feature in features(y, type)))
-        yield slice(2 * first, 2 * last), found, norm.lines(first, last, width, 2)
+        mu = 1.0
+        if norm.mu is not None:
+            places = np.arange(2 * first, 2 * last), np.arange(2 * width)
+            mu = norm.mu(*((at + 0.5) / 2 - 0.5 for at in places))
+        yield slice(2 * first, 2 * last), found, norm.lines(first, last, width, 2), mu
