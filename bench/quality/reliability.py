@@ -1,6 +1,6 @@
 """Compares the error bar, the spread over orientations and the residual with the true error.
 
-    python -m bench.quality.reliability [--fields DIR] [--scenes 3] [--type TYPE]
+    python -m bench.quality.reliability [--fields DIR] [--scenes 4] [--type TYPE]
 
 Each region of the test side, which was not used to train, tune or choose anything, is given with
 each noise of its recipe to both shipped networks, in eight orientations. Their error bars are
@@ -75,7 +75,7 @@ class Bar(NamedTuple):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--fields", type=Path, help="folder of high-resolution fields")
-    parser.add_argument("--scenes", type=int, default=3, help="of each synthetic kind")
+    parser.add_argument("--scenes", type=int, default=4, help="of each synthetic kind")
     parser.add_argument("--type", choices=models.TYPES, help="this type alone (both)")
     options = parser.parse_args()
     for type in (options.type,) if options.type else models.TYPES:
@@ -180,9 +180,12 @@ def groups(type, pixels: Pixels) -> dict[str, Pixels]:
 def told(type, found: dict[str, Pixels], bars: dict[str, Bar]):
     """Paragraphs and tables."""
     unit, _ = UNIT[type]
-    yield f"Share of the pixels whose error is within the error bar; {WANTED} % is right:"
-    yield within(type, found, bars)
-    yield " ".join(outside(type, found))
+    for model, pixels in found.items():
+        yield (
+            f"The {model} network: share of the pixels whose error is within the error bar. "
+            f"{WANTED} % is right. {outside(groups(type, pixels))}"
+        )
+        yield within(type, groups(type, pixels), bars[model])
     yield f"What averaging gains, rms error in {unit}:"
     yield gain(type, found)
     yield f"What the spread and the residual know of the error, in {unit}:"
@@ -227,39 +230,32 @@ def share(part, size):
     return 100 * float(np.mean(np.abs(part.error) <= size))
 
 
-def within(type, found, bars):
+def within(type, parts, bar):
     unit, _ = UNIT[type]
     cadences = list(regions.noises(type))
-    header, rows = ["test pixels", "number"], {}
-    for model, pixels in found.items():
-        header += [f"{model}: within one sigma", *cadences, "within two", f"median bar, {unit}"]
-        header += ["before: factor times spread", "before: with a floor"]
-        for name, part in groups(type, pixels).items():
-            if name.endswith(", all"):  # the columns of the noises tell it
-                continue
-            loud = [part.at(part.noise == k) for k in range(len(cadences))]
-            cells = rows.setdefault(name, [name, str(len(part.error))])
-            cells += [f"**{share(part, part.bar):.1f} %**"]
-            cells += [f"{share(one, one.bar):.1f} %" for one in loud]
-            cells += [f"{share(part, 2 * part.bar):.1f} %", f"{np.median(part.bar):.3g}"]
-            for size in (bars[model].plain, bars[model].floored):
-                cells.append(f"{share(part, size(part.spread)):.0f} %")
-    return table.markdown(header, rows.values())
+    header = ["test pixels", "number", "within one sigma", *(f"of {c}" for c in cadences)]
+    header += ["within two sigma", f"median bar, {unit}"]
+    header += ["before: factor times spread", "before: with a floor"]
+    rows = []
+    for name, part in parts.items():
+        if name.endswith(", all"):  # the columns of the noises tell it
+            continue
+        each = (part.at(part.noise == k) for k in range(len(cadences)))
+        row = [name, str(len(part.error)), f"**{share(part, part.bar):.1f} %**"]
+        row += [f"{share(one, one.bar):.1f} %" if len(one.error) else "–" for one in each]
+        row += [f"{share(part, 2 * part.bar):.1f} %", f"{np.median(part.bar):.3g}"]
+        row += [f"{share(part, size(part.spread)):.0f} %" for size in (bar.plain, bar.floored)]
+        rows.append(row)
+    return table.markdown(header, rows)
 
 
-def outside(type, found):
-    """A sentence for each network on the groups that miss WANTED by more than MARGIN."""
-    for model, pixels in found.items():
-        shares = {name: share(p, p.bar) for name, p in groups(type, pixels).items()}
-        missed = [f"{n} ({s:.1f} %)" for n, s in shares.items() if abs(s - WANTED) > MARGIN]
-        yield (
-            f"The {model} network: "
-            + (
-                f"outside of {WANTED} ± {MARGIN} % are {', '.join(missed)}."
-                if missed
-                else f"every row is within {WANTED} ± {MARGIN} %."
-            )
-        )
+def outside(parts):
+    """A sentence on the groups that miss WANTED by more than MARGIN."""
+    shares = {name: share(part, part.bar) for name, part in parts.items()}
+    missed = [f"{n} ({s:.1f} %)" for n, s in shares.items() if abs(s - WANTED) > MARGIN]
+    if not missed:
+        return f"Every row is within {WANTED} ± {MARGIN} %."
+    return f"Outside of {WANTED} ± {MARGIN} % are {', '.join(missed)}."
 
 
 def related(parts, unit):

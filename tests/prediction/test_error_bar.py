@@ -66,16 +66,14 @@ def test_outside_of_the_calibration_data(calibration):
 def test_an_output_in_its_units(calibration, rng):
     """Of more than one band of lines; a limb-darkened divisor and mu are those of the pixels."""
     height = LINES + 6
-    mu = np.linspace(1, 0.4, 2 * height)[:, None] * np.ones(2 * 7)
+
+    def mu(rows, columns):
+        return 0.9 - 0.5 * (rows[:, None] + 0.25) / height + 0 * columns
+
     y = 1 + 0.2 * rng.standard_normal((2 * height, 14))
     y[5, 5] = np.nan
-    norm = Norm(
-        500.0,
-        0.7,
-        lambda rows, columns: (
-            mu[0, 0] - (rows[:, None] + 0.25) * 0.6 / (height - 0.5) + 0 * columns
-        ),
-    )
+    y[60:80] *= 3  # across two bands
+    norm = Norm(500.0, 0.7, mu)
     divisor = norm.lines(0, height, 7, 2)
     found = judged(divisor * y, "intensity", calibration, norm, 3.0)
     its = features(y, "intensity")
