@@ -192,7 +192,7 @@ def fitted(samples: Samples, misfit: float = 0.0, data: str = "") -> Calibration
 
     A cell of the tables has the median of the noise gain there, times a share, and the floor with
     which WITHIN of its errors are within one sigma. The share is one number for a value. It makes
-    the error bars right for each noise, and not only for the noises together. It is below 1,
+    the error bars right for each noise, and not only for the noises together. It may be below 1,
     because noise that the network takes for structure changes the features too, and so moves the
     pixel to a cell with a larger floor. Pairs that all have the same noise cannot tell it: it is 1.
 
