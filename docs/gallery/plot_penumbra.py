@@ -44,7 +44,7 @@ panels = {
         look | {"cmap": "RdBu_r", "vmin": -3, "vmax": 3},
     ),
 }
-figure, axes = plt.subplots(2, 3, figsize=(9.6, 6.2), layout="constrained", sharex=True, sharey=True)
+figure, axes = plt.subplots(2, 3, figsize=(9.6, 6), layout="constrained", sharex=True, sharey=True)
 for (title, (pixels, style)), axis in zip(panels.items(), axes.flat, strict=True):
     drawn = axis.imshow(pixels, **style)
     axis.set_title(title)
