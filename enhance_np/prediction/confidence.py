@@ -42,9 +42,9 @@ def check_noise(noise: float | None, confidence: bool) -> None:
     if noise is None:
         return
     if not confidence:
-        raise avoidable(ValueError("enhance: noise is for confidence"), "confidence")
+        raise avoidable(ValueError("predict: noise is for confidence"), "confidence")
     if not 0 <= noise < np.inf:
-        message = f"enhance: noise must be 0 or more, in the image's unit, got {noise}"
+        message = f"predict: noise must be 0 or more, in the image's unit, got {noise}"
         raise avoidable(ValueError(message), "noise")
 
 
