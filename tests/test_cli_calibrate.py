@@ -1,15 +1,25 @@
 """calibrate, and predict with the error bars that it makes, on the command line."""
 
+import subprocess
+import sys
+
 import h5py
 import numpy as np
 import pytest
 from astropy.io import fits
-from test_cli import run
 
 from enhance_np import params, weights
 from enhance_np.config import NetworkConfig
 
 CONFIG = NetworkConfig(1, 4)
+
+
+def run(*arguments, check=True):
+    command = [sys.executable, "-m", "enhance_np", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    if check:
+        assert done.returncode == 0, done.stderr
+    return done
 
 
 @pytest.fixture

@@ -152,7 +152,7 @@ def _panels(input, output, measured, type, truth, error, doubt, spread, residual
         if len(output) == 2 * len(input):
             filled, gaps = fill(input)
             images = {"bicubic": restore(bicubic(filled).astype(np.float32), gaps)} | images
-        error = output - truth
+        difference = output - truth
         panels = [
             _Panel("input", input, limits),
             *(
@@ -160,7 +160,9 @@ def _panels(input, output, measured, type, truth, error, doubt, spread, residual
                 for n, i in images.items()
             ),
             _Panel("truth", truth, limits),
-            _Panel("enhanced - truth", error, about_zero([error]), "difference", "RdBu_r"),
+            _Panel(
+                "enhanced - truth", difference, about_zero([difference]), "difference", "RdBu_r"
+            ),
         ]
     if error is not None:
         top = float(np.nanpercentile(error, 99.9)) or 1.0

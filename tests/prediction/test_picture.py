@@ -276,7 +276,7 @@ def test_refuses(scene):
         ((image, output, "intensity"), {"truth": truth[:-2]}),
         ((image, output, "intensity"), {"spread": image}),
         ((image, output, "intensity"), {"error": image}),
-        ((image, output, "intensity"), {"doubt": image.astype(np.uint8)}),
+        ((image, output, "intensity"), {"doubt": np.zeros(image.shape, np.uint8)}),
         ((image, output, "intensity"), {"residual": output}),
     ):
         with pytest.raises(ValueError, match=r"^side_by_side: .* must be .*, got "):
