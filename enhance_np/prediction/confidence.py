@@ -1,7 +1,6 @@
 """What `confidence` adds to an enhanced image: error bars, doubts, spread and residual."""
 
 import logging
-from enum import IntFlag
 
 import numpy as np
 
@@ -11,30 +10,11 @@ from ..observation import fits
 from ..observation.normalise import Norm
 from ..optics.degrade import HMI, Optics, on_pixels
 from ..weights import Weights
+from .doubt import COMMENTS, EDGE, SIGMAS, Doubt
 from .error_bar import LINES, Calibration, judged
 from .noise import Noise, noise_of
 
 log = logging.getLogger(__name__)
-
-EDGE = 5  # input pixels; the network looks hardly any farther
-SIGMAS = 4.0  # of a residual that is more than noise
-
-
-class Doubt(IntFlag):
-    """The bits of the doubt mask. 0 is a pixel without a reason to doubt its error bar."""
-
-    RESIDUAL = 1  # the output, blurred again, differs from the input by more than noise
-    VALUE = 2  # mean around the pixel outside of what the calibration data hold
-    CONTRAST = 4  # standard deviation around the pixel outside of it
-    EDGE = 8  # at the border or near missing pixels, or missing itself
-
-
-COMMENTS = {
-    Doubt.RESIDUAL: f"re-blurred output - input over {SIGMAS:g} sigma",
-    Doubt.VALUE: "mean around it unlike the calibration data",
-    Doubt.CONTRAST: "contrast around it unlike these data",
-    Doubt.EDGE: f"within {EDGE} input pixels of border or gap",
-}
 
 
 def check_noise(noise: float | None, confidence: bool) -> None:

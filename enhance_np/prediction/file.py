@@ -89,7 +89,7 @@ def enhancer(
     ensemble : write the mean over the eight rotations and reflections of the image, which takes 8
     times as long.
     confidence : as ensemble, with four more HDUs: ERROR, one sigma in the image's unit
-    (`error_bar`); DOUBT, the bits of `confidence.Doubt`; SPREAD, the standard deviation over the
+    (`error_bar`); DOUBT, the bits of `doubt.Doubt`; SPREAD, the standard deviation over the
     eight outputs, which is not an error bar; and RESIDUAL, `reblur.residual_map` on the input's
     pixels. The first two need weights with a calibration.
     noise : sigma of the input's noise in its unit, for ERROR and DOUBT; None takes HMI's of the

@@ -37,7 +37,7 @@ class Confidence:
     residual: Any  # (H, W), the image blurred again minus the input; None if the PSF is not known
     # (2H, 2W), one sigma of the error of `image`; None if the weights have no calibration
     uncertainty: Any
-    doubt: Any  # (2H, 2W) uint8, the bits of `confidence.Doubt`; None without `uncertainty`
+    doubt: Any  # (2H, 2W) uint8, the bits of `doubt.Doubt`; None without `uncertainty`
 
 
 def enhance(

@@ -18,7 +18,7 @@ from ..config import TYPES
 from ..observation.fits import Frame
 from ..observation.header import card
 from ..observation.normalise import fill, restore
-from .confidence import Doubt
+from .doubt import Doubt
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,8 @@ from enhance_np.observation.fits import Frame
 from enhance_np.observation.normalise import Norm
 from enhance_np.params import initial
 from enhance_np.prediction import confidence
-from enhance_np.prediction.confidence import EDGE, SIGMAS, Doubt, confidence_images
+from enhance_np.prediction.confidence import confidence_images
+from enhance_np.prediction.doubt import EDGE, SIGMAS, Doubt
 from enhance_np.prediction.error_bar import Calibration, judged
 from enhance_np.prediction.file import enhance_file
 
