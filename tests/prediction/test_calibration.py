@@ -11,6 +11,7 @@ from networks import trained
 from enhance_np import weights
 from enhance_np._threads import set_threads, threads
 from enhance_np.config import NetworkConfig
+from enhance_np.engine import select
 from enhance_np.pairs import limb
 from enhance_np.pairs.recipe import read
 from enhance_np.pairs.sources import WHOLE, Source, Synthetic
@@ -158,6 +159,20 @@ def test_pairs_in_a_file(own, pairs, tmp_path, one_thread):
     assert again.attributes() == found.attributes()
     louder = calibrate([own], pairs, count=5, noise=0.5, device="cpu")[0]
     assert louder.attributes() != found.attributes()
+
+
+def test_every_source_has_the_same_weight(own, pairs):
+    """Two images of one and one of the other; the image of a third is larger."""
+    gathered = calibration._Gathered(weights.load(own), "intensity", select("cpu"))
+    _, known = calibration.stored(pairs, 4, None)
+    large = calibration.Known(*(np.tile(image, (2, 2)) for image in known[0][:2]), 0.01, "large")
+    for image in (known[0], known[1], known[3], large):
+        gathered.add(image)
+    samples, _ = gathered.pixels()
+    edges = np.cumsum([24**2, 24**2, 24**2])
+    one, two, three, four = (part.sum() for part in np.split(samples.weight, edges))
+    np.testing.assert_allclose([one + two, three, four], 1)
+    assert one == pytest.approx(0.5)
 
 
 def test_scenes_of_a_recipe(monkeypatch):

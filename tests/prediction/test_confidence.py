@@ -145,6 +145,7 @@ def test_maps(own, calibration):
     np.testing.assert_array_equal(plain.image.uncertainty.array, plain.uncertainty.data)
     assert plain.uncertainty.unit == plain.image.unit
     assert plain.doubt.data.dtype == np.uint8
+    assert (plain.doubt.meta["bitpix"], plain.image.meta["bitpix"]) == (8, -32)
     assert plain.doubt.meta["enhbit3"] == "EDGE"
     assert plain.uncertainty.scale == plain.image.scale == plain.doubt.scale
     lazy = enhance_np.enhance(
