@@ -80,6 +80,11 @@ retrain: $(INSTALLED)
 	$(call train,intensity,default,$(call on,intensity_default,1e-3) --epochs $(or $(EPOCHS),4),_on)
 	$(call train,blos,default,$(DEFAULT) --epochs $(or $(EPOCHS),3))
 	$(call train,blos,default,$(call on,blos_default,1e-3) --epochs $(or $(EPOCHS),4),_on)
+	for type in intensity blos; do \
+	  $(BIN)/enhance-np calibrate --weights $$(for model in default small; do \
+	    echo enhance_np/models/$${type}_$$model.h5; done) --recipe $$type \
+	    $(if $(FIELDS),--fields $(FIELDS)) || exit 1; \
+	done
 	$(BIN)/python -m bench.robustness.reproduced_training --pairs runs --write
 	$(BIN)/python -m bench.quality.model_card --pairs runs $(if $(FIELDS),--fields $(FIELDS)) \
 	  $(if $(HMI),--hmi $(HMI))

@@ -10,6 +10,7 @@ enhance_np.predict_all(images, ...)  ->  the same for many arrays, one by one
 enhance_np.load_weights(path)
 enhance_np.train(...)
 enhance_np.trace(weights, x, target)  ->  every value and gradient of one run of the network
+enhance_np.noise_gain(x, weights)  ->  noise of each output pixel over that of the input
 """
 
 from importlib import import_module
@@ -23,6 +24,7 @@ __all__ = [
     "enhance",
     "flatten_limb",
     "load_weights",
+    "noise_gain",
     "predict",
     "predict_all",
     "trace",
@@ -38,6 +40,7 @@ _HOMES = {
     "Optics": ("optics.degrade", "Optics"),
     "predict": ("prediction.array", "predict"),
     "predict_all": ("prediction.array", "predict_all"),
+    "noise_gain": ("prediction.jacobian", "noise_gain"),
     "trace": ("inspection.trace", "trace"),
     "train": ("training.loop", "train"),
     "load_weights": ("weights", "load"),

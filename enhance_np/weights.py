@@ -11,6 +11,7 @@ their numbers: Keras counts layers per session, so a file may start at `conv2d` 
 """
 
 import hashlib
+import io
 import json
 import logging
 import os
@@ -21,13 +22,16 @@ from pathlib import Path
 import numpy as np
 
 from ._array import Array, without_subnormals
+from ._atomic import write_bytes
 from ._errors import one_line
 from ._hdf5 import not_a_file, open_file, written_whole
 from .config import NetworkConfig
 from .layers.batchnorm import EPS
 from .params import layers, shapes
 
-OWN_ATTRIBUTE = "enhance_np"  # JSON of values for which Keras has no place in its files
+# JSON of values for which Keras has no place in its files
+OWN_ATTRIBUTE = "enhance_np"
+CALIBRATION = "enhance_np_calibration"  # of the error bars, see prediction.error_bar
 LAYER = re.compile(  # batch_normalization_v1: TensorFlow 1.13
     r"(?:(?P<conv>conv2d)|(?P<bn>batch_normalization(?:_v1)?))(?:_(?P<number>\d+))?"
 )
@@ -49,12 +53,15 @@ class Weights:
         normalisation, data (a description), seed, version, validation_loss, each option of the
         training under its own name, and the optics of its data (`Optics.attributes`); without
         optics, HMI's are assumed.
+    calibration : of the error bars, as `prediction.error_bar.Calibration.attributes` gives it; None
+        if the file has none.
     """
 
     config: NetworkConfig
     params: dict[str, Array]
     moving: dict[str, Array]
     provenance: dict[str, str | int | float] = field(default_factory=dict)
+    calibration: dict | None = None
 
 
 def digest(path: str | os.PathLike) -> str:
@@ -125,6 +132,21 @@ def save(path: str | os.PathLike, weights: Weights, overwrite: bool = False) -> 
         _write(file, weights, tensors)
 
 
+def add_calibration(path: str | os.PathLike, calibration: dict) -> None:
+    """Store a calibration in an existing file of weights, whose other contents stay as they are.
+
+    calibration : what JSON can hold, in less than 64 kB.
+    The file is replaced whole or not at all. Raises OSError if it cannot be read or written.
+    """
+    import h5py
+
+    image = io.BytesIO(Path(path).read_bytes())
+    with h5py.File(image, "r+") as file:
+        file.attrs[CALIBRATION] = json.dumps(calibration)
+    with image.getbuffer() as content:
+        write_bytes(path, content)
+
+
 def check_name(path: str | os.PathLike) -> Path:
     """`path` as a Path. Raises ValueError if Keras would read another layout from such a name."""
     path = Path(path)
@@ -152,6 +174,8 @@ def _write(file, weights: Weights, tensors: dict[str, Array]) -> None:
     file.attrs[OWN_ATTRIBUTE] = json.dumps(
         {"activation": weights.config.activation, "provenance": weights.provenance}
     )
+    if weights.calibration is not None:
+        file.attrs[CALIBRATION] = json.dumps(weights.calibration)
 
 
 def _read(file, activation: str | None, path: Path) -> Weights:
@@ -192,7 +216,7 @@ def _read(file, activation: str | None, path: Path) -> Weights:
             if ours == "var" and values[f"{name}/{ours}"].min() < 0:
                 raise ValueError(f"{label}: expected a variance, found a negative value")
     params, moving = ({name: values[name] for name in group} for group in shapes(config))
-    return Weights(config, params, moving, provenance)
+    return Weights(config, params, moving, provenance, _calibration(file))
 
 
 def _tensors(file):
@@ -271,6 +295,15 @@ def _activation_and_provenance(file) -> tuple[str | None, dict]:
     if len(activations) != 1:
         raise ValueError(f"expected one activation, found {sorted(activations)}")
     return activations.pop(), {}
+
+
+def _calibration(file) -> dict | None:
+    if CALIBRATION not in file.attrs:
+        return None
+    found = json.loads(_text(file.attrs[CALIBRATION]))
+    if not isinstance(found, dict):
+        raise ValueError(f"attribute {CALIBRATION}: expected a table of values, found {found!r}")
+    return found
 
 
 def _checked(name: str, data, shape: tuple[int, ...]) -> Array:

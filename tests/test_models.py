@@ -11,6 +11,7 @@ from enhance_np.engine import select
 from enhance_np.engine.fold import live_filters
 from enhance_np.pairs.from_recipe import regions
 from enhance_np.pairs.recipe import read
+from enhance_np.prediction.error_bar import Calibration
 
 EACH = [(type, model) for type in models.TYPES for model in models.MODELS]
 
@@ -21,6 +22,9 @@ def test_file(type, model):
     assert path.stat().st_size < 3e6
     loaded = weights.load(path)
     assert loaded.config == {"default": NetworkConfig(5, 32), "small": SMALL}[model]
+    calibration = Calibration.stored(loaded.calibration)
+    assert calibration.data == f"recipe {type}, validation, 8 scenes of a kind"
+    assert calibration.floor.shape == calibration.gain.shape == (19, 19)
     about = loaded.provenance
     assert about["type"] == type
     assert {"data", "epochs", "lr", "normalisation", "seed", "validation_loss", "version"} <= set(

@@ -305,3 +305,28 @@ def make_reference():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def test_calibration_is_stored_beside_the_rest(tmp_path):
+    """In files of our own and of Keras; a damaged one is told."""
+    path, table = tmp_path / "w.h5", {"gain": [[1.5, 2.0]], "data": "made"}
+    made = random_weights(CONFIGS["tiny"])
+    weights.save(path, made)
+    before = weights.load(path)
+    assert before.calibration is None
+    weights.add_calibration(path, {"gain": 1})
+    weights.add_calibration(path, table)
+    after = weights.load(path)
+    assert after.calibration == table
+    assert after.provenance == before.provenance
+    assert after.config == before.config
+    for name, values in before.params.items():
+        np.testing.assert_array_equal(after.params[name], values)
+    weights.save(tmp_path / "again.h5", after)
+    assert weights.load(tmp_path / "again.h5").calibration == table
+    with h5py.File(path, "r+") as file:
+        file.attrs["enhance_np_calibration"] = "[1]"
+    with pytest.raises(ValueError, match="attribute enhance_np_calibration: expected a table"):
+        weights.load(path)
+    with pytest.raises(OSError, match="nowhere"):
+        weights.add_calibration(tmp_path / "nowhere.h5", table)

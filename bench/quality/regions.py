@@ -11,14 +11,12 @@ from enhance_np._random import stream
 from enhance_np.evaluate.classes import masks
 from enhance_np.evaluate.quantities import averaged
 from enhance_np.evaluate.report import Scene
-from enhance_np.optics.degrade import degrade
-from enhance_np.pairs import from_recipe
+from enhance_np.pairs import from_recipe, limb
 from enhance_np.pairs.recipe import read
-from enhance_np.pairs.sources import KILOGAUSS, SEEDS, Synthetic
+from enhance_np.pairs.sources import KILOGAUSS
 
 UNIT = {"intensity": 1.0, "blos": 1 / KILOGAUSS}  # of a report's scenes, Ic and G
 OTHER = {"intensity": "blos", "blos": "intensity"}
-LIMB_MU, LIMB_SHAPE, LIMB_SCALE = 0.4, (448, 448), 0.09  # 66 degrees from disc centre
 
 
 class Region(NamedTuple):
@@ -66,26 +64,9 @@ def of_recipe(type: str, side: str, fields: Path | None, scenes: int) -> Iterato
         twin = replace(source, load=replace(source.load, type=OTHER[type]))
         for pair, (*_, companion) in zip(pairs(source), pairs(twin), strict=True):
             yield Region(source.name, *pair, companion)
-    for k in range(scenes if side == "test" else 0):  # nothing is trained or tuned for the limb
-        name = f"synthetic limb {k}"
-        low, high = degrade(_at_the_limb(type, side, k), LIMB_SCALE, recipe.optics)
-        yield Region("synthetic limb", name, low, high, None, limb=True)
-
-
-def _at_the_limb(type, side, k):
-    """A network scene as it looks at mu = LIMB_MU, without its limb darkening.
-
-    Its columns come closer by the foreshortening of a plane; height, line formation and inclined
-    field are ignored. It is resampled by its cosines, so that none is aliased.
-    """
-    from scipy.fft import dct, idct
-
-    width = round(LIMB_SHAPE[1] / LIMB_MU)
-    load = Synthetic("network", type, (LIMB_SHAPE[0], width), LIMB_SCALE)
-    field, _ = load(SEEDS[side][k])
-    waves = dct(field, axis=1, norm="ortho")[:, : LIMB_SHAPE[1]]
-    field = idct(waves, axis=1, norm="ortho") * np.sqrt(LIMB_SHAPE[1] / width)
-    return field if type == "intensity" else LIMB_MU * field
+    if side == "test":  # the networks and the baselines are neither trained nor tuned for the limb
+        for pair in limb.regions(type, side, scenes, recipe.optics):
+            yield Region("synthetic limb", *pair, None, limb=True)
 
 
 def noises(type: str) -> dict[str, float]:

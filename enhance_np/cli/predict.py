@@ -31,8 +31,15 @@ def add_commands(command) -> None:
     add.add_argument(
         "--confidence",
         action="store_true",
-        help="as --ensemble, and write two more HDUs: SPREAD (spread of the 8 outputs) and "
-        "RESIDUAL (re-blurred output minus input)",
+        help="as --ensemble, and write four more HDUs: ERROR (1 sigma of each pixel), DOUBT (bits: "
+        "why not to trust it), SPREAD (of the 8 outputs, no error bar) and RESIDUAL (re-blurred "
+        "output minus input)",
+    )
+    add.add_argument(
+        "--noise",
+        type=float,
+        help="with --confidence, sigma of the image's noise in its unit (default: HMI's of the "
+        "header's cadence, else estimated)",
     )
     add.add_argument(
         "--tile",
@@ -67,6 +74,7 @@ def _predict(options) -> int:
         tile=options.tile,
         ensemble=options.ensemble,
         confidence=options.confidence,
+        noise=options.noise,
     )
 
 

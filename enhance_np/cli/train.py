@@ -1,9 +1,9 @@
-"""train: the command that fits weights to pairs."""
+"""train and calibrate: the commands that fit weights to pairs, and error bars to weights."""
 
 import logging
 import os
 
-from ..config import TYPES
+from ..config import ACTIVATIONS, TYPES
 from .options import device, network_config, progress_bar, show_progress, sizes
 
 
@@ -89,6 +89,44 @@ def add_commands(command) -> None:
         help="share every batch with the other processes that mpiexec started",
     )
     sizes(add)
+    device(add)
+
+    add = command(
+        "calibrate",
+        _calibrate,
+        "measure the error bars of networks on scenes of known truth, and store them with the "
+        "weights",
+    )
+    add.add_argument(
+        "--weights",
+        nargs="+",
+        required=True,
+        metavar="FILE",
+        help="weights files of one type; only the calibration in them is replaced",
+    )
+    source = add.add_mutually_exclusive_group(required=True)
+    source.add_argument("--data", metavar="HDF5", help="validation pairs, as for train")
+    source.add_argument(
+        "--recipe", help="TOML file, or the type of a shipped recipe: its validation scenes"
+    )
+    add.add_argument(
+        "--fields", help="folder with the recipe's files (default: only synthetic scenes)"
+    )
+    add.add_argument(
+        "--count",
+        type=int,
+        help="pairs to use (default 400), or scenes of each synthetic source (default 4)",
+    )
+    add.add_argument(
+        "--noise",
+        type=float,
+        help="sigma of the noise in Ic or kG of pairs that store none (default: the paper's)",
+    )
+    add.add_argument(
+        "--activation",
+        choices=ACTIVATIONS,
+        help="activation of weights that do not store it",
+    )
     device(add)
 
 
@@ -215,3 +253,28 @@ def _training_report(bar, epochs):
             )
 
     return report
+
+
+def _calibrate(options) -> None:
+    from ..pairs.recipe import read
+    from ..prediction.calibration import calibrate
+
+    if options.fields and not options.recipe:
+        raise ValueError("calibrate: --fields needs --recipe, got --data")
+    if options.noise is not None and options.recipe:
+        raise ValueError("calibrate: --noise is for --data; a recipe has its own")
+    data = options.data
+    if options.recipe:
+        data = read(options.recipe).on(options.fields)
+    with progress_bar(options, "image") as bar:
+        found = calibrate(
+            options.weights,
+            data,
+            count=options.count,
+            noise=options.noise,
+            activation=options.activation,
+            device=options.device,
+            progress=lambda done: bar.update(done - bar.n),
+        )
+    for path, calibration in zip(options.weights, found, strict=True):
+        logging.info("%s: calibrated on %s", path, calibration.data)

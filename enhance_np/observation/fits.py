@@ -355,12 +355,12 @@ def write(
     overwrite: bool = False,
     extensions: Sequence[Extension] = (),
 ) -> None:
-    """Write one image as float32, with CHECKSUM and DATASUM in every HDU.
+    """Write one image as float32, a mask as uint8, with CHECKSUM and DATASUM in every HDU.
 
     path : a name that ends in .gz or .bz2 is compressed as a whole. In .fz every image is
         tile-compressed without loss (`storage.tiled`). Otherwise the image is in the primary HDU.
     data : (H, W), in the unit of the header's BUNIT; NaN where there is no measurement.
-    extensions : further HDUs, written in the same way.
+    extensions : further HDUs, written in the same way. Images of uint8 are masks of bits.
     The file is written whole or not at all. Raises as `check_name` and `check_output`; ValueError
     if an image is not 2-D.
     """
@@ -379,7 +379,8 @@ def write(
         hdus = fits.HDUList([fits.PrimaryHDU()] if tiled else [])
         hdus.append(first(np.asarray(data, np.float32), header))
         for name, image, its_header in extensions:
-            hdus.append(further(np.asarray(image, np.float32), its_header, name=name))
+            kept = np.uint8 if image.dtype == np.uint8 else np.float32
+            hdus.append(further(np.asarray(image, kept), its_header, name=name))
         with replacing(path) as temporary:
             storage.write(hdus, temporary)
 

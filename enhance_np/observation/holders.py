@@ -32,16 +32,18 @@ class Made(NamedTuple):
     header: Any = None  # astropy Header of it; None if the frame has none
     factor: float = 1.0  # pixels of it along one pixel of the input; edges are aligned
     scaling: np.ndarray | None = None  # (H, W), if each pixel was only multiplied by this
+    error: np.ndarray | None = None  # (h, w), one sigma of the data, in their unit
+    bits: bool = False  # the data are bits without a unit
 
 
-One = Callable[[fits.Frame, str | None], tuple[str | None, tuple[Made, ...]]]
+One = Callable[[fits.Frame, str | None], tuple[str | None, tuple[Made | None, ...]]]
 
 
 def carried(x, one: One, name: str, type: str | None = None, lazy: bool = False) -> tuple[Any, ...]:
     """The images that `one` makes of every image in x, each in the kind of x.
 
     one(frame, type) : (type, results). The type of the first image of a cube is given with the
-        others.
+        others. A result of None stays None; of a series, it is None for all.
     name : of the function, for errors.
     lazy : `one` takes dask data; otherwise a dask array is computed now, and the result wrapped.
     Raises TypeError for another kind of x, and what `one` raises; a note tells which image of a
@@ -54,24 +56,31 @@ def carried(x, one: One, name: str, type: str | None = None, lazy: bool = False)
         for number, image in enumerate(x):
             with _numbered(number, len(x.maps)):
                 series.append(carried(image, one, name, type, lazy))
-        return tuple(x.__class__(list(images), sortby=None) for images in zip(*series, strict=True))
+        return tuple(
+            None if any(i is None for i in images) else x.__class__(list(images), sortby=None)
+            for images in zip(*series, strict=True)
+        )
     if isinstance(x, np.ndarray) and x.ndim == 3 and len(x):
         cubes = None
         for number, image in enumerate(x):
             with _numbered(number, len(x)):
                 type, found = one(frame(image, name), type)
-                images = [rebuilt(image, made) for made in found]
+                images = [made and rebuilt(image, made) for made in found]
             if cubes is None:
-                cubes = tuple(_empty(len(x), image) for image in images)
-            for cube, image in zip(cubes, images, strict=True):
-                cube[number] = image
-        return cubes
+                cubes = [i if i is None else _empty(len(x), i) for i in images]
+            for k, made in enumerate(images):
+                if made is None:
+                    cubes[k] = None
+                elif cubes[k] is not None:
+                    cubes[k][number] = made
+        return tuple(cubes)
     if is_dask(x) and not lazy:
         check_image(x, name)  # before it is computed
-        return tuple(map(to_dask, carried(x.compute(), one, name, type)))
+        found = carried(x.compute(), one, name, type)
+        return tuple(image if image is None else to_dask(image) for image in found)
     held = frame(x, name)
     _, found = one(held if lazy else computed(held), type)
-    return tuple(rebuilt(x, made) for made in found)
+    return tuple(made and rebuilt(x, made) for made in found)
 
 
 @contextmanager
@@ -118,7 +127,7 @@ def rebuilt(x, made: Made):
     if _is_nddata(x):
         return _nddata(x, made)
     if _is_quantity(x):
-        return x.__class__(made.data, x.unit)
+        return made.data if made.bits else x.__class__(made.data, x.unit)
     if _is_hdu(x) or isinstance(x, str | os.PathLike):
         from astropy.io.fits import PrimaryHDU
 
@@ -250,7 +259,7 @@ def _nddata(x, made: Made):
         mask = covered(np.broadcast_to(mask, x.data.shape), made.data.shape, made.factor)
     return x.__class__(
         made.data,
-        unit=x.unit,
+        unit="" if made.bits else x.unit,
         mask=mask,
         uncertainty=_uncertainty(x, made),
         wcs=_scaled_wcs(x, made),
@@ -301,7 +310,14 @@ def _changed_meta(x, made: Made):
 
 
 def _uncertainty(x, made: Made):
-    """That of the result, if each pixel was only multiplied; else None, with a warning."""
+    """That of the result: its own, or that of x if each pixel was only multiplied.
+
+    Otherwise an uncertainty of x is dropped, with a warning.
+    """
+    if made.error is not None:
+        from astropy.nddata import StdDevUncertainty
+
+        return StdDevUncertainty(made.error)
     given = x.uncertainty
     if given is None:
         return None

@@ -75,7 +75,8 @@ def rebuilt(map, made, uncertainty=None):
     if lines := history(changed):
         meta["history"] = "\n".join([*filter(None, [meta.get("history")]), *lines])
     height, width = data.shape
-    for key, value in {"bitpix": -32, "naxis1": width, "naxis2": height}.items():
+    bits = 8 if data.dtype == np.uint8 else -32
+    for key, value in {"bitpix": bits, "naxis1": width, "naxis2": height}.items():
         if key in meta:  # a new key would be written in the wrong place by sunpy
             meta[key] = value
     mask = map.mask

@@ -17,9 +17,10 @@ from ..observation.kind import gauss, image_type
 from ..observation.quiet_sun import usual_level
 from ..observation.remarks import remark
 from ..observation.telescope import require_hmi
-from ..optics.degrade import HMI, Optics, on_pixels
+from ..optics.degrade import HMI
 from ..weights import Weights, digest
 from .array import apply, chosen
+from .confidence import check_noise, confidence_images
 from .ensemble import ORIENTATIONS
 from .steps import Image, Progress, Result, Work, without_fill
 
@@ -73,6 +74,7 @@ def enhancer(
     tile: int | None = None,
     ensemble: bool = False,
     confidence: bool = False,
+    noise: float | None = None,
 ) -> Work:
     """`enhance_file` with these options, which are checked, and whose files are read, only once.
 
@@ -86,9 +88,14 @@ def enhancer(
     device, tile : as in array.predict.  ext : HDU to read.
     ensemble : write the mean over the eight rotations and reflections of the image, which takes 8
     times as long.
-    confidence : as ensemble, with two more HDUs in the image's unit: SPREAD, the standard deviation
-    over the eight outputs, and RESIDUAL, `reblur.residual_map` on the input's pixels.
+    confidence : as ensemble, with four more HDUs: ERROR, one sigma in the image's unit
+    (`error_bar`); DOUBT, the bits of `doubt.Doubt`; SPREAD, the standard deviation over the
+    eight outputs, which is not an error bar; and RESIDUAL, `reblur.residual_map` on the input's
+    pixels. The first two need weights with a calibration.
+    noise : sigma of the input's noise in its unit, for ERROR and DOUBT; None takes HMI's of the
+    header's cadence, or estimates it (`noise.noise_of`).
     """
+    check_noise(noise, confidence)
     its_engine = engine.select(device)
     if tile is not None:
         tiles.check(tile)
@@ -120,6 +127,7 @@ def enhancer(
         "tile": tile,
         "ensemble": ensemble or None,
         "confidence": confidence or None,
+        "noise": noise,
     }
     options = {name: value for name, value in given.items() if value is not None}
 
@@ -136,7 +144,11 @@ def enhancer(
         output, spread = apply(frame.data, its_type, predictor, divisor, tile, progress, ensemble)
         extensions = ()
         if confidence:
-            extensions = confidence_images(frame, output, spread, header, loaded)
+            extensions = tuple(
+                confidence_images(
+                    frame, its_type, output, spread, header, loaded, divisor, noise
+                ).values()
+            )
         summary = "{}, {} x {} -> {} x {}, norm {:.6g}{}{}{}, on the {}".format(
             its_type,
             *frame.data.shape,
@@ -220,41 +232,6 @@ def _norm(frame, type, norm):
     usual = usual_level(frame.unit, frame.year)
     found = normalise.norm_value(frame.data, norm, type, disc.locate(frame.header), usual)
     return found._replace(level=found.level / (gauss(frame.unit) if type == "blos" else 1))
-
-
-def optics(loaded: Weights) -> Optics:
-    """The optics of the data that the weights were trained on; HMI's if they are not stored.
-
-    Raises ValueError if the PSF came from a file.
-    """
-    return Optics.stored(loaded.provenance) or HMI
-
-
-def confidence_images(
-    frame: fits.Frame, output: np.ndarray, spread: np.ndarray, header, loaded: Weights
-) -> tuple[fits.Extension, ...]:
-    """SPREAD on the grid of the output, whose header is `header`, and RESIDUAL on the input's.
-
-    header : None if the images have none.
-    RESIDUAL is left out, with a warning, if the weights do not store their PSF.
-    """
-    from .reblur import residual_map
-
-    its_optics = None
-    try:
-        its_optics = on_pixels(optics(loaded), frame.header)
-    except ValueError as error:
-        log.warning("%s: RESIDUAL is left out: %s", frame.path, error)
-    of_spread = of_residual = None
-    if header is not None:
-        of_spread, of_residual = header.copy(), fits.without_storage(frame.header)
-        of_spread["CONTENT"] = "SPREAD OVER ORIENTATIONS"
-        of_residual["CONTENT"] = "RESIDUAL OF THE RE-BLURRED OUTPUT"
-    found = (fits.Extension("SPREAD", spread, of_spread),)
-    if its_optics is not None:
-        residual = residual_map(output, frame.data, its_optics)
-        found += (fits.Extension("RESIDUAL", residual, of_residual),)
-    return found
 
 
 def output_header(

@@ -20,19 +20,24 @@ from ..observation.telescope import require_hmi
 from ..weights import Weights
 from .array import apply, chosen
 from .chunks import check_sizes, predict_chunks
-from .file import check_norm_from, confidence_images, image_norm, output_header, reference
+from .confidence import check_noise, confidence_images
+from .file import check_norm_from, image_norm, output_header, reference
 
 
 @dataclass(frozen=True)
 class Confidence:
-    """An enhanced image, and where to doubt it; each of the kind of the input.
+    """An enhanced image, its error bars, and where to doubt them; each of the kind of the input.
 
-    SPREAD is not an error bar (docs/confidence.md), so `image` has no uncertainty.
+    A Map or an NDData `image` also carries the error bars, as its `uncertainty`. The spread is not
+    an error bar (docs/confidence.md).
     """
 
     image: Any  # (2H, 2W), the mean of the eight outputs
     spread: Any  # (2H, 2W), their standard deviation
     residual: Any  # (H, W), the image blurred again minus the input; None if the PSF is not known
+    # (2H, 2W), one sigma of the error of `image`; None if the weights have no calibration
+    uncertainty: Any
+    doubt: Any  # (2H, 2W) uint8, the bits of `doubt.Doubt`; None without `uncertainty`
 
 
 def enhance(
@@ -47,6 +52,7 @@ def enhance(
     tile: int | None = None,
     ensemble: bool = False,
     confidence: bool = False,
+    noise: float | None = None,
 ):
     """Deconvolve an HMI image and double its sampling; the result is of the same kind as x.
 
@@ -76,8 +82,10 @@ def enhance(
     norm_from : another image of the same series and time, of any kind above but a series: gives the
         quiet-Sun level, for a cut-out without quiet Sun.
     device, tile, ensemble : see array.predict.
-    confidence : return a `Confidence` of the image, its spread and its residual, which takes 8
-        times as long; a dask array is then computed now.
+    confidence : return a `Confidence` of the image, its error bars, doubts, spread and residual,
+        which takes 8 times as long; a dask array is then computed now.
+    noise : sigma of the noise of x in its units, for the error bars; None takes HMI's of the
+        header's cadence, or estimates it (`noise.noise_of`).
 
     Returns (2H, 2W) float32 in the units of x, NaN where pixels are missing. Input pixel (i, j)
     covers output pixels 2i, 2i+1 and 2j, 2j+1.
@@ -90,15 +98,16 @@ def enhance(
     if norm_from is not None:
         check_norm_from(norm, type or "intensity")
         norm_from = reference(norm_from)
+    check_noise(noise, confidence)
     network = _Network(model, weights, device)
 
     def one(frame, type):
-        return _enhance(frame, type, network, norm, norm_from, tile, ensemble, confidence)
+        return _enhance(frame, type, network, norm, norm_from, tile, ensemble, confidence, noise)
 
     found = carried(x, one, "enhance", type, lazy=not confidence)
     if not confidence:
         return found[0]
-    return Confidence(*found, *[None] * (3 - len(found)))
+    return Confidence(*found)
 
 
 class _Network:
@@ -116,8 +125,8 @@ class _Network:
         return select(self.device).predictor(self.load(type)[0])
 
 
-def _enhance(frame, type, network, norm, norm_from, tile, ensemble, confidence):
-    """(type, results) of one image: the output; with `confidence` spread and residual too."""
+def _enhance(frame, type, network, norm, norm_from, tile, ensemble, confidence, noise):
+    """(type, results) of one image: the output; with `confidence` the others of `Confidence`."""
     if is_dask(frame.data):
         check_sizes(frame.data)
 
@@ -155,13 +164,18 @@ def _enhance(frame, type, network, norm, norm_from, tile, ensemble, confidence):
         return type, (Made(output, header, 2),)
     predictor = network.predictor(type)
     output, spread = apply(image, type, predictor, divisor, tile, ensemble=ensemble or confidence)
-    made = (Made(output, header, 2),)
-    if confidence:
-        made += tuple(
-            Made(other.data, other.header, len(other.data) / len(image))
-            for other in confidence_images(frame, output, spread, header, weights)
+    if not confidence:
+        return type, (Made(output, header, 2),)
+    others = confidence_images(frame, type, output, spread, header, weights, divisor, noise)
+    error = others["ERROR"].data if "ERROR" in others else None
+    made = [Made(output, header, 2, error=error)]
+    for name in ("SPREAD", "RESIDUAL", "ERROR", "DOUBT"):
+        other = others.get(name)
+        made.append(
+            other
+            and Made(other.data, other.header, len(other.data) / len(image), bits=name == "DOUBT")
         )
-    return type, made
+    return type, tuple(made)
 
 
 def _type(frame: fits.Frame, asked: str | None, values: Callable[[], np.ndarray]) -> str:

@@ -8,7 +8,7 @@ import logging
 import os
 import re
 import warnings
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from ..config import TYPES
 from ..observation.fits import Frame
 from ..observation.header import card
 from ..observation.normalise import fill, restore
+from .doubt import Doubt
 
 log = logging.getLogger(__name__)
 
@@ -37,12 +38,15 @@ def side_by_side(
     header=None,
     title: str = "",
     truth: np.ndarray | None = None,
+    error: np.ndarray | None = None,
+    doubt: np.ndarray | None = None,
     spread: np.ndarray | None = None,
     residual: np.ndarray | None = None,
 ) -> bytes:
     """A PNG of input and output: the whole image above, its most structured part enlarged below.
 
-    input : (H, W); output, truth, spread : (k H, k W); residual : (H, W); NaN off the limb.
+    input : (H, W); output, truth, error, doubt, spread : (k H, k W); residual : (H, W); NaN off the
+        limb.
     units : of all images; "" means unknown for an intensity, G for a field.
     type : "intensity" (stretch from percentiles 0.1 to 99.9 of all images) or "blos" (symmetric
         about zero, to percentile 99.9 of the modulus). Stretch and enlarged part use the input only
@@ -55,7 +59,7 @@ def side_by_side(
     title : of the figure, see `caption`.
     truth : adds three panels: bicubic interpolation of the input (if k is 2), the truth, and
         output - truth. The titles give the rms of what differs from the truth.
-    spread, residual : add a panel each, see docs/confidence.md.
+    error, doubt, spread, residual : add a panel each, see docs/confidence.md.
 
     Raises ValueError if the shapes disagree, ImportError without matplotlib.
     """
@@ -70,6 +74,8 @@ def side_by_side(
         raise ValueError(f"side_by_side: type must be one of {TYPES}, got type={type!r}")
     for name, image, shape in (
         ("truth", truth, output.shape),
+        ("error", error, output.shape),
+        ("doubt", doubt, output.shape),
         ("spread", spread, output.shape),
         ("residual", residual, input.shape),
     ):
@@ -82,10 +88,10 @@ def side_by_side(
     wcs, turned = sky(header, input.shape)
     flip = (slice(None, None, -1),) * 2 if turned else ()
     input, output = input[flip], output[flip]
-    truth, spread, residual = (i if i is None else i[flip] for i in (truth, spread, residual))
+    further = (i if i is None else i[flip] for i in (truth, error, doubt, spread, residual))
     # a magnetogram has noise off the disc and spikes at the limb, which are NaN in the output
     measured = np.where(np.isnan(output[::k, ::k]), np.nan, input)
-    panels = _panels(input, output, measured, type, truth, spread, residual)
+    panels = _panels(input, output, measured, type, *further)
 
     height = float(np.clip(4.5 * h / w, 1.5, 7.0))  # inches, of the upper panels
     size = (4.8 * len(panels) + 1, height + 5.5 + (0.5 if title else 0))
@@ -99,7 +105,7 @@ def side_by_side(
     for panel, column in zip(panels, axes.T, strict=True):
         low, high = panel.limits
         style = {"cmap": panel.colours, "vmin": low, "vmax": high, "interpolation": "nearest"}
-        shown.append(_draw(column, panel.image, panel.image.shape[0] // h, box, style))
+        shown.append(_draw(column, panel.image, panel.image.shape[0] // h, box, style, panel.names))
         column[0].set_title(panel.title)
         for ax in column:
             label_axes(ax, wcs)
@@ -108,8 +114,13 @@ def side_by_side(
     bars += [([i], panel.label) for i, panel in enumerate(panels) if panel.label]
     unit = typeset(units or ("G" if type == "blos" else ""))
     for columns, label in bars:
+        place, names = {"ax": axes[:, columns]}, panels[columns[0]].names
+        if names:
+            bar = figure.colorbar(shown[columns[0]], label=label, **place)
+            bar.set_ticks(range(len(names)), labels=names)
+            continue
         label = f"{label} [{unit}]" if unit else label
-        figure.colorbar(shown[columns[0]], ax=axes[:, columns], label=label, extend="both")
+        figure.colorbar(shown[columns[0]], label=label, extend="both", **place)
     if any(np.isnan(panel.image).any() for panel in panels):
         from matplotlib.patches import Patch
 
@@ -125,10 +136,11 @@ class _Panel(NamedTuple):
     image: np.ndarray
     limits: tuple[float, float]
     label: str = ""  # of a colour bar of its own; "": it shares that of the input
-    colours: str = "gray"
+    colours: Any = "gray"  # the name of a colour map, or one
+    names: tuple[str, ...] = ()  # of the values 0, 1, ..., if these are categories
 
 
-def _panels(input, output, measured, type, truth, spread, residual) -> list[_Panel]:
+def _panels(input, output, measured, type, truth, error, doubt, spread, residual) -> list[_Panel]:
     """The columns of the figure, from left to right."""
     from ..baselines.bicubic import bicubic
 
@@ -140,7 +152,7 @@ def _panels(input, output, measured, type, truth, spread, residual) -> list[_Pan
         if len(output) == 2 * len(input):
             filled, gaps = fill(input)
             images = {"bicubic": restore(bicubic(filled).astype(np.float32), gaps)} | images
-        error = output - truth
+        difference = output - truth
         panels = [
             _Panel("input", input, limits),
             *(
@@ -148,8 +160,15 @@ def _panels(input, output, measured, type, truth, spread, residual) -> list[_Pan
                 for n, i in images.items()
             ),
             _Panel("truth", truth, limits),
-            _Panel("enhanced - truth", error, about_zero([error]), "difference", "RdBu_r"),
+            _Panel(
+                "enhanced - truth", difference, about_zero([difference]), "difference", "RdBu_r"
+            ),
         ]
+    if error is not None:
+        top = float(np.nanpercentile(error, 99.9)) or 1.0
+        panels.append(_Panel("error bar", error, (0.0, top), "one sigma", "viridis"))
+    if doubt is not None:
+        panels.append(_doubts(doubt))
     if spread is not None:
         top = float(np.nanpercentile(spread, 99.9)) or 1.0
         panels.append(_Panel("spread", spread, (0.0, top), "spread of 8 outputs", "magma"))
@@ -157,6 +176,19 @@ def _panels(input, output, measured, type, truth, spread, residual) -> list[_Pan
         most = about_zero([residual])
         panels.append(_Panel("residual", residual, most, "re-blurred output - input", "RdBu_r"))
     return panels
+
+
+def _doubts(doubt: np.ndarray) -> _Panel:
+    """The weightiest doubt of each pixel: a residual over a value, contrast and edge."""
+    from matplotlib.colors import ListedColormap
+
+    order = (Doubt.EDGE, Doubt.CONTRAST, Doubt.VALUE, Doubt.RESIDUAL)
+    image = np.zeros(doubt.shape, np.float32)
+    for rank, bit in enumerate(order, 1):
+        image[doubt & bit > 0] = rank
+    names = ("none", *(bit.name.lower() for bit in order))
+    colours = ListedColormap(["white", "0.8", "tab:blue", "tab:orange", "tab:red"])
+    return _Panel("doubt", image, (-0.5, len(order) + 0.5), "weightiest doubt", colours, names)
 
 
 def _rms(error: np.ndarray) -> float:
@@ -192,17 +224,18 @@ def typeset(unit: str) -> str:
     return re.sub(r"\^(-?)(\d*)", lambda m: f"$^{{{m[1]}{m[2] or 1}}}$", unit)
 
 
-def _draw(column, image: np.ndarray, k: int, box, style: dict):
+def _draw(column, image: np.ndarray, k: int, box, style: dict, categories=()):
     """Draws the image into column[0] and its box into column[1]; k image pixels per input pixel.
 
     Axes count input pixels from the lower left corner.  box : (row, column, side) in input pixels.
+    categories : if there are any, a block of pixels shows its largest value and not its mean.
     """
     from matplotlib.patches import Rectangle
 
     row, col, side = box
     whole, zoom = column
     block = -(-max(image.shape) // PANEL_PIXELS)
-    thin = _block_mean(image, block)
+    thin = _block_mean(image, block, np.max if categories else np.mean)
     extent = (0, thin.shape[1] * block / k, 0, thin.shape[0] * block / k)
     shown = whole.imshow(thin, origin="lower", extent=extent, **style)
     whole.set(xlim=(0, image.shape[1] / k), ylim=(0, image.shape[0] / k))
@@ -316,7 +349,7 @@ def _richest_box(image: np.ndarray) -> tuple[int, int, int]:
     return best
 
 
-def _block_mean(image: np.ndarray, block: int) -> np.ndarray:
+def _block_mean(image: np.ndarray, block: int, mean=np.mean) -> np.ndarray:
     """Means of block x block pixels; remaining rows and columns at the far ends are dropped."""
     h, w = (n // block for n in image.shape)
-    return image[: h * block, : w * block].reshape(h, block, w, block).mean(axis=(1, 3))
+    return mean(image[: h * block, : w * block].reshape(h, block, w, block), axis=(1, 3))

@@ -1,6 +1,7 @@
 """Scores of weights and of the synthetic Sun, on inputs whose result is known."""
 
 import json
+import re
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -37,7 +38,7 @@ def test_noise_of_the_card():
 
 def test_regions_of_the_card(monkeypatch, rng):
     """A field of which nothing else is known, scenes with their other type, and the limb."""
-    monkeypatch.setattr(regions, "LIMB_SHAPE", (64, 72))
+    monkeypatch.setattr(regions.limb, "SHAPE", (64, 72))
     field = rng.standard_normal((60, 66))
     sources = (
         Source("a field", lambda seed: (field, 0.1), 1.0, train=None, test=WHOLE),
@@ -230,7 +231,9 @@ def pixels(rng):
     error = np.hypot(0.3, 2 * spread) * rng.standard_normal(spread.size)
     group = np.where(spread < 0.1, 0, 3).astype(np.int8)
     noise = np.zeros(spread.size, np.int8)
-    return reliability.Pixels(error, 2 * error, error, spread, np.abs(error), group, noise)
+    bar = np.where(group == 3, 2, 1) * np.hypot(0.3, 2 * spread)
+    residual = np.abs(error)
+    return reliability.Pixels(error, 2 * error, error, bar, spread, residual, group, noise)
 
 
 def test_error_bars_from_a_spread(pixels):
@@ -256,10 +259,27 @@ def test_correlation_with_a_spread(pixels, rng):
     )
 
 
-def test_where_an_error_bar_fails(pixels):
+def test_which_classes_an_error_bar_fits(pixels):
+    """Umbrae have twice their sigma, which 95.4 % of normal errors do not exceed."""
     parts = reliability.groups("intensity", pixels)
     assert list(parts) == ["all", "45 s, all", "**quiet**", "**umbra**"]
-    plain, floored = reliability.failures(parts, reliability.fitted(pixels))
-    assert plain.startswith("Factor times spread is too small for **quiet** (")
-    assert "umbra" not in plain
-    assert floored == "The bar with a floor is right within 1.25 for every row."
+    header, _, *rows = reliability.within("intensity", parts, reliability.fitted(pixels)).split(
+        "\n"
+    )
+    columns = [cell.strip() for cell in header.strip("| ").split("|")]
+    found = {}
+    for row in rows:
+        name, *cells = (cell.strip(" *%") for cell in row.strip("| ").split("|"))
+        found[name] = dict(zip(columns[1:], cells, strict=True))
+    assert list(found) == ["all", "quiet", "umbra"]
+    assert float(found["quiet"]["within one sigma"]) == pytest.approx(68.3, abs=1)
+    assert float(found["umbra"]["within one sigma"]) == pytest.approx(95.4, abs=0.5)
+    assert float(found["quiet"]["within two sigma"]) == pytest.approx(95.4, abs=1)
+    assert float(found["umbra"]["before: with a floor"]) == pytest.approx(68, abs=1)
+    assert found["umbra"]["of 45 s"] == found["umbra"]["within one sigma"]
+    assert found["umbra"]["of 720 s"] == "–"
+    said = reliability.outside(parts)
+    assert "quiet" not in said
+    assert re.match(r"Outside of 68 ± 3 % are .*\*\*umbra\*\* \(95.\d %\)\.", said)
+    right = {"**quiet**": parts["**quiet**"]}
+    assert reliability.outside(right) == "Every row is within 68 ± 3 %."

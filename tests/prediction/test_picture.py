@@ -275,6 +275,8 @@ def test_refuses(scene):
         ((image, output, "doppler"), {}),
         ((image, output, "intensity"), {"truth": truth[:-2]}),
         ((image, output, "intensity"), {"spread": image}),
+        ((image, output, "intensity"), {"error": image}),
+        ((image, output, "intensity"), {"doubt": np.zeros(image.shape, np.uint8)}),
         ((image, output, "intensity"), {"residual": output}),
     ):
         with pytest.raises(ValueError, match=r"^side_by_side: .* must be .*, got "):
@@ -308,3 +310,36 @@ def test_more_axes_in_the_wcs_than_in_the_image(scene, figures, caplog):
         picture.side_by_side(image, output, "intensity", header=header)
         assert not caplog.messages
         assert panels(figures[-1])[0].coords[0].get_axislabel() == "x [arcsec]"
+
+
+def test_error_bar_and_doubt_have_panels(scene, figures):
+    """The weightiest of several doubts is shown, as a colour with a name."""
+    image, output, _ = scene
+    doubt = np.zeros(output.shape, np.uint8)
+    doubt[10, 10], doubt[11, 11], doubt[12, 12] = 8, 8 | 4, 8 | 4 | 2 | 1
+    picture.side_by_side(
+        image, output, "intensity", units="DN/s", error=abs(output - 1), doubt=doubt
+    )
+    axes = panels(figures[0])
+    assert [ax.get_title() for ax in axes[:4]] == ["input", "enhanced", "error bar", "doubt"]
+    np.testing.assert_array_equal(axes[2].images[0].get_array(), abs(output - 1))
+    shown = axes[3].images[0].get_array()
+    assert [shown[i, i] for i in (9, 10, 11, 12)] == [0, 1, 2, 4]
+    labels = {ax.get_ylabel() for ax in figures[0].axes}
+    assert {"one sigma [DN s$^{-1}$]", "weightiest doubt"} <= labels
+    (bar,) = (ax for ax in figures[0].axes if ax.get_ylabel() == "weightiest doubt")
+    names = [label.get_text() for label in bar.get_yticklabels()]
+    assert names == ["none", "edge", "contrast", "value", "residual"]
+
+
+def test_a_single_doubtful_pixel_of_a_large_image_is_seen(figures):
+    """Large images are averaged in blocks; a mean of doubts would be another doubt."""
+    image = np.ones((700, 700), np.float32)
+    image[::7] = 1.1
+    output = image.repeat(2, axis=0).repeat(2, axis=1)
+    doubt = np.zeros(output.shape, np.uint8)
+    doubt[100, 100] = 1
+    picture.side_by_side(image, output, "intensity", doubt=doubt)
+    shown = panels(figures[0])[2].images[0].get_array()
+    assert shown.shape < doubt.shape
+    assert sorted(set(np.unique(shown))) == [0, 4]

@@ -1,0 +1,74 @@
+"""The noise of an image: given, known from HMI's cadence, or estimated from the image."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ..observation.fits import Frame
+from ..observation.gaps import gap_free_box
+from ..observation.header import card
+from ..observation.telescope import foreign_instrument
+from ..optics.degrade import Optics
+from ..optics.psf import ARCSEC
+from ..pairs.recipe import read
+
+SIDE = 1024  # pixels, at most, of the part from which the noise is estimated
+LEAST = 50  # modes beyond the telescope's cut-off that an estimate needs
+
+
+class Noise(NamedTuple):
+    sigma: float  # in the unit of the image
+    source: str  # "given", "HMI, 720 s", "estimated" or "at least HMI, 720 s"
+
+
+def noise_of(
+    frame: Frame, type: str, level: float, optics: Optics | None, given: float | None = None
+) -> Noise | None:
+    """The noise of an image; None if nothing tells it.
+
+    level : the image's unit over the network's: intensity of the quiet Sun, or units in 1 kG.
+    optics : of the image's pixels; None if they are not known.
+    given : sigma in the image's unit.
+
+    HMI's cadence is that of the card CADENCE, its noise that of the training recipe of the type.
+    Many images of HMI without that card were interpolated, after which an estimate is too low. Its
+    least noise is then taken.
+    """
+    if given is not None:
+        return Noise(float(given), "given")
+    found = None if optics is None else estimated(frame.data, optics)
+    if foreign_instrument(frame.header) is not None:
+        return None if found is None else Noise(found, "estimated")
+    known = {noise.cadence: noise.sigma * level for noise in read(type).noise}
+    cadence = f"{card(frame.header, 'CADENCE')} s".replace(".0 s", " s")
+    if cadence in known:
+        return Noise(known[cadence], f"HMI, {cadence}")
+    least = min(known, key=known.get)
+    if found is None or found < known[least]:
+        return Noise(known[least], f"at least HMI, {least}")
+    return Noise(found, "estimated")
+
+
+def estimated(image: np.ndarray, optics: Optics) -> float | None:
+    """Sigma of white noise, from the spatial frequencies that the telescope does not pass.
+
+    image : (H, W), NaN where missing; the largest box without gaps is used, at most SIDE x SIDE.
+    Pixels that were interpolated have less noise at these frequencies, and the estimate is too low.
+    None if fewer than LEAST modes are beyond the cut-off D / lambda.
+
+    Of white noise, the power of a mode is exponentially distributed, with the median ln 2 sigma^2.
+    The median ignores the few modes into which edges leak.
+    """
+    y0, y1, x0, x1 = gap_free_box(np.isfinite(image))
+    y0, x0 = max(y0, (y0 + y1 - SIDE) // 2), max(x0, (x0 + x1 - SIDE) // 2)
+    part = image[y0 : min(y1, y0 + SIDE), x0 : min(x1, x0 + SIDE)].astype(np.float64)
+    if min(part.shape) < 2:
+        return None
+    window = np.outer(*(np.hanning(n + 2)[1:-1] for n in part.shape))
+    power = np.abs(np.fft.rfft2(window * (part - part.mean()))) ** 2 / (window**2).sum()
+    rows, columns = np.fft.fftfreq(part.shape[0]), np.fft.rfftfreq(part.shape[1])
+    frequency = np.hypot(rows[:, None], columns) / optics.hmi_scale  # cycles per arcsec
+    beyond = frequency > optics.aperture / optics.wavelength * ARCSEC
+    if np.count_nonzero(beyond) < LEAST:
+        return None
+    return float(np.sqrt(np.median(power[beyond]) / np.log(2)))

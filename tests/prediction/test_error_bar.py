@@ -1,0 +1,117 @@
+"""The tables of the error bars: features, interpolation, units, storage."""
+
+import numpy as np
+import pytest
+
+from enhance_np.observation.normalise import Norm
+from enhance_np.pairs import limb
+from enhance_np.prediction.error_bar import BOX, LINES, Calibration, Features, features, judged
+
+TABLES = {
+    "values": (0.0, 1.0, 3.0),
+    "contrasts": (0.1, 0.2),
+    "gain": np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]),
+    "floor": np.array([[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]]),
+    "value_range": (-0.5, 2.5),
+    "contrast_range": (0.05, 0.3),
+    "misfit": 0.01,
+    "at_limb": 0.5,
+    "data": "made",
+}
+
+
+@pytest.fixture
+def calibration():
+    return Calibration(**TABLES)
+
+
+@pytest.mark.parametrize("type", ["intensity", "blos"])
+def test_features_are_those_of_boxes(type, rng):
+    y = rng.standard_normal((9, 8))
+    y[2, 3] = np.nan
+    found, reach = features(y, type), BOX // 2
+    mirrored = np.pad(y, reach, mode="symmetric")
+    boxes = np.lib.stride_tricks.sliding_window_view(mirrored, (BOX, BOX)).reshape(*y.shape, -1)
+    value, contrast = np.nanmean(boxes, axis=2), np.nanstd(boxes, axis=2)
+    value, contrast = (np.where(np.isnan(y), np.nan, a) for a in (value, contrast))
+    np.testing.assert_allclose(found.value, value if type == "intensity" else abs(value), atol=1e-9)
+    np.testing.assert_allclose(found.contrast, contrast, atol=1e-7)
+
+
+def test_interpolation(calibration):
+    """Linear between the places of the tables, constant beyond them; NaN stays."""
+    found = Features(np.array([0.0, 1.0, 2.0, 9.0, np.nan]), np.array([0.1, 0.15, 0.2, 9.0, 0.1]))
+    gain, floor = calibration.at(found)
+    np.testing.assert_allclose(gain, [1, 3.5, 5, 6, np.nan])
+    np.testing.assert_allclose(floor, [0.1, 0.35, 0.5, 0.6, np.nan])
+    np.testing.assert_allclose(calibration.sigma(found, 0.1), np.hypot(0.1 * gain, floor))
+
+
+def test_towards_the_limb(calibration):
+    found = Features(np.zeros(5), np.full(5, 0.1))
+    mu = np.array([1.0, (1 + limb.MU) / 2, limb.MU, 0.1, np.nan])
+    one = np.hypot(0.1, 0.1)
+    np.testing.assert_allclose(
+        calibration.sigma(found, 0.1, mu), one * np.array([1, 0.75, 0.5, 0.5, 1])
+    )
+
+
+def test_outside_of_the_calibration_data(calibration):
+    found = Features(np.array([-1.0, 0, 2.6]), np.array([0.1, 0.04, 0.31]))
+    value, contrast = calibration.unlike(found)
+    assert value.tolist() == [True, False, True]
+    assert contrast.tolist() == [False, True, True]
+
+
+def test_an_output_in_its_units(calibration, rng):
+    """Of more than one band of lines; a limb-darkened divisor and mu are those of the pixels."""
+    height = LINES + 6
+
+    def mu(rows, columns):
+        return 0.9 - 0.5 * (rows[:, None] + 0.25) / height + 0 * columns
+
+    y = 1 + 0.2 * rng.standard_normal((2 * height, 14))
+    y[5, 5] = np.nan
+    y[60:80] *= 3  # across two bands
+    norm = Norm(500.0, 0.7, mu)
+    divisor = norm.lines(0, height, 7, 2)
+    found = judged(divisor * y, "intensity", calibration, norm, 3.0)
+    its = features(y, "intensity")
+    at = norm.mu((np.arange(2 * height) + 0.5) / 2 - 0.5, np.zeros(14))
+    want = divisor * calibration.sigma(its, 3.0 / divisor, at)
+    np.testing.assert_allclose(found.error, want, rtol=1e-4)
+    assert found.error.dtype == np.float32
+    value, contrast = calibration.unlike(its)
+    assert value.sum() + contrast.sum() > 10
+    assert ((found.value != value) | (found.contrast != contrast)).sum() == 0
+
+
+def test_is_stored(calibration):
+    stored = Calibration.stored(calibration.attributes())
+    for name, value in TABLES.items():
+        np.testing.assert_array_equal(getattr(stored, name), value)
+    assert Calibration.stored(None) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"gain": [[1.0, 2.0]]},
+        {"floor": np.full((3, 2), np.nan)},
+        {"floor": -TABLES["floor"]},
+        {"values": (0.0, 2.0, 1.0)},
+        {"contrasts": "none"},
+        {"misfit": "much"},
+        {"at_limb": 0.0},
+    ],
+)
+def test_damaged_tables(calibration, change):
+    with pytest.raises(ValueError, match="calibration: (needs tables|must have every table)"):
+        Calibration.stored(calibration.attributes() | change)
+
+
+def test_missing_tables(calibration):
+    attributes = calibration.attributes()
+    del attributes["floor"]
+    with pytest.raises(ValueError, match="must have every table, got KeyError"):
+        Calibration.stored(attributes)

@@ -1,0 +1,62 @@
+"""The noise of images whose noise is known."""
+
+import numpy as np
+import pytest
+from astropy.io.fits import Header
+
+from enhance_np.observation.fits import Frame
+from enhance_np.optics.degrade import HMI, Optics, degrade
+from enhance_np.prediction.noise import estimated, noise_of
+from enhance_np.sun.scene import scene
+
+
+@pytest.fixture(scope="module")
+def granulation():
+    intensity, _ = scene(1_000_003, (290, 290), 0.09, "quiet")
+    return degrade(intensity, 0.09)[0]
+
+
+@pytest.mark.parametrize("sigma", [1e-3, 3e-3, 2e-2])
+def test_estimate(granulation, rng, sigma):
+    """Within a third of HMI's noise, though granulation is a hundred times stronger; gaps apart."""
+    image = granulation + sigma * rng.standard_normal(granulation.shape)
+    assert estimated(image, HMI) == pytest.approx(sigma, rel=0.35)
+    image[:5], image[30, -3] = np.nan, np.nan
+    assert estimated(image, HMI) == pytest.approx(sigma, rel=0.35)
+
+
+def test_no_estimate_where_every_frequency_passes(rng):
+    assert estimated(rng.standard_normal((64, 64)), Optics(aperture=0.5)) is None
+    assert estimated(rng.standard_normal((8, 8)), HMI) is None
+
+
+CARDS = {"TELESCOP": "SDO/HMI", "CADENCE": 45.0}
+
+
+@pytest.mark.parametrize(
+    ("cards", "given", "sigma", "source"),
+    [
+        (CARDS, None, 3e-3 * 500, "HMI, 45 s"),
+        (CARDS | {"CADENCE": 720}, None, 1e-3 * 500, "HMI, 720 s"),
+        (CARDS, 7.0, 7.0, "given"),
+        (CARDS | {"CADENCE": 90.0}, None, 1e-3 * 500, "at least HMI, 720 s"),
+        ({}, None, 1e-3 * 500, "at least HMI, 720 s"),
+    ],
+)
+def test_header(cards, given, sigma, source):
+    """The image has no noise at all, as after an interpolation."""
+    frame = Frame(np.full((64, 64), 500, np.float32), Header(cards), "a.fits")
+    found = noise_of(frame, "intensity", 500.0, HMI, given)
+    assert found.source == source
+    assert found.sigma == pytest.approx(sigma)
+
+
+def test_other_telescopes_are_estimated(rng):
+    image = (500 + 0.1 * rng.standard_normal((64, 64))).astype(np.float32)
+    frame = Frame(image, Header({"TELESCOP": "OTHER", "CADENCE": 45.0}), "a.fits")
+    found = noise_of(frame, "intensity", 500.0, HMI)
+    assert found.source == "estimated"
+    assert found.sigma == pytest.approx(0.1, rel=0.2)
+    assert noise_of(frame, "intensity", 500.0, None) is None
+    hmi = Frame(500 + 100 * (image - 500), Header(), "b.fits")
+    assert noise_of(hmi, "intensity", 500.0, HMI).source == "estimated"
