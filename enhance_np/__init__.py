@@ -4,6 +4,7 @@ enhance_np.enhance(x)  ->  the array, Quantity, NDData, sunpy Map, dask array, .
 enhance_np.deconvolve(x)  ->  the same by Richardson-Lucy
 enhance_np.degrade(x, optics=Optics(...))  ->  x as HMI or another telescope would see it
 enhance_np.flatten_limb(x)  ->  x without its limb darkening
+enhance_np.compare(out, other)  ->  out beside the image of another telescope
 enhance_np.predict(image, type="intensity")  ->  the same for an array
 enhance_np.predict_all(images, ...)  ->  the same for many arrays, one by one
 enhance_np.load_weights(path)
@@ -16,6 +17,7 @@ from importlib import import_module
 __version__ = "0.1.0"
 __all__ = [
     "Optics",
+    "compare",
     "deconvolve",
     "degrade",
     "enhance",
@@ -32,6 +34,7 @@ _HOMES = {
     "deconvolve": ("prediction.deconvolution", "deconvolve"),
     "degrade": ("prediction.degradation", "degrade"),
     "flatten_limb": ("prediction.flattening", "flatten_limb"),
+    "compare": ("evaluate.compare", "compare"),
     "Optics": ("optics.degrade", "Optics"),
     "predict": ("prediction.array", "predict"),
     "predict_all": ("prediction.array", "predict_all"),

@@ -129,10 +129,10 @@ def patches(figure, out: np.ndarray, scene: Scene, wcs=None, most: int = 3) -> N
             cuts[name] = image[k * y : k * (y + side), k * x : k * (x + side)]
         limits = stretch(list(cuts.values()), scene.type)
         for ax, (name, cut) in zip(column, cuts.items(), strict=True):
-            shown = _show(ax, cut, limits, (x, x + side, y, y + side), wcs)
+            shown = show(ax, cut, limits, (x, x + side, y, y + side), wcs)
             first = ax is column[0]
             ax.set_title(f"{label}\n{name}" if first else name, fontsize=9)
-        _bar(figure, shown, column, scene.type, location="bottom", shrink=0.9)
+        bar(figure, shown, column, scene.type, location="bottom", shrink=0.9)
 
 
 def region(figure, image: np.ndarray, out: np.ndarray, type: str, wcs=None) -> None:
@@ -142,30 +142,37 @@ def region(figure, image: np.ndarray, out: np.ndarray, type: str, wcs=None) -> N
     h, w = image.shape
     halves = out.copy()
     halves[h // 2 * 2 :] = repeated(image)[h // 2 * 2 :]
-    shown = _show(left, halves, stretch([image, out], type), (0, w, 0, h), wcs)
+    shown = show(left, halves, stretch([image, out], type), (0, w, 0, h), wcs)
     left.axhline(h // 2, color="tab:orange", linewidth=0.8)
     left.set_title("above: input, below: output")
-    _bar(figure, shown, left, type, location="bottom", shrink=0.9)
+    bar(figure, shown, left, type, location="bottom", shrink=0.9)
     scatter(right, image, out, type)
 
 
 def scatter(axes, image: np.ndarray, out: np.ndarray, type: str) -> None:
     """Density of the output against the interpolated input; for a field also a factor of 2."""
-    from matplotlib.colors import LogNorm
-
     filled, gaps = fill(image)
     known = repeated(~gaps) & np.isfinite(out)
-    x, y = bicubic(filled)[known], out[known]
+    density(axes, bicubic(filled)[known], out[known], type, ("input", "output"), "output pixels")
+
+
+def density(axes, x: np.ndarray, y: np.ndarray, type: str, names: tuple[str, str], counted) -> None:
+    """Two-dimensional histogram of y against x, (n,), with the line of equal values.
+
+    names : of x and y.  counted : what they are values of, for the colour bar.
+    """
+    from matplotlib.colors import LogNorm
+
     low, high = float(min(x.min(), y.min())), float(max(x.max(), y.max()))
     *_, counts = axes.hist2d(x, y, bins=200, range=[[low, high]] * 2, norm=LogNorm())
-    axes.figure.colorbar(counts, ax=axes, label="output pixels", location="bottom", shrink=0.9)
+    axes.figure.colorbar(counts, ax=axes, label=counted, location="bottom", shrink=0.9)
     line = np.array([low, high])
     axes.plot(line, line, color="k", linewidth=0.8, label="equal")
     if type == "blos":
         for factor, label in ((0.5, "factor of 2"), (2, None)):
             axes.plot(line, factor * line, "k:", linewidth=0.8, label=label)
     unit = f"{QUANTITY[type]} [{UNIT[type]}]"
-    axes.set(xlim=line, ylim=line, xlabel=f"input: {unit}", ylabel=f"output: {unit}")
+    axes.set(xlim=line, ylim=line, xlabel=f"{names[0]}: {unit}", ylabel=f"{names[1]}: {unit}")
     axes.set_aspect("equal")
     axes.legend(fontsize=8, loc="upper left")
 
@@ -182,12 +189,12 @@ def against(figure, out: np.ndarray, other: np.ndarray, name: str, type: str, wc
         (f"{name} - output", difference, about_zero([difference]), {"cmap": "RdBu_r"}),
     )
     for ax, (title, image, clip, colours) in zip(axes, panels, strict=True):
-        shown = _show(ax, image, clip, (0, w, 0, h), wcs, **colours)
+        shown = show(ax, image, clip, (0, w, 0, h), wcs, **colours)
         ax.set_title(title, fontsize=9)
-        _bar(figure, shown, ax, type, "difference" if colours else "", location="bottom")
+        bar(figure, shown, ax, type, "difference" if colours else "", location="bottom")
 
 
-def _show(ax, image, limits, extent, wcs, cmap="gray"):
+def show(ax, image, limits, extent, wcs, cmap="gray"):
     ax.set_facecolor(MISSING)
     style = {"cmap": cmap, "vmin": limits[0], "vmax": limits[1], "interpolation": "nearest"}
     shown = ax.imshow(image, origin="lower", extent=extent, **style)
@@ -196,7 +203,7 @@ def _show(ax, image, limits, extent, wcs, cmap="gray"):
     return shown
 
 
-def _bar(figure, shown, ax, type, label="", **options):
+def bar(figure, shown, ax, type, label="", **options):
     label = f"{label or QUANTITY[type]} [{UNIT[type]}]"
     figure.colorbar(shown, ax=ax, label=label, extend="both", **options)
 

@@ -10,10 +10,9 @@ from .. import baselines
 from .._atomic import replacing
 from .._errors import avoidable
 from ..baselines import linear
-from ..config import TYPES
 from ..observation import fits, normalise
 from ..observation.disc import mu
-from ..observation.kind import detect_type, in_gauss
+from ..observation.kind import common_type, detect_type, in_gauss
 from ..observation.pixels import pixel_area, pixel_scales
 from ..observation.telescope import foreign_instrument
 from ..optics.degrade import HMI, SAME_PIXELS, Optics, on_pixels
@@ -75,7 +74,7 @@ def evaluate_files(
     _check_written(plot, json_file, given.values(), overwrite)
     filter = None if linear_filter is None else linear.load(linear_filter)
     frames = {name: in_gauss(fits.read(path)) for name, path in given.items()}
-    type = _type([frames[name] for name in frames if name != "companion"], type)
+    type = common_type([frames[name] for name in frames if name != "companion"], type, "evaluate")
     frames = {
         name: frame if name == "companion" else without_fill(frame, type)
         for name, frame in frames.items()
@@ -100,18 +99,6 @@ def evaluate_files(
         made.append((json_file, text.encode() + b"\n"))
     _write(made)
     return table.text(found)
-
-
-def _type(frames, asked):
-    """The one type of all files; ENHTYPE in a header counts as evidence too."""
-    said = {asked} | {detect_type(frame) for frame in frames}
-    said |= {frame.header.get("ENHTYPE") for frame in frames}
-    said &= set(TYPES)
-    if len(said) != 1:
-        got = " and ".join(sorted(said)) or "no evidence"
-        message = f"evaluate: the files must be of one type, or it must be given, got {got}"
-        raise avoidable(ValueError(message), "type")
-    return said.pop()
 
 
 def _optics(frames, given):

@@ -74,7 +74,7 @@ def report(outputs: Mapping[str, np.ndarray], scene: Scene, optics: Optics = HMI
             | context.against_input(scene.truth)
             | context.pixels(scene.truth)
         )
-    return _plain(
+    return plain(
         {
             "type": scene.type,
             "unit": UNIT[scene.type],
@@ -232,10 +232,10 @@ def _check(outputs, scene):
             )
 
 
-def _plain(value):
+def plain(value):
     """The value for JSON: NaN and infinity become None."""
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

@@ -15,15 +15,20 @@ def text(report: dict) -> str:
             lines += [[], [label]]
         elif any(cell is not None for cell in cells):
             lines.append([label, *("–" if c is None else style.format(c) for c in cells)])
-    lines = _without_empty_sections(lines)
-    width = [max(len(line[k]) for line in lines if len(line) > k) for k in range(len(names) + 1)]
-    body = "\n".join(
+    return f"{_head(report)}\n\n{aligned(_without_empty_sections(lines))}"
+
+
+def aligned(lines: list[list[str]]) -> str:
+    """Lines of cells as text: the first column to the left, the others to the right."""
+    width = [
+        max(len(line[k]) for line in lines if len(line) > k) for k in range(max(map(len, lines)))
+    ]
+    return "\n".join(
         "  ".join(
             cell.ljust(width[0]) if k == 0 else cell.rjust(width[k]) for k, cell in enumerate(line)
         ).rstrip()
         for line in lines
     )
-    return f"{_head(report)}\n\n{body}"
 
 
 def rows(report: dict) -> Iterator[tuple[str, str, list[Any] | None]]:

@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -193,6 +194,22 @@ def detect_type(frame: Frame) -> str | None:
     """ "intensity" or "blos" if all the evidence agrees; otherwise None."""
     said = set(witnesses(frame).values())
     return said.pop() if len(said) == 1 and said <= set(TYPES) else None
+
+
+def common_type(frames: Iterable[Frame], asked: str | None, name: str) -> str:
+    """The one type of all images; ENHTYPE in a header counts as evidence too.
+
+    asked : the user's choice, or None.  name : of the function, for the error.
+    Raises ValueError if there is evidence of both types, or none.
+    """
+    said = {asked} | {detect_type(frame) for frame in frames}
+    said |= {frame.header.get("ENHTYPE") for frame in frames}
+    said &= set(TYPES)
+    if len(said) != 1:
+        got = " and ".join(sorted(said)) or "no evidence"
+        message = f"{name}: the images must be of one type, or it must be given, got {got}"
+        raise avoidable(ValueError(message), "type")
+    return said.pop()
 
 
 def image_type(frame: Frame, asked: str | None) -> str:

@@ -87,14 +87,29 @@ def transfers(
     on pixels so fine that the sampling does not change them.  lines : of the result, if not all.
     Raises ValueError for a PSF without mirror symmetry, whose transfer function is not real.
     """
-    scale = optics.hmi_scale / 2 / FINER
-    found = []
-    for kernel in optics.kernels(scale):
-        if not all(np.allclose(kernel, np.flip(kernel, axis), atol=1e-12) for axis in (0, 1)):
-            raise ValueError("transfers: the PSF must be symmetric under reversal of either axis")
-        at = scale * (np.arange(len(kernel)) - len(kernel) // 2)
-        rows, columns = (
-            np.cos(np.pi / (n * pixel_scale) * np.arange(n)[:, None] * at) for n in shape
-        )
-        found.append(rows[lines] @ kernel @ columns.T)
-    return tuple(found)
+    step = optics.hmi_scale / 2 / FINER
+    scales = (pixel_scale, pixel_scale)
+    return tuple(transfer(shape, scales, kernel, step, lines) for kernel in optics.kernels(step))
+
+
+def transfer(
+    shape: tuple[int, int],
+    pixel_scales: tuple[float, float],
+    kernel: np.ndarray,
+    step: float,
+    lines: slice = slice(None),
+) -> np.ndarray:
+    """Transfer function of a kernel at an image's modes, (H, W).
+
+    pixel_scales : of that image, along a column and along a line.  kernel : (n, n), odd, of sum 1.
+    step : between its pixels, in the same unit.  lines : of the result, if not all.
+    Raises ValueError for a kernel without mirror symmetry, whose transfer function is not real.
+    """
+    if not all(np.allclose(kernel, np.flip(kernel, axis), atol=1e-12) for axis in (0, 1)):
+        raise ValueError("transfers: the PSF must be symmetric under reversal of either axis")
+    at = step * (np.arange(len(kernel)) - len(kernel) // 2)
+    rows, columns = (
+        np.cos(np.pi / (n * side) * np.arange(n)[:, None] * at)
+        for n, side in zip(shape, pixel_scales, strict=True)
+    )
+    return rows[lines] @ kernel @ columns.T

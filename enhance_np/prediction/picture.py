@@ -226,12 +226,12 @@ def sky(header, shape: tuple[int, int]):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # astropy warns of its repairs: "degree", dates
-            wcs = _wcs(header)
+            wcs = read_wcs(header)
             if not wcs.has_celestial:
                 return None, False
             turned = bool(wcs.pixel_scale_matrix[wcs.wcs.lat, 1] < 0)
             if turned:
-                wcs = _wcs(_turned(header, shape))
+                wcs = read_wcs(_turned(header, shape))
     except Exception as error:  # astropy raises many kinds for an invalid header
         log.warning(
             "the picture's axes count pixels because the WCS is invalid (%s)", one_line(error)
@@ -241,7 +241,7 @@ def sky(header, shape: tuple[int, int]):
     return wcs, turned
 
 
-def _wcs(header):
+def read_wcs(header):
     """The WCS of two axes, even if WCSAXES is larger, as in the header of a cube's plane."""
     from astropy.wcs import WCS
 

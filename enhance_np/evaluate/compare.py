@@ -1,0 +1,294 @@
+"""Compares an image with that of another telescope: on the same pixels, at the same resolution."""
+
+import logging
+from datetime import datetime
+from typing import NamedTuple
+
+import numpy as np
+
+from .._errors import avoidable
+from ..config import TYPES
+from ..observation import normalise
+from ..observation.disc import locate
+from ..observation.header import card
+from ..observation.holders import computed, frame, has_header
+from ..observation.kind import common_type, in_gauss
+from ..observation.pixels import pixel_area, square_area
+from ..optics.degrade import HMI, Optics
+from ..prediction.steps import without_fill
+from . import alignment
+from .alignment import FARTHEST, LEAST_PIXELS, TRUSTED, Sampler, Shift
+from .compare_report import measured, text
+from .report import plain
+from .resolution import equalised, resolution
+
+log = logging.getLogger(__name__)
+
+MARGIN = 12.0  # arcsec kept around the common part, the half-width of the PSFs
+EDGE = 1.0  # arcsec from borders and gaps that are left out: a blur mixes in what is beyond
+APART = 5.0  # minutes between the images, from which on it is warned: the age of half a granule
+
+
+class Comparison(NamedTuple):
+    """Two images of the same part of the Sun on the same pixels; NaN where either is missing."""
+
+    type: str  # "intensity" or "blos"
+    out: np.ndarray  # (H, W) at its own resolution; Ic or G
+    other: np.ndarray  # (H, W) aligned and at its own resolution
+    out_alike: np.ndarray  # (H, W) at the resolution that both have
+    other_alike: np.ndarray  # (H, W)
+    header: object | None  # of these pixels; None without one
+    sides: tuple[float, float]  # arcsec of a pixel, along a column and along a line
+    report: dict  # all figures, ready for JSON
+    spectra: dict  # {image: Spectrum}, as they are and alike
+
+    def __str__(self) -> str:
+        """The table that the command `compare` prints."""
+        return text(self.report)
+
+    def picture(self) -> bytes:
+        """The figure that the command `compare` draws, as a PNG. Needs matplotlib."""
+        from .compare_figure import page
+
+        return page(self)
+
+
+def compare(
+    out,
+    other,
+    type: str | None = None,
+    *,
+    out_optics: Optics | str | None = None,
+    other_optics: Optics | str | None = None,
+    out_scale: float | tuple[float, float] | None = None,
+    other_scale: float | tuple[float, float] | None = None,
+    out_averages: bool | None = None,
+    other_averages: bool | None = None,
+    align: bool = True,
+) -> Comparison:
+    """Compare an image, such as an output of `enhance`, with that of another telescope.
+
+    out, other : (H, W) and (h, w) of the kinds of `image.enhance`, both intensities or both
+        line-of-sight fields; any units, pixels and orientations; NaN is missing. Not changed; dask
+        arrays are computed now.
+    type : "intensity" or "blos"; None detects it from both.
+    out_optics, other_optics : whose PSF blurred the image: Optics("airy", aperture=0.5,
+        wavelength=6302e-10), "deconvolved" (nothing left up to HMI's cut-off), "none" (a
+        simulation). None takes it from the header (`resolution.resolution`); an `out` without a
+        header counts as an output of the shipped weights.
+    out_scale, other_scale : arcsec, or (x, y), in place of the coordinates of the header.
+    out_averages, other_averages : whether the values are means over the pixels, which blurs too;
+        None see `resolution.resolution`.
+    align : whether to correct the coordinates by cross-correlation.
+
+    The coordinates of both headers bring `other` to the pixels of `out`; without those of both, the
+    centres are put on each other. Cross-correlation of both at equal resolution then gives the
+    remaining shift (`alignment.find_shift`). `other` is interpolated once, with it. The finer image
+    is blurred to the resolution of the other (`resolution.equalised`). Intensities are divided by
+    the level of the quiet Sun in the common part, each by its own; a missing header counts as
+    solar north up. The rotation of the Sun between the images is corrected only as a shift.
+    Raises TypeError for another kind of image; ValueError for images of two types, unknown
+    telescopes or pixels, parts that do not overlap, or a correlation that is not significant.
+    """
+    frames = tuple(computed(frame(x, "compare")) for x in (out, other))
+    return compared(
+        frames,
+        type,
+        (out_optics, other_optics),
+        (out_scale, other_scale),
+        (out_averages, other_averages),
+        align,
+    )
+
+
+def compared(frames, type, optics, scales, averages, align) -> Comparison:
+    """`compare` of two Frames; each argument but type and align is a pair."""
+    if type is not None and type not in TYPES:
+        raise ValueError(f"compare: type must be one of {TYPES}, got type={type!r}")
+    names = ("out", "other")
+    type = common_type(frames, type, "compare")
+    frames = [without_fill(in_gauss(f), type) for f in frames]
+    default = None if has_header(frames[0]) else HMI.target()
+    resolutions = [
+        resolution(*given, default if given[-1] == "out" else None)
+        for given in zip(frames, optics, averages, names, strict=True)
+    ]
+    grids = [alignment.grid(*given) for given in zip(frames, scales, names, strict=True)]
+    there, back, is_on_sky = alignment.mapping(*grids)
+    boxes = _boxes(grids, there, back, is_on_sky, align)
+    parts = [_Part(f.data[box], g.sides) for f, g, box in zip(frames, grids, boxes, strict=True)]
+    alike, is_blurred = equalised(
+        [part.filled for part in parts], [g.sides for g in grids], resolutions
+    )
+    origins = [tuple(s.start for s in box) for box in boxes]
+
+    def place(rows, columns):
+        return there(rows + origins[0][0], columns + origins[0][1])
+
+    def sampler(image):
+        return Sampler(image, parts[1].valid, origins[1])
+
+    shift = Shift((0.0, 0.0), np.nan, np.nan)
+    if align:
+        details = [alignment.detail(i, g.sides) for i, g in zip(alike, grids, strict=True)]
+        details[0][~parts[0].valid] = np.nan
+        reach = _reach(grids, boxes, back, is_on_sky)
+        shift = alignment.find_shift(details[0], sampler(details[1]), place, reach, is_on_sky)
+        _check_trusted(shift, is_on_sky)
+    rows, columns = (
+        np.arange(n, dtype=float) + s for n, s in zip(alike[0].shape, shift.pixels, strict=True)
+    )
+    at = place(*np.meshgrid(rows, columns, indexing="ij"))
+    images = [parts[0].filled, sampler(parts[1].filled)(*at), alike[0], sampler(alike[1])(*at)]
+    common = parts[0].valid & np.isfinite(images[3])
+    if common.sum() < LEAST_PIXELS:
+        message = f"compare: needs {LEAST_PIXELS} pixels of both images, got {common.sum()}"
+        raise ValueError(message)
+    inner = tuple(
+        slice(int(found[0]), int(found[-1]) + 1)
+        for found in (np.flatnonzero(common.any(axis=k)) for k in (1, 0))
+    )
+    images = [np.where(common, image, np.nan)[inner] for image in images]
+    header = _cut_header(frames[0], origins[0], inner)
+    levels = [1.0, 1.0]
+    if type == "intensity":
+        levels = [normalise.quiet_sun_level(image) for image in images[2:]]
+        images = [image / level for image, level in zip(images, 2 * levels, strict=True)]
+    images = [image.astype(np.float32) for image in images]
+    own = _own_part(parts[1].filled / levels[1], parts[1].valid, at, common, origins[1])
+    scale = np.array(shift.pixels)[::-1]
+    area = pixel_area(frames[0].header) if has_header(frames[0]) else None
+    minutes = _minutes(frames)
+    report, spectra = measured(
+        type,
+        images,
+        grids[0].sides,
+        own=(own, grids[1].sides),
+        mu=_mu(header, images[0].shape),
+        pixel_area=area or square_area(1.0) * np.prod(grids[0].sides),
+    )
+    said = {
+        "files": dict(zip(names, (f.path for f in frames), strict=True)),
+        "minutes": minutes,
+        "shift": {
+            "after": "coordinates" if is_on_sky else "centres",
+            "pixels": scale.tolist(),
+            "arcsec": (grids[0].axes @ scale).tolist(),
+            "correlation": shift.correlation,
+            "significance": shift.significance,
+        },
+        "resolution": dict(zip(names, map(str, resolutions), strict=True)),
+        "other_pixel_scale": list(grids[1].sides[::-1]),
+        "blurred": [name for name, b in zip(names, is_blurred, strict=True) if b],
+        "levels": dict(zip(names, levels, strict=True)) if type == "intensity" else None,
+    }
+    return Comparison(type, *images, header, grids[0].sides, plain(said | report), spectra)
+
+
+class _Part:
+    """The part of an image that is used: without gaps, and where it is valid."""
+
+    def __init__(self, data, sides):
+        from scipy.ndimage import distance_transform_edt
+
+        if not np.isfinite(data).any():
+            raise ValueError("compare: needs pixels of both images, got only missing ones")
+        self.filled, gaps = normalise.fill(np.asarray(data, np.float64))
+        far = distance_transform_edt(np.pad(~gaps, 1), sampling=sides)[1:-1, 1:-1]
+        self.valid = far > EDGE
+
+
+def _boxes(grids, there, back, is_on_sky, align):
+    """The parts of both images that are used, as slices."""
+    whole = [tuple(slice(0, n) for n in g.shape) for g in grids]
+    if align and not is_on_sky:
+        return whole  # any part of one may be the same as any part of the other
+    around = (MARGIN + FARTHEST * align) / min(grids[0].sides)
+    first = alignment.cut(grids[0].shape, whole[1], back, around)
+    around = (MARGIN + FARTHEST * align) / min(grids[1].sides)
+    return [first, alignment.cut(grids[1].shape, first, there, around)]
+
+
+def _reach(grids, boxes, back, is_on_sky):
+    """Pixels around the part of out in which other is looked at, (rows, columns)."""
+    rows, columns = np.meshgrid(*([s.start, s.stop - 1] for s in boxes[1]), indexing="ij")
+    found = []
+    for at, box, side in zip(back(rows, columns), boxes[0], grids[0].sides, strict=True):
+        beyond = max(0.0, box.start - at.min(), at.max() - box.stop + 1)
+        found.append(int(np.ceil(FARTHEST / side if is_on_sky else beyond)))
+    return tuple(found)
+
+
+def _check_trusted(shift: Shift, is_on_sky: bool) -> None:
+    if shift.significance < TRUSTED:
+        message = (
+            f"compare: the images must show the same structures, got a largest correlation of "
+            f"{shift.correlation:.2f}, {shift.significance:.1f} times the rms at other shifts "
+            f"where {TRUSTED:g} is needed"
+        )
+        raise avoidable(ValueError(message), *(("align",) if is_on_sky else ()))
+
+
+def _cut_header(frame, origin, inner):
+    """The header of the pixels that are compared; None without one."""
+    if not has_header(frame):
+        return None
+    header = frame.header.copy()
+    for axis, first, part in zip((2, 1), origin, inner, strict=True):
+        if isinstance(found := card(header, f"CRPIX{axis}"), int | float):
+            header[f"CRPIX{axis}"] = found - first - part.start
+    return header
+
+
+def _mu(header, shape):
+    found = locate(header)
+    return None if found is None else found(*map(np.arange, shape))
+
+
+def _own_part(image, valid, at, common, origin):
+    """The part of other on its own pixels that shows the common part; gaps are NaN."""
+    box = []
+    for places, first, n in zip(at, origin, image.shape, strict=True):
+        found = places[common] - first
+        low, high = int(np.floor(found.min())), int(np.ceil(found.max()))
+        box.append(slice(max(low, 0), min(high + 1, n)))
+    return np.where(valid, image, np.nan)[tuple(box)]
+
+
+def _minutes(frames) -> float | None:
+    """From the first image to the second; None if either header has no time."""
+    times = [_time(f.header) for f in frames]
+    if None in times:
+        return None
+    minutes = (times[1] - times[0]).total_seconds() / 60
+    if abs(minutes) > APART:
+        log.warning(
+            "the images are %.0f minutes apart: granules live about 10 minutes, and the Sun turns "
+            "by 0.17 arcsec a minute at disc centre, which only a shift corrects",
+            abs(minutes),
+        )
+    return minutes
+
+
+def _time(header) -> datetime | None:
+    """The middle of the observation in UTC, as far as the header tells it."""
+    from astropy.time import Time
+
+    def read(*keys):
+        for key in keys:
+            said = str(card(header, key) or "").strip().removesuffix("Z")
+            scale = "tai" if said.endswith("_TAI") else "utc"
+            said = said.removesuffix("_TAI").removesuffix("_UTC").replace("_", "T")
+            if said[4:5] == ".":
+                said = said.replace(".", "-", 2)
+            try:
+                return Time(said, scale=scale).utc.datetime
+            except ValueError:
+                continue
+        return None
+
+    middle = read("T_OBS", "DATE-AVG", "DATE_AVG")
+    if middle is not None:
+        return middle
+    begun, ended = read("DATE-OBS", "DATE_OBS", "DATE-BEG", "T_REC"), read("DATE-END", "DATE_END")
+    return begun + (ended - begun) / 2 if begun and ended else begun
