@@ -8,7 +8,7 @@ import logging
 import sys
 
 from .. import __version__, _signals
-from . import checks, data, evaluate, learn, predict, see, train
+from . import chapter, checks, data, evaluate, learn, predict, see, train
 from .options import LogLine, Parser, report_line
 from .terminal import complain, warnings_logged
 
@@ -31,7 +31,16 @@ def parser() -> argparse.ArgumentParser:
         made.set_defaults(run=run)
         return made
 
-    for subject in (predict, evaluate, see, learn, checks, data, train):  # the order of --help
+    for subject in (
+        predict,
+        evaluate,
+        chapter,
+        see,
+        learn,
+        checks,
+        data,
+        train,
+    ):  # the order of --help
         subject.add_commands(command)
     return top
 
