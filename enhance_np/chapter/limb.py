@@ -29,7 +29,7 @@ from .measures import Number, Numbers
 FINER = 8  # pixels of the sharp limb in one of HMI
 SKY = 0.005  # stray light off the limb, as in tests/test_limb.py
 EDGE = 2.0  # arcsec next to the limb that are left out, because they show the step alone
-NEAR, FAR = 12.0, 25.0  # arcsec from the limb: near it, and further inside
+NEAR, FAR = 12.0, 20.0  # arcsec from the limb: near it, and further inside
 
 
 @dataclass(frozen=True)

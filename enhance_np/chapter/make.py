@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import __version__, models
 from .._atomic import write_all
+from .._errors import avoidable
 from .._figures import require_matplotlib
 from ..config import TYPES
 from ..engine import select
@@ -94,20 +95,25 @@ def _check(folder, names, sources, overwrite):
 
 
 def _found(hmi, limb_file, simulation_file, hinode_file, seed, side, device, progress) -> Found:
-    known = regions.synthetic(seed, side, device)
+    # what is given comes first, because it may be unsuitable
+    region = regions.of_files(hmi, device) if hmi else None
+    simulated = simulation.of_file(simulation_file) if simulation_file else None
+    edge = limb.of_file(limb_file, device) if limb_file else None
+    if hinode_file and region is None:
+        message = "chapter: an image of Hinode needs those of HMI of the same region, got none"
+        raise avoidable(ValueError(message), "hmi")
+    pairs = hinode.of_file(hinode_file, region) if hinode_file else {}
     progress(1, STEPS)
-    region = regions.of_files(hmi, device) if hmi else known
-    quiet = simulation.synthetic(seed, side)
+    known = regions.synthetic(seed, side, device)
     progress(2, STEPS)
-    simulated = simulation.of_file(simulation_file) if simulation_file else quiet
-    simulated = simulation.beside(simulated, region) if hmi else simulated
-    if limb_file:
-        edge = limb.of_file(limb_file, device)
+    quiet = simulation.synthetic(seed, side)
+    if region is None:
+        region, simulated = known, simulated or quiet
     else:
+        simulated = simulation.beside(simulated or quiet, region)
+    if edge is None:
         edge = limb.synthetic(quiet.scene, side, device)
-    pairs = hinode.synthetic(known)
-    if hinode_file:
-        pairs |= hinode.of_file(hinode_file, region)
+    pairs = hinode.synthetic(known) | pairs
     progress(3, STEPS)
     numbers = measures.architecture(load(models.path("intensity")).config)
     numbers |= simulation.numbers(simulated) | measures.of_truth(known)

@@ -111,7 +111,8 @@ def _table(header, rows):
 
 def _html_table(header, rows):
     def line(cells, tag):
-        return f"<tr>{''.join(f'<{tag}>{escape(cell)}</{tag}>' for cell in cells)}</tr>"
+        inside = "".join(f"<{tag}>{escape(cell, quote=False)}</{tag}>" for cell in cells)
+        return f"<tr>{inside}</tr>"
 
     return "\n".join(["<table>", line(header, "th"), *(line(r, "td") for r in rows), "</table>"])
 

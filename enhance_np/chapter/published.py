@@ -323,7 +323,7 @@ ENTRIES = (
     Entry(
         "limb_inside",
         "limb",
-        "the same more than 25 arcsec inside",
+        "the same more than 20 arcsec inside",
         "%",
         "not given",
         "granules have less contrast near the limb",
