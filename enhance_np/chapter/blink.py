@@ -52,10 +52,10 @@ for (const figure of document.querySelectorAll("figure")) {{
 </script></body></html>
 """
 
-FIGURE = """<figure>
+FIGURE = """<figure style="max-width: {shown}px">
 <figcaption>{quantity}, {low:.4g} (black) to {high:.4g} {unit} (white); {side:.0f} arcsec wide
 </figcaption>
-<div class="pair" style="max-width: {shown}px"><img alt="enhanced {quantity}" src="{after}">
+<div class="pair"><img alt="enhanced {quantity}" src="{after}">
 <img class="before" alt="{quantity} of HMI" src="{before}"><div class="edge"></div></div>
 <div class="controls"><button type="button">Blink</button>
 <input type="range" min="0" max="100" value="50" step="0.1" aria-label="place of the line"></div>

@@ -24,6 +24,7 @@ from .simulation import PSFS, Simulation
 VERTICAL_EDGES = np.array([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]])
 WHITE = (12.0, 75.0)  # G, the levels that the chapter draws
 COLOURS = {"input": "tab:blue", "output": "tab:red", RL: "tab:green", "truth": "0.4"}
+LARGEST = 128  # input pixels on each side of figure 11
 PROFILES = {  # PSFs to draw, by how their names in `psfs.known` begin
     "modified": "Enhance: w = 2, W = 3.4",
     "wachter": "Wachter et al. 2012: w = 1.8, W = 3",
@@ -184,22 +185,45 @@ def field(figure, region: Region) -> None:
 
 
 def richardson_lucy(figure, region: Region) -> None:
-    """Figure 11: the output, Richardson-Lucy and their difference; light bridge and line marked."""
+    """Figure 11: the output, Richardson-Lucy and their difference; light bridge and line marked.
+
+    Of a large region, the part around most of both.
+    """
     from matplotlib.lines import Line2D
 
     out, other = region.out["blos"], region.outputs[RL]["blos"]
     figures.against(figure, out, other, RL, "blos", region.wcs)
     h, w = region.shape
     y, x = ((np.arange(2 * n) + 0.5) / 2 for n in (h, w))
-    handles = []
-    for name, mask in masks_of_parts(region).items():
+    axes = [ax for ax in figure.axes if ax.images]
+    masks, handles = masks_of_parts(region), []
+    for name, mask in masks.items():
         colour, label = PART_COLOURS[name]
         if mask.any():
             handles.append(Line2D([], [], color=colour, label=label))
-            for ax in [ax for ax in figure.axes if ax.images][:2]:
+            for ax in axes[:2]:
                 ax.contour(x, y, mask, levels=[0.5], colors=colour, linewidths=0.8)
     if handles:
         figure.legend(handles=handles, loc="outside upper center", ncols=2, frameon=False)
+    row, column, side = _around(masks["bridge"] | masks["line"])
+    for ax in axes:
+        ax.set(xlim=(column, min(column + side, w)), ylim=(row, min(row + side, h)))
+
+
+def _around(mask):
+    """(row, column, side) in input pixels of the square with most of a mask of output pixels."""
+    from scipy.ndimage import uniform_filter
+
+    h, w = (n // 2 for n in mask.shape)
+    side = min(LARGEST, max(h, w))
+    middle = np.array([h, w]) / 2
+    if mask.any():
+        share = uniform_filter(mask.astype(float), 2 * side, mode="constant")
+        middle = np.argwhere(share > 0.99 * share.max()).mean(axis=0) / 2
+    corner = (
+        int(np.clip(m - side / 2, 0, max(n - side, 0))) for m, n in zip(middle, (h, w), strict=True)
+    )
+    return *corner, side
 
 
 def limb(figure, limb: Limb) -> None:

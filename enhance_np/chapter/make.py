@@ -148,7 +148,11 @@ def _seconds(region, device) -> float:
 
 # every figure: its file, its number in the chapter, and a sentence
 FIGURES = (
-    ("01_before_after.png", "1", "An HMI image, and the same enhanced; [blink](blink.html) them."),
+    (
+        "01_before_and_after.png",
+        "1",
+        "An HMI image, and the same enhanced; [blink](blink.html) them.",
+    ),
     (
         "03_edge_filter.png",
         "3",
@@ -206,17 +210,17 @@ def _figures(region, known, simulated, edge, pairs) -> Iterator[Figure]:
         title=region.name,
     )
     drawn = {
-        "01_before_after.png": before_after,
+        "01_before_and_after.png": before_after,
         "03_edge_filter.png": save(figures.edge_filter, (11, 2 + 4.2 * tall), region),
         "03_activations.png": save(figures.activations, (11, 3.6)),
         "04_network.svg": drawing().encode(),
         "05_degraded.png": save(figures.degraded, (13, 9), simulated),
         "06_results.png": save(figures.results, (21, 10), known),
-        "08_halves.png": save(figures.halves, (12, 1.6 + 5 * tall), region),
+        "08_halves.png": save(figures.halves, (12, 2 + 5.4 * tall), region),
         "09_field.png": save(figures.field, (13, 6), region),
-        "11_richardson_lucy.png": save(figures.richardson_lucy, (14, 1.8 + 4 * tall), region),
+        "11_richardson_lucy.png": save(figures.richardson_lucy, (14, 6), region),
         "12_limb.png": save(figures.limb, (16, 4.5), edge),
-        "13_small_network.png": save(figures.small_network, (12, 1.6 + 5 * tall), region),
+        "13_small_network.png": save(figures.small_network, (12, 2 + 5.4 * tall), region),
     }
     for type, name in zip(TYPES, ("07_hinode_intensity.png", "10_hinode_field.png"), strict=True):
         rows, columns = pairs[type].comparison.out.shape

@@ -74,7 +74,7 @@ ENTRIES = (
         "power of the degraded simulation over HMI's, at 0.25 to 0.4 per pixel of HMI",
         "",
         "near 1, in the figure",
-        "another simulation and another image",
+        "another simulation and another image; a remapped one has lost power",
     ),
     Entry(
         "tail_wachter",

@@ -25,7 +25,7 @@ from ..observation.remarks import remark
 from ..optics.degrade import HMI, Optics, on_pixels
 from ..prediction.array import apply
 from ..prediction.file import image_norm
-from ..prediction.picture import sky, turned_header
+from ..prediction.picture import caption, sky, turned_header
 from ..prediction.steps import read
 from ..sun.observed import observed
 from ..weights import load
@@ -137,7 +137,7 @@ def of_files(paths: Sequence[str | os.PathLike], device: str = "auto") -> Region
             got = f"two of type {next(iter(frames))}"
         message = f"chapter: needs a continuum image and a magnetogram of one size, got {got}"
         raise avoidable(ValueError(message), "hmi")
-    name = ", ".join(path.name for path in found)
+    name = caption(frames["intensity"]).split("\n")[0]  # date, region and series, or the file
     return enhanced(name, {type: frames[type] for type in TYPES}, {}, device)
 
 

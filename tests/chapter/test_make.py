@@ -130,7 +130,7 @@ def test_the_page_to_blink_has_the_images_pixel_by_pixel(made):
 def test_existing_files_are_replaced_only_if_asked(made, monkeypatch):
     folder, *_ = made
     monkeypatch.setattr(make, "_found", lambda *a: pytest.fail("worked before it looked"))
-    assert re.search(r"01_before_after.png.*--overwrite", run("--out", folder, "--size", SIZE))
+    assert re.search(r"01_before_and_after.png.*--overwrite", run("--out", folder, "--size", SIZE))
 
 
 def test_an_error_leaves_the_folder_as_it_was(made, monkeypatch):
