@@ -9,7 +9,7 @@ TREE = {
     "index": {"": "guide/README how_to/README learn/README reference/README development/README"},
     "guide/README": {
         "Use": "guide/predict guide/python archive headers guide/try",
-        "Trust": "confidence evaluate guide/card",
+        "Trust": "confidence evaluate compare guide/card",
         "Train": "guide/train training_on_many",
         "See": "gallery/README",
     },

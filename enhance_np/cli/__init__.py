@@ -8,7 +8,7 @@ import logging
 import sys
 
 from .. import __version__, _signals
-from . import chapter, checks, data, evaluate, learn, predict, see, train
+from . import chapter, checks, compare, data, evaluate, learn, predict, see, train
 from .options import LogLine, Parser, report_line
 from .terminal import complain, warnings_logged
 
@@ -34,6 +34,7 @@ def parser() -> argparse.ArgumentParser:
     for subject in (
         predict,
         evaluate,
+        compare,
         chapter,
         see,
         learn,

@@ -10,7 +10,13 @@ from ..config import ACTIVATIONS, DEVICES, MODELS, TYPES
 from .terminal import complain, printable, say
 
 # flags of parameters of the library that have another name
-FLAGS = {"resume": "--continue", "optics": "--psf, --aperture, --target-aperture, --wavelength"}
+FLAGS = {
+    "resume": "--continue",
+    "optics": "--psf, --aperture, --target-aperture, --wavelength",
+    "out_optics": "--out-psf, --out-aperture",
+    "other_optics": "--other-psf, --other-aperture",
+    "align": "--no-align",
+}
 
 
 class Parser(argparse.ArgumentParser):

@@ -46,8 +46,14 @@ class Comparison(NamedTuple):
         """The table that the command `compare` prints."""
         return text(self.report)
 
+    def draw(self, figure) -> None:
+        """Draws all of it into a matplotlib Figure, of about 13 x 10 inches."""
+        from .compare_figure import draw
+
+        draw(figure, self)
+
     def picture(self) -> bytes:
-        """The figure that the command `compare` draws, as a PNG. Needs matplotlib."""
+        """The same as a PNG. Raises ImportError without matplotlib."""
         from .compare_figure import page
 
         return page(self)
@@ -74,8 +80,8 @@ def compare(
     type : "intensity" or "blos"; None detects it from both.
     out_optics, other_optics : whose PSF blurred the image: Optics("airy", aperture=0.5,
         wavelength=6302e-10), "deconvolved" (nothing left up to HMI's cut-off), "none" (a
-        simulation). None takes it from the header (`resolution.resolution`); an `out` without a
-        header counts as an output of the shipped weights.
+        simulation). None takes it from the header (`resolution.resolution`); an `out` that is
+        an array or a Quantity counts as an output of the shipped weights.
     out_scale, other_scale : arcsec, or (x, y), in place of the coordinates of the header.
     out_averages, other_averages : whether the values are means over the pixels, which blurs too;
         None see `resolution.resolution`.
@@ -93,22 +99,31 @@ def compare(
     frames = tuple(computed(frame(x, "compare")) for x in (out, other))
     return compared(
         frames,
-        type,
-        (out_optics, other_optics),
-        (out_scale, other_scale),
-        (out_averages, other_averages),
-        align,
+        type=type,
+        optics=(out_optics, other_optics),
+        scales=(out_scale, other_scale),
+        averages=(out_averages, other_averages),
+        align=align,
     )
 
 
-def compared(frames, type, optics, scales, averages, align) -> Comparison:
-    """`compare` of two Frames; each argument but type and align is a pair."""
+def compared(
+    frames,
+    *,
+    type: str | None = None,
+    optics: tuple = (None, None),
+    scales: tuple = (None, None),
+    averages: tuple = (None, None),
+    align: bool = True,
+) -> Comparison:
+    """`compare` of two Frames (`fits.Frame`): each tuple is for the first and the second."""
     if type is not None and type not in TYPES:
         raise ValueError(f"compare: type must be one of {TYPES}, got type={type!r}")
     names = ("out", "other")
     type = common_type(frames, type, "compare")
     frames = [without_fill(in_gauss(f), type) for f in frames]
-    default = None if has_header(frames[0]) else HMI.target()
+    is_bare = set(frames[0].header) <= {"BUNIT"}  # an array or a Quantity
+    default = HMI.target() if is_bare else None
     resolutions = [
         resolution(*given, default if given[-1] == "out" else None)
         for given in zip(frames, optics, averages, names, strict=True)
@@ -130,7 +145,8 @@ def compared(frames, type, optics, scales, averages, align) -> Comparison:
 
     shift = Shift((0.0, 0.0), np.nan, np.nan)
     if align:
-        details = [alignment.detail(i, g.sides) for i, g in zip(alike, grids, strict=True)]
+        largest = max(side for g in grids for side in g.sides)
+        details = [alignment.detail(i, g.sides, largest) for i, g in zip(alike, grids, strict=True)]
         details[0][~parts[0].valid] = np.nan
         reach = _reach(grids, boxes, back, is_on_sky)
         shift = alignment.find_shift(details[0], sampler(details[1]), place, reach, is_on_sky)

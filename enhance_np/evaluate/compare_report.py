@@ -12,6 +12,7 @@ from .table import aligned
 
 NAMES = ("out", "other")
 LEAST = 100  # pixels of a class that is shown
+RESOLVED = 1.02  # the last band ends close to the Nyquist frequency, as in `spectrum.band_powers`
 
 
 def measured(
@@ -75,22 +76,28 @@ def measured(
 def _spectra(images, common, scale, own):
     """(spectra, {band: power of out over that of other at the same resolution}).
 
-    Of the largest part without sky; in it, gaps are filled. {} for one that is too small.
+    Of the largest part without sky; in it, gaps are filled. {} for one that is too small. What is
+    compared ends at the Nyquist frequency of the larger pixels.
     """
+    image, sides = own  # of other as it is, on its own pixels: those of out may fold it
+    other_scale = float(np.prod(sides) ** 0.5)
+    end = RESOLVED * 0.5 / max(scale, other_scale)
     spectra, bands = {}, {}
     y0, y1, x0, x1 = gap_free_box(~beyond_limb(common))
-    names = ("out", "other", "out, alike", "other, alike")
-    parts = {n: fill(i)[0][y0:y1, x0:x1] for n, i in zip(names, images, strict=True)}
     if min(y1 - y0, x1 - x0) >= LEAST_SIDE:
-        spectra = {n: power_spectrum(i, scale) for n, i in parts.items() if n != "other"}
-        powers = [band_powers(parts[f"{name}, alike"], scale) for name in NAMES]
-        for (low, high), ratio in zip(BANDS, powers[0] / powers[1], strict=True):
+        out, _, *alike = (fill(i)[0][y0:y1, x0:x1] for i in images)
+        spectra["out"] = power_spectrum(out, scale)
+        for name, part in zip(NAMES, alike, strict=True):
+            found = power_spectrum(part, scale)
+            known = found.frequency <= end
+            spectra[f"{name}, alike"] = Spectrum(*(values[known] for values in found))
+        resolved = [band for band in BANDS if band[1] <= end]
+        powers = [band_powers(part, scale, resolved) for part in alike]
+        for (low, high), ratio in zip(resolved, powers[0] / powers[1], strict=True):
             bands[f"{low:g}-{high:g}"] = float(ratio)
-    image, sides = own  # of other as it is, on its own pixels: those of out may fold it
     y0, y1, x0, x1 = gap_free_box(~beyond_limb(np.isfinite(image)))
     if min(y1 - y0, x1 - x0) >= LEAST_SIDE:
-        part = fill(image)[0][y0:y1, x0:x1]
-        spectra["other"] = power_spectrum(part, float(np.prod(sides) ** 0.5))
+        spectra["other"] = power_spectrum(fill(image)[0][y0:y1, x0:x1], other_scale)
     return spectra, bands
 
 
@@ -160,6 +167,7 @@ def _rows(report):
         return [label, *cells, f"{values[0] / values[1]:.3f}" if known else "–"]
 
     quiet = f"({report['quiet_pixels']} quiet pixels)"
+    has_quiet = report["quiet_pixels"] >= LEAST
     yield ["", "OUT", "OTHER", "OUT/OTHER"]
     for state, label in (("as it is", "as they are"), ("alike", "at the same resolution")):
         is_same = state == "alike"
@@ -167,11 +175,13 @@ def _rows(report):
         yield [label]
         if intensity:
             darkest = "darkest" if is_same else "darkest as it is"
-            yield both(f"contrast, % {quiet}", "{:.2f}", state, 100)
+            if has_quiet:
+                yield both(f"contrast, % {quiet}", "{:.2f}", state, 100)
             yield both("darkest pixel, Ic", "{:.3f}", darkest)
         else:
             flux = "flux" if is_same else "flux as it is"
-            yield both(f"rms, G {quiet}", "{:.2f}", state)
+            if has_quiet:
+                yield both(f"rms, G {quiet}", "{:.2f}", state)
             yield both("unsigned flux, G", "{:.2f}", flux, sub="unsigned")
             yield both("net flux, G", "{:.2f}", flux, sub="net")
             yield both("unsigned flux, 1e20 Mx", "{:.3f}", flux, 1e-20, "unsigned_mx")

@@ -1,4 +1,4 @@
-"""Evaluates FITS files."""
+"""Evaluates and compares FITS files."""
 
 import json
 import logging
@@ -19,6 +19,7 @@ from ..optics.degrade import HMI, SAME_PIXELS, Optics, on_pixels
 from ..prediction.file import OPTICS_CARDS, image_norm
 from ..prediction.steps import without_fill
 from . import table
+from .compare import compared
 from .quantities import averaged
 from .report import Scene, report
 
@@ -71,7 +72,7 @@ def evaluate_files(
         raise avoidable(ValueError(message), "truth", "input")
     if (with_baselines or linear_filter) and input is None:
         raise avoidable(ValueError("evaluate: baselines need the input, got none"), "input")
-    _check_written(plot, json_file, given.values(), overwrite)
+    _check_written(plot, json_file, given.values(), overwrite, "evaluate")
     filter = None if linear_filter is None else linear.load(linear_filter)
     frames = {name: in_gauss(fits.read(path)) for name, path in given.items()}
     type = common_type([frames[name] for name in frames if name != "companion"], type, "evaluate")
@@ -99,6 +100,37 @@ def evaluate_files(
         made.append((json_file, text.encode() + b"\n"))
     write_all(made)
     return table.text(found)
+
+
+def compare_files(
+    out: Path,
+    other: Path,
+    *,
+    exts: tuple[int | str | None, int | str | None] = (None, None),
+    plot: Path | None = None,
+    json_file: Path | None = None,
+    overwrite: bool = False,
+    **how,
+) -> str:
+    """The table of `compare.compare` for two FITS files.
+
+    exts : HDU of each to read; None is the first with an image.
+    plot, json_file : files to write as well, both or neither, whole or not at all.
+    how : see `compare.compared`.
+    Raises as `compare.compare`, OSError for files that cannot be read or written. Output paths are
+    checked before any work.
+    """
+    _check_written(plot, json_file, (out, other), overwrite, "compare")
+    frames = [fits.read(path, ext) for path, ext in zip((out, other), exts, strict=True)]
+    found = compared(frames, **how)
+    made = []
+    if plot is not None:
+        made.append((plot, found.picture()))
+    if json_file is not None:
+        text = json.dumps(found.report, indent=1, allow_nan=False)
+        made.append((json_file, text.encode() + b"\n"))
+    _write(made)
+    return str(found)
 
 
 def _optics(frames, given):
@@ -194,13 +226,13 @@ def _check_unit(frames):
         raise ValueError(f"evaluate: the files must be in one unit, got a quiet Sun of {found}")
 
 
-def _check_written(plot, json_file, inputs, overwrite):
+def _check_written(plot, json_file, inputs, overwrite, name):
     outputs = [path for path in (plot, json_file) if path is not None]
     for path in outputs:
         for source in inputs:
             fits.check_output(path, overwrite, source)
     if len({os.path.realpath(path) for path in outputs}) < len(outputs):
-        raise OSError(f"evaluate: the plot must not be the JSON file, got {os.fspath(plot)!r}")
+        raise OSError(f"{name}: the plot must not be the JSON file, got {os.fspath(plot)!r}")
     if plot is not None:
         from .._figures import require_matplotlib
 

@@ -9,7 +9,7 @@ from .._errors import avoidable
 from ..instrument import HMI as HMI_CAMERA
 from ..observation.header import card, number
 from ..observation.telescope import SEENBY, foreign_instrument
-from ..optics.cosines import to_image, to_modes, transfer
+from ..optics.cosines import FINER, to_image, to_modes, transfer
 from ..optics.degrade import HMI, PSFS, Optics
 from ..optics.psf import ARCSEC
 from ..prediction.file import OPTICS_CARDS
@@ -18,7 +18,7 @@ DECONVOLVED = "deconvolved"  # in place of Optics: no blur is left, up to HMI's 
 SHARP = "none"  # the same for an image that no telescope saw, such as a simulation
 LEAST = 1e-3  # of the transfer function that both have; beyond, an image has only noise
 NOTICED = 0.99  # a filter that passes this much everywhere does not count as a blur
-FINEST = HMI_CAMERA.pixel_scale / 16  # arcsec between pixels of a kernel, unless its core is finer
+FINEST = HMI_CAMERA.pixel_scale / 2 / FINER  # arcsec between pixels of a kernel, as in `transfers`
 
 # Hinode/SOT: Tsuneta et al. 2008, Solar Phys. 249, 167 (50 cm). Its central obscuration, defocus
 # and stray light are not in the default: a PSF that was measured can be given.
@@ -33,7 +33,7 @@ _SEEN = re.compile(r"(\w+), ([\d.e-]+) m, ([\d.e-]+) arcsec")  # of Optics.teles
 class Resolution(NamedTuple):
     """The blur in an image."""
 
-    optics: Optics | str  # whose PSF (`Optics.kernels`, the first) blurred it; DECONVOLVED, SHARP
+    optics: Optics | str  # whose PSF (`Optics.kernel`) blurred it; DECONVOLVED, SHARP
     averages: bool  # the values are means over the pixels, not values at their centres
 
     def __str__(self) -> str:
@@ -57,8 +57,8 @@ class Resolution(NamedTuple):
                 found = (np.hypot(fy[:, None], fx) < cut_off).astype(float)
         else:
             core = self.optics.wavelength / (4 * self.optics.aperture) / ARCSEC
-            step = min(FINEST, core)
-            found = transfer(shape, sides, self.optics.kernels(step)[0], step)
+            step = min(FINEST, core)  # finer for apertures above half a metre
+            found = transfer(shape, sides, self.optics.kernel(step), step)
         if self.averages:
             for axis, (n, side, p) in enumerate(zip(shape, sides, pixel, strict=True)):
                 # the mean of a wave over a pixel: np.sinc(x) is sin(pi x) / (pi x)

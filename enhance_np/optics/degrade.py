@@ -135,22 +135,26 @@ class Optics:
     def kernels(self, pixel_scale: float) -> tuple[np.ndarray, np.ndarray]:
         """HMI's kernel and the target's, of sum 1, on a grid of `pixel_scale` arcsec."""
         target = airy(pixel_scale, self.target_aperture, self.support, self.wavelength)
+        return self.kernel(pixel_scale), target
+
+    def kernel(self, pixel_scale: float) -> np.ndarray:
+        """HMI's kernel alone."""
         if isinstance(self.psf, PsfImage):
-            return self.psf.kernel(pixel_scale, self.support), target
+            return self.psf.kernel(pixel_scale, self.support)
         if self.psf == "yeo":
-            return five_gaussians(pixel_scale, self.support, self.rotation), target
+            return five_gaussians(pixel_scale, self.support, self.rotation)
         if self.psf == "norton":
             at = (self.lorentzian, self.aperture, self.support, self.wavelength)
-            return airy_lorentzian(pixel_scale, *at), target
+            return airy_lorentzian(pixel_scale, *at)
         if self.psf == "airy":
-            return airy(pixel_scale, self.aperture, self.support, self.wavelength), target
+            return airy(pixel_scale, self.aperture, self.support, self.wavelength)
         shape = MODIFIED if self.psf == "modified" else WACHTER
         at_hmi = {
             "support": self.support,
             "diameter": self.aperture,
             "wavelength": self.wavelength,
         }
-        return hmi_psf(pixel_scale, **at_hmi, **shape), target
+        return hmi_psf(pixel_scale, **at_hmi, **shape)
 
     def attributes(self) -> dict[str, str | float]:
         """The optics as attributes of a file; `stored` reads them."""

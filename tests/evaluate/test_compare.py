@@ -1,0 +1,497 @@
+"""One scene through two telescopes: where it is, how sharp it is, and every figure of the table."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+from astropy import units as u
+from astropy.io import fits
+from observed import frame
+
+from enhance_np import Optics, cli, compare
+from enhance_np.evaluate import compare as comparing
+from enhance_np.evaluate import compare_report
+from enhance_np.optics.degrade import HMI, HMI_SCALE, seen
+from enhance_np.sun.scene import scene
+
+HALF = HMI_SCALE / 2
+FINE = 0.0662
+SIZE = (390, 420)  # of the scene: 26 x 28 arcsec
+NOISE = {"intensity": (0.01, 0.003), "blos": (10.0, 5.0)}  # of an output and of Hinode
+UNIT = {"intensity": "DN/s", "blos": "Gauss"}
+CORNER = (3.17, 2.53)  # arcsec (y, x) of the scene at which the other image begins
+
+
+def sot(scale):
+    return Optics("airy", aperture=0.5, wavelength=6302e-10, hmi_scale=scale)
+
+
+@pytest.fixture(scope="module")
+def sun():
+    return dict(zip(("intensity", "blos"), scene(1_000_011, SIZE, FINE, "pore"), strict=True))
+
+
+def seen_by_both(sun, scale, rng=None):
+    """(out, other) on pixels of HALF and of scale; with noise if there is an rng.
+
+    The other begins at CORNER, as far as it lies on a pixel of the scene.
+    """
+    y, x = (round(c / FINE) for c in CORNER)
+    images = seen(sun, FINE, HMI.target()), seen(sun[y:-20, x:-10], FINE, sot(scale))
+    if rng is None:
+        return images
+    kind = "blos" if sun.min() < 0 else "intensity"
+    return [i + n * rng.standard_normal(i.shape) for i, n in zip(images, NOISE[kind], strict=True)]
+
+
+def header(type, shape, scale, corner=(0.0, 0.0), **cards):
+    """Coordinates in which the scene's corner is at (100, -200) arcsec."""
+    return fits.Header(
+        {
+            **{"CTYPE1": "HPLN-TAN", "CTYPE2": "HPLT-TAN", "CUNIT1": "arcsec", "CUNIT2": "arcsec"},
+            **{"CRPIX1": 0.5, "CRPIX2": 0.5, "CDELT1": scale, "CDELT2": scale},
+            **{"CRVAL1": 100.0 + corner[1], "CRVAL2": -200.0 + corner[0], "BUNIT": UNIT[type]},
+            **cards,
+        }
+    )
+
+
+def hdus(type, sun, scale, rng=None, error=(0.0, 0.0), level=1.0, **cards):
+    """Two HDUs with headers; the coordinates of the second are wrong by `error` arcsec (y, x)."""
+    out, other = (level * i for i in seen_by_both(sun[type], scale, rng))
+    corner = [FINE * round(c / FINE) + e for c, e in zip(CORNER, error, strict=True)]
+    first = header(type, out.shape, HALF, ENHMODEL="made")
+    second = header(type, other.shape, scale, corner, TELESCOP="HINODE", INSTRUME="SOT/SP", **cards)
+    return fits.PrimaryHDU(out, first), fits.PrimaryHDU(other, second)
+
+
+HOW = {"other_averages": False}  # `seen` takes values at the centres of pixels
+ERRORS = [(0.0, 0.0), (0.37, -0.81), (-1.234, 2.345)]
+
+
+@pytest.mark.parametrize("scale", [0.16, 0.252, 0.3])
+@pytest.mark.parametrize("type", ["intensity", "blos"])
+def test_a_known_shift_within_a_twentieth_of_a_pixel(sun, rng, type, scale):
+    """With noise. The other's coordinates are too large by the shift."""
+    for error in ERRORS:
+        found = compare(*hdus(type, sun, scale, rng, error), **HOW)
+        shift = found.report["shift"]
+        x, y = shift["pixels"]
+        np.testing.assert_allclose([y, x], np.array(error) / HALF, atol=0.05)
+        np.testing.assert_allclose(shift["arcsec"], [HALF * x, HALF * y], atol=1e-9)
+        assert shift["after"] == "coordinates"
+
+
+def test_without_coordinates_a_scale_is_enough(sun, rng):
+    """The middle of one is somewhere else than that of the other."""
+    out, other = seen_by_both(sun["intensity"], 0.16, rng)
+    found = compare(out, other, out_scale=HALF, other_scale=0.16, other_optics=sot(0.16), **HOW)
+    assert found.report["shift"]["after"] == "centres"
+    corner = np.array([FINE * round(c / FINE) for c in CORNER])
+    middles = np.array(out.shape) * HALF / 2 - (corner + np.array(other.shape) * 0.16 / 2)
+    x, y = found.report["shift"]["pixels"]
+    np.testing.assert_allclose([y, x], middles / HALF, atol=0.05)
+    assert found.report["resolution"]["out"] == "airy, 0.28 m, 6173 Å"  # an output is expected
+    assert found.header is None
+
+
+def test_the_blur_makes_spectra_and_contrast_equal(sun):
+    """Without noise, on the pixels of the other: the interpolation then changes the finest only."""
+    found = compare(*hdus("intensity", sun, 0.16), **HOW).report
+    contrasts = found["images"]
+    assert contrasts["other"]["as it is"] > 1.1 * contrasts["out"]["as it is"]
+    assert contrasts["other"]["alike"] == pytest.approx(contrasts["out"]["alike"], rel=2e-3)
+    assert found["blurred"] == ["other"]
+    for band in ("0.1-0.25", "0.25-0.5", "0.5-0.75", "0.75-1"):
+        assert found["bands"][band] == pytest.approx(1, abs=5e-3)
+    assert found["difference"]["all"]["rms"] < 0.01 * contrasts["out"]["alike"]
+
+
+def test_another_orientation_and_unit(sun, rng):
+    """Upside down, as JSOC stores it, and in kG: the same figures."""
+    out, other = hdus("blos", sun, 0.16, rng)
+    plain = compare(out, other, **HOW)
+    turned = fits.Header(other.header, copy=True)
+    h, w = other.data.shape
+    turned.update({"CDELT1": -0.16, "CDELT2": -0.16, "CRPIX1": w + 0.5, "CRPIX2": h + 0.5})
+    turned["BUNIT"] = "kG"
+    again = compare(out, fits.PrimaryHDU(other.data[::-1, ::-1] / 1000, turned), **HOW)
+    np.testing.assert_allclose(again.other_alike, plain.other_alike, atol=0.02)
+    np.testing.assert_array_equal(again.out, plain.out)
+    assert again.report["shift"]["pixels"] == pytest.approx(
+        plain.report["shift"]["pixels"], abs=1e-3
+    )
+
+
+def test_a_known_factor(sun):
+    """Fields of 0.8 times the other's everywhere."""
+    out, other = hdus("blos", sun, 0.16)
+    out.data = 0.8 * out.data
+    report = compare(out, other, **HOW).report
+    flux = [report["images"][name]["flux"]["unsigned_mx"] for name in ("out", "other")]
+    assert flux[0] / flux[1] == pytest.approx(0.8, rel=2e-3)
+    for name in ("out", "other"):
+        assert report["ratio"][name]["value"] == pytest.approx(0.8, rel=2e-3)
+        assert report["ratio"][name]["pixels"] > 100
+    everywhere = report["difference"]["all"]
+    assert everywhere["slope"] == pytest.approx(0.8, rel=2e-3)
+    assert everywhere["slope_back"] == pytest.approx(0.8, rel=2e-3)
+    assert everywhere["correlation"] > 0.999
+
+
+def test_a_factor_of_intensities_is_taken_away(sun):
+    out, other = hdus("intensity", sun, 0.16)
+    one = compare(out, other, **HOW).report
+    other.data = 3 * other.data
+    three = compare(out, other, **HOW).report
+    assert three["levels"]["other"] == pytest.approx(3 * one["levels"]["other"], rel=1e-6)
+    assert three["images"]["other"]["alike"] == pytest.approx(
+        one["images"]["other"]["alike"], rel=1e-5
+    )
+    assert three["difference"]["all"]["slope"] == pytest.approx(1, abs=5e-3)
+
+
+def test_selection_by_noise_has_the_bias_that_the_page_tells(sun, rng):
+    """Two images of one field with equal noise: below 1 where OTHER is taken, above where OUT."""
+    out = seen(sun["blos"], FINE, HMI.target())
+    noisy = [i + 100 * rng.standard_normal(out.shape) for i in (out, out)]
+    how = {"type": "blos", "out_scale": HALF, "other_scale": HALF, "other_optics": HMI.target()}
+    ratio = compare(*noisy, **how, other_averages=False).report["ratio"]
+    assert ratio["other"]["value"] < 0.995
+    assert ratio["out"]["value"] > 1.005
+
+
+def test_missing_pixels_are_missing_in_everything(sun, rng):
+    """A hole in each, and wild values beyond a mask: the rest does not change with them."""
+    out, other = hdus("intensity", sun, 0.16, rng, (0.4, 0.3))
+    holes = [np.array(hdu.data) for hdu in (out, other)]
+    holes[0][20:30, 20:30] = np.nan
+    holes[1][100:120, 90:100] = np.nan
+    pair = [fits.PrimaryHDU(d, hdu.header) for d, hdu in zip(holes, (out, other), strict=True)]
+    found = compare(*pair, **HOW)
+    whole = compare(out, other, **HOW)
+    x, y = found.report["shift"]["pixels"]
+    np.testing.assert_allclose([HALF * y, HALF * x], (0.4, 0.3), atol=0.05 * HALF)
+    images = [found.out, found.other, found.out_alike, found.other_alike]
+    missing = np.isnan(images[0])
+    assert all(np.array_equal(np.isnan(i), missing) for i in images)
+    # EDGE = 1 arcsec around each hole: 18 x 18 and 20.7 x 14.3 pixels, without the corners
+    assert 18**2 + 20 * 14 - 120 < missing.sum() < 18**2 + 22 * 16
+    assert found.report["classes"]["all"] == found.out.size - missing.sum()
+    same = ~missing
+    np.testing.assert_allclose(found.out_alike[same], whole.out_alike[same], rtol=0.02)
+    assert json.dumps(found.report, allow_nan=False)
+
+
+def test_kinds_of_image(sun, tmp_path):
+    """A Quantity, a masked array, a dask array and a name of a file are the HDU's image."""
+    out, other = hdus("intensity", sun, 0.252)
+    out.writeto(tmp_path / "out.fits")
+    how = {"out_scale": HALF, "other_scale": 0.252, "other_optics": sot(0.252), **HOW}
+    expected = compare(np.array(out.data), np.array(other.data), **how).out_alike
+    kinds = [
+        (out.data * u.DN / u.s, other.data * u.DN / u.s),
+        (np.ma.array(out.data, mask=False), np.ma.array(other.data, mask=False)),
+        (tmp_path / "out.fits", np.array(other.data)),
+    ]
+    da = pytest.importorskip("dask.array")
+    kinds.append((da.from_array(np.array(out.data)), np.array(other.data)))
+    for pair in kinds:
+        np.testing.assert_allclose(compare(*pair, **how).out_alike, expected, atol=1e-5)
+    with pytest.raises(TypeError, match="x must be a NumPy array"):
+        compare([1, 2], np.array(other.data), **how)
+
+
+def test_a_map(sun):
+    sunpy_map = pytest.importorskip("sunpy.map")
+    out, other = hdus("blos", sun, 0.252)
+    cards = {"TELESCOP": "SDO/HMI", "DATE-OBS": "2014-03-01T00:00:27.9", "WAVELNTH": 6173.0}
+    cards |= {"RSUN_OBS": 960.0, "DSUN_OBS": 1.496e11, "HGLN_OBS": 0.0, "HGLT_OBS": 0.0}
+    for hdu in (out, other):
+        hdu.header.update(cards)
+    expected = compare(out, other, **HOW)
+    given = [sunpy_map.Map(hdu.data, hdu.header) for hdu in (out, other)]
+    found = compare(*given, **HOW)
+    np.testing.assert_array_equal(found.out_alike, expected.out_alike)
+    assert found.report["minutes"] == 0
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "minutes"),
+    [
+        ({"DATE-OBS": "2011-02-15T01:58:00"}, {"DATE_OBS": "2011-02-15T02:00:30.5Z"}, 2.508),
+        ({"T_OBS": "2011.02.15_02:00:34_TAI"}, {"DATE-OBS": "2011-02-15T02:00:00"}, 0.0),
+        (
+            {"DATE-OBS": "2011-02-15T00:00:00"},
+            {"DATE_OBS": "2011-02-15T00:01:00", "DATE_END": "2011-02-15T00:03:00"},
+            2.0,
+        ),
+        ({"DATE-OBS": "yesterday"}, {"DATE-OBS": "2011-02-15T02:00:00"}, None),
+        ({}, {"DATE-OBS": "2011-02-15T02:00:00"}, None),
+    ],
+)
+def test_the_time_between_them(first, second, minutes, caplog):
+    found = comparing._minutes([frame(**first), frame(**second)])
+    assert found == (minutes if minutes is None else pytest.approx(minutes, abs=1e-3))
+    assert not caplog.records
+
+
+def test_a_long_time_between_them_is_warned_of(caplog):
+    comparing._minutes([frame(**{"DATE-OBS": f"2011-02-15T02:{m}:00"}) for m in ("30", "10")])
+    assert "20 minutes apart" in caplog.text
+
+
+def test_the_table_has_every_figure(sun, rng):
+    text = str(compare(*hdus("blos", sun, 0.3, rng, (0.5, 0.25)), **HOW))
+    for words in (
+        "blos in G",
+        "OTHER  the PrimaryHDU: airy, 0.5 m, 6302 Å, pixels of 0.3 arcsec",
+        "after the coordinates: x +0.2",
+        "blur   to equal resolution: of OTHER",
+        "unsigned flux, 1e20 Mx",
+        "0.5-0.75",
+        "where OTHER has 800-1200 G",
+        "where OUT has 800-1200 G",
+    ):
+        assert words in text
+    assert "nan" not in text
+    assert max(map(len, text.splitlines())) <= 120
+
+
+def test_small_images_have_no_spectra():
+    """29 x 29 pixels in common."""
+    images = [np.random.default_rng(3).standard_normal((29, 29)) for _ in range(4)]
+    report, spectra = compare_report.measured(
+        "blos", images, (HALF, HALF), (np.ones((20, 20)), (0.3, 0.3)), None, 1e15
+    )
+    assert spectra == {}
+    assert report["bands"] == {}
+
+
+def test_the_picture(sun):
+    """Its words; without spectra it says so. The command below draws one with coordinates."""
+    pytest.importorskip("matplotlib")
+    from matplotlib.figure import Figure
+    from matplotlib.text import Text
+
+    out, other = seen_by_both(sun["intensity"], 0.16)
+    found = compare(out, other, out_scale=HALF, other_scale=0.16, other_optics=sot(0.16), **HOW)
+    figure = Figure(figsize=(13, 11))
+    found.draw(figure)
+    texts = {text.get_text() for text in figure.findobj(Text)}
+    assert {
+        "OUT: airy, 0.28 m, 6173 Å",
+        "OTHER: airy, 0.5 m, 6302 Å",
+        "OUT - OTHER, both at the same resolution",
+        "equal",
+        f"slope {found.report['difference']['all']['slope']:.3f}",
+        "OUT, as it is",
+        "OTHER, at the same resolution",
+        "x [arcsec]",
+    } <= texts
+    assert found._replace(spectra={}).picture().startswith(b"\x89PNG")
+
+
+def bad(change):
+    def make(sun):
+        out, other = hdus("intensity", sun, 0.252)
+        how = dict(HOW)
+        return change(out, other, how)
+
+    return make
+
+
+def of_other_sun(out, other, how):
+    other.data = scene(1_000_012, other.data.shape, 0.2, "quiet")[0]
+    return out, other, how
+
+
+def with_header(**cards):
+    def change(out, other, how):
+        other.header.update(cards)
+        return out, other, how
+
+    return change
+
+
+def as_field(out, other, how):
+    other.header["BUNIT"] = "Gauss"
+    other.data = 1000 * (other.data - 1)
+    return out, other, how
+
+
+def empty(out, other, how):
+    other.data = np.full(other.data.shape, np.nan)
+    return out, other, how
+
+
+def tiny(out, other, how):
+    other.data = other.data[:10, :10]
+    return out, other, how
+
+
+BAD = {
+    "two types": (as_field, "of one type, or it must be given, got blos and intensity"),
+    "elsewhere": (with_header(CRVAL1=900.0), "coordinates that do not overlap"),
+    "behind the Sun": (with_header(CRVAL1=180 * 3600.0), "coordinates that do not overlap"),
+    "another Sun": (of_other_sun, "must show the same structures, got a largest correlation"),
+    "nothing valid": (empty, "one valid pixel or more"),
+    "tiny": (tiny, "do not overlap"),
+    "unknown telescope": (with_header(TELESCOP="mine", INSTRUME="own"), "the telescope of other"),
+    "another kind": (with_header(CTYPE1="CRLN-CEA", CTYPE2="CRLT-CEA"), "of one kind"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_cannot_be_compared(sun, name):
+    change, message = BAD[name]
+    out, other, how = bad(change)(sun)
+    with pytest.raises(ValueError, match=message) as error:
+        compare(out, other, **how)
+    assert "\n" not in str(error.value)
+
+
+def test_arguments_that_are_wrong(sun):
+    out, other = hdus("intensity", sun, 0.252)
+    with pytest.raises(ValueError, match="type must be one of"):
+        compare(out, other, "velocity")
+    with pytest.raises(TypeError, match="must be an Optics"):
+        compare(out, other, other_optics="sharp")
+
+
+def test_coordinates_alone(sun):
+    """Another Sun is compared, if it is wanted."""
+    out, other, how = bad(of_other_sun)(sun)
+    found = compare(out, other, **how, align=False).report
+    assert found["shift"]["pixels"] == [0, 0]
+    assert found["shift"]["correlation"] is None
+    assert abs(found["difference"]["all"]["correlation"]) < 0.2
+
+
+# --- the command
+
+
+def run(capsys, *arguments):
+    """(status, output, error)."""
+    with pytest.raises(SystemExit) as done:
+        cli.main(["compare", *map(str, arguments)])
+    caught = capsys.readouterr()
+    code = done.value.code
+    return (code, caught.out, caught.err) if not isinstance(code, str) else (1, caught.out, code)
+
+
+@pytest.fixture
+def files(sun, tmp_path):
+    for name, hdu in zip(("out", "other"), hdus("blos", sun, 0.252), strict=True):
+        hdu.writeto(tmp_path / f"{name}.fits")
+    return tmp_path
+
+
+def test_the_command(files, capsys):
+    pytest.importorskip("matplotlib")
+    status, text, _ = run(
+        capsys,
+        *(files / "out.fits", files / "other.fits", "--other-averages", "no"),
+        *("--json", files / "all.json", "--plot", files / "all.png"),
+    )
+    assert not status
+    assert "where OTHER has 800-1200 G" in text
+    report = json.loads((files / "all.json").read_text())
+    assert report["files"] == {n: str(files / f"{n}.fits") for n in ("out", "other")}
+    expected = compare(files / "out.fits", files / "other.fits", **HOW).report
+    assert report == json.loads(json.dumps(expected))
+    assert (files / "all.png").read_bytes().startswith(b"\x89PNG")
+
+
+OPTIONS = {
+    "type": ["--type", "blos"],
+    "scales": ["--out-scale", "0.252", "--other-scale", "0.252,0.252"],
+    "aperture": ["--other-aperture", "0.3", "--other-wavelength", "5000"],
+    "psf": ["--other-psf", "none", "--out-psf", "deconvolved"],
+    "averages": ["--out-averages", "yes"],
+    "no align": ["--no-align"],
+    "ext": ["--out-ext", "0"],
+}
+CHANGED = {
+    "scales": ("shift", "after"),
+    "aperture": ("resolution", "other"),
+    "psf": ("resolution", "out"),
+    "averages": ("images", "other", "flux"),
+    "no align": ("shift", "correlation"),
+}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_every_option_has_its_effect(files, capsys, name):
+    def report(*options):
+        status, _, error = run(
+            capsys,
+            *(files / "out.fits", files / "other.fits", *options),
+            *("--json", files / "all.json", "--overwrite"),
+        )
+        assert not status, error
+        return json.loads((files / "all.json").read_text())
+
+    plain, changed = report(), report(*OPTIONS[name])
+    if name not in CHANGED:
+        assert plain == changed
+    else:
+        for key in CHANGED[name]:
+            plain, changed = plain[key], changed[key]
+        assert plain != changed
+
+
+WRONG = {
+    "no file": (["out.fits", "nothing.fits"], "the file must exist"),
+    "no telescope": (["out.fits", "bare.npy"], "(see --other-psf, --other-aperture)"),
+    "no scale": (["bare.npy", "out.fits", "--out-aperture", "0.28"], "(see --out-scale)"),
+    "a wavelength alone": (
+        ["out.fits", "other.fits", "--other-wavelength", "6302"],
+        "needs --other-aperture or --other-psf",
+    ),
+    "sharp with an aperture": (
+        ["out.fits", "other.fits", "--out-psf", "none", "--out-aperture", "1"],
+        "has no aperture",
+    ),
+    "unknown psf": (["out.fits", "other.fits", "--out-psf", "mine"], "or a FITS file, got mine"),
+    "an output that is there": (["out.fits", "other.fits", "--json", "out.fits"], "not be the"),
+    "one output": (
+        ["out.fits", "other.fits", "--json", "a", "--plot", "a"],
+        "must not be the JSON",
+    ),
+    "a word for a scale": (["out.fits", "other.fits", "--out-scale", "x"], "must be arcsec or X,Y"),
+    "elsewhere": (["out.fits", "far.fits"], "(see --out-scale, --other-scale)"),
+    "not the same": (["out.fits", "noise.fits"], "(see --no-align)"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_an_error_is_one_line_and_writes_nothing(files, capsys, monkeypatch, name):
+    monkeypatch.chdir(files)
+    np.save("bare.npy", np.random.default_rng(0).normal(0, 100, (60, 60)))
+    with fits.open("other.fits") as found:
+        other = found[0].copy()
+    far = fits.PrimaryHDU(other.data, other.header.copy())
+    far.header["CRVAL2"] = 700.0
+    far.writeto("far.fits")
+    noise = np.random.default_rng(0).normal(0, 100, other.data.shape)
+    fits.PrimaryHDU(noise, other.header).writeto("noise.fits")
+    before = sorted(p.name for p in files.iterdir())
+    arguments, message = WRONG[name]
+    if not {"--json", "--plot"} & {*arguments}:
+        arguments = [*arguments, "--json", "new.json"]
+    status, text, error = run(capsys, *arguments)
+    assert status
+    assert text == ""
+    assert len(error.strip().splitlines()) == 1, error
+    assert error.startswith("enhance-np compare: ")
+    assert message in error
+    assert sorted(p.name for p in files.iterdir()) == before
+
+
+def test_without_matplotlib_a_picture_is_refused_before_the_work(files, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    status, _, error = run(capsys, files / "out.fits", "nothing.fits", "--plot", files / "a.png")
+    assert status
+    assert "need matplotlib" in error
