@@ -129,7 +129,7 @@ def compare_files(
     if json_file is not None:
         text = json.dumps(found.report, indent=1, allow_nan=False)
         made.append((json_file, text.encode() + b"\n"))
-    _write(made)
+    write_all(made)
     return str(found)
 
 
