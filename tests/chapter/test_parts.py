@@ -45,6 +45,14 @@ def test_two_umbrae_of_one_polarity_are_divided_by_a_bridge_of_both_not(spot):
     assert polarity_line(field, SCALE)[UMBRA & (np.abs(X) < 2)].all()
 
 
+def test_a_bridge_ends_where_the_polarity_changes(spot):
+    intensity, field = spot
+    field = np.where(BAR & (np.abs(Y) < 3), -2000.0, field)
+    found = light_bridge(np.where(UMBRA & BAR, 0.7, intensity), field, SCALE)
+    assert found.any()
+    assert not (found & polarity_line(field, SCALE)).any()
+
+
 def test_a_whole_umbra_and_a_quiet_sun_have_no_bridge(spot, rng):
     intensity, field = spot
     assert not light_bridge(intensity, field, SCALE).any()
