@@ -11,7 +11,7 @@ from astropy.io import fits
 
 from enhance_np import cli
 from enhance_np._array import repeated
-from enhance_np.chapter import blink, make, published, regions
+from enhance_np.chapter import blink, make, page, published, regions
 from enhance_np.prediction.picture import stretch
 
 pytest.importorskip("matplotlib")
@@ -96,14 +96,16 @@ def test_numbers_against_independent_calculations(made):
 def test_both_pages_have_every_figure_and_number(made):
     folder, *_ = made
     numbers = json.loads((folder / "numbers.json").read_text())["numbers"]
-    for name in ("README.md", "index.html"):
+    for name, between in (("README.md", " | "), ("index.html", "</td><td>")):
         text = (folder / name).read_text(encoding="utf-8")
         for figure, *_ in make.FIGURES:
             assert figure in text
         for entry in published.ENTRIES:
-            assert entry.chapter in text
-            value = numbers[entry.key]["value"]
-            assert value is None or entry.style.format(value) in text
+            cells = [entry.quantity + (f", {entry.unit}" if entry.unit else ""), entry.chapter]
+            for value in (numbers[entry.key]["value"], numbers[entry.key]["truth"]):
+                cells.append(page.NONE if value is None else entry.style.format(value))
+            cells = [cell.replace("|", r"\|") if name == "README.md" else cell for cell in cells]
+            assert between.join(cells) in text
         for missing in published.MISSING:
             assert missing.what in text
     assert not re.search(r"(src|href)=\"(https?:)?//", text)
@@ -111,12 +113,12 @@ def test_both_pages_have_every_figure_and_number(made):
 
 def test_the_page_to_blink_has_the_images_pixel_by_pixel(made):
     folder, region, _ = made
-    page = (folder / "blink.html").read_text(encoding="utf-8")
-    assert page == blink.page(region)
-    assert not re.search(r"(src|href)=\"(?!data:)", page)
+    text = (folder / "blink.html").read_text(encoding="utf-8")
+    assert text == blink.page(region)
+    assert not re.search(r"(src|href)=\"(?!data:)", text)
     pictures = [
-        imread(io.BytesIO(base64.b64decode(text)))[::-1]
-        for text in re.findall(r"data:image/png;base64,([^\"]+)", page)
+        imread(io.BytesIO(base64.b64decode(coded)))[::-1]
+        for coded in re.findall(r"data:image/png;base64,([^\"]+)", text)
     ]
     shown = iter(pictures)
     for type, image in region.images.items():
