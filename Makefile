@@ -90,6 +90,7 @@ retrain: $(INSTALLED)
 	$(BIN)/python -m bench.robustness.reproduced_training --pairs runs --write
 	$(BIN)/python -m bench.quality.model_card --pairs runs $(if $(FIELDS),--fields $(FIELDS)) \
 	  $(if $(HMI),--hmi $(HMI))
+	$(BIN)/python -m bench.quality.wrong_psf $(if $(FIELDS),--fields $(FIELDS))
 	$(BIN)/python -m bench.quality.reliability $(if $(FIELDS),--fields $(FIELDS))
 
 # options of the first run, from fresh weights; of the second run, from the weights of the first

@@ -2,7 +2,7 @@
 
 import argparse
 
-from .options import kind
+from .options import hdu, kind
 from .terminal import say
 
 SIDES = {"out": "OUT", "other": "OTHER"}
@@ -82,7 +82,7 @@ def _compare(options) -> None:
             options.out,
             options.other,
             type=options.type,
-            exts=tuple(int(e) if (e or "").isdecimal() else e for e in both("ext")),
+            exts=tuple(hdu(options, f"{side}_ext") for side in SIDES),
             optics=tuple(_optics(options, side) for side in SIDES),
             scales=both("scale"),
             averages=tuple(YES.get(a) for a in both("averages")),

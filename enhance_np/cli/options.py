@@ -240,5 +240,7 @@ def _see_flags(said) -> str:
     return f" (see {', '.join(flags)})" if flags else ""
 
 
-def hdu(options):
-    return int(options.ext) if (options.ext or "").isdecimal() else options.ext
+def hdu(options, name: str = "ext") -> int | str | None:
+    """The HDU that an option names, by number or by name."""
+    ext = getattr(options, name)
+    return int(ext) if (ext or "").isdecimal() else ext

@@ -234,7 +234,8 @@ def find_shift(
 
     is added to the shift, until d is below SETTLED (Lucas & Kanade 1981). If only noise differs,
     the expected step at the true shift is 0: the noise of b does not correlate with its gradient.
-    Raises ValueError if the images do not overlap, or have no structure.
+    Raises ValueError if the images do not overlap, have no structure, or are opposite to each
+    other.
     Sources: Padfield 2012, IEEE Trans. Image Process. 21, 2706, equation 26; Lucas & Kanade 1981,
     Proc. Imaging Understanding Workshop, 121.
     """
@@ -287,6 +288,12 @@ def _search(image, wide, reach, block, is_bounded):
     rest = rest[np.isfinite(rest)]
     spread = float(np.sqrt(np.mean(rest**2))) if rest.size else np.inf
     significance = float(correlation[best]) / spread if spread else np.inf
+    opposite = float(np.nanmin(correlation))
+    if -opposite > max(float(correlation[best]), TRUSTED * spread):
+        raise ValueError(
+            "compare: both images must count the same direction as positive, got a correlation of "
+            f"{opposite:.2f}"
+        )
     return [block * int(s[b]) for s, b in zip(shifts, best, strict=True)], significance
 
 

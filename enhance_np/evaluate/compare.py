@@ -1,14 +1,13 @@
 """Compares an image with that of another telescope: on the same pixels, at the same resolution."""
 
 import logging
-from datetime import datetime
 from typing import NamedTuple
 
 import numpy as np
 
 from .._errors import avoidable
 from ..config import TYPES
-from ..observation import normalise
+from ..observation import moment, normalise
 from ..observation.disc import locate
 from ..observation.header import card
 from ..observation.holders import computed, frame, has_header
@@ -18,7 +17,7 @@ from ..optics.degrade import HMI, Optics
 from ..prediction.steps import without_fill
 from . import alignment
 from .alignment import FARTHEST, LEAST_PIXELS, TRUSTED, Sampler, Shift
-from .compare_report import measured, text
+from .compare_report import NAMES, measured, text
 from .report import plain
 from .resolution import equalised, resolution
 
@@ -119,35 +118,85 @@ def compared(
     """`compare` of two Frames (`fits.Frame`): each tuple is for the first and the second."""
     if type is not None and type not in TYPES:
         raise ValueError(f"compare: type must be one of {TYPES}, got type={type!r}")
-    names = ("out", "other")
     type = common_type(frames, type, "compare")
     frames = [without_fill(in_gauss(f), type) for f in frames]
     is_bare = set(frames[0].header) <= {"BUNIT"}  # an array or a Quantity
-    default = HMI.target() if is_bare else None
+    defaults = HMI.target() if is_bare else None, None
     resolutions = [
-        resolution(*given, default if given[-1] == "out" else None)
-        for given in zip(frames, optics, averages, names, strict=True)
+        resolution(*given) for given in zip(frames, optics, averages, NAMES, defaults, strict=True)
     ]
-    grids = [alignment.grid(*given) for given in zip(frames, scales, names, strict=True)]
+    grids = [alignment.grid(*given) for given in zip(frames, scales, NAMES, strict=True)]
+    found = _aligned(frames, grids, resolutions, align)
+    levels = [1.0, 1.0]
+    if type == "intensity":
+        levels = [normalise.quiet_sun_level(image) for image in found.images[2:]]
+    images = [
+        (image / level).astype(np.float32)
+        for image, level in zip(found.images, 2 * levels, strict=True)
+    ]
+    header, sides = _cut_header(frames[0], found.corner), grids[0].sides
+    mu = locate(header)
+    area = pixel_area(header) if header is not None and scales[0] is None else None
+    report, spectra = measured(
+        type,
+        images,
+        sides,
+        own=(found.own / levels[1], grids[1].sides),
+        mu=None if mu is None else mu(*map(np.arange, images[0].shape)),
+        pixel_area=area or square_area(1.0) * np.prod(sides),
+    )
+    pixels = np.array(found.shift.pixels)[::-1]
+    said = {
+        "files": dict(zip(NAMES, (f.path for f in frames), strict=True)),
+        "minutes": _minutes(frames),
+        "shift": {
+            "after": "coordinates" if found.is_on_sky else "centres",
+            "pixels": pixels.tolist(),
+            "arcsec": (grids[0].axes @ pixels).tolist(),
+            "correlation": found.shift.correlation,
+            "significance": found.shift.significance,
+        },
+        "resolution": dict(zip(NAMES, map(str, resolutions), strict=True)),
+        "other_pixel_scale": list(grids[1].sides[::-1]),
+        "blurred": [name for name, b in zip(NAMES, found.is_blurred, strict=True) if b],
+        "levels": dict(zip(NAMES, levels, strict=True)) if type == "intensity" else None,
+    }
+    return Comparison(type, *images, header, sides, plain(said | report), spectra)
+
+
+class _Aligned(NamedTuple):
+    """Both images on the pixels of the first, cut to what both show; NaN where one is missing."""
+
+    images: list[np.ndarray]  # first, second as they are; first, second at one resolution
+    corner: tuple[int, int]  # (row, column) of the first image at which they begin
+    own: np.ndarray  # the same part of the second on its own pixels
+    shift: Shift
+    is_on_sky: bool  # whether the shift is after the coordinates of both
+    is_blurred: tuple[bool, bool]
+
+
+def _aligned(frames, grids, resolutions, align) -> _Aligned:
     there, back, is_on_sky = alignment.mapping(*grids)
     boxes = _boxes(grids, there, back, is_on_sky, align)
-    parts = [_Part(f.data[box], g.sides) for f, g, box in zip(frames, grids, boxes, strict=True)]
-    alike, is_blurred = equalised(
-        [part.filled for part in parts], [g.sides for g in grids], resolutions
+    first, second = (
+        _Part(f.data[box], g.sides) for f, g, box in zip(frames, grids, boxes, strict=True)
     )
-    origins = [tuple(s.start for s in box) for box in boxes]
+    alike, is_blurred = equalised(
+        (first.filled, second.filled), [g.sides for g in grids], resolutions
+    )
+    corners = [tuple(s.start for s in box) for box in boxes]
 
     def place(rows, columns):
-        return there(rows + origins[0][0], columns + origins[0][1])
+        return there(rows + corners[0][0], columns + corners[0][1])
 
     def sampler(image):
-        return Sampler(image, parts[1].valid, origins[1])
+        return Sampler(image, second.valid, corners[1])
 
     shift = Shift((0.0, 0.0), np.nan, np.nan)
     if align:
         largest = max(side for g in grids for side in g.sides)
         details = [alignment.detail(i, g.sides, largest) for i, g in zip(alike, grids, strict=True)]
-        details[0][~parts[0].valid] = np.nan
+        details[0][~first.valid] = np.nan
         reach = _reach(grids, boxes, back, is_on_sky)
         shift = alignment.find_shift(details[0], sampler(details[1]), place, reach, is_on_sky)
         _check_trusted(shift, is_on_sky)
@@ -155,50 +204,24 @@ def compared(
         np.arange(n, dtype=float) + s for n, s in zip(alike[0].shape, shift.pixels, strict=True)
     )
     at = place(*np.meshgrid(rows, columns, indexing="ij"))
-    images = [parts[0].filled, sampler(parts[1].filled)(*at), alike[0], sampler(alike[1])(*at)]
-    common = parts[0].valid & np.isfinite(images[3])
+    images = [first.filled, sampler(second.filled)(*at), alike[0], sampler(alike[1])(*at)]
+    common = first.valid & np.isfinite(images[3])
     if common.sum() < LEAST_PIXELS:
         message = f"compare: needs {LEAST_PIXELS} pixels of both images, got {common.sum()}"
         raise ValueError(message)
     inner = tuple(
-        slice(int(found[0]), int(found[-1]) + 1)
-        for found in (np.flatnonzero(common.any(axis=k)) for k in (1, 0))
+        slice(int(lines[0]), int(lines[-1]) + 1)
+        for lines in (np.flatnonzero(common.any(axis=k)) for k in (1, 0))
     )
     images = [np.where(common, image, np.nan)[inner] for image in images]
-    header = _cut_header(frames[0], origins[0], inner)
-    levels = [1.0, 1.0]
-    if type == "intensity":
-        levels = [normalise.quiet_sun_level(image) for image in images[2:]]
-        images = [image / level for image, level in zip(images, 2 * levels, strict=True)]
-    images = [image.astype(np.float32) for image in images]
-    own = _own_part(parts[1].filled / levels[1], parts[1].valid, at, common, origins[1])
-    scale = np.array(shift.pixels)[::-1]
-    area = pixel_area(frames[0].header) if has_header(frames[0]) else None
-    minutes = _minutes(frames)
-    report, spectra = measured(
-        type,
-        images,
-        grids[0].sides,
-        own=(own, grids[1].sides),
-        mu=_mu(header, images[0].shape),
-        pixel_area=area or square_area(1.0) * np.prod(grids[0].sides),
-    )
-    said = {
-        "files": dict(zip(names, (f.path for f in frames), strict=True)),
-        "minutes": minutes,
-        "shift": {
-            "after": "coordinates" if is_on_sky else "centres",
-            "pixels": scale.tolist(),
-            "arcsec": (grids[0].axes @ scale).tolist(),
-            "correlation": shift.correlation,
-            "significance": shift.significance,
-        },
-        "resolution": dict(zip(names, map(str, resolutions), strict=True)),
-        "other_pixel_scale": list(grids[1].sides[::-1]),
-        "blurred": [name for name, b in zip(names, is_blurred, strict=True) if b],
-        "levels": dict(zip(names, levels, strict=True)) if type == "intensity" else None,
-    }
-    return Comparison(type, *images, header, grids[0].sides, plain(said | report), spectra)
+    corner = tuple(c + s.start for c, s in zip(corners[0], inner, strict=True))
+    box = []
+    for places, start, n in zip(at, corners[1], second.filled.shape, strict=True):
+        inside = places[common] - start
+        low, high = int(np.floor(inside.min())), int(np.ceil(inside.max()))
+        box.append(slice(max(low, 0), min(high + 1, n)))
+    own = np.where(second.valid, second.filled, np.nan)[tuple(box)]
+    return _Aligned(images, corner, own, shift, is_on_sky, is_blurred)
 
 
 class _Part:
@@ -245,35 +268,20 @@ def _check_trusted(shift: Shift, is_on_sky: bool) -> None:
         raise avoidable(ValueError(message), *(("align",) if is_on_sky else ()))
 
 
-def _cut_header(frame, origin, inner):
+def _cut_header(frame, corner):
     """The header of the pixels that are compared; None without one."""
     if not has_header(frame):
         return None
     header = frame.header.copy()
-    for axis, first, part in zip((2, 1), origin, inner, strict=True):
+    for axis, first in zip((2, 1), corner, strict=True):
         if isinstance(found := card(header, f"CRPIX{axis}"), int | float):
-            header[f"CRPIX{axis}"] = found - first - part.start
+            header[f"CRPIX{axis}"] = found - first
     return header
-
-
-def _mu(header, shape):
-    found = locate(header)
-    return None if found is None else found(*map(np.arange, shape))
-
-
-def _own_part(image, valid, at, common, origin):
-    """The part of other on its own pixels that shows the common part; gaps are NaN."""
-    box = []
-    for places, first, n in zip(at, origin, image.shape, strict=True):
-        found = places[common] - first
-        low, high = int(np.floor(found.min())), int(np.ceil(found.max()))
-        box.append(slice(max(low, 0), min(high + 1, n)))
-    return np.where(valid, image, np.nan)[tuple(box)]
 
 
 def _minutes(frames) -> float | None:
     """From the first image to the second; None if either header has no time."""
-    times = [_time(f.header) for f in frames]
+    times = [moment.middle(f.header) for f in frames]
     if None in times:
         return None
     minutes = (times[1] - times[0]).total_seconds() / 60
@@ -284,27 +292,3 @@ def _minutes(frames) -> float | None:
             abs(minutes),
         )
     return minutes
-
-
-def _time(header) -> datetime | None:
-    """The middle of the observation in UTC, as far as the header tells it."""
-    from astropy.time import Time
-
-    def read(*keys):
-        for key in keys:
-            said = str(card(header, key) or "").strip().removesuffix("Z")
-            scale = "tai" if said.endswith("_TAI") else "utc"
-            said = said.removesuffix("_TAI").removesuffix("_UTC").replace("_", "T")
-            if said[4:5] == ".":
-                said = said.replace(".", "-", 2)
-            try:
-                return Time(said, scale=scale).utc.datetime
-            except ValueError:
-                continue
-        return None
-
-    middle = read("T_OBS", "DATE-AVG", "DATE_AVG")
-    if middle is not None:
-        return middle
-    begun, ended = read("DATE-OBS", "DATE_OBS", "DATE-BEG", "T_REC"), read("DATE-END", "DATE_END")
-    return begun + (ended - begun) / 2 if begun and ended else begun

@@ -30,11 +30,12 @@ def measured(
     own : other on its own pixels, for its spectrum, and their sides.
     mu : (H, W) of the pixels, see `disc.mu`.  pixel_area : cm^2.
 
-    Classes, and the bins of ratios, are those of other at the same resolution unless another is
-    named. If both images have noise, a selection by one of them takes too many pixels in which its
-    noise is positive, so the other seems too low there: the ratio out / other is too low if it is
-    selected by other, and too high if it is selected by out. The true one is between the two. The
-    same holds for slopes, because least squares of y on x ignores the noise of x.
+    Classes are found on the second image at the same resolution. So are the pixels of "ratio"
+    "other"; those of "out" on the first. Weak field is more frequent than strong field, so among
+    the pixels that one noisy image puts into a bin there are more whose noise raised them than the
+    other way round, and the image that selects seems too strong: out / other is too low where
+    other selects, too high where out does, and the truth is between the two. The same holds for
+    "slope" and "slope_back", because least squares of y on x ignores the noise of x.
     """
     out, other = (image.astype(np.float64) for image in images[2:])
     common = np.isfinite(other)
@@ -123,32 +124,31 @@ def _inverse(relation):
 
 def text(report: dict) -> str:
     """The report as a table with aligned columns."""
-    lines = [[*line] for line in _head(report)]
-    return "\n".join(line for (line,) in lines) + "\n\n" + aligned([*_rows(report)])
+    return "\n".join([*_head(report), "", aligned([*_rows(report)])])
 
 
 def _head(report):
     r = report
     width, height = r["pixels"][1], r["pixels"][0]
     x, y = r["pixel_scale"]
-    yield [f"{r['type']} in {r['unit']}, {height} x {width} pixels of {_sides(x, y)} arcsec"]
+    yield f"{r['type']} in {r['unit']}, {height} x {width} pixels of {_sides(x, y)} arcsec"
     for name in NAMES:
         pixels = f", pixels of {_sides(*r['other_pixel_scale'])} arcsec" if name == "other" else ""
-        yield [f"{name.upper():<6} {r['files'][name]}: {r['resolution'][name]}{pixels}"]
+        yield f"{name.upper():<6} {r['files'][name]}: {r['resolution'][name]}{pixels}"
     s = r["shift"]
     (x, y), (px, py) = s["arcsec"], s["pixels"]
     if s["correlation"] is None:
-        yield [f"shift  not measured: the {s['after']} are taken as they are"]
+        yield f"shift  not measured: the {s['after']} are taken as they are"
     else:
-        yield [
+        yield (
             f"shift  of OTHER, after the {s['after']}: x {x:+.3f}, y {y:+.3f} arcsec, or "
             f"{px:+.2f}, {py:+.2f} pixels of OUT; correlation {s['correlation']:.3f}"
-        ]
+        )
     if r["minutes"] is not None:
         later = "later" if r["minutes"] >= 0 else "earlier"
-        yield [f"time   OTHER is {abs(r['minutes']):.1f} minutes {later}"]
+        yield f"time   OTHER is {abs(r['minutes']):.1f} minutes {later}"
     blurred = " and ".join(name.upper() for name in r["blurred"]) or "neither"
-    yield [f"blur   to equal resolution: of {blurred}"]
+    yield f"blur   to equal resolution: of {blurred}"
 
 
 def _sides(x, y):

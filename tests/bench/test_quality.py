@@ -1,12 +1,14 @@
 """Scores of weights and of the synthetic Sun, on inputs whose result is known."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import NamedTuple
 
 import h5py
 import numpy as np
 import pytest
+from made import FINE, smooth_scene
 
 from bench.quality import (
     held_out_pairs,
@@ -15,12 +17,15 @@ from bench.quality import (
     regions,
     reliability,
     synthetic_sun,
+    wrong_psf,
 )
 from enhance_np import params
+from enhance_np.baselines import NSR
+from enhance_np.baselines.wiener import wiener
 from enhance_np.config import SMALL
 from enhance_np.optics.degrade import degrade
 from enhance_np.pairs.recipe import read
-from enhance_np.pairs.sources import SEEDS, WHOLE, Source, Synthetic
+from enhance_np.pairs.sources import KILOGAUSS, SEEDS, WHOLE, Source, Synthetic
 from enhance_np.sun.scene import scene
 from enhance_np.weights import Weights, save
 
@@ -60,6 +65,63 @@ def test_regions_of_the_card(monkeypatch, rng):
     seen = limb.seen(0.01)
     np.testing.assert_array_equal(seen, limb.seen(0.01))
     assert np.std(seen - limb.low) == pytest.approx(0.01, rel=0.2)
+
+
+def test_scenes_blurred_by_each_psf(monkeypatch, rng):
+    """A field and a scene: what is blurred is the same, what it should become too."""
+    field = 1 + 0.1 * rng.standard_normal((60, 66))
+    sources = (
+        Source("a field", lambda seed: (field, 0.1), 1.0, train=None, test=WHOLE),
+        Source("not there", lambda seed: (field, 0.1), 1.0, train=WHOLE),
+        Source("scenes", Synthetic("quiet", "blos", (60, 66), 0.1), 1.0, test=WHOLE, seeded=True),
+    )
+    recipe = _Recipe(sources, read("blos").optics)
+    monkeypatch.setattr(wrong_psf, "read", lambda type: recipe)
+    options = SimpleNamespace(fields=None, scenes=2, lorentzian=0.3)
+    found = list(wrong_psf.blurred("blos", options))
+    assert [here.name for here, _ in found] == ["a field", "scenes 0", "scenes 1"]
+    names = ["modified", "wachter", "yeo", "airy", "norton, 0.3 arcsec"]
+    assert all(list(lows) == names for _, lows in found)
+    intensity, bz = scene(SEEDS["test"][1], (60, 66), 0.1, "quiet")
+    bz = bz * KILOGAUSS
+    here, lows = found[2]
+    norton = replace(recipe.optics, psf="norton", lorentzian=0.3)
+    np.testing.assert_array_equal(lows["norton, 0.3 arcsec"], degrade(bz, 0.1, norton)[0])
+    for image, expected in zip(here[2:4], degrade(bz, 0.1, recipe.optics), strict=True):
+        np.testing.assert_array_equal(image, expected)
+    np.testing.assert_array_equal(here.companion, degrade(intensity, 0.1, recipe.optics)[1])
+    assert found[0][0].companion is None
+    assert here.low is lows["modified"]
+
+
+def test_the_price_of_a_wrong_psf(monkeypatch, rng):
+    """Errors, ratios and contrast of one small region, by hand for the Wiener filters."""
+    sun = 1 + 0.1 * smooth_scene(rng, (20, 24))
+    optics = wrong_psf.psfs(read("intensity"), None)
+    lows = {name: degrade(sun, FINE, one)[0] for name, one in optics.items()}
+    high = degrade(sun, FINE, optics["modified"])[1]
+    here = regions.Region("made", "made 0", lows["modified"], high, None, limb=True)
+    monkeypatch.setattr(wrong_psf, "blurred", lambda *_: [wrong_psf.Blurred(here, lows)])
+    options = SimpleNamespace(fields=None, scenes=1, lorentzian=None)
+    found = wrong_psf.measured("intensity", options)
+    seen = [here._replace(low=lows["yeo"]).seen(s) for s in regions.noises("intensity").values()]
+    for method, psf in (("Wiener, training's PSF", "modified"), ("Wiener, this PSF", "yeo")):
+        outputs = [wiener(image, NSR["intensity"], optics[psf]) for image in seen]
+        error = np.mean([(out - high) ** 2 for out in outputs])
+        assert found["all", "yeo", method].mse == pytest.approx(error)
+        assert found["limb", "yeo", method].n == 2 * high.size
+        contrast = np.std(outputs) / high.std()
+        assert found["all", "yeo", method].contrast == pytest.approx(contrast)
+    text = wrong_psf.told("intensity", found)
+    header, _, *rows = text.splitlines()
+    assert header.startswith("| test pixels | blurred by | number | default | small | Wiener, tr")
+    cells = [row.strip("| ").split(" | ") for row in rows if row.startswith("|")]
+    assert [row[:2] for row in cells[:4]] == [["**all**", p] for p in wrong_psf.PSFS]
+    assert all(cell.endswith("(1.00)") for cell in cells[0][3:7])
+    errors = [found["all", p, "default"].mse for p in ("airy", "modified")]
+    assert cells[3][3] == f"{errors[0]:.3g} ({errors[0] / errors[1]:.2f})"
+    assert f"is {errors[0] / errors[1]:.2f} (all)" in text
+    assert text.count("- If *") == 3
 
 
 class _Recipe(NamedTuple):

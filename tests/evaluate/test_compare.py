@@ -12,6 +12,7 @@ from observed import frame
 from enhance_np import Optics, cli, compare
 from enhance_np.evaluate import compare as comparing
 from enhance_np.evaluate import compare_report
+from enhance_np.observation.pixels import pixel_area
 from enhance_np.optics.degrade import HMI, HMI_SCALE, seen
 from enhance_np.sun.scene import scene
 
@@ -67,7 +68,7 @@ def hdus(type, sun, scale, rng=None, error=(0.0, 0.0), level=1.0, **cards):
 
 
 HOW = {"other_averages": False}  # `seen` takes values at the centres of pixels
-ERRORS = [(0.0, 0.0), (0.37, -0.81), (-1.234, 2.345)]
+ERRORS = [(0.37, -0.81), (-1.234, 2.345)]
 
 
 @pytest.mark.parametrize("scale", [0.16, 0.252, 0.3])
@@ -106,6 +107,21 @@ def test_the_blur_makes_spectra_and_contrast_equal(sun):
     for band in ("0.1-0.25", "0.25-0.5", "0.5-0.75", "0.75-1"):
         assert found["bands"][band] == pytest.approx(1, abs=5e-3)
     assert found["difference"]["all"]["rms"] < 0.01 * contrasts["out"]["alike"]
+
+
+def test_the_header_and_the_area_are_those_of_the_common_pixels(sun):
+    out, other = hdus("blos", sun, 0.3)
+    found = compare(out, other, **HOW)
+    x, y = (round(out.header[f"CRPIX{axis}"] - found.header[f"CRPIX{axis}"]) for axis in (1, 2))
+    assert x > 0
+    assert y > 0
+    h, w = found.out.shape
+    known = np.isfinite(found.out)
+    part = out.data[y : y + h, x : x + w]
+    np.testing.assert_allclose(found.out[known], part[known], rtol=1e-6)
+    flux = found.report["images"]["out"]["flux"]
+    area = pixel_area(out.header)
+    assert flux["unsigned_mx"] == pytest.approx(flux["unsigned"] * known.sum() * area, rel=1e-6)
 
 
 def test_another_orientation_and_unit(sun, rng):
@@ -352,6 +368,14 @@ def test_what_cannot_be_compared(sun, name):
     assert "\n" not in str(error.value)
 
 
+def test_fields_of_opposite_sign(sun, rng):
+    """One telescope calls positive what the other calls negative."""
+    out, other = hdus("blos", sun, 0.252, rng)
+    other.data = -other.data
+    with pytest.raises(ValueError, match=r"the same direction as positive, got a corr.* -[01]"):
+        compare(out, other, **HOW)
+
+
 def test_arguments_that_are_wrong(sun):
     out, other = hdus("intensity", sun, 0.252)
     with pytest.raises(ValueError, match="type must be one of"):
@@ -422,8 +446,7 @@ CHANGED = {
 }
 
 
-@pytest.mark.parametrize("name", OPTIONS)
-def test_every_option_has_its_effect(files, capsys, name):
+def test_every_option_has_its_effect(files, capsys):
     def report(*options):
         status, _, error = run(
             capsys,
@@ -433,13 +456,12 @@ def test_every_option_has_its_effect(files, capsys, name):
         assert not status, error
         return json.loads((files / "all.json").read_text())
 
-    plain, changed = report(), report(*OPTIONS[name])
-    if name not in CHANGED:
-        assert plain == changed
-    else:
-        for key in CHANGED[name]:
-            plain, changed = plain[key], changed[key]
-        assert plain != changed
+    plain = report()
+    for name, options in OPTIONS.items():
+        one, other = plain, report(*options)
+        for key in CHANGED.get(name, ()):
+            one, other = one[key], other[key]
+        assert (one != other) is (name in CHANGED), name
 
 
 WRONG = {
