@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: demo test fuzz verify-cuda lint bench docs gallery try browser retrain clean
+.PHONY: demo test fuzz verify-cuda lint bench docs gallery chapter try browser retrain clean
 
 # enhances a synthetic Sun: writes demo/enhanced.fits and demo/demo.png, prints the errors
 demo: $(INSTALLED)
@@ -46,6 +46,13 @@ docs: $(INSTALLED)
 # writes docs/gallery/README.md by running its examples
 gallery: $(INSTALLED)
 	$(BIN)/python docs/gallery/build.py
+
+# writes the figures of docs/chapter.md
+chapter: $(INSTALLED)
+	$(BIN)/python -m enhance_np chapter --out build/chapter --overwrite --device cpu
+	for figure in 05_degraded 08_halves 09_field 11_richardson_lucy; do \
+	  cp build/chapter/$$figure.png docs/chapter/ || exit 1; \
+	done
 
 # installs what drives the tests of pages: playwright, and Chromium on Debian and Ubuntu, as root
 browser: $(INSTALLED)

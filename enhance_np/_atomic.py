@@ -11,7 +11,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -68,6 +68,16 @@ def write_bytes(path: str | os.PathLike, content: bytes) -> None:
             temporary.write_bytes(content)
     except OSError as error:
         raise OSError(f"{path} cannot be written ({error.strerror})") from None
+
+
+def write_all(contents: Sequence[tuple[str | os.PathLike, bytes]]) -> None:
+    """Write several files, all of them or none. Raises OSError."""
+    if not contents:
+        return
+    (path, content), *rest = contents
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+        write_all(rest)
 
 
 def _full(error: BaseException | None) -> int | None:

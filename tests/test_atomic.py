@@ -11,7 +11,7 @@ import threading
 import pytest
 
 from enhance_np import _atomic
-from enhance_np._atomic import replacing, sweep, write_bytes
+from enhance_np._atomic import replacing, sweep, write_all, write_bytes
 
 WRITES = """
 import sys, time
@@ -197,3 +197,13 @@ def test_the_system_s_own_error(tmp_path):
         write()
     assert error.value.errno == errno.ENOSPC
     assert not list(tmp_path.iterdir())
+
+
+def test_several_files_are_written_all_or_none(tmp_path):
+    paths = [tmp_path / name for name in "abc"]
+    write_all([(path, path.name.encode()) for path in paths])
+    assert [path.read_text() for path in paths] == ["a", "b", "c"]
+    with pytest.raises(OSError, match="absent"):
+        write_all([(paths[0], b"new"), (paths[1], b"new"), (tmp_path / "absent" / "d", b"new")])
+    assert sorted(tmp_path.iterdir()) == paths
+    assert [path.read_text() for path in paths] == ["a", "b", "c"]

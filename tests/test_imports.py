@@ -19,7 +19,7 @@ LEVELS = """
     engine
     sun pairs training baselines
     prediction
-    evaluate inspection exercises
+    evaluate inspection exercises chapter
     cli __main__
 """.split()
 FOREIGN = {"torch", "tensorflow", "keras", "tf_keras", "onnxruntime", "openvino", "tests", "bench"}

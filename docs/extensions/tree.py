@@ -11,7 +11,7 @@ TREE = {
         "Use": "guide/predict guide/python archive headers guide/try",
         "Trust": "confidence evaluate compare guide/card",
         "Train": "guide/train training_on_many",
-        "See": "gallery/README",
+        "See": "gallery/README chapter",
     },
     "how_to/README": {
         "With HMI": "how_to/cut_out how_to/full_disk how_to/archive",

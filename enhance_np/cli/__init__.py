@@ -8,7 +8,7 @@ import logging
 import sys
 
 from .. import __version__, _signals
-from . import checks, compare, data, evaluate, learn, predict, see, train
+from . import chapter, checks, compare, data, evaluate, learn, predict, see, train
 from .options import LogLine, Parser, report_line
 from .terminal import complain, warnings_logged
 
@@ -35,6 +35,7 @@ def parser() -> argparse.ArgumentParser:
         predict,
         evaluate,
         compare,
+        chapter,
         see,
         learn,
         checks,

@@ -140,14 +140,19 @@ def region(figure, image: np.ndarray, out: np.ndarray, type: str, wcs=None) -> N
     """Like figures 8 and 9: the region, its upper half as observed; output against input."""
     left = figure.add_subplot(1, 2, 1, projection=wcs)
     right = figure.add_subplot(1, 2, 2)
-    h, w = image.shape
-    halves = out.copy()
-    halves[h // 2 * 2 :] = repeated(image)[h // 2 * 2 :]
-    shown = show(left, halves, stretch([image, out], type), (0, w, 0, h), wcs)
-    left.axhline(h // 2, color="tab:orange", linewidth=0.8)
-    left.set_title("above: input, below: output")
-    bar(figure, shown, left, type, location="bottom", shrink=0.9)
+    halves(left, image, out, type, wcs)
     scatter(right, image, out, type)
+
+
+def halves(ax, image: np.ndarray, out: np.ndarray, type: str, wcs=None) -> None:
+    """One region: its upper half as observed, its lower half as enhanced."""
+    h, w = image.shape
+    both = out.copy()
+    both[h // 2 * 2 :] = repeated(image)[h // 2 * 2 :]
+    shown = show(ax, both, stretch([image, out], type), (0, w, 0, h), wcs)
+    ax.axhline(h // 2, color="tab:orange", linewidth=0.8)
+    ax.set_title("above: input, below: output")
+    bar(ax.figure, shown, ax, type, location="bottom", shrink=0.9)
 
 
 def scatter(axes, image: np.ndarray, out: np.ndarray, type: str) -> None:
@@ -197,6 +202,7 @@ def against(figure, out: np.ndarray, other: np.ndarray, name: str, type: str, wc
 
 
 def show(ax, image, limits, extent, wcs, cmap="gray"):
+    """Draws an image with labelled axes.  limits : vmin, vmax.  extent : in input pixels."""
     ax.set_facecolor(MISSING)
     style = {"cmap": cmap, "vmin": limits[0], "vmax": limits[1], "interpolation": "nearest"}
     shown = ax.imshow(image, origin="lower", extent=extent, **style)
@@ -206,6 +212,7 @@ def show(ax, image, limits, extent, wcs, cmap="gray"):
 
 
 def bar(figure, shown, ax, type, label="", **options):
+    """A colour bar with the quantity and unit of a type.  label : another name of the quantity."""
     from matplotlib.ticker import MaxNLocator
 
     label = f"{label or QUANTITY[type]} [{UNIT[type]}]"

@@ -7,7 +7,7 @@ import os
 import numpy as np
 
 from .. import baselines
-from .._atomic import replacing
+from .._atomic import write_all
 from .._errors import avoidable
 from ..baselines import linear
 from ..observation import fits, normalise
@@ -98,7 +98,7 @@ def evaluate_files(
     if json_file is not None:
         text = json.dumps({"file": os.fspath(out)} | found, indent=1, allow_nan=False)
         made.append((json_file, text.encode() + b"\n"))
-    _write(made)
+    write_all(made)
     return table.text(found)
 
 
@@ -129,7 +129,7 @@ def compare_files(
     if json_file is not None:
         text = json.dumps(found.report, indent=1, allow_nan=False)
         made.append((json_file, text.encode() + b"\n"))
-    _write(made)
+    write_all(made)
     return str(found)
 
 
@@ -237,13 +237,3 @@ def _check_written(plot, json_file, inputs, overwrite, name):
         from .._figures import require_matplotlib
 
         require_matplotlib()
-
-
-def _write(made):
-    """All files or none."""
-    if not made:
-        return
-    (path, content), *rest = made
-    with replacing(path) as temporary:
-        temporary.write_bytes(content)
-        _write(rest)

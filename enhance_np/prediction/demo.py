@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 
 from .._atomic import write_bytes
-from ..config import NOISE
 from ..observation import fits
 from .file import enhance_file
 
@@ -19,33 +18,16 @@ def make(folder: str | Path, device: str = "auto", progress=lambda done, total: 
     Returns one line of figures: the errors of the output and of bicubic interpolation against the
     truth, and the granulation contrast of input, output and truth.
     """
-    from astropy.io.fits import Header
-
     from .._figures import require_matplotlib
     from ..baselines.bicubic import bicubic
-    from ..optics.degrade import HMI_SCALE, degrade
-    from ..sun.scene import scene
+    from ..sun.observed import observed
     from .picture import side_by_side
 
     require_matplotlib()
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    scale = 0.0662
-    pixels = int(np.ceil(SIDE * HMI_SCALE / scale)) + 1
-    intensity, _ = scene(SEED, (pixels, pixels), scale, "active")
-    low, truth = degrade(intensity, scale)
-    low, truth = low[:SIDE, :SIDE], truth[: 2 * SIDE, : 2 * SIDE]
-    noise = np.random.default_rng(SEED).standard_normal(low.shape)
-    low = (low + NOISE["intensity"] * noise).astype(np.float32)
-    header = Header()
-    for axis in (1, 2):
-        header[f"CTYPE{axis}"] = ("HPLN-TAN", "HPLT-TAN")[axis - 1]
-        header[f"CUNIT{axis}"] = "arcsec"
-        header[f"CRVAL{axis}"] = 0.0
-        header[f"CRPIX{axis}"] = (SIDE + 1) / 2
-        header[f"CDELT{axis}"] = HMI_SCALE
-    header["CONTENT"] = "CONTINUUM INTENSITY"
-    header["OBJECT"] = ("synthetic", f"enhance_np.sun.scene.scene, seed {SEED}")
+    frame, truth, _ = observed(SEED, SIDE, "active", ("intensity",))["intensity"]
+    low, header = frame.data, frame.header
     fits.write(folder / "scene.fits", low, header, overwrite=True)
     fits.write(folder / "truth.fits", truth, fits.rescaled_header(header, 2), overwrite=True)
     result = enhance_file(

@@ -264,7 +264,7 @@ def sky(header, shape: tuple[int, int]):
                 return None, False
             turned = bool(wcs.pixel_scale_matrix[wcs.wcs.lat, 1] < 0)
             if turned:
-                wcs = read_wcs(_turned(header, shape))
+                wcs = read_wcs(turned_header(header, shape))
     except Exception as error:  # astropy raises many kinds for an invalid header
         log.warning(
             "the picture's axes count pixels because the WCS is invalid (%s)", one_line(error)
@@ -283,7 +283,7 @@ def read_wcs(header):
     return wcs if wcs.naxis == 2 else WCS(header, naxis=2)
 
 
-def _turned(header, shape):
+def turned_header(header, shape):
     """The header of image[::-1, ::-1]: the pixel steps change their signs, in any spelling."""
     out = header.copy()
     for i, n in ((1, shape[1]), (2, shape[0])):

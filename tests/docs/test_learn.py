@@ -1,7 +1,6 @@
 """The pages for learners: their examples give what they print, their script what they show."""
 
 import doctest
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ import pytest
 
 from enhance_np import params
 from enhance_np.config import NetworkConfig
+from enhance_np.inspection import drawing
 
 LEARN = Path(__file__).parents[2] / "docs" / "learn"
 PAGES = sorted(p for p in LEARN.rglob("*.md") if ">>>" in p.read_text(encoding="utf-8"))
@@ -45,20 +45,12 @@ def test_the_first_script_is_short():
     assert len((LEARN / "first_steps.py").read_text(encoding="utf-8").splitlines()) <= 45
 
 
-@pytest.fixture(scope="module")
-def drawing():
-    spec = importlib.util.spec_from_file_location("drawing", LEARN / "drawing.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_the_drawing_is_up_to_date(drawing):
-    """If drawing.py changes, it must be run again."""
+def test_the_drawing_is_up_to_date():
+    """If inspection/drawing.py changes, docs/learn/drawing.py must be run again."""
     assert (LEARN / "network.svg").read_text(encoding="utf-8") == drawing.drawing()
 
 
-def test_the_drawing_has_the_layers_of_the_network(drawing):
+def test_the_drawing_has_the_layers_of_the_network():
     layers = params.layers(NetworkConfig(depth=1))
     assert [name for name, *_ in drawing.LAYERS] == [
         "x", *(name.removeprefix("block0/") for _, name, _ in layers)
