@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .. import layers
+from .. import layers, params
 from ..config import DEVICES
 
 log = logging.getLogger(__name__)
@@ -23,6 +23,7 @@ class Engine(NamedTuple):
     # `reading` starts to copy that loss and returns a function that waits for it
     step: Callable | None = None
     reading: Callable | None = None
+    update_moving: Callable = params.update_moving  # for the tape of `step`
     winograd: bool = False  # whether a GPU predicts by cuda.winograd where possible
     # the engine's own way of prediction: (weights, this engine) -> Predictor.each
     prediction: Callable | None = None
@@ -62,7 +63,7 @@ def select(device: str = "auto", winograd: bool = False) -> Engine:
             from .cuda import folded, training
 
             move = cupy.asarray, cupy.asnumpy
-            step = training.step, training.reading
+            step = training.step, training.reading, training.update_moving
             return Engine("gpu", cuda, *move, *step, winograd, folded.prediction)
         if device == "gpu":
             raise RuntimeError(f"device: gpu must be usable, but {missing}")

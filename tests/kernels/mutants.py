@@ -105,6 +105,26 @@ MUTANTS = {
         "adam",
         ("(sqrtf(second.at[k]) + eps)", "sqrtf(second.at[k] + eps)"),
     ),
+    "decay of the bias behind the kernels": (
+        "adam",
+        ("at < (unsigned)kernels ? with_decay", "at <= (unsigned)kernels ? with_decay"),
+    ),
+    "decay in the norm only": (
+        "adam",
+        ("if (at < (unsigned)kernels) d = with_decay", "if (at < 0u) d = with_decay"),
+    ),
+    "factor for rate": ("adam", ("length = rate[0]", "length = factor[0]")),
+    "Adam: no guard": ("adam", ("if (at >= (unsigned)size) return;", "")),
+    "moving: momentum and rest exchanged": (
+        "moving",
+        ("fmaf(momentum, old.y, rest * now.y)", "fmaf(rest, old.y, momentum * now.y)"),
+    ),
+    "moving: neighbour's statistic": ("moving", ("rest * now.w", "rest * now.z")),
+    "moving: no guard": ("moving", ("if (at >= (unsigned)size) return;", "")),
+    "bias of the head in the kernel's place": (
+        "head",
+        ("blockIdx.x + 1 < gridDim.x", "blockIdx.x < gridDim.x"),
+    ),
     "gradient of a repeated edge": ("upsample_conv", ("if (h == H - 1) sum", "if (h == H) sum")),
     "frame of the first image only": ("upsample_conv", ("n * (H + 2) * stride", "n * H * stride")),
     "frame added one line short": ("reflect_pad", ("1 <= h && h <= p", "1 <= h && h < p")),

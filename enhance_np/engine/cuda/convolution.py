@@ -12,7 +12,8 @@ import numpy as np
 from ... import layers
 from ..._array import array_module
 from ...layers.conv import ConvCache, check_channels
-from .arrays import THREADS, gradient, ours, pixels, ready
+from .arrays import THREADS, gradient, ours, pixels, ready, room
+from .flat import destinations
 from .launch import blocks_for, launch
 from .pad import reflection_pad_backward
 from .winograd import is_winograd
@@ -45,7 +46,7 @@ def conv2d_backward(dy, cache):
     if not _ours(x, w):
         return layers.conv2d_backward(dy, cache)
     dy = gradient("conv2d_backward", dy, (len(x), *_valid(x, w), w.shape[3]))
-    return _framed_dx(dy, w), *_kernel_gradient(x, dy, w.shape, (0, 0), ZERO)
+    return _framed_dx(dy, w), *_kernel_gradient(cache, dy, (0, 0), ZERO)
 
 
 def pad_conv(x, w, b):
@@ -74,7 +75,7 @@ def pad_conv_gradient(dy, cache):
         return layers.pad_conv_gradient(dy, cache)
     dy = gradient("pad_conv_gradient", dy, (*x.shape[:3], w.shape[3]))
     p = len(w) // 2
-    return _kernel_gradient(x, dy, w.shape, (p, p), MIRRORED)
+    return _kernel_gradient(cache, dy, (p, p), MIRRORED)
 
 
 def conv(x, w, b, relu=False, skip=None, winograd=False):
@@ -140,10 +141,11 @@ def upsample_conv_backward(dy, cache):
     sizes = n, h, wd, cin, cout, per
     name = f"upsample_conv_dw_{block}"
     launch("conv3x3_gradient", name, runs * 2 * tiles, TILE_THREADS, x, dy, part, *sizes)
-    dk, dw = _sum_parts(part), cupy.empty(w.shape, np.float32)
+    to_w, to_b = destinations(cache)
+    dk, dw = _sum_parts(part), room(cupy, to_w, w.shape)
     blocks = blocks_for(dw.size, THREADS)
     launch("upsample_conv", "phase_kernels_backward", blocks, THREADS, dk, dw, cin * cout)
-    return dx, dw, _channel_sums(dy)
+    return dx, dw, _channel_sums(dy, to_b)
 
 
 def _ours(x, w, *b):
@@ -206,10 +208,11 @@ def _framed_dx(dy, w):
     return _correlate(dy, turned, cupy.zeros(cin, np.float32), (kh - 1, kw - 1), ZERO, ho, wo)
 
 
-def _kernel_gradient(x, dy, shape, before, edge):
+def _kernel_gradient(cache, dy, before, edge):
     """dw, db."""
+    (x, w), (to_w, to_b) = cache, destinations(cache)
     cupy = array_module(x)
-    kh, kw, cin, cout = shape
+    kh, kw, cin, cout = shape = w.shape
     n, ho, wo, _ = dy.shape
     if (kh, kw) == (3, 3) and cin % 32 == cout % 32 == 0:
         block, tiles = _gradient_blocks(cin, cout)
@@ -224,10 +227,10 @@ def _kernel_gradient(x, dy, shape, before, edge):
         part = cupy.empty((runs, *shape), np.float32)
         sizes = *x.shape, ho, wo, cout, kh, kw, *before, edge, per
         launch("conv", "conv_gradient", (blocks, runs), TILE_THREADS, x, dy, part, *sizes)
-    return _sum_parts(part), _channel_sums(dy)
+    return _sum_parts(part, to_w), _channel_sums(dy, to_b)
 
 
-def _channel_sums(dy):
+def _channel_sums(dy, to=None):
     """db: the sum of dy over its pixels."""
     count, channels = pixels(dy), dy.shape[-1]
     lanes = min(channels, THREADS)
@@ -235,12 +238,12 @@ def _channel_sums(dy):
     part = array_module(dy).empty((runs, channels), np.float32)
     blocks = runs, -(-channels // lanes)
     launch("conv", "channel_sums", blocks, THREADS, dy, part, count, channels, lanes, per)
-    return _sum_parts(part)
+    return _sum_parts(part, to)
 
 
-def _sum_parts(part):
-    """The sum over the first axis, in order."""
-    total = array_module(part).empty(part.shape[1:], np.float32)
+def _sum_parts(part, to=None):
+    """The sum over the first axis, in order; written to `to`, if given."""
+    total = room(array_module(part), to, part.shape[1:])
     blocks = blocks_for(total.size, THREADS)
     launch("conv", "sum_parts", blocks, THREADS, part, total, len(part), total.size)
     return total

@@ -4,71 +4,85 @@ It does the same as training.step.step_once, with the same network.py. The loss,
 or a gradient is not finite, stays on the device; `reading` copies it one step later.
 """
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import NamedTuple
+from functools import cache
 
 import numpy as np
 
-from ... import network, optim
+from ... import network, optim, params
 from ..._array import Array, array_module
-from ...loss import l2_factor
 from ...optim import AdamState
 from .arrays import THREADS, flat, ready
+from .flat import Flat, To, directed, flattened, layout_of, own_layout
 from .launch import blocks_for, launch
 
-UNIT = 4  # floats; tensors begin at multiples of it in the buffer, for float4
 
+class Tape(dict):
+    """The tape of a step whose batch statistics are in one buffer."""
 
-class Flat(dict):
-    """Tensors by name, as views of one flat buffer, aligned and padded to 16 bytes."""
-
-    def __init__(self, buffer: Array, places: dict[str, "Place"]):
-        super().__init__(
-            (name, buffer[at.first : at.first + at.size].reshape(at.shape))
-            for name, at in places.items()
-        )
-        self.buffer, self.places = buffer, places
-
-
-class Place(NamedTuple):
-    first: int  # element of the buffer
-    size: int
-    shape: tuple[int, ...]
-
-    @property
-    def end(self) -> int:
-        return self.first + -(-self.size // UNIT) * UNIT
-
-
-def flattened(tensors: dict[str, Array], names: Iterable[str]) -> Flat:
-    """The tensors in one buffer, in the order of `names`; unchanged if they already have one."""
-    if isinstance(tensors, Flat):
-        return tensors
-    places, end = {}, 0
-    for name in names:
-        places[name] = Place(end, tensors[name].size, tensors[name].shape)
-        end = places[name].end
-    cupy = array_module(next(iter(tensors.values())))
-    found = Flat(cupy.zeros(end, np.float32), places)
-    for name, view in found.items():
-        view[...] = tensors[name]
-    return found
+    statistics: Flat
 
 
 def step(p, adam, x, target, config, ops, lr, l2, moving=None, clip=None):
     """See training.step.step_once. The loss stays on the device, and is NaN instead of an error."""
+    p = flattened(p, own_layout(p))
     loss, g, tape = gradients(p, x, target, config, ops, moving)
     p, adam = update(p, g, adam, lr, l2, clip, loss)
     return p, adam, loss, tape
 
 
 def gradients(p, x, target, config, ops, moving=None):
-    """See training.step.gradients. The loss stays on the device."""
-    y, tape = network.forward(p, x, config, ops, moving)
+    """See training.step.gradients. The loss stays on the device, and all of g is in one buffer."""
+    p = flattened(p, own_layout(p))
+    cupy = array_module(p.buffer)
+    statistics = None if moving else _statistics(cupy, config)
+    to = {name: To(statistics[name]) for name in statistics or ()}
+    y, tape = network.forward(p, x, config, ops, moving or to)
     loss, dy = mse(y, target)
-    _, g = network.backward(dy, tape, config, ops, wrt_x=False)
+    g = Flat(cupy.zeros(p.layout.size, np.float32), p.layout)
+    tape = Tape({name: _directed(cache, name, g) for name, cache in tape.items()})
+    tape.statistics = statistics
+    _, found = network.backward(dy, tape, config, ops, wrt_x=False)
+    optim.check_keys(p, found)
+    for name, slope in found.items():
+        g[name] = slope  # copies what an operation did not write to its place
     return loss, g, tape
+
+
+def _directed(cache, name, g):
+    for roles in (("w", "b"), ("gamma", "beta")):
+        if f"{name}/{roles[0]}" in g.layout.places:
+            return directed(cache, *(g[f"{name}/{role}"] for role in roles))
+    return cache
+
+
+def _statistics(cupy, config):
+    layout = _layout_of_statistics(config)
+    return Flat(cupy.zeros(layout.size, np.float32), layout)
+
+
+@cache
+def _layout_of_statistics(config):
+    _, shapes = params.shapes(config)
+    return layout_of({name: np.empty(shape) for name, shape in shapes.items()})
+
+
+def update_moving(
+    moving: Mapping[str, Array], tape: dict, momentum: float = params.MOMENTUM
+) -> Mapping[str, Array]:
+    """See params.update_moving. For the tape of `step`, all statistics are one launch."""
+    found = getattr(tape, "statistics", None)
+    if found is None:
+        return params.update_moving(moving, tape, momentum)
+    for name in found:
+        layer, statistic = name.rsplit("/", 1)
+        found[name] = getattr(tape[layer], statistic)  # copied if it is not there already
+    moving, size = flattened(moving, found.layout), found.layout.size
+    new = array_module(found.buffer).empty(size, np.float32)
+    arguments = moving.buffer, found.buffer, new, size, momentum, 1 - momentum
+    launch("moving", "update_moving", blocks_for(size, 4 * THREADS), THREADS, *arguments)
+    return Flat(new, found.layout)
 
 
 class reading:
@@ -109,8 +123,8 @@ def mse(y: Array, target: Array) -> tuple[Array, Array]:
 
 
 def update(
-    p: dict[str, Array],
-    g: dict[str, Array],
+    p: Mapping[str, Array],
+    g: Mapping[str, Array],
     state: AdamState,
     lr: float,
     l2: float = 0.0,
@@ -126,26 +140,21 @@ def update(
     The tensors of the new p, of m and of v are views of one buffer each.
     """
     optim.check_keys(p, g)
-    p, m, v = (flattened(group, p) for group in (p, state.m, state.v))
-    cupy, size = array_module(p.buffer), p.buffer.size
-    slope = cupy.empty(size, np.float32)
-    for name, at in p.places.items():
-        decay = l2_factor(name, l2)
-        places = at.end - at.first
-        arguments = ready(g[name]), p[name], decay, slope[at.first : at.end], at.size, places
-        launch("adam", "gather", blocks_for(places, THREADS), THREADS, *arguments)
-
+    layout = own_layout(p)
+    p, g, m, v = (flattened(group, layout) for group in (p, g, state.m, state.v))
+    cupy, size = array_module(p.buffer), layout.size
     per, blocks = flat(size)
     partial, factor = cupy.empty(blocks, np.float64), cupy.empty((), np.float32)
     loss = cupy.zeros((), np.float64) if loss is None else loss
-    launch("adam", "squares", blocks, THREADS, slope, partial, size, per)
+    decay = layout.kernels, 2 * l2
+    launch("adam", "squares", blocks, THREADS, p.buffer, g.buffer, partial, size, per, *decay)
     launch("adam", "clip_factor", 1, THREADS, partial, loss, factor, blocks, clip or 0.0)
 
     t = state.step + 1
-    rate = optim.corrected_rate(lr, t, beta1, beta2)
+    rate = cupy.full((), optim.corrected_rate(lr, t, beta1, beta2), np.float32)
     new = [cupy.empty(size, np.float32) for _ in range(3)]
-    numbers = size, rate, beta1, 1 - beta1, beta2, 1 - beta2, eps
-    arguments = p.buffer, slope, m.buffer, v.buffer, factor, *new, *numbers
+    numbers = size, *decay, beta1, 1 - beta1, beta2, 1 - beta2, eps
+    arguments = p.buffer, g.buffer, m.buffer, v.buffer, factor, rate, *new, *numbers
     launch("adam", "adam", blocks_for(size, 4 * THREADS), THREADS, *arguments)
-    p, m, v = (Flat(buffer, p.places) for buffer in new)
+    p, m, v = (Flat(buffer, layout) for buffer in new)
     return p, AdamState(t, m, v)

@@ -6,8 +6,8 @@ Launchers then run unchanged. Faults that CuPy does not notice are errors here: 
 wrong types of a kernel's arguments, arrays that are not in C order, overlapping arrays of which one
 is written, launches that no card can do. NumPy and device arrays do not mix, `empty` is full of
 NaN, and every launch is recorded. Asynchronous copies happen as late as CUDA allows, and a missing
-wait is an error: see `streams`. `running`, `limited`, `launches` and `streams` do not exist in
-CuPy; `OURS` lists the names that do.
+wait is an error: see `streams`. `running`, `limited`, `counted`, `launches` and `streams` do not
+exist in CuPy; `OURS` lists the names that do.
 
     with device.running("ptx", "reverse"):  # how kernels run; by default "trace", "shuffled"
         ...
@@ -19,6 +19,7 @@ Besides the emulator's modes there are `ptx` and `ptx-trace`, which run the PTX 
 import re
 import sys
 import weakref
+from collections import Counter
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -150,6 +151,7 @@ class ndarray:
         return _given(self._host[_host(index)])
 
     def __setitem__(self, index, value):
+        _count("copy")
         value, index = _host(value), _host(index)
         _host(self)[index] = value
 
@@ -196,10 +198,32 @@ def _given(value):
     return ndarray(value) if isinstance(value, np.ndarray) else value
 
 
+_counts: list[Counter] = []
+
+
+@contextmanager
+def counted():
+    """Counts the operations of CuPy's own that need a kernel or a clearing of memory, by name."""
+    _counts.append(Counter())
+    try:
+        yield _counts[-1]
+    finally:
+        _counts.pop()
+
+
+def _count(name):
+    for counts in _counts:
+        counts[name] += 1
+
+
 def _through(function):
     def on_device(*arguments, **named):
         named = {name: _host(value) for name, value in named.items()}
-        return _given(function(*map(_host, arguments), **named))
+        host = [_host(value) for value in arguments]
+        result = function(*host, **named)
+        if not any(isinstance(a, np.ndarray) and np.may_share_memory(result, a) for a in host):
+            _count(function.__name__)  # else a view
+        return _given(result)
 
     on_device.__name__ = function.__name__
     return on_device
@@ -212,6 +236,7 @@ def _method(name):
         result = getattr(self._host, name)(*map(_host, arguments), **named)
         if result is self._host or not np.may_share_memory(result, self._host):  # else a view of it
             streams.operation(self._host)
+            _count(name)
         return self if result is self._host else _given(result)
 
     on_device.__name__ = name
@@ -271,7 +296,10 @@ def asarray(a, dtype=None, order=None):
 
 def ascontiguousarray(a, dtype=None):
     a = asarray(a, dtype)
-    return a if a.flags.c_contiguous else ndarray(np.array(a._host, order="C"))
+    if a.flags.c_contiguous:
+        return a
+    _count("copy")
+    return ndarray(np.array(a._host, order="C"))
 
 
 def asnumpy(a, stream=None, order="C", out=None, *, blocking=True):
