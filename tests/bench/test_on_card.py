@@ -47,11 +47,14 @@ def test_the_whole(engine, tmp_path):
     assert json.loads((tmp_path / "report.json").read_text())["passed"] is True
     assert {name.split(":")[0] for name in found["cases"]} == {"mse", "reflect_pad"}
     assert found["ceilings"]["flops"] > 0
-    assert len(found["times"]) == 6 + 2 + 4
+    assert found["graphs"] == {"recorded": True, "same_bits": True}
+    assert len(found["times"]) == 6 + 2 + 2 + 4
     page = card_table.text(json.loads((tmp_path / "report.json").read_text()))
     assert page.startswith("**A100**")
     assert "all results right" in page
     assert "| training step, 2 x 6 x 6 |" in page
+    assert "| training step, 2 x 6 x 6, by graphs |" in page
+    assert "were recorded" in page
 
 
 @pytest.mark.parametrize(

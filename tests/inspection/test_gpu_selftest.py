@@ -166,8 +166,8 @@ def test_the_timed_step_goes_on_from_the_last_one(small, card):
         patch.setattr(training, "flattened", flattened)
         for _ in range(3):
             step()
-    # p before a step and before its gradients; p, g, m and v after them
-    assert given == [False, True, True, True, False, False] + 2 * [True] * 6
+    # p, m and v of each step, and p once more
+    assert given == [False] * 3 + [True] * 9
 
 
 def test_the_real_cupy_has_these_names():

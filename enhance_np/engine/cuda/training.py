@@ -7,47 +7,82 @@ or a gradient is not finite, stays on the device; `reading` copies it one step l
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 
 from ... import network, optim, params
 from ..._array import Array, array_module
+from ...config import NetworkConfig
 from ...optim import AdamState
 from .arrays import THREADS, flat, ready
-from .flat import Flat, To, directed, flattened, layout_of, own_layout
+from .flat import Flat, Layout, To, directed, flattened, layout_of, own_layout
 from .launch import blocks_for, launch
 
 
 class Tape(dict):
-    """The tape of a step whose batch statistics are in one buffer."""
+    """The tape of a step, with the statistics of the batch in one buffer; None if given."""
 
-    statistics: Flat
+    statistics: Flat | None
+
+
+class Room(NamedTuple):
+    """Memory for all that outlives a step. Nothing of the state before the step is changed."""
+
+    loss: Array  # () float64
+    rate: Array  # () float32, read by Adam: its learning rate with the bias correction of this step
+    g: Flat
+    p: Flat
+    m: Flat
+    v: Flat
+    statistics: Flat | None
+
+
+def room(cupy, layout: Layout, config: NetworkConfig, frozen: bool = False) -> Room:
+    g, statistics = cupy.zeros(layout.size, np.float32), None
+    if not frozen:
+        of_moving = _layout_of_statistics(config)
+        statistics = Flat(cupy.zeros(of_moving.size, np.float32), of_moving)
+    p, m, v = (Flat(cupy.empty(layout.size, np.float32), layout) for _ in range(3))
+    loss, rate = cupy.empty((), np.float64), cupy.empty((), np.float32)
+    return Room(loss, rate, Flat(g, layout), p, m, v, statistics)
 
 
 def step(p, adam, x, target, config, ops, lr, l2, moving=None, clip=None):
     """See training.step.step_once. The loss stays on the device, and is NaN instead of an error."""
-    p = flattened(p, own_layout(p))
-    loss, g, tape = gradients(p, x, target, config, ops, moving)
-    p, adam = update(p, g, adam, lr, l2, clip, loss)
-    return p, adam, loss, tape
+    layout = own_layout(p)
+    p, m, v = (flattened(group, layout) for group in (p, adam.m, adam.v))
+    to = room(array_module(x), layout, config, moving is not None)
+    t = adam.step + 1
+    to.rate.fill(optim.corrected_rate(lr, t, optim.BETA1, optim.BETA2))
+    tape = run(p, m, v, x, target, config, ops, l2, moving, clip, to)
+    return to.p, AdamState(t, to.m, to.v), to.loss, tape
 
 
-def gradients(p, x, target, config, ops, moving=None):
+def run(p, m, v, x, target, config, ops, l2, moving, clip, to) -> Tape:
+    """All launches of a step. Those of another step with the same arrays would be the same."""
+    _, _, tape = gradients(p, x, target, config, ops, moving, to)
+    _update(p, to.g, m, v, l2, clip, to)
+    return tape
+
+
+def gradients(p, x, target, config, ops, moving=None, to=None):
     """See training.step.gradients. The loss stays on the device, and all of g is in one buffer."""
     p = flattened(p, own_layout(p))
-    cupy = array_module(p.buffer)
-    statistics = None if moving else _statistics(cupy, config)
-    to = {name: To(statistics[name]) for name in statistics or ()}
-    y, tape = network.forward(p, x, config, ops, moving or to)
-    loss, dy = mse(y, target)
-    g = Flat(cupy.zeros(p.layout.size, np.float32), p.layout)
-    tape = Tape({name: _directed(cache, name, g) for name, cache in tape.items()})
-    tape.statistics = statistics
+    to = room(array_module(x), p.layout, config, moving is not None) if to is None else to
+    places = {name: To(array) for name, array in (to.statistics or {}).items()}
+    y, tape = network.forward(p, x, config, ops, moving or places)
+    for name in places:
+        layer, statistic = name.rsplit("/", 1)
+        to.statistics[name] = getattr(tape[layer], statistic)  # copied if it is not there already
+    loss, dy = mse(y, target, to.loss)
+    tape = Tape({name: _directed(cache, name, to.g) for name, cache in tape.items()})
+    tape.statistics = to.statistics
     _, found = network.backward(dy, tape, config, ops, wrt_x=False)
     optim.check_keys(p, found)
     for name, slope in found.items():
-        g[name] = slope  # copies what an operation did not write to its place
-    return loss, g, tape
+        to.g[name] = slope  # likewise
+    return loss, to.g, tape
 
 
 def _directed(cache, name, g):
@@ -55,11 +90,6 @@ def _directed(cache, name, g):
         if f"{name}/{roles[0]}" in g.layout.places:
             return directed(cache, *(g[f"{name}/{role}"] for role in roles))
     return cache
-
-
-def _statistics(cupy, config):
-    layout = _layout_of_statistics(config)
-    return Flat(cupy.zeros(layout.size, np.float32), layout)
 
 
 @cache
@@ -75,9 +105,6 @@ def update_moving(
     found = getattr(tape, "statistics", None)
     if found is None:
         return params.update_moving(moving, tape, momentum)
-    for name in found:
-        layer, statistic = name.rsplit("/", 1)
-        found[name] = getattr(tape[layer], statistic)  # copied if it is not there already
     moving, size = flattened(moving, found.layout), found.layout.size
     new = array_module(found.buffer).empty(size, np.float32)
     arguments = moving.buffer, found.buffer, new, size, momentum, 1 - momentum
@@ -108,14 +135,17 @@ class reading:
             self._arrived.synchronize()
 
 
-def mse(y: Array, target: Array) -> tuple[Array, Array]:
-    """See loss.mse. The loss is an array () of float64 on the device. By kernels/mse.cu."""
+def mse(y: Array, target: Array, to: Array | None = None) -> tuple[Array, Array]:
+    """See loss.mse. The loss is an array () of float64 on the device. By kernels/mse.cu.
+
+    to : array for the loss.
+    """
     if y.shape != target.shape:
         raise ValueError(f"mse: shapes must be equal, got {y.shape} and {target.shape}")
     cupy = array_module(y)
     per, blocks = flat(y.size)
     dy, partial = cupy.empty(y.shape, y.dtype), cupy.empty(blocks, np.float64)
-    loss = cupy.empty((), np.float64)
+    loss = cupy.empty((), np.float64) if to is None else to
     arguments = ready(y), ready(target), dy, partial, y.size, per, 2 / y.size
     launch("mse", "squared_errors", blocks, THREADS, *arguments)
     launch("mse", "mean_squared_error", 1, THREADS, partial, loss, blocks, y.size)
@@ -142,19 +172,25 @@ def update(
     optim.check_keys(p, g)
     layout = own_layout(p)
     p, g, m, v = (flattened(group, layout) for group in (p, g, state.m, state.v))
-    cupy, size = array_module(p.buffer), layout.size
-    per, blocks = flat(size)
-    partial, factor = cupy.empty(blocks, np.float64), cupy.empty((), np.float32)
-    loss = cupy.zeros((), np.float64) if loss is None else loss
-    decay = layout.kernels, 2 * l2
-    launch("adam", "squares", blocks, THREADS, p.buffer, g.buffer, partial, size, per, *decay)
-    launch("adam", "clip_factor", 1, THREADS, partial, loss, factor, blocks, clip or 0.0)
-
-    t = state.step + 1
+    cupy, t = array_module(p.buffer), state.step + 1
     rate = cupy.full((), optim.corrected_rate(lr, t, beta1, beta2), np.float32)
-    new = [cupy.empty(size, np.float32) for _ in range(3)]
-    numbers = size, *decay, beta1, 1 - beta1, beta2, 1 - beta2, eps
-    arguments = p.buffer, g.buffer, m.buffer, v.buffer, factor, rate, *new, *numbers
-    launch("adam", "adam", blocks_for(size, 4 * THREADS), THREADS, *arguments)
-    p, m, v = (Flat(buffer, layout) for buffer in new)
-    return p, AdamState(t, m, v)
+    new = (Flat(cupy.empty(layout.size, np.float32), layout) for _ in range(3))
+    loss = cupy.zeros((), np.float64) if loss is None else loss
+    to = Room(loss, rate, g, *new, None)
+    _update(p, g, m, v, l2, clip, to, beta1, beta2, eps)
+    return to.p, AdamState(t, to.m, to.v)
+
+
+def _update(p, g, m, v, l2, clip, to, beta1=optim.BETA1, beta2=optim.BETA2, eps=optim.EPS):
+    cupy, layout = array_module(p.buffer), p.layout
+    per, blocks = flat(layout.size)
+    partial, factor = cupy.empty(blocks, np.float64), cupy.empty((), np.float32)
+    decay = layout.kernels, 2 * l2
+    arguments = p.buffer, g.buffer, partial, layout.size, per, *decay
+    launch("adam", "squares", blocks, THREADS, *arguments)
+    launch("adam", "clip_factor", 1, THREADS, partial, to.loss, factor, blocks, clip or 0.0)
+    before = p.buffer, g.buffer, m.buffer, v.buffer
+    new = to.p.buffer, to.m.buffer, to.v.buffer
+    numbers = layout.size, *decay, beta1, 1 - beta1, beta2, 1 - beta2, eps
+    blocks = blocks_for(layout.size, 4 * THREADS)
+    launch("adam", "adam", blocks, THREADS, *before, factor, to.rate, *new, *numbers)
