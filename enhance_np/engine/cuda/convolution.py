@@ -12,6 +12,7 @@ import numpy as np
 from ... import layers
 from ..._array import array_module
 from ...layers.conv import ConvCache, check_channels
+from . import shapes
 from .arrays import THREADS, gradient, ours, pixels, ready, room
 from .flat import destinations
 from .launch import blocks_for, launch
@@ -21,10 +22,10 @@ from .winograd import winograd as by_winograd
 
 ZERO, MIRRORED = 0, 1  # argument `edge` of the kernels: pixels outside an image
 TILE_THREADS = 128  # per block of conv3x3.cu, conv3x3_gradient.cu and conv.cu's gradient
-COLUMNS = 32  # pixels in a row of a block of conv3x3.cu, and in a strip of conv3x3_gradient.cu
-# A gradient is divided into runs by the shapes only, which fixes the bits of sums: the largest
-# number of blocks, enough for any card, and the smallest numbers of strips or lines of a run
-BLOCKS, STRIPS, LINES = 1024, 16, 4
+COLUMNS = 32  # pixels in a row of a block, and in a strip; for 64 channels also see shapes.py
+# A gradient is divided into runs by the shapes only, which fixes the bits of sums: the smallest
+# numbers of strips or lines of a run
+STRIPS, LINES = 16, 4
 
 
 def conv2d(x, w, b):
@@ -106,7 +107,7 @@ def upsample_conv(x, w, b):
     n, h, wd, cin = x.shape
     cout, y = w.shape[3], array_module(x).empty((n, 2 * h, 2 * wd, w.shape[3]), np.float32)
     block = _block(cout)
-    blocks = 4 * _tiles(n, h, wd, block) * (cout // block)
+    blocks = 4 * _blocks(n, h, wd, block) * (cout // block)
     arrays = x, _phases(w), ready(b), y
     launch("conv3x3", f"upsample_conv_{block}", blocks, TILE_THREADS, *arrays, h, wd, cin, cout)
     return y, ConvCache(x, w)
@@ -127,7 +128,7 @@ def upsample_conv_backward(dy, cache):
     turned = ready(_phases(w)[:, ::-1, ::-1].transpose(0, 1, 2, 4, 3))
     framed = cupy.empty((n, h + 2, wd + 2, cin), np.float32)
     block = _block(cin)
-    blocks = _tiles(n, h + 2, wd + 2, block) * (cin // block)
+    blocks = _blocks(n, h + 2, wd + 2, block) * (cin // block)
     none = cupy.zeros(cin, np.float32)
     name = f"upsample_conv_dx_{block}"
     launch("conv3x3", name, blocks, TILE_THREADS, dy, turned, none, framed, h, wd, cout, cin)
@@ -136,7 +137,7 @@ def upsample_conv_backward(dy, cache):
     launch("upsample_conv", "repeated_border_backward", blocks, THREADS, framed, dx, n, h, wd, cin)
 
     block, tiles = _gradient_blocks(cin, cout)
-    runs, per = _runs(n * h * -(-wd // COLUMNS), STRIPS, 2 * tiles)
+    runs, per = shapes.runs(n * h * -(-wd // COLUMNS), 2 * tiles, STRIPS)
     part = cupy.empty((runs, 4, 2, 2, cin, cout), np.float32)
     sizes = n, h, wd, cin, cout, per
     name = f"upsample_conv_dw_{block}"
@@ -183,10 +184,13 @@ def _correlate(x, w, b, before, edge, ho, wo, relu=False, skip=None):
     w, b = ready(w), ready(b)
     if (kh, kw) == (3, 3) and cin % 4 == cout % 32 == 0:
         block = _block(cout)
-        blocks = _tiles(n, ho, wo, block) * (cout // block)
+        name, groups, blocks = f"conv3x3_{block}", cout // block, _blocks(n, ho, wo, block)
+        if block == 64:
+            tile = shapes.tile(n, ho, wo, groups, shapes.processors(), shapes.TILES)
+            name, blocks = name + tile.suffix, tile.blocks(n, ho, wo)
         arrays = x, w, b, b if skip is None else ready(skip), y
         sizes = h, wd, cin, ho, wo, cout, before[0], edge, int(relu), int(skip is not None)
-        launch("conv3x3", f"conv3x3_{block}", blocks, TILE_THREADS, *arrays, *sizes)
+        launch("conv3x3", name, groups * blocks, TILE_THREADS, *arrays, *sizes)
     elif cin == 1 and cout % 4 == 0 and skip is None:
         sizes = n, h, wd, ho, wo, cout, kh, kw, *before, edge, int(relu)
         blocks = blocks_for(n * ho * -(-wo // 4) * (cout // 4), THREADS)
@@ -216,10 +220,12 @@ def _kernel_gradient(cache, dy, before, edge):
     n, ho, wo, _ = dy.shape
     if (kh, kw) == (3, 3) and cin % 32 == cout % 32 == 0:
         block, tiles = _gradient_blocks(cin, cout)
-        runs, per = _runs(n * ho * -(-wo // COLUMNS), STRIPS, tiles)
+        name, strip = f"conv3x3_dw_{block}", COLUMNS
+        if block == 64 and (strip := shapes.strip(wo, shapes.STRIPS)) != COLUMNS:
+            name += "_narrow"
+        runs, per = shapes.runs(n * ho * -(-wo // strip), tiles, STRIPS)
         part = cupy.empty((runs, *shape), np.float32)
         sizes = *x.shape, ho, wo, cout, before[0], per  # edges are mirrored, or nothing is outside
-        name = f"conv3x3_dw_{block}"
         launch("conv3x3_gradient", name, runs * tiles, TILE_THREADS, x, dy, part, *sizes)
     else:
         blocks = blocks_for(prod(shape), TILE_THREADS)
@@ -263,8 +269,8 @@ def _block(cout):
     return 32 if cout % 64 else 64
 
 
-def _tiles(n, h, w, block):
-    """Number of blocks of conv3x3.cu that cover n images of h x w pixels."""
+def _blocks(n, h, w, block):
+    """Number of blocks of conv3x3.cu that cover n images of h x w pixels, 32 columns each."""
     return n * -(-h // (256 // block)) * -(-w // COLUMNS)
 
 
@@ -283,5 +289,5 @@ def _runs(count, least, tiles):
 
     tiles : blocks of a run, which limit the number of runs.
     """
-    per = max(least, -(-count // max(1, BLOCKS // tiles)))
+    per = max(least, -(-count // max(1, shapes.BLOCKS // tiles)))
     return -(-count // per), per

@@ -469,6 +469,7 @@ def _kernel(code, name, options, how):
 # ------------------------------------------------------------------------------------ cupy.cuda
 class Device:
     compute_capability = "80"
+    attributes = {"MultiProcessorCount": 132}  # noqa: RUF012
 
     def __init__(self, device=0):
         self.id = device
