@@ -16,16 +16,19 @@
 //               Cin a multiple of 4, Cout of the 64 or 32 in the kernel's name; < 2^31 elements.
 //               upsample_conv: y (N, 2H, 2W, Cout);  upsample_conv_dx: x is dy (N, 2H, 2W, Cin),
 //               y (N, H+2, W+2, Cout).  What is outside x: edge 0 zero, 1 mirrored, 2 repeated
-//   launch      128 threads; one block for each of 4 x 32 pixels x 64 channels, or 8 x 32 pixels x
-//               32 channels (and each of upsample_conv's 4 phases); one axis of blocks
+//   launch      128 threads; one block for each tile (and each of upsample_conv's 4 phases), one axis
+//               of blocks. A tile is 4 x 32 pixels x 64 channels, 8 x 32 x 32 for _32, and 2 x 52 x
+//               64 for _64_wide, which wastes less of images of 50 columns
 //   method      implicit GEMM (Chetlur et al. 2014, arXiv:1410.0759): im2col's matrix is read from
-//               the image, never stored. A thread keeps 8 pixels x 8 channels in registers: a value
-//               read from shared memory enters 8 multiply-adds or more. 4 input channels are a
+//               the image, never stored. A thread keeps 8 pixels x 8 channels in registers, in wide
+//               tiles 13 x 4. A value of x enters 4 multiply-adds for each tap, one of w 8 or 13. The
+//               order of a sum is the same in every tile, and so are the bits. 4 input channels are a
 //               stage; while one is used the next is fetched into registers, then stored in the
 //               other of two buffers: one barrier per stage. Padding is done by the addresses of
 //               the loads. x is transposed on its way into shared memory, to rows of one channel
 //   shared      up to 25,344 bytes. Loads are free of bank conflicts: rows of 36 floats put two
-//               rows of pixels on odd and even quads of banks
+//               rows of pixels on odd and even quads of banks; rows of 54 put the 8 threads at a
+//               distance of 13 and of 54 on 8 banks
 //   registers   168 at most (3 blocks on an SM), no spills
 //   cost        2 K K Cin FLOP per value of y; x is read from L2 (1 + 2/ROWS)(1 + 2/32) Cout/COUTS
 //               times. With 64 channels in and out, 144 FLOP per byte of DRAM: bound by arithmetic.
@@ -35,10 +38,17 @@
 
 #define THREADS 128
 #define CK 4       // input channels of a stage: one float4 of a pixel
-#define COLS 32    // pixels of a row of a block
-#define STRIDE 36  // floats between rows in shared memory: 9 float4, an odd number
+#define ACROSS 4   // threads along a row of a tile, each with PX pixels
 
 enum Phases { NONE, OF_Y, OF_X };
+
+// By the pixels of a thread: its channels; floats between rows in shared memory
+__host__ __device__ constexpr int channels_of(int px) { return px == 8 ? 8 : 4; }
+__host__ __device__ constexpr int stride_of(int px) { return px == 8 ? 36 : 54; }
+__host__ __device__ constexpr int rows_of(int couts, int px)
+{
+    return THREADS / ACROSS * channels_of(px) / couts;
+}
 
 __device__ __forceinline__ int line_of(int i, int n, int edge)
 {
@@ -55,19 +65,20 @@ __device__ __forceinline__ float finish(float sum, float b, float skip, int relu
 }
 
 // Floats of shared memory: two buffers of x and two of w
-__host__ __device__ constexpr int shared_size(int K, int couts)
+__host__ __device__ constexpr int shared_size(int K, int couts, int px = 8)
 {
-    return 2 * CK * (256 / couts + K - 1) * STRIDE + 2 * K * K * CK * couts;
+    return 2 * CK * (rows_of(couts, px) + K - 1) * stride_of(px) + 2 * K * K * CK * couts;
 }
 
 // H, W and Ho, Wo are the sizes of one phase where x or y has four
-template <int K, int COUTS, Phases PHASES>
+template <int K, int COUTS, Phases PHASES, int PX = 8>
 __device__ __forceinline__ void convolve(
     const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ b,
     const float* __restrict__ skip, float* __restrict__ y, int H, int W, int Cin, int Ho, int Wo,
     int Cout, int before, int edge, int relu, int add, float* shared)
 {
-    const int ROWS = 256 / COUTS, R = ROWS + K - 1, C = COLS + K - 1, QUADS = COUTS / 4;
+    const int COLS = ACROSS * PX, CH = channels_of(PX), STRIDE = stride_of(PX), QUADS = COUTS / 4;
+    const int ROWS = rows_of(COUTS, PX), R = ROWS + K - 1, C = COLS + K - 1;
     const int X_LOADS = (R * C + THREADS - 1) / THREADS;
     const int W_QUADS = K * K * CK * QUADS, W_LOADS = (W_QUADS + THREADS - 1) / THREADS;
     float(*sx)[CK][R][STRIDE] = reinterpret_cast<float(*)[CK][R][STRIDE]>(shared);
@@ -83,11 +94,11 @@ __device__ __forceinline__ void convolve(
     if (PHASES == OF_Y) t /= 4;
     const int j0 = t % across * COLS, i0 = t / across % down * ROWS, n = t / across / down;
 
-    // of the thread: 8 pixels of a row; 4 channels from 4 * quad on, and 4 from the middle on
+    // of the thread: PX pixels of a row; 4 channels from 4 * quad on, and if 8, 4 from the middle on
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     const int eight = lane % 8 + 8 * (warp % (ROWS / 2));
     const int quad = lane / 8 + 4 * (warp / (ROWS / 2));
-    const int row = eight / 4, col = eight % 4 * 8;
+    const int row = eight / ACROSS, col = eight % ACROSS * PX;
 
     // the pixels of x and quads of w that the thread fetches. Pixel (i, j) of the next phase of x
     // is at a constant distance, but whether it is outside must be known for each phase
@@ -152,7 +163,7 @@ __device__ __forceinline__ void convolve(
     };
 
     const int stages = (PHASES == OF_X ? 4 : 1) * Cin / CK;
-    float sum[8][8] = {};
+    float sum[PX][CH] = {};
     fetch();
     store(0);
     __syncthreads();
@@ -163,23 +174,27 @@ __device__ __forceinline__ void convolve(
         for (int c = 0; c < CK; c++)
 #pragma unroll
             for (int r = 0; r < K; r++) {
-                float in[8 + K - 1];  // the row of x that 8 pixels need
+                float in[PX + K - 1];  // the row of x that the pixels need
                 const float* line = &sx[now][c][row + r][col];
-                *reinterpret_cast<float4*>(in) = *reinterpret_cast<const float4*>(line);
-                *reinterpret_cast<float4*>(in + 4) = *reinterpret_cast<const float4*>(line + 4);
+                const int VECTORS = PX == 8 ? 2 : 0;  // 13 pixels do not begin at a float4
 #pragma unroll
-                for (int k = 8; k < 8 + K - 1; k++) in[k] = line[k];
+                for (int k = 0; k < VECTORS; k++)
+                    *reinterpret_cast<float4*>(in + 4 * k) =
+                        *reinterpret_cast<const float4*>(line + 4 * k);
+#pragma unroll
+                for (int k = 4 * VECTORS; k < PX + K - 1; k++) in[k] = line[k];
 #pragma unroll
                 for (int s = 0; s < K; s++) {
                     const float* tap = &sw[now][(r * K + s) * CK + c][quad * 4];
-                    const float4 low = *reinterpret_cast<const float4*>(tap);
-                    const float4 high = *reinterpret_cast<const float4*>(tap + COUTS / 2);
-                    const float weight[8] = {low.x, low.y, low.z, low.w,
-                                             high.x, high.y, high.z, high.w};
+                    float weight[CH];
 #pragma unroll
-                    for (int k = 0; k < 8; k++)
+                    for (int half = 0; half < CH / 4; half++)
+                        *reinterpret_cast<float4*>(weight + 4 * half) =
+                            *reinterpret_cast<const float4*>(tap + half * COUTS / 2);
 #pragma unroll
-                        for (int o = 0; o < 8; o++)
+                    for (int k = 0; k < PX; k++)
+#pragma unroll
+                        for (int o = 0; o < CH; o++)
                             sum[k][o] = fmaf(in[k + s], weight[o], sum[k][o]);
                 }
             }
@@ -192,11 +207,11 @@ __device__ __forceinline__ void convolve(
     const int i = i0 + row;
     if (i >= Ho) return;
 #pragma unroll
-    for (int half = 0; half < 2; half++) {
+    for (int half = 0; half < CH / 4; half++) {
         const int o = first + half * COUTS / 2 + quad * 4;
         const float4 bias = *reinterpret_cast<const float4*>(b + o);
 #pragma unroll
-        for (int k = 0; k < 8; k++) {
+        for (int k = 0; k < PX; k++) {
             const int j = j0 + col + k;
             if (j >= Wo) continue;
             const int pixel =
@@ -222,6 +237,16 @@ extern "C" __global__ void __launch_bounds__(THREADS, 3) conv3x3_64(
     __shared__ __align__(16) float shared[shared_size(3, 64)];
     convolve<3, 64, NONE>(x, w, b, skip, y, H, W, Cin, Ho, Wo, Cout, before, edge, relu, add,
                           shared);
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS, 3) conv3x3_64_wide(
+    const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ b,
+    const float* __restrict__ skip, float* __restrict__ y, int H, int W, int Cin, int Ho, int Wo,
+    int Cout, int before, int edge, int relu, int add)
+{
+    __shared__ __align__(16) float shared[shared_size(3, 64, 13)];
+    convolve<3, 64, NONE, 13>(x, w, b, skip, y, H, W, Cin, Ho, Wo, Cout, before, edge, relu,
+                              add, shared);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 3) conv3x3_32(

@@ -1,7 +1,7 @@
 // conv3x3_gradient.cu -- gradient of the kernel of a 3x3 convolution, and of upsampling's 2x2 ones
 //
 //   conv3x3_dw          part[l,r,s,c,o] = sum of x[n,i+r-before,j+s-before,c] dy[n,i,j,o] over the
-//                       l-th run of strips of 32 pixels; conv.cu's sum_parts adds the parts
+//                       l-th run of strips of 32 pixels, or 26; conv.cu's sum_parts adds the parts
 //   upsample_conv_dw    part[l,p,q,u,v,c,o] = sum of x[n,i+p-1+u,j+q-1+v,c] dy[n,2i+p,2j+q,o]
 //
 //   reference   enhance_np.layers.conv.conv2d_backward's and pad_conv_backward's dw,
@@ -30,9 +30,7 @@
 //               |dw - exact| <= (32 per + 2) u sum|x||dy|, u = 2^-24
 
 #define THREADS 128
-#define PIXELS 32   // of a strip
-#define COLUMNS 34  // of x that a strip needs
-#define CI 2        // channels of x per thread
+#define CI 2  // channels of x per thread
 
 // The line, 0 to n - 1, that stands for line i, which may be outside: mirrored, or the nearest
 template <bool MIRRORED>
@@ -55,21 +53,23 @@ __host__ __device__ constexpr int rows(bool phases) { return phases ? 2 : 3; }
 __host__ __device__ constexpr int cins(int couts) { return 4 * THREADS / couts * CI; }
 
 // Floats of shared memory: two buffers of x and two of dy
-__host__ __device__ constexpr int shared_size(int couts, bool phases)
+__host__ __device__ constexpr int shared_size(int couts, bool phases, int pixels = 32)
 {
-    return 2 * rows(phases) * COLUMNS * cins(couts) + 2 * (phases ? 2 : 1) * PIXELS * couts;
+    return 2 * rows(phases) * (pixels + 2) * cins(couts) + 2 * (phases ? 2 : 1) * pixels * couts;
 }
 
 // Ho, Wo are the sizes of one phase where dy has four
-template <int COUTS, bool PHASES>
+// PIXELS : of a strip, an even number
+template <int COUTS, bool PHASES, int PIXELS = 32>
 __device__ __forceinline__ void gradient(
     const float* __restrict__ x, const float* __restrict__ dy, float* __restrict__ part, int N,
     int H, int W, int Cin, int Ho, int Wo, int Cout, int before, int per, float* shared)
 {
     const int CINS = cins(COUTS), QUADS = COUTS / 4, R = rows(PHASES), Q = PHASES ? 2 : 1;
-    const int K = PHASES ? 2 : 3, TAPS = Q * R * K;
+    const int K = PHASES ? 2 : 3, TAPS = Q * R * K, COLUMNS = PIXELS + 2;  // columns of x
     const int X_QUADS = R * COLUMNS * CINS / 4, X_LOADS = (X_QUADS + THREADS - 1) / THREADS;
-    const int DY_LOADS = Q * PIXELS * QUADS / THREADS;
+    const int DY_QUADS = Q * PIXELS * QUADS, DY_LOADS = (DY_QUADS + THREADS - 1) / THREADS;
+    const bool WHOLE = DY_QUADS % THREADS == 0;  // every thread fetches as many quads of dy
     float(*sx)[R][COLUMNS][CINS] = reinterpret_cast<float(*)[R][COLUMNS][CINS]>(shared);
     float(*sdy)[PIXELS][Q][COUTS] =
         reinterpret_cast<float(*)[PIXELS][Q][COUTS]>(shared + 2 * R * COLUMNS * CINS);
@@ -105,7 +105,7 @@ __device__ __forceinline__ void gradient(
         for (int k = 0; k < DY_LOADS; k++) {
             const int on = k * (THREADS / QUADS);
             dy_next[k] = make_float4(0, 0, 0, 0);
-            if (j + on < Q * Wo)
+            if (j + on < Q * Wo && (WHOLE || threadIdx.x + k * THREADS < DY_QUADS))
                 dy_next[k] = *reinterpret_cast<const float4*>(dy_at + on * Cout);
         }
         j0 += PIXELS;
@@ -121,7 +121,8 @@ __device__ __forceinline__ void gradient(
                 reinterpret_cast<float4*>(sx[buffer])[threadIdx.x + k * THREADS] = x_next[k];
 #pragma unroll
         for (int k = 0; k < DY_LOADS; k++)
-            reinterpret_cast<float4*>(sdy[buffer])[threadIdx.x + k * THREADS] = dy_next[k];
+            if (WHOLE || threadIdx.x + k * THREADS < DY_QUADS)
+                reinterpret_cast<float4*>(sdy[buffer])[threadIdx.x + k * THREADS] = dy_next[k];
     };
 
     float sum[Q][R][K][CI][4] = {};
@@ -171,13 +172,21 @@ __device__ __forceinline__ void gradient(
         }
 }
 
-// a block has 16 channels of x and 64 of dy, or 32 and 32
+// a block has 16 channels of x and 64 of dy, or 32 and 32; strips of 26 waste less of 50 columns
 extern "C" __global__ void __launch_bounds__(THREADS, 2) conv3x3_dw_64(
     const float* __restrict__ x, const float* __restrict__ dy, float* __restrict__ part, int N,
     int H, int W, int Cin, int Ho, int Wo, int Cout, int before, int per)
 {
     __shared__ __align__(16) float shared[shared_size(64, false)];
     gradient<64, false>(x, dy, part, N, H, W, Cin, Ho, Wo, Cout, before, per, shared);
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS, 2) conv3x3_dw_64_narrow(
+    const float* __restrict__ x, const float* __restrict__ dy, float* __restrict__ part, int N,
+    int H, int W, int Cin, int Ho, int Wo, int Cout, int before, int per)
+{
+    __shared__ __align__(16) float shared[shared_size(64, false, 26)];
+    gradient<64, false, 26>(x, dy, part, N, H, W, Cin, Ho, Wo, Cout, before, per, shared);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 2) conv3x3_dw_32(

@@ -7,8 +7,7 @@
 //   reference   enhance_np.layers.relu_conv with w (1, 1, C, 1)
 //   checked by  tests/support/cases/head.py: exact on integers, within the bounds below of float64.
 //               Compiled by NVRTC and emulated; not run on a GPU
-//   arrays      x, dx (P, C), y, dy (P,), w (C,), b (1,), dw (C + 1,), whose last element is db;
-//               float32, C order, fewer than 2^31 elements;  partial (blocks, C + 1) double
+//   arrays      x, dx (P, C), y, dy (P,), w, dw (C,), b, db (1,);  float32, C order, fewer than 2^31 elements;  partial (blocks, C + 1) double
 //   launch      256 threads. head: one warp per pixel. head_backward: grid (blocks, channels /
 //               256). Block b takes the pixels from b * per on; the threads form rows of `lanes`,
 //               one channel per thread, and the rows take different pixels. head_gradient: one
@@ -94,10 +93,10 @@ extern "C" __global__ void __launch_bounds__(THREADS) head_backward(
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS) head_gradient(
-    const double* __restrict__ partial, float* __restrict__ dw, int blocks)
+    const double* __restrict__ partial, float* __restrict__ dw, float* __restrict__ db, int blocks)
 {
     double sum = 0;
     for (int b = threadIdx.x; b < blocks; b += THREADS) sum += partial[b * gridDim.x + blockIdx.x];
     sum = summed_rows(sum, 0, threadIdx.x, 1, THREADS);
-    if (threadIdx.x == 0) dw[blockIdx.x] = (float)sum;
+    if (threadIdx.x == 0) *(blockIdx.x + 1 < gridDim.x ? dw + blockIdx.x : db) = (float)sum;
 }

@@ -22,6 +22,13 @@ def text(found: dict) -> str:
         f"{len(found.get('cases', {})) - len(wrong)} of {len(found.get('cases', {}))} cases of the "
         f"kernels right; {right}{': ' + ', '.join(wrong) if wrong else ''}."
     )
+    if "graphs" in found:
+        recorded = found["graphs"]["recorded"]
+        lines.append(
+            "CUDA graphs of a training step were recorded."
+            if recorded
+            else "CUDA graphs of a training step could not be recorded."
+        )
     peers = _fastest(found.get("torch", {}))
     rows = []
     for name, took in found.get("times", {}).items():

@@ -35,6 +35,8 @@ RUNGS = {
     "2_shared": Rung(256, (1, 8, 32)),
     "3_registers": Rung(128, (4, 8, 64)),
     "4_vectors": Rung(128, (4, 32, 64)),
+    "5_buffers": Rung(128, (4, 32, 64)),
+    "6_tile": Rung(128, (2, 52, 64)),
 }
 
 

@@ -57,6 +57,7 @@ def run(engine: Engine, path, sizes=Sizes, seconds: float = SECONDS, progress=pr
     section("cases", results.cases)
     section("step", lambda: results.step_errors(engine, sizes))
     section("same bits", lambda: results.same_bits(engine, sizes))
+    section("graphs", lambda: results.by_graphs(engine, sizes))
     section("large convolution", lambda: results.large_convolution(engine, sizes))
     section("archive", lambda: results.archive(engine, sizes))
     section("ladder", ladder.correct)

@@ -10,7 +10,7 @@ from bench import ROOT
 from bench.gpu.sizes import start
 from enhance_np import layers, loss, network, optim, params
 from enhance_np.engine import Engine
-from enhance_np.engine.cuda import convolution, training
+from enhance_np.engine.cuda import convolution, graph, training
 from enhance_np.inspection import accuracy
 from enhance_np.training.step import gradients
 from enhance_np.weights import Weights
@@ -109,6 +109,16 @@ def same_bits(engine: Engine, sizes, steps: int = 3) -> list[str]:
     return found
 
 
+def by_graphs(engine: Engine, sizes, steps: int = 7) -> dict[str, bool]:
+    """Whether CUDA graphs of a step could be recorded, and whether they give a plain step's bits.
+
+    The first step is plain, and each of the three graphs is launched twice.
+    """
+    step = graph.GraphStep()
+    found = same_bits(engine._replace(step=step), sizes, steps) + same_bits(engine, sizes, steps)
+    return {"recorded": not step.failed, "same_bits": len(set(found)) == 1}
+
+
 def large_convolution(engine: Engine, sizes) -> dict[str, float]:
     """Largest error over its bound in crops of a large image: its corners, and places inside.
 
@@ -171,4 +181,5 @@ def passed(found: dict) -> bool:
         and found.get("archive")
         and max(found["archive"]) <= 1
         and len(set(found.get("same bits", "ab"))) == 1
+        and found.get("graphs", {}).get("same_bits")
     )

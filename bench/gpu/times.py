@@ -9,7 +9,7 @@ import numpy as np
 from bench.gpu import ladder
 from enhance_np import params
 from enhance_np.engine import Engine
-from enhance_np.engine.cuda import convolution
+from enhance_np.engine.cuda import convolution, graph
 from enhance_np.inspection import gpu_selftest
 from enhance_np.weights import Weights
 
@@ -56,6 +56,13 @@ def own(engine: Engine, sizes, progress: Callable) -> dict[str, dict[str, float]
         for name, (way, work) in ways.items():
             if f"{batch} x {side}" in name:
                 found[name] = _both(way, sizes) | {"flop": work}
+        by_graphs = engine._replace(step=graph.GraphStep())
+        ways = gpu_selftest.ways(by_graphs, sizes.config, batch, side, 16)
+        for name, (way, work) in ways.items():
+            if name.startswith("training step"):
+                for _ in range(graph.STATES):
+                    way()  # the first, and those that record
+                found[f"{name}, by graphs"] = _both(way, sizes) | {"flop": work}
     p, moving = params.initial(sizes.config, 0)
     rng = np.random.default_rng(2)
     per_pixel = gpu_selftest.work(sizes.config)["forward"]

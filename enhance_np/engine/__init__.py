@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .. import layers
+from .. import layers, params
 from ..config import DEVICES
 
 log = logging.getLogger(__name__)
@@ -23,6 +23,7 @@ class Engine(NamedTuple):
     # `reading` starts to copy that loss and returns a function that waits for it
     step: Callable | None = None
     reading: Callable | None = None
+    update_moving: Callable = params.update_moving  # for the tape of `step`
     winograd: bool = False  # whether a GPU predicts by cuda.winograd where possible
     # the engine's own way of prediction: (weights, this engine) -> Predictor.each
     prediction: Callable | None = None
@@ -39,11 +40,12 @@ class Engine(NamedTuple):
 REFERENCE = Engine("reference", layers, np.asarray, np.asarray)
 
 
-def select(device: str = "auto", winograd: bool = False) -> Engine:
+def select(device: str = "auto", winograd: bool = False, graph: bool = False) -> Engine:
     """The engine for "cpu", "gpu", or "auto": the GPU if one can be used, else the CPU.
 
     winograd : experimental; a GPU then predicts convolutions of 64 channels by kernels/winograd.cu,
     which has not been timed on a card (gpu-selftest times it). The CPU has its own Winograd.
+    graph : experimental; a GPU then trains by CUDA graphs, which have not run on a card either.
 
     If a driver is installed but "auto" selects the CPU, the reason is logged.
     Raises ValueError for another device, RuntimeError with the reason and the remedy if "gpu"
@@ -60,9 +62,11 @@ def select(device: str = "auto", winograd: bool = False) -> Engine:
 
             from . import cuda
             from .cuda import folded, training
+            from .cuda.graph import GraphStep
 
             move = cupy.asarray, cupy.asnumpy
-            step = training.step, training.reading
+            one = GraphStep() if graph else training.step
+            step = one, training.reading, training.update_moving
             return Engine("gpu", cuda, *move, *step, winograd, folded.prediction)
         if device == "gpu":
             raise RuntimeError(f"device: gpu must be usable, but {missing}")

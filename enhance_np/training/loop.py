@@ -213,7 +213,7 @@ class _Loop:
             p, adam, value, tape = (engine.step or step_once)(*arguments)
             if options.decay:
                 p = optim.decayed(p, state.params, rate * options.decay)
-            moving = state.moving if frozen else params.update_moving(state.moving, tape)
+            moving = state.moving if frozen else engine.update_moving(state.moving, tape)
         self.read_loss()
         reading = engine.reading(value) if engine.reading else lambda: value
         self.unread = state, steps, arguments, reading

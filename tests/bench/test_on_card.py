@@ -47,11 +47,14 @@ def test_the_whole(engine, tmp_path):
     assert json.loads((tmp_path / "report.json").read_text())["passed"] is True
     assert {name.split(":")[0] for name in found["cases"]} == {"mse", "reflect_pad"}
     assert found["ceilings"]["flops"] > 0
-    assert len(found["times"]) == 6 + 2 + 4
+    assert found["graphs"] == {"recorded": True, "same_bits": True}
+    assert len(found["times"]) == 6 + 2 + 2 + 4
     page = card_table.text(json.loads((tmp_path / "report.json").read_text()))
     assert page.startswith("**A100**")
     assert "all results right" in page
     assert "| training step, 2 x 6 x 6 |" in page
+    assert "| training step, 2 x 6 x 6, by graphs |" in page
+    assert "were recorded" in page
 
 
 @pytest.mark.parametrize(
@@ -129,7 +132,7 @@ def test_a_peer_that_failed_does_not_spoil_the_table():
         "ladder times": {shape: dict.fromkeys((*ladder.RUNGS, "conv3x3.cu"), 1e-3)},
         "torch": {"convolution": {shape: ways}},
     }
-    assert card_table.text(found).count("(0.40 of cuDNN)") == 5
+    assert card_table.text(found).count("(0.40 of cuDNN)") == len(ladder.RUNGS) + 1
     found["torch"]["convolution"][shape] = {"y, a": "RuntimeError: no"}
     assert "of cuDNN" not in card_table.text(found)
 
@@ -138,4 +141,4 @@ def test_the_ladder_says_its_share_of_cudnn():
     shape = ladder.SHAPES[0]
     seconds = dict.fromkeys((*ladder.RUNGS, "conv3x3.cu"), 1e-3)
     page = ladder.markdown({ladder.text(shape): seconds}, {ladder.text(shape): 5e-4}, [shape])
-    assert page.count("5,898 GFLOP/s (0.50 of cuDNN)") == 5
+    assert page.count("5,898 GFLOP/s (0.50 of cuDNN)") == len(ladder.RUNGS) + 1

@@ -16,6 +16,7 @@ CLASSES = {
     "cuda.Event": cupy.cuda.Event,
     "cuda.Device": cupy.cuda.Device,
     "cuda.MemoryPool": cupy.cuda.MemoryPool,
+    "cuda.Graph": cupy.cuda.Graph,
     "RawModule": cupy.RawModule,
     "RawKernel": cupy.RawKernel,
 }

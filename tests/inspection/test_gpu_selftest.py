@@ -158,15 +158,16 @@ def test_the_timed_step_goes_on_from_the_last_one(small, card):
     (step,) = (way for name, (way, _) in found.items() if name.startswith("training step"))
     given, before = [], training.flattened
 
-    def flattened(tensors, names):
+    def flattened(tensors, layout):
         given.append(isinstance(tensors, training.Flat))
-        return before(tensors, names)
+        return before(tensors, layout)
 
     with device.running("fast"), pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "flattened", flattened)
         for _ in range(3):
             step()
-    assert given == [False] * 3 + [True] * 6  # p, m and v of each step
+    # p, m and v of each step, and p once more
+    assert given == [False] * 3 + [True] * 9
 
 
 def test_the_real_cupy_has_these_names():

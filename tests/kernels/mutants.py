@@ -45,13 +45,21 @@ MUTANTS = {
         ("w += CK * Cout;", ""),
     ),
     "mirrored one pixel off": ("conv3x3", ("2 * (n - 1) - i", "2 * n - 1 - i")),
-    "rows of shared memory overlap": ("conv3x3", ("#define STRIDE 36", "#define STRIDE 32")),
-    "rows of shared memory misaligned": ("conv3x3", ("#define STRIDE 36", "#define STRIDE 37")),
+    "rows of shared memory overlap": ("conv3x3", ("px == 8 ? 36 : 54", "px == 8 ? 32 : 54")),
+    "rows of shared memory misaligned": ("conv3x3", ("px == 8 ? 36 : 54", "px == 8 ? 37 : 54")),
     "sum scaled by 1.0001": ("conv3x3", ("= sum + b + skip", "= 1.0001f * sum + b + skip")),
     "phases overwrite each other": ("conv3x3", ("2 * j + phase % 2", "2 * j")),
     "return before a barrier": (
         "conv3x3",
-        ("float sum[8][8] = {};", "if (i0 + row >= Ho) return;\n    float sum[8][8] = {};"),
+        ("float sum[PX][CH] = {};", "if (i0 + row >= Ho) return;\n    float sum[PX][CH] = {};"),
+    ),
+    "wide: rows of shared memory overlap": (
+        "conv3x3",
+        ("px == 8 ? 36 : 54", "px == 8 ? 36 : 52"),
+    ),
+    "wide: last pixel of a thread left out": (
+        "conv3x3",
+        ("k < PX; k++) {\n            const", "k < PX - (PX > 8); k++) {\n            const"),
     ),
     "ReLU forgotten": ("conv3x3", ("return relu && y < 0", "return relu > 1 && y < 0")),
     "convolution: NaN becomes 0": ("conv3x3", ("y < 0 ? 0 : y", "!(y > 0) ? 0 : y")),
@@ -72,6 +80,14 @@ MUTANTS = {
         ("x += H * W * Cin", "x += Ho * Wo * Cin"),
     ),
     "gradient: run begins by x's lines": ("conv3x3_gradient", ("line % Ho;", "line % H;")),
+    "gradient: narrow strip read to the end of a wide one": (
+        "conv3x3_gradient",
+        ("const bool WHOLE = DY_QUADS % THREADS == 0;", "const bool WHOLE = true;"),
+    ),
+    "gradient: pixels of a narrow strip left out": (
+        "conv3x3_gradient",
+        ("j < PIXELS; j++) {", "j < PIXELS - (PIXELS == 26); j++) {"),
+    ),
     "no guard for threads": ("conv", ("if (at >= (unsigned)(N * Ho * Wo * Cout)) return;", "")),
     "index beyond 32 bits": (
         "conv",
@@ -104,6 +120,26 @@ MUTANTS = {
     "epsilon within the root": (
         "adam",
         ("(sqrtf(second.at[k]) + eps)", "sqrtf(second.at[k] + eps)"),
+    ),
+    "decay of the bias behind the kernels": (
+        "adam",
+        ("at < (unsigned)kernels ? with_decay", "at <= (unsigned)kernels ? with_decay"),
+    ),
+    "decay in the norm only": (
+        "adam",
+        ("if (at < (unsigned)kernels) d = with_decay", "if (at < 0u) d = with_decay"),
+    ),
+    "factor for rate": ("adam", ("length = rate[0]", "length = factor[0]")),
+    "Adam: no guard": ("adam", ("if (at >= (unsigned)size) return;", "")),
+    "moving: momentum and rest exchanged": (
+        "moving",
+        ("fmaf(momentum, old.y, rest * now.y)", "fmaf(rest, old.y, momentum * now.y)"),
+    ),
+    "moving: neighbour's statistic": ("moving", ("rest * now.w", "rest * now.z")),
+    "moving: no guard": ("moving", ("if (at >= (unsigned)size) return;", "")),
+    "bias of the head in the kernel's place": (
+        "head",
+        ("blockIdx.x + 1 < gridDim.x", "blockIdx.x < gridDim.x"),
     ),
     "gradient of a repeated edge": ("upsample_conv", ("if (h == H - 1) sum", "if (h == H) sum")),
     "frame of the first image only": ("upsample_conv", ("n * (H + 2) * stride", "n * H * stride")),

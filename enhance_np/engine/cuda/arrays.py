@@ -16,8 +16,14 @@ def ours(*arrays) -> bool:
 
 def ready(x):
     """x in C order and aligned to 16 bytes, which float4 needs."""
-    x = array_module(x).ascontiguousarray(x)
+    if not x.flags.c_contiguous:
+        x = array_module(x).ascontiguousarray(x)
     return x.copy() if x.data.ptr % 16 else x
+
+
+def room(cupy, to, shape: tuple[int, ...]):
+    """`to`, the array into which a result is to be written, or a new one."""
+    return cupy.empty(shape, np.float32) if to is None else to
 
 
 def gradient(name: str, dy, shape: tuple[int, ...]):

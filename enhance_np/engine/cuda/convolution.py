@@ -12,7 +12,9 @@ import numpy as np
 from ... import layers
 from ..._array import array_module
 from ...layers.conv import ConvCache, check_channels
-from .arrays import THREADS, gradient, ours, pixels, ready
+from . import shapes
+from .arrays import THREADS, gradient, ours, pixels, ready, room
+from .flat import destinations
 from .launch import blocks_for, launch
 from .pad import reflection_pad_backward
 from .winograd import is_winograd
@@ -20,10 +22,10 @@ from .winograd import winograd as by_winograd
 
 ZERO, MIRRORED = 0, 1  # argument `edge` of the kernels: pixels outside an image
 TILE_THREADS = 128  # per block of conv3x3.cu, conv3x3_gradient.cu and conv.cu's gradient
-COLUMNS = 32  # pixels in a row of a block of conv3x3.cu, and in a strip of conv3x3_gradient.cu
-# A gradient is divided into runs by the shapes only, which fixes the bits of sums: the largest
-# number of blocks, enough for any card, and the smallest numbers of strips or lines of a run
-BLOCKS, STRIPS, LINES = 1024, 16, 4
+COLUMNS = 32  # pixels in a row of a block, and in a strip; for 64 channels also see shapes.py
+# A gradient is divided into runs by the shapes only, which fixes the bits of sums: the smallest
+# numbers of strips or lines of a run
+STRIPS, LINES = 16, 4
 
 
 def conv2d(x, w, b):
@@ -45,7 +47,7 @@ def conv2d_backward(dy, cache):
     if not _ours(x, w):
         return layers.conv2d_backward(dy, cache)
     dy = gradient("conv2d_backward", dy, (len(x), *_valid(x, w), w.shape[3]))
-    return _framed_dx(dy, w), *_kernel_gradient(x, dy, w.shape, (0, 0), ZERO)
+    return _framed_dx(dy, w), *_kernel_gradient(cache, dy, (0, 0), ZERO)
 
 
 def pad_conv(x, w, b):
@@ -74,7 +76,7 @@ def pad_conv_gradient(dy, cache):
         return layers.pad_conv_gradient(dy, cache)
     dy = gradient("pad_conv_gradient", dy, (*x.shape[:3], w.shape[3]))
     p = len(w) // 2
-    return _kernel_gradient(x, dy, w.shape, (p, p), MIRRORED)
+    return _kernel_gradient(cache, dy, (p, p), MIRRORED)
 
 
 def conv(x, w, b, relu=False, skip=None, winograd=False):
@@ -105,7 +107,7 @@ def upsample_conv(x, w, b):
     n, h, wd, cin = x.shape
     cout, y = w.shape[3], array_module(x).empty((n, 2 * h, 2 * wd, w.shape[3]), np.float32)
     block = _block(cout)
-    blocks = 4 * _tiles(n, h, wd, block) * (cout // block)
+    blocks = 4 * _blocks(n, h, wd, block) * (cout // block)
     arrays = x, _phases(w), ready(b), y
     launch("conv3x3", f"upsample_conv_{block}", blocks, TILE_THREADS, *arrays, h, wd, cin, cout)
     return y, ConvCache(x, w)
@@ -126,7 +128,7 @@ def upsample_conv_backward(dy, cache):
     turned = ready(_phases(w)[:, ::-1, ::-1].transpose(0, 1, 2, 4, 3))
     framed = cupy.empty((n, h + 2, wd + 2, cin), np.float32)
     block = _block(cin)
-    blocks = _tiles(n, h + 2, wd + 2, block) * (cin // block)
+    blocks = _blocks(n, h + 2, wd + 2, block) * (cin // block)
     none = cupy.zeros(cin, np.float32)
     name = f"upsample_conv_dx_{block}"
     launch("conv3x3", name, blocks, TILE_THREADS, dy, turned, none, framed, h, wd, cout, cin)
@@ -135,15 +137,16 @@ def upsample_conv_backward(dy, cache):
     launch("upsample_conv", "repeated_border_backward", blocks, THREADS, framed, dx, n, h, wd, cin)
 
     block, tiles = _gradient_blocks(cin, cout)
-    runs, per = _runs(n * h * -(-wd // COLUMNS), STRIPS, 2 * tiles)
+    runs, per = shapes.runs(n * h * -(-wd // COLUMNS), 2 * tiles, STRIPS)
     part = cupy.empty((runs, 4, 2, 2, cin, cout), np.float32)
     sizes = n, h, wd, cin, cout, per
     name = f"upsample_conv_dw_{block}"
     launch("conv3x3_gradient", name, runs * 2 * tiles, TILE_THREADS, x, dy, part, *sizes)
-    dk, dw = _sum_parts(part), cupy.empty(w.shape, np.float32)
+    to_w, to_b = destinations(cache)
+    dk, dw = _sum_parts(part), room(cupy, to_w, w.shape)
     blocks = blocks_for(dw.size, THREADS)
     launch("upsample_conv", "phase_kernels_backward", blocks, THREADS, dk, dw, cin * cout)
-    return dx, dw, _channel_sums(dy)
+    return dx, dw, _channel_sums(dy, to_b)
 
 
 def _ours(x, w, *b):
@@ -181,10 +184,13 @@ def _correlate(x, w, b, before, edge, ho, wo, relu=False, skip=None):
     w, b = ready(w), ready(b)
     if (kh, kw) == (3, 3) and cin % 4 == cout % 32 == 0:
         block = _block(cout)
-        blocks = _tiles(n, ho, wo, block) * (cout // block)
+        name, groups, blocks = f"conv3x3_{block}", cout // block, _blocks(n, ho, wo, block)
+        if block == 64:
+            tile = shapes.tile(n, ho, wo, groups, shapes.processors(), shapes.TILES)
+            name, blocks = name + tile.suffix, tile.blocks(n, ho, wo)
         arrays = x, w, b, b if skip is None else ready(skip), y
         sizes = h, wd, cin, ho, wo, cout, before[0], edge, int(relu), int(skip is not None)
-        launch("conv3x3", f"conv3x3_{block}", blocks, TILE_THREADS, *arrays, *sizes)
+        launch("conv3x3", name, groups * blocks, TILE_THREADS, *arrays, *sizes)
     elif cin == 1 and cout % 4 == 0 and skip is None:
         sizes = n, h, wd, ho, wo, cout, kh, kw, *before, edge, int(relu)
         blocks = blocks_for(n * ho * -(-wo // 4) * (cout // 4), THREADS)
@@ -206,17 +212,20 @@ def _framed_dx(dy, w):
     return _correlate(dy, turned, cupy.zeros(cin, np.float32), (kh - 1, kw - 1), ZERO, ho, wo)
 
 
-def _kernel_gradient(x, dy, shape, before, edge):
+def _kernel_gradient(cache, dy, before, edge):
     """dw, db."""
+    (x, w), (to_w, to_b) = cache, destinations(cache)
     cupy = array_module(x)
-    kh, kw, cin, cout = shape
+    kh, kw, cin, cout = shape = w.shape
     n, ho, wo, _ = dy.shape
     if (kh, kw) == (3, 3) and cin % 32 == cout % 32 == 0:
         block, tiles = _gradient_blocks(cin, cout)
-        runs, per = _runs(n * ho * -(-wo // COLUMNS), STRIPS, tiles)
+        name, strip = f"conv3x3_dw_{block}", COLUMNS
+        if block == 64 and (strip := shapes.strip(wo, shapes.STRIPS)) != COLUMNS:
+            name += "_narrow"
+        runs, per = shapes.runs(n * ho * -(-wo // strip), tiles, STRIPS)
         part = cupy.empty((runs, *shape), np.float32)
         sizes = *x.shape, ho, wo, cout, before[0], per  # edges are mirrored, or nothing is outside
-        name = f"conv3x3_dw_{block}"
         launch("conv3x3_gradient", name, runs * tiles, TILE_THREADS, x, dy, part, *sizes)
     else:
         blocks = blocks_for(prod(shape), TILE_THREADS)
@@ -224,10 +233,10 @@ def _kernel_gradient(x, dy, shape, before, edge):
         part = cupy.empty((runs, *shape), np.float32)
         sizes = *x.shape, ho, wo, cout, kh, kw, *before, edge, per
         launch("conv", "conv_gradient", (blocks, runs), TILE_THREADS, x, dy, part, *sizes)
-    return _sum_parts(part), _channel_sums(dy)
+    return _sum_parts(part, to_w), _channel_sums(dy, to_b)
 
 
-def _channel_sums(dy):
+def _channel_sums(dy, to=None):
     """db: the sum of dy over its pixels."""
     count, channels = pixels(dy), dy.shape[-1]
     lanes = min(channels, THREADS)
@@ -235,12 +244,12 @@ def _channel_sums(dy):
     part = array_module(dy).empty((runs, channels), np.float32)
     blocks = runs, -(-channels // lanes)
     launch("conv", "channel_sums", blocks, THREADS, dy, part, count, channels, lanes, per)
-    return _sum_parts(part)
+    return _sum_parts(part, to)
 
 
-def _sum_parts(part):
-    """The sum over the first axis, in order."""
-    total = array_module(part).empty(part.shape[1:], np.float32)
+def _sum_parts(part, to=None):
+    """The sum over the first axis, in order; written to `to`, if given."""
+    total = room(array_module(part), to, part.shape[1:])
     blocks = blocks_for(total.size, THREADS)
     launch("conv", "sum_parts", blocks, THREADS, part, total, len(part), total.size)
     return total
@@ -260,8 +269,8 @@ def _block(cout):
     return 32 if cout % 64 else 64
 
 
-def _tiles(n, h, w, block):
-    """Number of blocks of conv3x3.cu that cover n images of h x w pixels."""
+def _blocks(n, h, w, block):
+    """Number of blocks of conv3x3.cu that cover n images of h x w pixels, 32 columns each."""
     return n * -(-h // (256 // block)) * -(-w // COLUMNS)
 
 
@@ -280,5 +289,5 @@ def _runs(count, least, tiles):
 
     tiles : blocks of a run, which limit the number of runs.
     """
-    per = max(least, -(-count // max(1, BLOCKS // tiles)))
+    per = max(least, -(-count // max(1, shapes.BLOCKS // tiles)))
     return -(-count // per), per

@@ -9,9 +9,10 @@ import numpy as np
 from ..._array import array_module
 from ...layers.activation import elu, elu_backward
 from ..joined import ReluConvCache, act_conv, act_conv_backward
-from .arrays import THREADS, by_channel, gradient, ours, pixels, ready
+from .arrays import THREADS, by_channel, gradient, ours, pixels, ready, room
 from .convolution import pad_conv, pad_conv_backward
 from .elementwise import relu, relu_backward
+from .flat import destinations
 from .launch import blocks_for, launch
 
 
@@ -35,13 +36,14 @@ def relu_conv_backward(dy, cache):
     cupy = array_module(x)
     dy = gradient("relu_conv_backward", dy, (*x.shape[:3], 1))
     count, c = pixels(x), x.shape[-1]
-    dx, both = cupy.empty(x.shape, x.dtype), cupy.empty(c + 1, x.dtype)
+    dx, (dw, db) = cupy.empty(x.shape, x.dtype), destinations(cache)
+    dw, db = room(cupy, dw, w.shape), room(cupy, db, (1,))
     lanes, per, blocks = by_channel(count, c)
     partial = cupy.empty((blocks[0], c + 1), np.float64)
     arguments = dy, x, w, dx, partial, count, c, lanes, per
     launch("head", "head_backward", blocks, THREADS, *arguments)
-    launch("head", "head_gradient", c + 1, THREADS, partial, both, blocks[0])
-    return dx, both[:c].reshape(w.shape), both[c:]
+    launch("head", "head_gradient", c + 1, THREADS, partial, dw, db, blocks[0])
+    return dx, dw, db
 
 
 def elu_conv(x, w, b):

@@ -8,6 +8,7 @@ text of the kernel.
 import re
 from functools import cache
 from numbers import Real
+from operator import itemgetter
 
 import numpy as np
 
@@ -22,18 +23,67 @@ def launch(stem: str, name: str, blocks: int | tuple, threads: int, *arguments) 
     """Run kernel `name` of kernels/`stem`.cu on `blocks` blocks of `threads` threads.
 
     arguments : in the order of the kernel's signature, an array for a pointer and a number for an
-    int or float.
+    int or float; -0.0 counts as 0.0.
     Raises TypeError for an argument of another kind or dtype or not in C order, ValueError for a
     wrong number of arguments or for sizes beyond 32 bits.
     """
-    blocks = (blocks,) if isinstance(blocks, int) else blocks
-    wanted = signature(stem, name)
-    if len(arguments) != len(wanted):
-        raise ValueError(f"{name}: needs {len(wanted)} arguments, got {len(arguments)}")
-    if not (1 <= blocks[0] < LIMIT and all(1 <= side < 2**16 for side in blocks[1:])):
-        raise ValueError(f"{name}: blocks must be 1 to 2^31 - 1 by up to 65535, got {blocks}")
-    passed = [_checked(name, *pair) for pair in zip(arguments, wanted, strict=True)]
-    _kernel(stem, name)(blocks, (threads,), passed)
+    bound = _bound(stem, name)
+    if len(arguments) != bound.count:
+        raise ValueError(f"{name}: needs {bound.count} arguments, got {len(arguments)}")
+    try:
+        grid, passed = bound.prepared[blocks, bound.numbers(arguments)]
+    except (KeyError, TypeError):  # new numbers, or what is no number and has no hash
+        grid, passed = bound.prepare(blocks, arguments)
+    passed = passed.copy()
+    for at, dtype in bound.pointers:
+        value = passed[at] = arguments[at]
+        if not (
+            value.__class__ is bound.array
+            and value.dtype == dtype
+            and value.flags.c_contiguous
+            and value.size < LIMIT
+        ):
+            passed[at] = _checked(name, value, bound.signature[at])
+    bound.kernel(grid, (threads,), passed)
+
+
+class _Bound:
+    """A kernel, and its launches so far: a training step repeats the same ones again and again.
+
+    Grid and numbers of a launch are checked and converted when they first occur.
+    """
+
+    MOST = 256  # launches that are kept; a rate that changes in every step would be without end
+
+    def __init__(self, stem, name):
+        import cupy
+
+        self.name, self.signature = name, signature(stem, name)
+        self.kernel, self.array, self.count = _kernel(stem, name), cupy.ndarray, len(self.signature)
+        types = [np.dtype(TYPES[type]) for _, type, _ in self.signature]
+        self.pointers = [(i, types[i]) for i, (*_, pointer) in enumerate(self.signature) if pointer]
+        self._numbers = [i for i, (*_, pointer) in enumerate(self.signature) if not pointer]
+        self.numbers = itemgetter(*self._numbers)
+        self.prepared = {}  # (blocks, numbers) -> (grid, arguments with None for arrays)
+
+    def prepare(self, blocks, arguments):
+        grid = (blocks,) if isinstance(blocks, int) else blocks
+        if not (1 <= grid[0] < LIMIT and all(1 <= side < 2**16 for side in grid[1:])):
+            raise ValueError(
+                f"{self.name}: blocks must be 1 to 2^31 - 1 by up to 65535, got {grid}"
+            )
+        passed = [None] * self.count
+        for i in self._numbers:
+            passed[i] = _checked(self.name, arguments[i], self.signature[i])
+        if len(self.prepared) == self.MOST:
+            self.prepared.clear()
+        self.prepared[blocks, self.numbers(arguments)] = grid, passed
+        return grid, passed
+
+
+@cache
+def _bound(stem, name):
+    return _Bound(stem, name)
 
 
 def blocks_for(elements: int, threads: int) -> int:
@@ -60,6 +110,7 @@ def signature(stem: str, name: str) -> tuple[tuple[str, str, bool], ...]:
 
 def forget() -> None:
     """Forget compiled kernels, so that they are compiled again: for tests with another CuPy."""
+    _bound.cache_clear()
     _kernel.cache_clear()
     _module.cache_clear()
 

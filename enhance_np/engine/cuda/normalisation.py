@@ -7,7 +7,8 @@ from ..._array import array_module
 from ...layers.activation import elu, elu_backward
 from ...layers.batchnorm import EPS, unshared
 from ..joined import BatchNormCache, BatchNormEluCache, BatchNormReluCache
-from .arrays import THREADS, by_channel, gradient, ours, pixels, ready
+from .arrays import THREADS, by_channel, gradient, ours, pixels, ready, room
+from .flat import destinations, directed, given
 from .launch import blocks_for, launch
 
 
@@ -34,7 +35,7 @@ def batchnorm_relu_backward(dy, cache, total=unshared):
 def batchnorm_elu(x, gamma, beta, eps=EPS, moving=None, total=unshared):
     """See layers.batchnorm_elu. The ELU is that of the reference."""
     if not _here(x, gamma, beta, moving):
-        return layers.batchnorm_elu(x, gamma, beta, eps, moving, total)
+        return layers.batchnorm_elu(x, gamma, beta, eps, given(moving), total)
     h, cache = batchnorm(x, gamma, beta, eps, moving, total)
     y, _ = elu(h)
     return y, BatchNormEluCache(*cache, y)
@@ -45,13 +46,14 @@ def batchnorm_elu_backward(dy, cache, total=unshared):
     if not isinstance(cache, BatchNormEluCache):
         return layers.batchnorm_elu_backward(dy, cache)
     *normalised, y = cache
-    return batchnorm_backward(elu_backward(dy, y), BatchNormCache(*normalised), total)
+    normalised = directed(BatchNormCache(*normalised), *destinations(cache))
+    return batchnorm_backward(elu_backward(dy, y), normalised, total)
 
 
 def batchnorm_add(x, skip, gamma, beta, eps=EPS, moving=None, total=unshared):
     """See layers.batchnorm_add."""
     if x.shape != skip.shape or not ours(skip) or not _here(x, gamma, beta, moving):
-        return layers.batchnorm_add(x, skip, gamma, beta, eps, moving, total)
+        return layers.batchnorm_add(x, skip, gamma, beta, eps, given(moving), total)
     cache = BatchNormCache(*_statistics(x, gamma, beta, eps, moving, total))
     y = array_module(x).empty(x.shape, x.dtype)
     vectors = cache.mean, cache.inv_std, cache.gamma, cache.beta
@@ -68,6 +70,7 @@ def batchnorm_add_backward(dy, cache, total=unshared):
 
 
 def _here(x, gamma, beta, moving):
+    moving = given(moving)
     vectors = gamma, beta, *(moving or ())
     fit = all(v.shape == x.shape[-1:] for v in vectors)
     enough = moving is not None or x.size >= 2 * x.shape[-1]
@@ -78,11 +81,12 @@ def _statistics(x, gamma, beta, eps, moving, total):
     """The fields of a cache."""
     cupy = array_module(x)
     x, gamma, beta = ready(x), *map(cupy.ascontiguousarray, (gamma, beta))
-    if moving is not None:
+    if given(moving) is not None:
         mean, var = (cupy.ascontiguousarray(v, dtype=np.float32) for v in moving)
         inv_std = (var + np.float32(eps)) ** np.float32(-0.5)
         return x, inv_std, gamma, mean, var, True, beta
-    mean, var, inv_std = (cupy.empty(gamma.shape, np.float32) for _ in range(3))
+    to = (None, None) if moving is None else (place.array for place in moving)
+    mean, var, inv_std = (room(cupy, a, gamma.shape) for a in (*to, None))
     count, c = pixels(x), x.shape[-1]
     lanes, per, blocks = by_channel(count, c)
     partial = cupy.empty((blocks[0], c, 2), np.float64)
@@ -113,7 +117,7 @@ def _counted(count, total):
 def _forward(name, kind, x, gamma, beta, eps, moving, total):
     """(y, cache); `kind` is the class of the cache, whose floor bounds y from below."""
     if not _here(x, gamma, beta, moving):
-        return getattr(layers, name)(x, gamma, beta, eps, moving, total)
+        return getattr(layers, name)(x, gamma, beta, eps, given(moving), total)
     cache = kind(*_statistics(x, gamma, beta, eps, moving, total))
     x, inv_std, gamma, mean, _, _, beta = cache
     y = array_module(x).empty(x.shape, x.dtype)
@@ -130,7 +134,8 @@ def _backward(name, kind, dy, cache, total):
     cupy = array_module(x)
     dy = gradient(name, dy, x.shape)
     dx = cupy.empty(x.shape, x.dtype)
-    dgamma, dbeta, shift, slope = (cupy.empty(gamma.shape, np.float32) for _ in range(4))
+    to = *destinations(cache), None, None
+    dgamma, dbeta, shift, slope = (room(cupy, a, gamma.shape) for a in to)
     count, c = pixels(x), x.shape[-1]
     lanes, per, blocks = by_channel(count, c)
     partial = cupy.empty((blocks[0], c, 2), np.float64)

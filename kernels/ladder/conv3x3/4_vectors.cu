@@ -5,8 +5,8 @@
 //               values of a row that 8 pixels need for all three taps; two loads give 8 weights
 //   intensity   for a channel and a row of the kernel 2*3*64 FLOP from 34 floats of shared memory:
 //               2.8 FLOP per byte; 192 multiply-adds for 9 loads
-//   next        ../../conv3x3.cu: the next 4 channels are fetched while these are used, and stored
-//               in a second buffer: one barrier instead of two, and no waiting for memory
+//   next        5_buffers.cu: the next 4 channels are fetched while these are used, and stored in a
+//               second buffer: one barrier instead of two, and no waiting for memory
 //   reference   enhance_np.layers.pad_conv;  x (N, H, W, Cin), w (3, 3, Cin, Cout), b (Cout,),
 //               y (N, H, W, Cout); float32, C order, < 2^31 elements
 //   checked by  tests/kernels/test_ladder.py. Compiled by NVRTC and emulated; not run on a GPU

@@ -7,7 +7,7 @@ import pytest
 from cudaproof import device, emulator
 
 from enhance_np import layers
-from enhance_np.engine.cuda import convolution, launch
+from enhance_np.engine.cuda import convolution, launch, shapes
 
 pytestmark = pytest.mark.skipif(emulator.missing() is not None, reason=str(emulator.missing()))
 
@@ -15,14 +15,12 @@ pytestmark = pytest.mark.skipif(emulator.missing() is not None, reason=str(emula
 @pytest.fixture
 def launched(monkeypatch):
     """The names of the kernels that ran."""
-    launch._kernel.cache_clear()
-    launch._module.cache_clear()
+    launch.forget()
     monkeypatch.setitem(sys.modules, "cupy", device)
     first = len(device.launches)
     with device.running("fast"):
         yield lambda: [one.kernel for one in device.launches[first:]]
-    launch._kernel.cache_clear()
-    launch._module.cache_clear()
+    launch.forget()
 
 
 def arrays(rng, cin, cout, k=3, size=(1, 4, 5)):
@@ -33,10 +31,10 @@ def arrays(rng, cin, cout, k=3, size=(1, 4, 5)):
 @pytest.mark.parametrize(
     ("cin", "cout", "k", "kernel"),
     [
-        (64, 64, 3, "conv3x3_64"),
+        (64, 64, 3, "conv3x3_64_wide"),
         (64, 96, 3, "conv3x3_32"),
         (4, 32, 3, "conv3x3_32"),
-        (256, 256, 3, "conv3x3_64"),
+        (256, 256, 3, "conv3x3_64_wide"),
         (1, 64, 3, "conv_stem"),
         (1, 6, 3, "conv"),
         (6, 64, 3, "conv"),
@@ -55,7 +53,7 @@ def test_kernel_by_shape(cin, cout, k, kernel, launched, rng):
     [
         (64, 64, 3, ["winograd_weights", "winograd"]),
         (8, 128, 3, ["winograd_weights", "winograd"]),
-        (4, 64, 3, ["conv3x3_64"]),
+        (4, 64, 3, ["conv3x3_64_wide"]),
         (64, 96, 3, ["conv3x3_32"]),
         (64, 64, 1, ["conv"]),
     ],
@@ -133,4 +131,4 @@ def test_a_slice_is_read_as_it_stands(launched, rng):
 def test_runs_cover_everything(count, tiles):
     runs, per = convolution._runs(count, convolution.STRIPS, tiles)
     assert (runs - 1) * per < count <= runs * per
-    assert runs == 1 or runs * tiles <= convolution.BLOCKS
+    assert runs == 1 or runs * tiles <= shapes.BLOCKS

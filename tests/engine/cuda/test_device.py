@@ -3,6 +3,7 @@
 Every kernel runs in the emulator, as its launcher launches it. Nothing runs on a GPU.
 """
 
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -17,6 +18,7 @@ from enhance_np.config import NetworkConfig
 from enhance_np.engine import Engine, cuda, gpu, select, tiles
 from enhance_np.engine.cuda import folded
 from enhance_np.engine.cuda import training as on_gpu
+from enhance_np.engine.cuda.flat import flattened, own_layout
 from enhance_np.engine.fold import fold
 from enhance_np.engine.tiled import _doubled
 from enhance_np.training import loop
@@ -24,7 +26,8 @@ from enhance_np.training import loop
 if (reason := emulator.missing()) is not None:
     pytest.skip(reason, allow_module_level=True)
 
-MOVE, STEP = (device.asarray, device.asnumpy), (on_gpu.step, on_gpu.reading)
+MOVE = device.asarray, device.asnumpy
+STEP = on_gpu.step, on_gpu.reading, on_gpu.update_moving
 GPU = Engine("gpu", cuda, *MOVE, *STEP, prediction=folded.prediction)
 U = 2.0**-24
 LR, L2 = 1e-3, 1e-2
@@ -37,7 +40,7 @@ STEPS = {
 }
 KERNELS = set(
     "moments statistics normalise normalise_add products gradients normalise_backward relu add "
-    "relu_backward head head_backward head_gradient squared_errors mean_squared_error gather "
+    "relu_backward head head_backward head_gradient squared_errors mean_squared_error "
     "squares clip_factor adam conv_stem conv_gradient channel_sums sum_parts "
     "reflect_pad_backward".split()
 )
@@ -49,7 +52,9 @@ def convolutions(filters):
     if filters % 32:
         return {"conv"}
     each = "conv3x3 conv3x3_dw upsample_conv upsample_conv_dw upsample_conv_dx".split()
-    return {f"{name}_{filters}" for name in each} | {
+    shaped = {"conv3x3_64": "_wide", "conv3x3_dw_64": "_narrow"}  # for images of few columns
+    names = (f"{name}_{filters}" for name in each)
+    return {name + shaped.get(name, "") for name in names} | {
         "phase_kernels",
         "phase_kernels_backward",
         "repeated_border_backward",
@@ -176,6 +181,79 @@ def test_a_step_has_the_same_bits_again_and_changes_nothing(rng):
     for name, a in kept.items():
         np.testing.assert_array_equal(p[name].get(), a)
         assert not adam.m[name].get().any()
+
+
+def launches_of_a_step(depth, rng, monkeypatch):
+    """{name: number} of our kernels, and the number of CuPy's, in a step that goes on from one."""
+    config = NetworkConfig(depth, 64)
+    p, x, target = start(config, (1, 2, 2), rng)
+    p, moving = narrowed(p), narrowed(params.initial(config, 3)[1])
+    x, target = narrowed({"x": x, "target": target}).values()
+    state, seen = [p, optim.adam_start(p)], []
+    monkeypatch.setattr(device.RawKernel, "__call__", lambda kernel, *_: seen.append(kernel.name))
+
+    def step():
+        nonlocal moving
+        *state[:], _, tape = on_gpu.step(*state, x, target, config, cuda, LR, L2)
+        moving = on_gpu.update_moving(moving, tape)
+
+    step()
+    seen.clear()
+    with device.counted() as others:
+        step()
+    return Counter(seen), sum(others.values())
+
+
+def test_a_step_launches_few_kernels(rng, monkeypatch):
+    """At small batches the number of launches is the time of a step: each one is counted.
+
+    One kernel does Adam's step for all parameters, and one the moving statistics of all layers;
+    nothing is gathered. Of CuPy's kernels, 12 turn a kernel for dX, 12 are its bias of zeros, two
+    clear a buffer, and one sets the rate.
+    """
+    kernels, others = launches_of_a_step(5, rng, monkeypatch)
+    assert kernels["update_moving"] == kernels["adam"] == kernels["squares"] == 1
+    assert kernels["clip_factor"] == 1
+    assert (kernels.total(), others) == (175, 27)
+    # a block adds its 2 convolutions and 2 batch norms
+    more, more_others = launches_of_a_step(6, rng, monkeypatch)
+    assert (more.total() - kernels.total(), more_others - others) == (27, 4)
+
+
+def test_gradients_and_statistics_are_written_to_their_places(rng):
+    """None is copied: every operation writes to the buffer, also after other operations."""
+    for name in ("64 filters", "odd"):
+        config, size = STEPS[name]
+        p, x, target = start(config, size, rng)
+        p, (x, target) = narrowed(p), narrowed({"x": x, "target": target}).values()
+        p = flattened(p, own_layout(p))
+        with pytest.MonkeyPatch.context() as patch, device.running("fast"):
+            patch.setattr(device.ndarray, "__setitem__", None)
+            _, g, tape = on_gpu.gradients(p, x, target, config, cuda)
+            on_gpu.update_moving(tape.statistics, tape)
+            patch.undo()
+            y, plain = network.forward(p, x, config, cuda)
+            _, dy = on_gpu.mse(y, target)
+            _, want = network.backward(dy, plain, config, cuda, wrt_x=False)
+            moving = params.update_moving(tape.statistics, plain, 0.0)
+        for name, slope in want.items():
+            np.testing.assert_array_equal(g[name].get(), slope.get())
+        for name, found in moving.items():
+            np.testing.assert_array_equal(tape.statistics[name].get(), found.get())
+
+
+def test_an_activation_of_the_reference_goes_the_same_way(rng):
+    """The gradients of an ELU network, of which some are copied to their places."""
+    config = NetworkConfig(1, 12, "elu")
+    p, x, target = start(config, (2, 5, 4), rng)
+    y, tape = network.forward(p, x, config)
+    _, dy = loss.mse(y, target)
+    _, want = network.backward(dy, tape, config, wrt_x=False)
+    p, (x, target) = narrowed(p), narrowed({"x": x, "target": target}).values()
+    _, g, _ = on_gpu.gradients(flattened(p, own_layout(p)), x, target, config, cuda)
+    largest = max(abs(a).max() for a in want.values())
+    for name, a in want.items():
+        assert abs(g[name].get() - a).max() <= 1e-4 * abs(a).max() + 1e-6 * largest, name
 
 
 class Stopped(Exception):
@@ -313,6 +391,7 @@ def test_winograd_is_for_who_asks(filters, rng):
     kernels = [one.kernel for one in launched]
     assert kernels.count("winograd") == kernels.count("winograd_weights") == 3 * (filters == 64)
     assert kernels.count(f"conv3x3_{filters}") == 3 * (filters == 32)
+    assert "conv3x3_64_wide" not in kernels
     with device.running("fast") as launched:
         GPU.predictor(weights)(x)
     assert not any("winograd" in one.kernel for one in launched)

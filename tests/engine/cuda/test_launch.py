@@ -22,6 +22,25 @@ def test_launches(arrays, stand_in):
     np.testing.assert_array_equal(z.get(), 2 * np.arange(8))
 
 
+def test_a_launch_is_prepared_once(arrays, stand_in):
+    """Other numbers or blocks are another launch; what is kept has an end."""
+    x, y, z = arrays
+    checked, before = [], launch._checked
+    with stand_in.running() as launches, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(launch, "_checked", lambda *a: checked.append(a[1]) or before(*a))
+        for size, blocks in ((8, 1), (8, 1), (8, (1,)), (4, 1), (8, 1), (8, 2)):
+            z[...] = np.float32(0)
+            launch.launch(*ADD, blocks, 256, x, y, z, size)
+            np.testing.assert_array_equal(z.get(), 2 * np.arange(8) * (np.arange(8) < size))
+    assert [one.arguments[-1] for one in launches] == [8, 8, 8, 4, 8, 8]
+    assert [one.grid[0] for one in launches] == [1, 1, 1, 1, 1, 2]
+    assert checked == [8, 8, 4, 8]
+    bound = launch._bound(*ADD)
+    for blocks in range(1, 2 * bound.MOST):
+        bound.prepare(blocks, (x, y, z, 8))
+    assert len(bound.prepared) <= bound.MOST
+
+
 def test_reads_the_signature():
     names, types, pointers = zip(*launch.signature(*ADD), strict=True)
     assert names == ("x", "y", "z", "size")

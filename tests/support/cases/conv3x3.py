@@ -1,13 +1,15 @@
 """kernels/conv3x3.cu by its launchers, against float64; see tests/kernels/test_proofs.py."""
 
 import numpy as np
+import pytest
 
 from enhance_np import layers
 from enhance_np.engine import cuda
-from enhance_np.engine.cuda import convolution
+from enhance_np.engine.cuda import convolution, shapes
 
 KINDS = "conv3x3", "upsample_conv", "upsample_conv_dx"
 REGISTERS = {f"{kind}_{block}": 168 for kind in KINDS for block in (64, 32)}
+REGISTERS["conv3x3_64_wide"] = 168
 SASS = {name: {"FFMA": 0.85, "LDG": 128} for name in REGISTERS}
 CONFLICT_FREE = set(REGISTERS)
 U = 2.0**-24
@@ -109,17 +111,32 @@ def missing_pixels(size, cin, cout, winograd=False):
     return case
 
 
-QUICK = "64 channels", "32 channels", "upsampled", "upsampled from 64"  # each kernel
+def in_tiles(number, case):
+    """The case with shapes.TILES[number] for 64 output channels."""
+
+    def case_in_tiles(cupy, rng):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(shapes, "TILES", (shapes.TILES[number],))
+            return case(cupy, rng)
+
+    return case_in_tiles
+
+
+QUICK = "wide", "64 channels", "32 channels", "upsampled", "upsampled from 64"  # each kernel
 CASES = {
-    "64 channels": fused((1, 5, 3), 32, 64),
+    "64 channels": in_tiles(0, fused((1, 5, 3), 32, 64)),
+    "wide": in_tiles(1, fused((1, 3, 54), 8, 64)),
     "upsampled": upsampled((1, 3, 5), 32, 64),
     "32 channels": fused((2, 9, 3), 32, 32),
-    "64 to 64 channels": fused((1, 2, 5), 64, 64),
+    "64 to 64 channels": in_tiles(0, fused((1, 2, 5), 64, 64)),
     "least": fused((1, 2, 2), 4, 96),
-    "wide": fused((1, 3, 35), 8, 128),
+    "two tiles": in_tiles(0, fused((1, 3, 35), 8, 128)),
     "unpadded": unpadded((3, 5, 35), 32, 32),
-    "unpadded to 64": unpadded((1, 7, 4), 64, 32),
+    "unpadded to 64": in_tiles(0, unpadded((1, 7, 4), 64, 32)),
+    "wide, several images": in_tiles(1, fused((2, 5, 13), 32, 128)),
+    "wide, unpadded": in_tiles(1, unpadded((2, 5, 53), 64, 64)),
+    "wide, missing pixels": in_tiles(1, missing_pixels((1, 6, 7), 8, 64)),
     "upsampled to 32": upsampled((1, 9, 33), 32, 32),
     "upsampled from 64": upsampled((2, 2, 2), 64, 32),
-    "missing pixels": missing_pixels((1, 6, 7), 8, 64),
+    "missing pixels": in_tiles(0, missing_pixels((1, 6, 7), 8, 64)),
 }

@@ -4,13 +4,15 @@ See tests/kernels/test_proofs.py.
 """
 
 import numpy as np
+import pytest
 
 from enhance_np import layers
 from enhance_np.engine import cuda
-from enhance_np.engine.cuda import convolution
+from enhance_np.engine.cuda import convolution, shapes
 
 KINDS = "conv3x3_dw", "upsample_conv_dw"
 REGISTERS = {f"{kind}_{block}": 224 for kind in KINDS for block in (64, 32)}
+REGISTERS["conv3x3_dw_64_narrow"] = 224
 SASS = {name: {"FFMA": 0.85, "LDG": 128, "LDS": 64} for name in REGISTERS}
 CONFLICT_FREE = set(REGISTERS)
 U = 2.0**-24
@@ -43,6 +45,17 @@ def case_of(name, size, cin, cout):
     return case
 
 
+def in_strips(number, case):
+    """The case with strips of shapes.STRIPS[number] pixels for 64 output channels."""
+
+    def case_in_strips(cupy, rng):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(shapes, "STRIPS", (shapes.STRIPS[number],))
+            return case(cupy, rng)
+
+    return case_in_strips
+
+
 def several_runs(name, size):
     """The same, divided into runs of 5 strips, of which the last is shorter; the parts are
     added."""
@@ -58,16 +71,19 @@ def several_runs(name, size):
     return case
 
 
-QUICK = "64 channels", "32 channels", "upsampled", "upsampled to 32"  # each kernel
+QUICK = "narrow", "64 channels", "32 channels", "upsampled", "upsampled to 32"  # each kernel
 CASES = {
-    "64 channels": case_of("pad_conv", (1, 3, 5), 32, 64),
+    "64 channels": in_strips(0, case_of("pad_conv", (1, 3, 5), 32, 64)),
+    "narrow": in_strips(1, case_of("pad_conv", (2, 2, 27), 32, 64)),
     "upsampled": case_of("upsample_conv", (2, 3, 5), 32, 64),
     "32 channels": case_of("pad_conv", (3, 2, 2), 64, 32),
     "upsampled to 32": case_of("upsample_conv", (1, 2, 33), 64, 32),
     "unpadded": case_of("conv2d", (1, 5, 36), 32, 32),
-    "runs": several_runs("pad_conv", (2, 3, 35)),
+    "runs": in_strips(0, several_runs("pad_conv", (2, 3, 35))),
+    "narrow runs": in_strips(1, several_runs("pad_conv", (3, 4, 50))),
     "runs of phases": several_runs("upsample_conv", (2, 3, 35)),
     # the images of dy are smaller than those of x, and runs begin in later images
-    "runs, unpadded": several_runs("conv2d", (3, 4, 35)),
-    "256 channels": case_of("pad_conv", (1, 2, 3), 32, 256),
+    "runs, unpadded": in_strips(0, several_runs("conv2d", (3, 4, 35))),
+    "narrow runs, unpadded": in_strips(1, several_runs("conv2d", (3, 5, 30))),
+    "256 channels": in_strips(0, case_of("pad_conv", (1, 2, 3), 32, 256)),
 }

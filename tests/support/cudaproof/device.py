@@ -6,8 +6,8 @@ Launchers then run unchanged. Faults that CuPy does not notice are errors here: 
 wrong types of a kernel's arguments, arrays that are not in C order, overlapping arrays of which one
 is written, launches that no card can do. NumPy and device arrays do not mix, `empty` is full of
 NaN, and every launch is recorded. Asynchronous copies happen as late as CUDA allows, and a missing
-wait is an error: see `streams`. `running`, `limited`, `launches` and `streams` do not exist in
-CuPy; `OURS` lists the names that do.
+wait is an error: see `streams`. `running`, `limited`, `counted`, `launches` and `streams` do not
+exist in CuPy; `OURS` lists the names that do.
 
     with device.running("ptx", "reverse"):  # how kernels run; by default "trace", "shuffled"
         ...
@@ -19,6 +19,7 @@ Besides the emulator's modes there are `ptx` and `ptx-trace`, which run the PTX 
 import re
 import sys
 import weakref
+from collections import Counter
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -105,7 +106,13 @@ class ndarray:
             _memory.used += host.nbytes
             _memory.most = max(_memory.most, _memory.used)
             weakref.finalize(host, _release, host.nbytes).atexit = False
-            streams.taken(host)
+            pool = getattr(_allocators[-1], "__self__", None)
+            if pool is not None and streams.captured() is not None:
+                streams.captured().take(host)
+            else:
+                streams.taken(host)
+                if pool is not None:
+                    pool._take(host)
 
     shape = property(lambda self: self._host.shape)
     dtype = property(lambda self: self._host.dtype)
@@ -141,7 +148,7 @@ class ndarray:
         streams.copy(self._host, arr, up=True, stream=stream)
 
     def item(self):
-        return _host(self).item()
+        return _waited(self).item()
 
     def __array__(self, *_, **__):
         raise TypeError("Implicit conversion to a NumPy array is not allowed: use .get()")
@@ -150,8 +157,12 @@ class ndarray:
         return _given(self._host[_host(index)])
 
     def __setitem__(self, index, value):
-        value, index = _host(value), _host(index)
-        _host(self)[index] = value
+        _count("copy")
+        value, index, target = _host(value), _host(index), _host(self)
+        if (recording := streams.captured()) is not None:
+            recording.add(np.ndarray.__setitem__, target, index, value)
+            return
+        target[index] = value
 
     def __iter__(self):
         return (self[i] for i in range(len(self)))
@@ -160,16 +171,16 @@ class ndarray:
         return len(self._host)
 
     def __bool__(self):
-        return bool(_host(self))
+        return bool(_waited(self))
 
     def __int__(self):
-        return int(_host(self))
+        return int(_waited(self))
 
     def __float__(self):
-        return float(_host(self))
+        return float(_waited(self))
 
     def __index__(self):
-        return _host(self).__index__()
+        return _waited(self).__index__()
 
     def __repr__(self):
         return f"device {self._host!r}"
@@ -187,6 +198,21 @@ def _host(value):
     return value
 
 
+def _waited(value):
+    streams.waiting()
+    return _host(value)
+
+
+def _recorded(result, again, *arguments):
+    """The result again(*arguments); if the stream is captured, only the graph computes it."""
+    recording = streams.captured()
+    if recording is not None and isinstance(result, np.ndarray | np.generic):
+        result = np.array(result)
+        recording.add(lambda out, *given: np.copyto(out, again(*given)), result, *arguments)
+        np.ndarray(result.nbytes, np.uint8, result)[...] = 0xFF
+    return result
+
+
 def _given(value):
     """A result of NumPy as a device array; a number becomes an array without axes."""
     if isinstance(value, tuple | list):
@@ -196,10 +222,33 @@ def _given(value):
     return ndarray(value) if isinstance(value, np.ndarray) else value
 
 
+_counts: list[Counter] = []
+
+
+@contextmanager
+def counted():
+    """Counts the operations of CuPy's own that need a kernel or a clearing of memory, by name."""
+    _counts.append(Counter())
+    try:
+        yield _counts[-1]
+    finally:
+        _counts.pop()
+
+
+def _count(name):
+    for counts in _counts:
+        counts[name] += 1
+
+
 def _through(function):
     def on_device(*arguments, **named):
         named = {name: _host(value) for name, value in named.items()}
-        return _given(function(*map(_host, arguments), **named))
+        host = [_host(value) for value in arguments]
+        result = function(*host, **named)
+        if not any(isinstance(a, np.ndarray) and np.may_share_memory(result, a) for a in host):
+            _count(function.__name__)  # else a view
+            result = _recorded(result, lambda *given: function(*given, **named), *host)
+        return _given(result)
 
     on_device.__name__ = function.__name__
     return on_device
@@ -209,9 +258,21 @@ def _method(name):
     def on_device(self, *arguments, **named):
         named = {key: _host(value) for key, value in named.items()}
         streams.operation()
-        result = getattr(self._host, name)(*map(_host, arguments), **named)
+        host = [_host(value) for value in arguments]
+
+        def again(own, *given):
+            return getattr(own, name)(*given, **named)
+
+        recording = streams.captured()
+        if recording is not None and (name == "fill" or name in _IN_PLACE):
+            recording.add(again, self._host, *host)
+            return self
+        result = again(self._host, *host)
         if result is self._host or not np.may_share_memory(result, self._host):  # else a view of it
             streams.operation(self._host)
+            _count(name)
+            if result is not self._host:
+                result = _recorded(result, again, self._host, *host)
         return self if result is self._host else _given(result)
 
     on_device.__name__ = name
@@ -228,6 +289,7 @@ _METHODS = (
 for _name in _METHODS:
     setattr(ndarray, _name, _method(_name))
 ndarray.__hash__ = None
+_IN_PLACE = {f"__i{name}__" for name in _BINARY}
 
 _FUNCTIONS = """abs add all any arange broadcast_to clip concatenate einsum equal exp expand_dims
     expm1 flip full full_like greater isfinite isnan less log matmul max maximum mean min minimum
@@ -271,7 +333,11 @@ def asarray(a, dtype=None, order=None):
 
 def ascontiguousarray(a, dtype=None):
     a = asarray(a, dtype)
-    return a if a.flags.c_contiguous else ndarray(np.array(a._host, order="C"))
+    if a.flags.c_contiguous:
+        return a
+    _count("copy")
+    host = np.array(a._host, order="C")
+    return ndarray(_recorded(host, lambda given: given, a._host))
 
 
 def asnumpy(a, stream=None, order="C", out=None, *, blocking=True):
@@ -329,8 +395,17 @@ class RawKernel:
         self._check_arguments(kernel.parameters, args)
         host = [_host(a) for a in args]
         seen = tuple(a.shape if isinstance(a, ndarray) else a.item() for a in args)
-        launches.append(Launch(self.name, grid, block, shared_mem, seen))
-        kernel(grid, block, *host, shared=shared_mem, schedule=_how.schedule, seed=len(launches))
+
+        def run(*host):
+            launches.append(Launch(self.name, grid, block, shared_mem, seen))
+            seed = len(launches)
+            kernel(grid, block, *host, shared=shared_mem, schedule=_how.schedule, seed=seed)
+
+        recording = streams.captured()
+        if recording is None:
+            run(*host)
+        else:
+            recording.add(run, *host)
 
     def _check_sizes(self, grid, block, shared):
         most, static = 1024, 0
@@ -394,6 +469,7 @@ def _kernel(code, name, options, how):
 # ------------------------------------------------------------------------------------ cupy.cuda
 class Device:
     compute_capability = "80"
+    attributes = {"MultiProcessorCount": 132}  # noqa: RUF012
 
     def __init__(self, device=0):
         self.id = device
@@ -412,15 +488,54 @@ class Device:
         pass
 
 
+_allocators = [None]  # None is the default pool
+
+
+@contextmanager
+def using_allocator(allocator=None):
+    """Stands for cupy.cuda.using_allocator."""
+    _allocators.append(allocator)
+    try:
+        yield
+    finally:
+        _allocators.pop()
+
+
 class MemoryPool:
+    """Stands for cupy.cuda.MemoryPool: a pool that arrays come from within `using_allocator`.
+
+    What a capture takes is not counted, because the stand-in cannot know what it gives back.
+    """
+
+    def __init__(self):
+        self._used = self._most = 0
+
+    def malloc(self, size):
+        raise NotImplementedError("only arrays take memory from a pool of the stand-in")
+
+    def _take(self, host):
+        self._used += host.nbytes
+        self._most = max(self._most, self._used)
+        weakref.finalize(host, self._release, host.nbytes).atexit = False
+
+    def _release(self, nbytes):
+        self._used -= nbytes
+
     def free_all_blocks(self):
         pass
 
     def used_bytes(self):
-        return _memory.used
+        return self._used
 
     def total_bytes(self):
+        return self._most
+
+
+class _DefaultPool(MemoryPool):
+    def used_bytes(self):
         return _memory.used
+
+    total_bytes = used_bytes
 
 
 def _memory_info():
@@ -429,11 +544,11 @@ def _memory_info():
 
 
 def get_default_memory_pool():
-    return MemoryPool()
+    return _DefaultPool()
 
 
 def get_default_pinned_memory_pool():
-    return MemoryPool()
+    return _DefaultPool()
 
 
 class CUDARuntimeError(RuntimeError):
@@ -449,6 +564,8 @@ class CUDADriverError(RuntimeError):
 cuda = SimpleNamespace(
     Stream=Stream,
     Event=Event,
+    Graph=streams.Graph,
+    using_allocator=using_allocator,
     Device=Device,
     MemoryPool=MemoryPool,
     alloc_pinned_memory=streams.alloc_pinned_memory,

@@ -16,6 +16,12 @@ the work of every other stream. Race is raised
 * if pinned memory is released before the host has waited for the copies.
 
 The last two are found when an array is released, and raised by the next copy or by `check`.
+
+A stream that is captured runs nothing: kernels and NumPy's operations are recorded and run by each
+launch of the graph. Raised are CaptureError, if the host waits or copies meanwhile, and Race, if a
+graph is launched whose arrays were released. An array that is made during the capture must come
+from a memory pool of the graph's own (`using_allocator`); it stays reserved, and is full of NaN
+before each launch, because other graphs of that pool use the same memory.
 Source: Lamport 1978, CACM 21, 558, for the clocks; for the waits the CUDA C++ Programming Guide,
 "Asynchronous Concurrent Execution", and cupy/cuda/memory.pyx, whose pool has an arena per stream.
 """
@@ -31,12 +37,75 @@ class Race(RuntimeError):
     """Memory is used or released before the work of another stream on it is done."""
 
 
+class CaptureError(RuntimeError):
+    """What no stream may do while it is captured. CuPy raises CUDARuntimeError."""
+
+
+class Recording:
+    """What a captured stream was given."""
+
+    def __init__(self):
+        self.work, self.own = [], []  # own: arrays of the graph's pool
+
+    def add(self, run, *values):
+        """run(*values) is work of the graph. Arrays among the values are kept as addresses."""
+        kept = [_Address(one) if isinstance(one, np.ndarray) else one for one in values]
+        self.work.append((run, kept))
+
+    def take(self, host):
+        self.own.append(host)
+
+
+class Graph:
+    """Stands for cupy.cuda.Graph."""
+
+    def __init__(self, recording):
+        self._recording = recording
+
+    def launch(self, stream=None):
+        if stream is not None and stream is not current():
+            raise NotImplementedError("the stand-in launches graphs in the current stream")
+        if current()._captured is not None:
+            raise CaptureError("a graph within a capture")
+        for one in self._recording.own:
+            _bytes(one)[...] = 0xFF
+        for run, kept in self._recording.work:
+            values = [one.array() if isinstance(one, _Address) else one for one in kept]
+            operation(*(one for one in values if isinstance(one, np.ndarray)))
+            run(*values)
+
+    def upload(self, stream=None):
+        pass
+
+
+class _Address:
+    """An array as a graph knows it: it is not kept alive."""
+
+    def __init__(self, array):
+        owner = _owner(array)
+        self._owner = weakref.ref(owner)
+        self._offset = array.ctypes.data - owner.ctypes.data
+        self._view = array.shape, array.dtype, array.strides
+
+    def array(self):
+        owner, (shape, dtype, strides) = self._owner(), self._view
+        if owner is None:
+            raise Race("the graph uses memory that was given back")
+        return np.ndarray(shape, dtype, _bytes(owner), self._offset, strides)
+
+
+def _bytes(array):
+    """The memory of an array that has no gaps."""
+    return array.ravel("K").view(np.uint8)
+
+
 class Stream:
     """Stands for cupy.cuda.Stream."""
 
     null = None
 
     def __init__(self, null=False, non_blocking=False):
+        self._captured = None  # the Recording under way
         self._null, self._alone = null, non_blocking
         self._queue = deque()  # delayed copies and waits
         self._over = 0  # number of those that were carried out
@@ -53,6 +122,22 @@ class Stream:
 
     def synchronize(self):
         self.record().synchronize()
+
+    def begin_capture(self, mode=None):
+        if self._null:
+            raise RuntimeError("cannot capture on the default (legacy) stream")
+        if self._captured is not None:
+            raise CaptureError("the stream is captured already")
+        self._captured = Recording()
+
+    def end_capture(self):
+        if self._captured is None:
+            raise CaptureError("the stream is not captured")
+        recording, self._captured = self._captured, None
+        return Graph(recording)
+
+    def is_capturing(self):
+        return self._captured is not None
 
     def record(self, event=None):
         event = event or Event()
@@ -93,6 +178,7 @@ class Event:
         _learn(self._knows, _host)
 
     def synchronize(self):
+        waiting()
         if self._stream is not None:
             self._stream._carry_out(self._place)
             _learn(_host, self._knows)
@@ -120,6 +206,17 @@ _current = [Stream.null]
 
 def current():
     return _current[-1]
+
+
+def captured():
+    """The Recording of the current stream, or None."""
+    return current()._captured
+
+
+def waiting():
+    """Called where the host waits for the card."""
+    if captured() is not None:
+        raise CaptureError("the host must not wait or copy while the stream is captured")
 
 
 def check():
@@ -158,6 +255,8 @@ def taken(host: np.ndarray) -> None:
 def operation(*arrays: np.ndarray) -> None:
     """Registers an operation on the card's memory, in the current stream."""
     stream = current()
+    if stream._captured is not None:
+        return
     stream._carry_out()
     if not stream._alone:
         for other in list(_blocking) if stream._null else [Stream.null]:
@@ -169,6 +268,7 @@ def operation(*arrays: np.ndarray) -> None:
 def copy(target: np.ndarray, source: np.ndarray, up: bool, stream: Stream | None) -> None:
     """Copies from the host if `up`, else from the card; delayed if the host's side is pinned."""
     check()
+    waiting()
     stream = stream or current()
     device, host = (target, source) if up else (source, target)
     _use(stream, _owner(device))
