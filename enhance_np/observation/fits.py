@@ -189,14 +189,14 @@ def _image_hdu(hdus, ext: int | str | None, path: str):
 
 
 # Cards on the input's pixels and their storage, which would be wrong for the output.
-_STALE = re.compile(
+STALE = re.compile(
     r"_?(BSCALE|BZERO|BLANK|CHECKSUM|DATASUM|HEADSUM|EXTNAME|EXTVER|XTENSION|PCOUNT|GCOUNT"
     r"|TOTVALS|DATAVALS|MISSVALS|SATVALS|PERCENTD|DATA(MIN|MAX|MED|MEA|RMS|SKE|KUR)[A-Z]{0,2}2?"
     r"|ZIMAGE|ZSIMPLE|ZTENSION|ZEXTEND|ZBITPIX|ZNAXIS\d*|ZPCOUNT|ZGCOUNT|ZTILE\d+|ZCMPTYPE"
     r"|ZNAME\d+|ZVAL\d+|ZQUANTIZ|ZDITHER0|ZBLANK|ZMASKCMP|ZHECKSUM|ZDATASUM)"
 )
 # Lengths counted in pixels of this image: the Sun's radius, the box of a HARP.
-_IN_PIXELS = ("R_SUN", "CRSIZE1", "CRSIZE2")
+IN_PIXELS = ("R_SUN", "CRSIZE1", "CRSIZE2")
 
 
 def rescaled_header(header, factor: float = 1):
@@ -234,7 +234,7 @@ def rescaled_header(header, factor: float = 1):
     for key in ("CRDER1", "CRDER2", "CSYSER1", "CSYSER2"):
         if isinstance(card(out, key), str):
             out.remove(key)
-    for key in _IN_PIXELS:
+    for key in IN_PIXELS:
         if card(out, key) is not None:
             out[key] = factor * _number(out, key, 0.0)
     if factor != 1:
@@ -284,7 +284,7 @@ def enhanced_header(
 def without_storage(header):
     """A copy without the cards on statistics, scaling, compression and checksums of the pixels."""
     out = header.copy(strip=True)
-    for key in {key for key in out if _STALE.fullmatch(key)}:
+    for key in {key for key in out if STALE.fullmatch(key)}:
         out.remove(key, remove_all=True)
     return out
 

@@ -13,7 +13,7 @@ ANGLES = {
     "mas": 1e-3,
 }
 # CTYPE of a celestial axis, such as HPLN-TAN, CRLT-CEA, RA---TAN or GLON-CAR
-_CELESTIAL = re.compile(r"(RA--|DEC-|[A-Z]LON|[A-Z]LAT|[A-Z]{2}L[NT])(-|$)")
+CELESTIAL = re.compile(r"(RA--|DEC-|[A-Z]LON|[A-Z]LAT|[A-Z]{2}L[NT])(-|$)")
 
 
 def card(header, key: str):
@@ -68,5 +68,5 @@ def angle_unit(header, axis: int, unnamed: float | None = None) -> float | None:
     name = str(card(header, f"CUNIT{axis}") or "").strip().lower()
     if name:
         return ANGLES.get(name)
-    celestial = _CELESTIAL.match(str(card(header, f"CTYPE{axis}") or ""))
+    celestial = CELESTIAL.match(str(card(header, f"CTYPE{axis}") or ""))
     return ANGLES["deg"] if celestial else unnamed

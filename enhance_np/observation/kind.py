@@ -16,20 +16,20 @@ from .header import card
 log = logging.getLogger(__name__)
 
 # Units in lower case without blanks. JSOC writes "DN/s", "Gauss", "Mx/cm^2"; MDI uses words.
-_INTENSITY = {"dn", "dn/s", "dns", "counts", "count", "ct", "ct/s", "ic", "i/ic"}
-_INTENSITY |= {"arbitraryintensityunits", "adu", "adu/s", "electron", "electron/s"}
-_GAUSS = {
+INTENSITY_UNITS = {"dn", "dn/s", "dns", "counts", "count", "ct", "ct/s", "ic", "i/ic"}
+INTENSITY_UNITS |= {"arbitraryintensityunits", "adu", "adu/s", "electron", "electron/s"}
+GAUSS = {
     **dict.fromkeys(("gauss", "g", "mx/cm^2", "mx/cm2", "mx/cm**2"), 1.0),
     **dict.fromkeys(("mxcm^-2", "mxcm**-2", "mxcm-2"), 1.0),
     **dict.fromkeys(("kg", "kgauss", "kilogauss"), 1e3),
     **dict.fromkeys(("mt", "millitesla"), 10.0),
     **dict.fromkeys(("t", "tesla"), 1e4),
 }
-_OTHER = {"m/s", "cm/s", "km/s", "ms^-1", "cms^-1", "deg", "degree", "degrees"}
-_NONE = {"", "none", "1", "unitless", "dimensionless", "n/a"}
+OTHER_UNITS = {"m/s", "cm/s", "km/s", "ms^-1", "cms^-1", "deg", "degree", "degrees"}
+NO_UNITS = {"", "none", "1", "unitless", "dimensionless", "n/a"}
 
 # Words of JSOC and sunpy for images that are neither a continuum nor a line-of-sight field
-_OTHER_WORDS = re.compile(
+OTHER_WORDS = re.compile(
     r"DOPPLER|WIDTH|DEPTH|STRENGTH|VELOCITY|SYNOPTIC|INCLINATION|AZIMUTH|DISAMBIG|BITMAP|STOKES|VECTOR"
     r"|\bERR(ORS?)?\b|\bB_?[RPT]\b",
     re.IGNORECASE,
@@ -44,12 +44,12 @@ _OTHER_NAMES = re.compile(
     r"|(^|\.)(b[rpt]|[iquv][0-5]|alpha_mag|chisq|con[vf]_\w+|confid_map|eta_0|dop_width|damping"
     r"|src_\w+|info_map)$"
 )
-_NAMES = {
+NAMES = {
     "other": _OTHER_NAMES,
     "blos": re.compile(r"(?<![a-z])hmi[._]m_\d+s|(?<![a-z])magnetogram$"),
     "intensity": re.compile(r"(?<![a-z])hmi[._]ic_|(?<![a-z])continuum$"),
 }
-_ENDS = re.compile(r"\.(fits|fit|fts)(\.(gz|bz2|fz))?$")
+ENDS = re.compile(r"\.(fits|fit|fts)(\.(gz|bz2|fz))?$")
 
 CLASSES = 16  # largest number of different values in a map of classes
 FEW = 256  # pixels; in a smaller image the number of different values tells nothing
@@ -63,12 +63,12 @@ ASKED_VALUES = 1_000_000  # pixels sampled evenly from an image to judge its val
 
 def gauss(unit: str) -> float:
     """Gauss per `unit` (a BUNIT); 1 if `unit` is not a known unit of field."""
-    return _GAUSS.get(_plain(unit), 1.0)
+    return GAUSS.get(_plain(unit), 1.0)
 
 
 def names_gauss(unit: str) -> bool:
     """Whether it is a known unit of field."""
-    return _plain(unit) in _GAUSS
+    return _plain(unit) in GAUSS
 
 
 def in_gauss(frame: Frame) -> Frame:
@@ -99,7 +99,7 @@ def witnesses(frame: Frame) -> dict[str, str]:
     """
     said = {}
     content = str(card(frame.header, "CONTENT") or "")
-    if _OTHER_WORDS.search(content):
+    if OTHER_WORDS.search(content):
         said[f"CONTENT={content!r}"] = "other"
     else:
         for type, word in (("blos", "MAGNETOGRAM"), ("intensity", "INTENSITY")):
@@ -107,7 +107,7 @@ def witnesses(frame: Frame) -> dict[str, str]:
                 said[f"CONTENT={content!r}"] = type
                 break
     unit = _plain(frame.unit)
-    for type, units in (("intensity", _INTENSITY), ("blos", _GAUSS), ("other", _OTHER)):
+    for type, units in (("intensity", INTENSITY_UNITS), ("blos", GAUSS), ("other", OTHER_UNITS)):
         if unit in units:
             said[f"BUNIT={frame.unit!r}"] = type
     name = os.path.basename(frame.path)
@@ -119,7 +119,7 @@ def witnesses(frame: Frame) -> dict[str, str]:
         said[f"DRMS_ID={record!r}"] = type
     if (chart := _chart(frame)) is not None:
         said[chart] = "other"
-    if unit in _NONE or unit in _INTENSITY or unit in _GAUSS:
+    if unit in NO_UNITS or unit in INTENSITY_UNITS or unit in GAUSS:
         whole = _whole_numbers(frame.data)
         if whole is not None and not ("picture" in whole and "intensity" in said.values()):
             said[f"the values, {whole}"] = "other"
@@ -130,8 +130,8 @@ def witnesses(frame: Frame) -> dict[str, str]:
 
 def _by_name(name: str) -> str | None:
     """The type that the name of a JSOC file or record indicates."""
-    name = _ENDS.sub("", name.lower())
-    return next((type for type, words in _NAMES.items() if words.search(name)), None)
+    name = ENDS.sub("", name.lower())
+    return next((type for type, words in NAMES.items() if words.search(name)), None)
 
 
 def _chart(frame: Frame) -> str | None:

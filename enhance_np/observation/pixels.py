@@ -5,7 +5,7 @@ import numpy as np
 from .header import ANGLES, angle_unit, card, number
 
 SUN_RADIUS = 960.0  # arcsec, at 1 au
-_EQUAL_AREA = ("CRLN-CEA", "HGLN-CEA")
+EQUAL_AREA = ("CRLN-CEA", "HGLN-CEA")
 
 
 def pixel_matrix(header) -> np.ndarray:
@@ -63,7 +63,7 @@ def pixel_scales(header) -> tuple[float, ...]:
     """
     kind = str(card(header, "CTYPE1") or "HPLN")
     scale = 1.0
-    if kind.startswith(_EQUAL_AREA):
+    if kind.startswith(EQUAL_AREA):
         scale = (_length(header, "RSUN_OBS") or SUN_RADIUS) / ANGLES["rad"]
     elif not kind.startswith(("HPLN", "SOLAR")):
         return ()
@@ -88,7 +88,7 @@ def pixel_area(header) -> float | None:
     if None in units or not np.isfinite(matrix).all():
         return None
     steradians = abs(np.linalg.det(matrix)) * units[0] * units[1] / ANGLES["rad"] ** 2
-    if kind.startswith(_EQUAL_AREA):
+    if kind.startswith(EQUAL_AREA):
         radius = _length(header, "RSUN_REF") or solar_radius()
     elif kind.startswith(("HPLN", "SOLAR")):
         radius = _distance(header)

@@ -22,7 +22,7 @@ BEYOND_LIGHT = 5.0  # times the 99th percentile; a white-light flare doubles the
 
 # QUALITY bits of line-of-sight observables for which an image still exists. Source: JSOC,
 # doc/data/hmi/Quality_Bits/QUALITY.txt (24 May 2013), and its code, HMI_observables.c.
-_QUALITY = {
+QUALITY_BITS = {
     0x10000: "fewer points to interpolate in time than usual",
     0x8000: "pointing or distance taken from a neighbouring time",
     0x4000: "image stabilisation was open",
@@ -36,11 +36,11 @@ _QUALITY = {
 }
 # Nibble 5 of CALVER64, 0 without deconvolution, 15 if missing. Source: JSOC wiki,
 # CalibrationVersions.
-_CALVER_PSF = 20
+CALVER_PSF = 20
 # Names of JSOC's deconvolved series: hmi.Ic_45s_dcon, hmi.M_720s_dconS (of the Stokes images).
 # Source: Norton et al. 2025, arXiv:2511.13348.
-_DCON = re.compile(r"\b[\w.]*(\d+s|lev1)_dcon\w*", re.IGNORECASE)
-_NAMES_SERIES = ("DRMS_ID", "SOURCE", "HGQUERY", "LICENSE", "HISTORY")
+DCON = re.compile(r"\b[\w.]*(\d+s|lev1)_dcon\w*", re.IGNORECASE)
+NAMES_SERIES = ("DRMS_ID", "SOURCE", "HGQUERY", "LICENSE", "HISTORY")
 
 
 def deconvolved(frame: Frame) -> str | None:
@@ -49,13 +49,13 @@ def deconvolved(frame: Frame) -> str | None:
     if model is not None:
         return f"ENHMODEL={model!r}"
     texts = {"its name": os.path.basename(frame.path)}
-    texts |= {key: str(card(frame.header, key) or "") for key in _NAMES_SERIES}
+    texts |= {key: str(card(frame.header, key) or "") for key in NAMES_SERIES}
     for where, text in texts.items():
-        series = _DCON.search(text)
+        series = DCON.search(text)
         if series is not None:
             return f"{series[0]} in {where}"
     version = integer(frame.header, "CALVER64")
-    if version is not None and 0 < (version >> _CALVER_PSF) & 0xF < 0xF:
+    if version is not None and 0 < (version >> CALVER_PSF) & 0xF < 0xF:
         return f"CALVER64=0x{version:x}"
     return None
 
@@ -72,8 +72,8 @@ def quality(header) -> str | None:
     text = f"QUALITY=0x{bits & 0xFFFFFFFF:08x}"
     if "HARPNUM" in header or foreign_instrument(header) is not None:
         return f"{text}: see the documentation of the series"
-    names = [name for bit, name in _QUALITY.items() if bits & bit]
-    if bits & 0xFFFFFFFF & ~sum(_QUALITY):
+    names = [name for bit, name in QUALITY_BITS.items() if bits & bit]
+    if bits & 0xFFFFFFFF & ~sum(QUALITY_BITS):
         names.append("others, see JSOC's Quality_Bits/QUALITY.txt")
     return f"{text}: {'; '.join(names)}"
 

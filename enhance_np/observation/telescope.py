@@ -6,9 +6,9 @@ from .._errors import avoidable
 from .fits import Frame
 from .header import card
 
-_HMI = re.compile(r"(?<![A-Z0-9])HMI|HELIOSEISMIC (AND|&) MAGNETIC")
+HMI_NAMES = re.compile(r"(?<![A-Z0-9])HMI|HELIOSEISMIC (AND|&) MAGNETIC")
 # what these cards hold without a name of an instrument: HMI's spacecraft, blanks, numbers
-_NO_NAME = re.compile(
+NO_NAME = re.compile(
     r"((NASA[ /-]*)?SDO|(NASA )?SOLAR DYNAMICS OBSERVATORY|UNKNOWN|NONE|N/?A|"
     r"CCD|FRONT|SIDE|(CAMERA ?)?[0-9]+)?"
 )
@@ -29,9 +29,9 @@ def foreign_instrument(header) -> str | None:
     names = {key: card(header, key) for key in ("TELESCOP", "INSTRUME", "DETECTOR", "CAMERA")}
     # CAMERA is a number for HMI and the instrument's name for MDI
     names = {key: str(name).strip() for key, name in names.items() if isinstance(name, str)}
-    if any(_HMI.search(name.upper()) for name in names.values()):
+    if any(HMI_NAMES.search(name.upper()) for name in names.values()):
         return None
-    names = {key: name for key, name in names.items() if not _NO_NAME.fullmatch(name.upper())}
+    names = {key: name for key, name in names.items() if not NO_NAME.fullmatch(name.upper())}
     return ", ".join(f"{key}={name!r}" for key, name in names.items()) or None
 
 
