@@ -13,6 +13,7 @@ from ..observation.header import card
 from ..observation.holders import computed, frame, has_header
 from ..observation.kind import common_type, in_gauss
 from ..observation.pixels import pixel_area, square_area
+from ..observation.remarks import doubtful_unit
 from ..optics.degrade import HMI, Optics
 from ..prediction.steps import without_fill
 from . import alignment
@@ -119,6 +120,9 @@ def compared(
     if type is not None and type not in TYPES:
         raise ValueError(f"compare: type must be one of {TYPES}, got type={type!r}")
     type = common_type(frames, type, "compare")
+    for one in frames:
+        if type == "blos" and (unit := doubtful_unit(one)) is not None:
+            log.warning("%s %s", one.path, unit)
     frames = [without_fill(in_gauss(f), type) for f in frames]
     is_bare = set(frames[0].header) <= {"BUNIT"}  # an array or a Quantity
     defaults = HMI.target() if is_bare else None, None

@@ -394,6 +394,20 @@ def test_what_cannot_be_compared(sun, name):
     assert "\n" not in str(error.value)
 
 
+def test_kilogauss_without_a_unit_are_warned_of(sun, caplog):
+    out, other = hdus("blos", sun, 0.3)
+    other.data = other.data / 1e3
+    del other.header["BUNIT"]
+    compare(out, other, "blos", **HOW)
+    (record,) = caplog.records
+    assert "names no unit of field, so G is assumed" in record.message
+    other.header["BUNIT"] = "kG"
+    caplog.clear()
+    found = compare(out, other, "blos", **HOW)
+    assert found.report["difference"]["all"]["slope"] == pytest.approx(1, abs=0.01)
+    assert not caplog.records
+
+
 def test_fields_of_opposite_sign(sun, rng):
     """One telescope calls positive what the other calls negative."""
     out, other = hdus("blos", sun, 0.252, rng)
@@ -501,6 +515,14 @@ WRONG = {
     "sharp with an aperture": (
         ["out.fits", "other.fits", "--out-psf", "none", "--out-aperture", "1"],
         "has no aperture",
+    ),
+    "norton without its width": (
+        ["out.fits", "other.fits", "--other-psf", "norton"],
+        "(see --other-lorentzian)",
+    ),
+    "an aperture in centimetres": (
+        ["out.fits", "other.fits", "--other-aperture", "50"],
+        "got 50 m and 6173 angstrom (see --other-psf, --other-aperture)",
     ),
     "unknown psf": (["out.fits", "other.fits", "--out-psf", "mine"], "or a FITS file, got mine"),
     "an output that is there": (["out.fits", "other.fits", "--json", "out.fits"], "not be the"),
