@@ -302,7 +302,7 @@ def _minutes(frames) -> float | None:
     if abs(minutes) > APART:
         log.warning(
             "the images are %.0f minutes apart: granules live about 10 minutes, and the Sun turns "
-            "by 0.17 arcsec a minute at disc centre, which only a shift corrects",
+            "by 0.16 arcsec a minute at disc centre, which only a shift corrects",
             abs(minutes),
         )
     return minutes
