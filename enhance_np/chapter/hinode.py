@@ -67,7 +67,10 @@ def of_file(path: str | os.PathLike, region: Region) -> dict[str, Pair]:
         message = "chapter: the HMI images need sky coordinates to compare them with Hinode's"
         raise avoidable(ValueError(f"{message}, got none in {region.name}"), "hmi")
     type = image_type(read(path), None)
-    return {type: _pair(region, type, os.fspath(path), os.path.basename(path))}
+    try:
+        return {type: _pair(region, type, os.fspath(path), os.path.basename(path))}
+    except ValueError as error:  # its parameters are those of `compare`
+        raise avoidable(error, "hinode") from None
 
 
 def _pair(region, type, other, name, optics=None):

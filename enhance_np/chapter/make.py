@@ -92,6 +92,13 @@ def _check(folder, names, sources, overwrite):
         for name in names:
             for source in sources or (None,):
                 check_output(folder / name, overwrite, source)
+        return
+    above = next(parent for parent in folder.absolute().parents if parent.exists())
+    if not (above.is_dir() and os.access(above, os.W_OK | os.X_OK)):
+        message = (
+            f"chapter: the output must be in a folder that is writable, got {os.fspath(above)!r}"
+        )
+        raise OSError(message)
 
 
 def _found(hmi, limb_file, simulation_file, hinode_file, seed, side, device, progress) -> Found:

@@ -56,7 +56,7 @@ ENTRIES = (
         "5",
         "granulation contrast of the degraded simulation",
         "%",
-        "like HMI's, 3.7",
+        "like HMI's; that is 3.7 in figure 7",
         "another simulation; a kernel that ends at 4.4 arcsec, as in the chapter's listing, gives "
         "0.2 more than ours of 12 arcsec",
     ),
@@ -65,7 +65,7 @@ ENTRIES = (
         "5",
         "granulation contrast of HMI, in the quietest square",
         "%",
-        "3.7",
+        "3.7, in figure 7",
         "another day and place",
     ),
     Entry(

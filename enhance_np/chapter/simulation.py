@@ -59,11 +59,17 @@ def of_file(path: str | os.PathLike) -> Simulation:
     """A continuum image of a simulation, FITS or .npy.
 
     Its pixels are those of the header, else SPACING, which is 48 km at 1 au.
-    Raises ValueError for a simulation with gaps, or not finer than HMI.
+    Raises ValueError for a simulation with gaps, not of a continuum, or not finer than HMI.
     """
     frame = fits.read(path)
     if not np.isfinite(frame.data).all():
         raise ValueError(f"chapter: the simulation must have no gaps, got some in {frame.path!r}")
+    least, most = frame.data.min(), frame.data.max()
+    if not 0 < least < most:
+        raise ValueError(
+            "chapter: the simulation must be a continuum, positive and not constant, got values "
+            f"from {least:.3g} to {most:.3g} in {frame.path!r}"
+        )
     scale = pixel_scales(frame.header)[0] if pixel_scales(frame.header) else SPACING
     if scale > HMI_SCALE / 2 or min(frame.data.shape) * scale < LEAST * HMI_SCALE:
         raise ValueError(

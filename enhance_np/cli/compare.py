@@ -2,6 +2,7 @@
 
 import argparse
 
+from .._errors import avoidable
 from .options import hdu, kind
 from .terminal import say
 
@@ -113,4 +114,8 @@ def _optics(options, side: str):
         if rest:
             raise ValueError(f"compare: needs --{side}-aperture or --{side}-psf, got neither")
         return None
-    return Optics.named(psf or "airy", **rest)
+    try:
+        return Optics.named(psf or "airy", **rest)
+    except ValueError as error:
+        parameters = getattr(error, "parameters", ())
+        raise avoidable(error, *(f"{side}_{name}" for name in parameters)) from None

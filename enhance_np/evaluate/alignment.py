@@ -15,6 +15,7 @@ FARTHEST = (
     30.0  # arcsec, error of coordinates that is searched: Hinode's pointing may be off so far
 )
 DETAIL = 2.5  # arcsec, sigma; larger structure is taken away, as it hardly depends on the shift
+SIDES = (0.005, DETAIL)  # arcsec of a pixel; in a larger one there is no detail to align
 SMOOTH = 0.75  # sigma in the larger pixels: finer structure has no gradient between two pixels
 LEAST_OVERLAP = 0.3  # share of the pixels of the smaller image that must overlap
 LEAST_PIXELS = 256  # that both images must have, to be compared at all
@@ -55,19 +56,18 @@ def grid(frame, pixel_scale, name: str) -> Grid:
     pixel_scale : arcsec, one number or (x, y), and the coordinates of the header are not used; None
         takes both from the header.
     name : of the image, for errors and parameters.
-    Raises ValueError if neither gives the sizes.
+    Raises ValueError if neither gives the sizes, or they are not within SIDES.
     """
     shape = frame.data.shape
     if pixel_scale is not None:
-        sides = np.broadcast_to(np.asarray(pixel_scale, float), 2)[::-1]
-        if not (np.isfinite(sides).all() and (sides > 0).all()):
-            raise ValueError(f"compare: pixel scales must be positive, got {pixel_scale}")
-        y, x = map(float, sides)
+        x, y = map(float, np.broadcast_to(np.asarray(pixel_scale, float), 2))
+        _check_sides((x, y), name)
         return Grid(shape, (y, x), np.diag([x, y]), None)
     header = _helioprojective(frame.header)
     scales = pixel_scales(header)
     if len(scales) == 2:
         x, y = scales
+        _check_sides(scales, name)
         axes = np.nan_to_num(pixel_matrix(header))
         axes = axes / np.hypot(*axes) * [x, y]
         return Grid(shape, (y, x), axes, _wcs(header))
@@ -76,6 +76,16 @@ def grid(frame, pixel_scale, name: str) -> Grid:
         f"got neither in {frame.path!r}"
     )
     raise avoidable(ValueError(message), f"{name}_scale")
+
+
+def _check_sides(sides, name):
+    if not all(SIDES[0] <= side <= SIDES[1] for side in sides):
+        x, y = sides
+        message = (
+            f"compare: {name} must have pixels of {SIDES[0]:g} to {SIDES[1]:g} arcsec, "
+            f"got {x:.3g} x {y:.3g}"
+        )
+        raise avoidable(ValueError(message), f"{name}_scale")
 
 
 def _helioprojective(header):
@@ -172,6 +182,13 @@ def _apart() -> ValueError:
         "place of the coordinates, got coordinates that do not overlap"
     )
     return avoidable(ValueError(message), "out_scale", "other_scale")
+
+
+def too_few(found, least: int = LEAST_PIXELS) -> ValueError:
+    return ValueError(
+        f"compare: needs {least} pixels or more that both images show and that are not next "
+        f"to a border or a gap, got {int(found)}"
+    )
 
 
 class Sampler:
@@ -327,9 +344,10 @@ def _correlations(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     fa, fb = (transformed(z, t) for z, t in zip(zero, (True, False), strict=True))
     sa, sb = (transformed(z * z, t) for z, t in zip(zero, (True, False), strict=True))
     n = np.round(correlated(ma, mb))
-    enough = n >= max(LEAST_OVERLAP * min(m.sum() for m in has), LEAST_PIXELS)
+    least = max(int(np.ceil(LEAST_OVERLAP * min(m.sum() for m in has))), LEAST_PIXELS)
+    enough = n >= least
     if not enough.any():
-        raise _apart()
+        raise too_few(n.max(), least)
     n = np.maximum(n, 1)
     mean_a, mean_b = correlated(fa, mb) / n, correlated(ma, fb) / n
     cross = correlated(fa, fb) / n - mean_a * mean_b
@@ -348,7 +366,7 @@ def _neighbours(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     inner = a[1:-1, 1:-1]
     valid = np.isfinite(inner) & np.logical_and.reduce([np.isfinite(m) for m in moved])
     if valid.sum() < LEAST_PIXELS:
-        raise _apart()
+        raise too_few(valid.sum())
     x = inner[valid] - inner[valid].mean()
     found = []
     for image in moved:
@@ -363,7 +381,7 @@ def _step(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, float]:
     terms = np.stack([down, right, b[1:-1, 1:-1], a[1:-1, 1:-1]])
     terms = terms[:, np.isfinite(terms).all(axis=0)]
     if terms.shape[1] < LEAST_PIXELS:
-        raise _apart()
+        raise too_few(terms.shape[1])
     terms -= terms.mean(axis=1, keepdims=True)  # beta
     y, x, alpha = np.linalg.lstsq(terms[:3].T, terms[3], rcond=None)[0]
     return np.clip([y / alpha, x / alpha], -1, 1), float(np.corrcoef(terms[2:])[0, 1])

@@ -13,6 +13,7 @@ from ..observation.header import card
 from ..observation.holders import computed, frame, has_header
 from ..observation.kind import common_type, in_gauss
 from ..observation.pixels import pixel_area, square_area
+from ..observation.remarks import doubtful_unit
 from ..optics.degrade import HMI, Optics
 from ..prediction.steps import without_fill
 from . import alignment
@@ -119,6 +120,9 @@ def compared(
     if type is not None and type not in TYPES:
         raise ValueError(f"compare: type must be one of {TYPES}, got type={type!r}")
     type = common_type(frames, type, "compare")
+    for one in frames:
+        if type == "blos" and (unit := doubtful_unit(one)) is not None:
+            log.warning("%s %s", one.path, unit)
     frames = [without_fill(in_gauss(f), type) for f in frames]
     is_bare = set(frames[0].header) <= {"BUNIT"}  # an array or a Quantity
     defaults = HMI.target() if is_bare else None, None
@@ -197,6 +201,7 @@ def _aligned(frames, grids, resolutions, align) -> _Aligned:
         largest = max(side for g in grids for side in g.sides)
         details = [alignment.detail(i, g.sides, largest) for i, g in zip(alike, grids, strict=True)]
         details[0][~first.valid] = np.nan
+        _check_structure(first, second)
         reach = _reach(grids, boxes, back, is_on_sky)
         shift = alignment.find_shift(details[0], sampler(details[1]), place, reach, is_on_sky)
         _check_trusted(shift, is_on_sky)
@@ -207,8 +212,7 @@ def _aligned(frames, grids, resolutions, align) -> _Aligned:
     images = [first.filled, sampler(second.filled)(*at), alike[0], sampler(alike[1])(*at)]
     common = first.valid & np.isfinite(images[3])
     if common.sum() < LEAST_PIXELS:
-        message = f"compare: needs {LEAST_PIXELS} pixels of both images, got {common.sum()}"
-        raise ValueError(message)
+        raise alignment.too_few(common.sum())
     inner = tuple(
         slice(int(lines[0]), int(lines[-1]) + 1)
         for lines in (np.flatnonzero(common.any(axis=k)) for k in (1, 0))
@@ -235,6 +239,8 @@ class _Part:
         self.filled, gaps = normalise.fill(np.asarray(data, np.float64))
         far = distance_transform_edt(np.pad(~gaps, 1), sampling=sides)[1:-1, 1:-1]
         self.valid = far > EDGE
+        if not self.valid.any():
+            raise alignment.too_few(0)
 
 
 def _boxes(grids, there, back, is_on_sky, align):
@@ -258,12 +264,20 @@ def _reach(grids, boxes, back, is_on_sky):
     return tuple(found)
 
 
+def _check_structure(*parts: _Part) -> None:
+    """Before the correlation, which would be that of rounding errors."""
+    for part in parts:
+        values = part.filled[part.valid]
+        if values.size and np.ptp(values) <= 1e-6 * np.abs(values).max():
+            raise ValueError("compare: the images must have structure, got a constant one")
+
+
 def _check_trusted(shift: Shift, is_on_sky: bool) -> None:
     if shift.significance < TRUSTED:
         message = (
-            f"compare: the images must show the same structures, got a largest correlation of "
-            f"{shift.correlation:.2f}, {shift.significance:.1f} times the rms at other shifts "
-            f"where {TRUSTED:g} is needed"
+            "compare: the images must show the same structures, got a correlation of "
+            f"{shift.correlation:.2f} at the best shift, {shift.significance:.1f} times the rms at "
+            f"other shifts where {TRUSTED:g} is needed"
         )
         raise avoidable(ValueError(message), *(("align",) if is_on_sky else ()))
 
@@ -288,7 +302,7 @@ def _minutes(frames) -> float | None:
     if abs(minutes) > APART:
         log.warning(
             "the images are %.0f minutes apart: granules live about 10 minutes, and the Sun turns "
-            "by 0.17 arcsec a minute at disc centre, which only a shift corrects",
+            "by 0.16 arcsec a minute at disc centre, which only a shift corrects",
             abs(minutes),
         )
     return minutes

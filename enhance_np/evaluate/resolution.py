@@ -18,6 +18,7 @@ DECONVOLVED = "deconvolved"  # in place of Optics: no blur is left, up to HMI's 
 SHARP = "none"  # the same for an image that no telescope saw, such as a simulation
 LEAST = 1e-3  # of the transfer function that both have; beyond, an image has only noise
 NOTICED = 0.99  # a filter that passes this much everywhere does not count as a blur
+NARROWEST = 0.004  # arcsec, lambda / 4 D, below that of any telescope; its kernel takes gigabytes
 FINEST = HMI_CAMERA.pixel_scale / 2 / FINER  # arcsec between pixels of a kernel, as in `transfers`
 
 # Hinode/SOT: Tsuneta et al. 2008, Solar Phys. 249, 167 (50 cm). Its central obscuration, defocus
@@ -56,8 +57,7 @@ class Resolution(NamedTuple):
                 cut_off = HMI_CAMERA.aperture / HMI_CAMERA.wavelength * ARCSEC
                 found = (np.hypot(fy[:, None], fx) < cut_off).astype(float)
         else:
-            core = self.optics.wavelength / (4 * self.optics.aperture) / ARCSEC
-            step = min(FINEST, core)  # finer for apertures above half a metre
+            step = min(FINEST, _core(self.optics))  # finer for apertures above half a metre
             found = transfer(shape, sides, self.optics.kernel(step), step)
         if self.averages:
             for axis, (n, side, p) in enumerate(zip(shape, sides, pixel, strict=True)):
@@ -65,6 +65,11 @@ class Resolution(NamedTuple):
                 through = np.sinc(p * np.arange(n) / (2 * n * side))
                 found = found * np.expand_dims(through, 1 - axis)
         return np.maximum(found, 0)  # a kernel that ends has slightly negative values
+
+
+def _core(optics: Optics) -> float:
+    """A fourth of lambda / D in arcsec, the largest step of a kernel that shows the core."""
+    return optics.wavelength / (4 * optics.aperture) / ARCSEC
 
 
 def equalised(
@@ -120,13 +125,20 @@ def resolution(
         the image is of HMI or of this package: the PSF of HMI includes the average over a pixel,
         and `degrade` takes values at their centres.
     name : of the image, for errors.  default : if the header names no telescope.
-    Raises ValueError if nothing tells the telescope, TypeError for another kind of optics.
+    Raises ValueError if nothing tells the telescope, or if its PSF is narrower than that of any,
+    TypeError for another kind of optics.
     """
     if given is not None and not isinstance(given, Optics) and given not in (DECONVOLVED, SHARP):
         raise TypeError(
             f'compare: the optics of {name} must be an Optics, "{DECONVOLVED}" or "{SHARP}", '
             f"got {given!r}"
         )
+    if isinstance(given, Optics) and _core(given) < NARROWEST:
+        message = (
+            f"compare: the aperture of {name} must be in metres and its wavelength that of light, "
+            f"got {given.aperture:g} m and {given.wavelength * 1e10:g} angstrom"
+        )
+        raise avoidable(ValueError(message), f"{name}_optics")
     found = _known(frame)
     if given is not None:
         sampled = found is not None and not found.averages

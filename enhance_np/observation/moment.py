@@ -7,25 +7,31 @@ from .header import card
 MIDDLE = ("T_OBS", "DATE-AVG", "DATE_AVG")
 BEGIN = ("DATE-OBS", "DATE_OBS", "DATE-BEG", "DATE_BEG", "T_REC")
 END = ("DATE-END", "DATE_END")
+TIMES = ("TIME-OBS", "TIME_OBS")  # beside a begin that is only a date, as GONG and MDI write it
 
 
 def middle(header) -> datetime | None:
     """The middle of the observation in UTC, as far as the header tells it; else its begin.
 
-    Times are those of FITS, or of JSOC: 2011.02.15_02:00:00_TAI. None without a readable one.
+    Times are those of FITS, or of JSOC: 2011.02.15_02:00:00_TAI. None without a readable one; a
+    date alone is none, unless TIME-OBS gives its time.
     """
     if (found := _first(header, MIDDLE)) is not None:
         return found
-    begin, end = _first(header, BEGIN), _first(header, END)
+    begin, end = _first(header, BEGIN, TIMES), _first(header, END)
     return begin + (end - begin) / 2 if begin and end else begin
 
 
-def _first(header, keys) -> datetime | None:
-    """The first of these cards that is a time."""
+def _first(header, keys, times=()) -> datetime | None:
+    """The first of these cards that is a time.  times : cards with the time of a date alone."""
     from astropy.time import Time
 
+    of_day = next((str(found).strip() for key in times if (found := card(header, key))), "")
     for key in keys:
-        said = str(card(header, key) or "").strip().removesuffix("Z")
+        said = str(card(header, key) or "").strip()
+        if ":" not in said:  # astropy would take midnight
+            said = f"{said}T{of_day}"
+        said = said.removesuffix("Z")
         scale = "tai" if said.endswith("_TAI") else "utc"
         said = said.removesuffix("_TAI").removesuffix("_UTC").replace("_", "T")
         if said[4:5] == ".":

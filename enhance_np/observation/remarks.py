@@ -104,15 +104,9 @@ def remarks(
     flags = quality(frame.header)
     if flags is not None:
         yield logging.WARNING, flags
-    if type == "blos" and not names_gauss(frame.unit):
-        values = sample(frame.data)
-        spread = values.std() if values.size else SMALLEST_NOISE
-        if spread < SMALLEST_NOISE:
-            yield (
-                logging.WARNING,
-                f"names no unit of field, so G is assumed, but its spread of {spread:.2g} "
-                "is below HMI's noise: if it is in kG, write BUNIT = 'kG' into the header",
-            )
+    unit = doubtful_unit(frame) if type == "blos" else None
+    if unit is not None:
+        yield logging.WARNING, unit
     absurd = _absurd(frame, type)
     if absurd is not None:
         yield (
@@ -128,6 +122,20 @@ def remarks(
             "is a map: off disc centre its pixels are remapped, so the blur is not HMI's; instead, "
             f"enhance {_unmapped(frame)}",
         )
+
+
+def doubtful_unit(frame: Frame) -> str | None:
+    """Why a field without a unit of field may not be in G; None if it may."""
+    if names_gauss(frame.unit):
+        return None
+    values = sample(frame.data)
+    spread = values.std() if values.size else SMALLEST_NOISE
+    if spread >= SMALLEST_NOISE:
+        return None
+    return (
+        f"names no unit of field, so G is assumed, but its spread of {spread:.2g} "
+        "is below HMI's noise: if it is in kG, write BUNIT = 'kG' into the header"
+    )
 
 
 def _unmapped(frame: Frame) -> str:

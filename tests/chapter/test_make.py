@@ -178,6 +178,16 @@ def test_one_line_for_what_cannot_be_used(options, said, tmp_path, rng, monkeypa
     assert not (tmp_path / "out").exists()
 
 
+def test_a_folder_that_cannot_be_made(tmp_path, monkeypatch):
+    monkeypatch.setattr(make, "_found", lambda *a: pytest.fail("worked before it looked"))
+    (tmp_path / "file").write_text("mine")
+    message = run("--out", tmp_path / "file" / "deep" / "out")
+    assert "the output must be in a folder that is writable, got" in message
+    monkeypatch.setattr(make.os, "access", lambda *a: False)
+    assert "writable" in run("--out", tmp_path / "new" / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 def test_a_file_in_place_of_the_folder(tmp_path):
     (tmp_path / "out").write_text("mine")
     assert "must be a folder" in run("--out", tmp_path / "out")

@@ -77,6 +77,14 @@ def test_files_that_cannot_be_degraded(tmp_path, quiet):
     fits.writeto(tmp_path / "coarse.fits", scene, Header({"CDELT1": HMI_SCALE, "CUNIT1": "arcsec"}))
     with pytest.raises(ValueError, match="pixels below 0.25 arcsec"):
         simulation.of_file(tmp_path / "coarse.fits")
+    for name, other in {
+        "field": 300 * (scene - 1),
+        "zero": 0 * scene,
+        "flat": 1 + 0 * scene,
+    }.items():
+        np.save(tmp_path / f"{name}.npy", other)
+        with pytest.raises(ValueError, match="must be a continuum, positive and not constant"):
+            simulation.of_file(tmp_path / f"{name}.npy")
     scene[4, 5] = np.nan
     np.save(tmp_path / "gap.npy", scene)
     with pytest.raises(ValueError, match="no gaps"):

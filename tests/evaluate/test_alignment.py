@@ -41,8 +41,9 @@ def test_a_grid_without_sizes(name):
     with pytest.raises(ValueError, match=f"{name} must have pixels of known size") as error:
         grid(frame(), None, name)
     assert error.value.parameters == (f"{name}_scale",)
-    with pytest.raises(ValueError, match="must be positive"):
+    with pytest.raises(ValueError, match="of 0.005 to 2.5 arcsec, got -1 x -1") as error:
         grid(frame(), -1.0, name)
+    assert error.value.parameters == (f"{name}_scale",)
 
 
 def test_the_coordinates_that_hinode_writes():
@@ -223,7 +224,7 @@ def test_images_without_structure():
 def test_images_without_enough_in_common():
     nothing = np.full((30, 30), np.nan)
     nothing[:10, :10] = np.arange(100).reshape(10, 10)
-    with pytest.raises(ValueError, match="do not overlap"):
+    with pytest.raises(ValueError, match="needs 256 pixels or more that both images show"):
         find_shift(nothing, lambda r, c: r + c, at_once, (2, 2))
 
 

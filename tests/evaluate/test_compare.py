@@ -347,15 +347,41 @@ def tiny(out, other, how):
     return out, other, how
 
 
+def with_gaps(out, other, how):
+    other.data[::3, ::3] = np.nan
+    return out, other, how
+
+
+def constant(out, other, how):
+    other.data = np.ones_like(other.data)
+    return out, other, how
+
+
 BAD = {
     "two types": (as_field, "of one type, or it must be given, got blos and intensity"),
     "elsewhere": (with_header(CRVAL1=900.0), "coordinates that do not overlap"),
     "behind the Sun": (with_header(CRVAL1=180 * 3600.0), "coordinates that do not overlap"),
-    "another Sun": (of_other_sun, "must show the same structures, got a largest correlation"),
+    "another Sun": (of_other_sun, "must show the same structures, got a correlation"),
     "nothing valid": (empty, "one valid pixel or more"),
-    "tiny": (tiny, "do not overlap"),
+    "tiny": (tiny, "needs 256 pixels or more that both images show"),
+    "gaps everywhere": (with_gaps, "needs 256 pixels or more that both images show"),
+    "constant": (constant, "must have structure, got a constant one"),
+    "pixels of a full disk of 100 x 100": (
+        with_header(CDELT1=20.7, CDELT2=20.7),
+        "other must have pixels of 0.005 to 2.5 arcsec, got 20.7 x 20.7",
+    ),
+    "degrees that were arcsec": (
+        with_header(CUNIT1="deg", CUNIT2="deg", CRVAL1=0.0, CRVAL2=0.0),
+        "other must have pixels of 0.005 to 2.5 arcsec, got 907 x 907",
+    ),
     "unknown telescope": (with_header(TELESCOP="mine", INSTRUME="own"), "the telescope of other"),
-    "another kind": (with_header(CTYPE1="CRLN-CEA", CTYPE2="CRLT-CEA"), "of one kind"),
+    "another kind": (
+        with_header(
+            **{"CTYPE1": "CRLN-CEA", "CTYPE2": "CRLT-CEA", "CDELT1": 0.03, "CDELT2": 0.03},
+            **{"CUNIT1": "deg", "CUNIT2": "deg", "CRVAL1": 35.0, "CRVAL2": -21.0},
+        ),
+        "of one kind",
+    ),
 }
 
 
@@ -366,6 +392,20 @@ def test_what_cannot_be_compared(sun, name):
     with pytest.raises(ValueError, match=message) as error:
         compare(out, other, **how)
     assert "\n" not in str(error.value)
+
+
+def test_kilogauss_without_a_unit_are_warned_of(sun, caplog):
+    out, other = hdus("blos", sun, 0.3)
+    other.data = other.data / 1e3
+    del other.header["BUNIT"]
+    compare(out, other, "blos", **HOW)
+    (record,) = caplog.records
+    assert "names no unit of field, so G is assumed" in record.message
+    other.header["BUNIT"] = "kG"
+    caplog.clear()
+    found = compare(out, other, "blos", **HOW)
+    assert found.report["difference"]["all"]["slope"] == pytest.approx(1, abs=0.01)
+    assert not caplog.records
 
 
 def test_fields_of_opposite_sign(sun, rng):
@@ -476,11 +516,23 @@ WRONG = {
         ["out.fits", "other.fits", "--out-psf", "none", "--out-aperture", "1"],
         "has no aperture",
     ),
+    "norton without its width": (
+        ["out.fits", "other.fits", "--other-psf", "norton"],
+        "(see --other-lorentzian)",
+    ),
+    "an aperture in centimetres": (
+        ["out.fits", "other.fits", "--other-aperture", "50"],
+        "got 50 m and 6173 angstrom (see --other-psf, --other-aperture)",
+    ),
     "unknown psf": (["out.fits", "other.fits", "--out-psf", "mine"], "or a FITS file, got mine"),
     "an output that is there": (["out.fits", "other.fits", "--json", "out.fits"], "not be the"),
     "one output": (
         ["out.fits", "other.fits", "--json", "a", "--plot", "a"],
         "must not be the JSON",
+    ),
+    "a scale in other units": (
+        ["out.fits", "other.fits", "--other-scale", "1e-9"],
+        "got 1e-09 x 1e-09 (see --other-scale)",
     ),
     "a word for a scale": (["out.fits", "other.fits", "--out-scale", "x"], "must be arcsec or X,Y"),
     "elsewhere": (["out.fits", "far.fits"], "(see --out-scale, --other-scale)"),

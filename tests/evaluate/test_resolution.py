@@ -165,6 +165,16 @@ def test_a_telescope_that_is_not_known_must_be_given(cards):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("how", [{"aperture": 50.0}, {"aperture": 0.5, "wavelength": 6.173e-9}])
+def test_an_aperture_in_centimetres_is_refused(how):
+    """Its kernel would take more memory than a machine has."""
+    with pytest.raises(ValueError, match="must be in metres and its wavelength that of light") as e:
+        resolution(frame(np.zeros((4, 4))), Optics("airy", **how), None, "other")
+    assert e.value.parameters == ("other_optics",)
+    dkist = Optics("airy", aperture=4.0, wavelength=3934e-10)
+    assert resolution(frame(np.zeros((4, 4))), dkist, None, "other").optics is dkist
+
+
 def test_optics_of_another_kind():
     with pytest.raises(TypeError, match="must be an Optics"):
         resolution(frame(), "sharp", None, "out")

@@ -17,6 +17,12 @@ CASES = {
         "DATE-OBS": "2011-02-15T11:54:00",
     },
     "begin and end": {"DATE_OBS": "2011-02-15T11:00:00", "DATE_END": "2011-02-15T13:00:00"},
+    "a date, and its time apart": {"DATE-OBS": "2011-02-15", "TIME-OBS": "12:00:00"},
+    "the same of MDI": {"DATE_OBS": "2011.02.15", "TIME_OBS": "12:00:00.0Z"},
+    "a time of the date of another card": {
+        "DATE-OBS": "2011-02-15T12:00:00",
+        "TIME-OBS": "07:00:00",
+    },
     "one that cannot be read": {"DATE-OBS": "yesterday", "DATE_OBS": "2011-02-15T12:00:00"},
 }
 
@@ -29,3 +35,9 @@ def test_noon(name):
 def test_no_time():
     assert middle({}) is None
     assert middle({"DATE-OBS": "yesterday", "T_OBS": ""}) is None
+
+
+def test_a_date_alone_is_not_midnight():
+    assert middle({"DATE-OBS": "2011-02-15"}) is None
+    assert middle({"T_OBS": "2011.02.15_TAI"}) is None
+    assert middle({"DATE-OBS": "2011-02-15", "DATE_OBS": "2011-02-15T12:00:00"}) == NOON
