@@ -1,6 +1,7 @@
 """What all figures share. matplotlib is an optional dependency."""
 
 import io
+import os
 
 
 def require_matplotlib() -> None:
@@ -9,6 +10,13 @@ def require_matplotlib() -> None:
         import matplotlib  # noqa: F401
     except ImportError:
         raise ImportError('figures: need matplotlib: pip install "enhance_np[plot]"') from None
+
+
+def check_plot(path: str | os.PathLike) -> None:
+    """Raise ValueError for a name that is not a PNG's; see also require_matplotlib."""
+    if not os.fspath(path).lower().endswith(".png"):
+        raise ValueError(f"check_plot: the name must end in .png, got {os.fspath(path)!r}")
+    require_matplotlib()
 
 
 def png(figure, **options) -> bytes:

@@ -16,6 +16,7 @@ from ..observation import disc
 from ..observation.gaps import beyond_limb
 from ..observation.normalise import Norm, fill
 from ..observation.pixels import SUN_RADIUS
+from ..observation.remarks import remark
 from ..optics.degrade import HMI, HMI_SCALE, degrade, on_pixels
 from ..prediction.array import apply
 from ..prediction.file import image_norm
@@ -101,6 +102,7 @@ def of_file(path: str | os.PathLike, device: str) -> Limb:
     frame, type = read(path)
     if type != "intensity":
         raise ValueError(f"chapter: the image of the limb must be a continuum image, got {type}")
+    remark(frame, type, expected=HMI.hmi_scale)
     norm = image_norm(frame, type)
     out = _enhanced(frame.data, norm, device) / np.float32(norm.level)
     image, cards = frame.data / np.float32(norm.level), frame.header

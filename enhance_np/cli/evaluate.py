@@ -112,13 +112,13 @@ def _deconvolve(options) -> int:
 
 def _psf(options) -> None:
     from .._atomic import write_bytes
+    from .._figures import check_plot
     from ..evaluate import psfs
     from ..observation.fits import check_output
     from ..optics.degrade import HMI
 
     if options.plot is not None:
-        if not options.plot.lower().endswith(".png"):
-            raise ValueError(f"psf: --plot must end in .png, got {options.plot!r}")
+        check_plot(options.plot)
         check_output(options.plot, options.overwrite)
     found = psfs.known(given_optics(options) or HMI)
     if options.plot is not None:

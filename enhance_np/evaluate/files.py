@@ -234,6 +234,6 @@ def _check_written(plot, json_file, inputs, overwrite, name):
     if len({os.path.realpath(path) for path in outputs}) < len(outputs):
         raise OSError(f"{name}: the plot must not be the JSON file, got {os.fspath(plot)!r}")
     if plot is not None:
-        from .._figures import require_matplotlib
+        from .._figures import check_plot
 
-        require_matplotlib()
+        check_plot(plot)

@@ -150,20 +150,20 @@ def without_fill(frame: fits.Frame, type: str) -> fits.Frame:
 def check_outputs(target: Path, plot: Path | None, overwrite: bool, source: Path) -> None:
     """Checks the outputs before the work, because `Work.write` would fail only after it.
 
-    Raises ValueError for a name that is not a FITS file's, OSError for a path that cannot be
-    written, ImportError if a plot is wanted and matplotlib is missing.
+    Raises ValueError for a name that is not a FITS file's, or not a PNG's, OSError for a path that
+    cannot be written, ImportError if a plot is wanted and matplotlib is missing.
     """
     fits.check_name(target)
     fits.check_output(target, overwrite, source)
     if plot is not None:
-        from .._figures import require_matplotlib
+        from .._figures import check_plot
 
-        require_matplotlib()
         fits.check_output(plot, overwrite, source)
         if os.path.realpath(plot) == os.path.realpath(target):
             raise OSError(
                 f"check_outputs: the plot must not be the output, got {os.fspath(plot)!r}"
             )
+        check_plot(plot)
 
 
 def _write_both(result: Result, target: Path, plot: Path, overwrite: bool) -> None:

@@ -64,6 +64,16 @@ def test_the_limb_of_an_image_without_coordinates():
     np.testing.assert_allclose(found.inside[5, 40:44], 0.25 * np.arange(1, 5))
 
 
+def test_pixels_of_another_size_are_remarked_on(tmp_path, flat, caplog):
+    """At 20 arcsec there is nothing of what the chapter shows."""
+    header = fits.Header({k: v for k, v in flat.header.items() if k not in ("CDELT1", "CDELT2")})
+    header.update({"CDELT1": 20.0, "CDELT2": 20.0, "CRVAL1": 700.0})
+    fits.writeto(tmp_path / "far.fits", (1e4 * flat.image).astype("f4"), header)
+    limb.of_file(tmp_path / "far.fits", "cpu")
+    assert "20" in caplog.text
+    assert "pixel" in caplog.text
+
+
 def test_files_that_show_no_limb(tmp_path, rng):
     path = tmp_path / "quiet.fits"
     fits.writeto(path, (1e4 * (1 + 0.03 * rng.standard_normal((40, 40)))).astype("f4"))

@@ -530,6 +530,7 @@ WRONG = {
         ["out.fits", "other.fits", "--json", "a", "--plot", "a"],
         "must not be the JSON",
     ),
+    "a picture of another kind": (["out.fits", "other.fits", "--plot", "a.jpg"], "end in .png"),
     "a scale in other units": (
         ["out.fits", "other.fits", "--other-scale", "1e-9"],
         "got 1e-09 x 1e-09 (see --other-scale)",

@@ -204,6 +204,7 @@ BAD = {
     "linear": (["--input", "low.fits", "--linear", "text.txt"], "npz"),
     "psf": (["--input", "low.fits", "--psf", "gauss"], "psf must be"),
     "plot exists": (["--input", "low.fits", "--plot", "text.txt"], "must not exist"),
+    "plot of another kind": (["--input", "low.fits", "--plot", "a.jpg"], "must end in .png"),
     "json is the input": (
         ["--input", "low.fits", "--json", "low.fits", "--overwrite"],
         "must not be the input",

@@ -91,6 +91,12 @@ def test_plot_never_replaces_by_mistake(image, tiny, tmp_path, clash):
     assert not out.exists()
 
 
+def test_a_plot_is_a_png(image, tiny, tmp_path):
+    with pytest.raises(ValueError, match=r"must end in \.png, got .*a\.jpg"):
+        enhance_file(image, tmp_path / "out.fits", weights=tiny, plot=tmp_path / "a.jpg")
+    assert not list(tmp_path.glob("a*")) + list(tmp_path.glob("out*"))
+
+
 def test_type_is_the_users_where_the_file_contradicts_itself(tmp_path, tiny):
     """These weights have no type, so only the file gives it."""
     both = afits.Header({"CONTENT": "CONTINUUM INTENSITY", "BUNIT": "Gauss"})
