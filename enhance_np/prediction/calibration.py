@@ -10,7 +10,7 @@ import numpy as np
 
 from .._hdf5 import open_file
 from .._random import stream
-from ..config import NOISE
+from ..config import NOISE, PAIRS, SCENES
 from ..engine import Engine, select
 from ..pairs import from_recipe, limb
 from ..pairs.recipe import Recipe
@@ -24,7 +24,6 @@ from .reblur import residual_map
 
 log = logging.getLogger(__name__)
 
-COUNT, SCENES = 400, 8  # pairs of a file, scenes of each synthetic source of a recipe
 MARGIN = 4  # input pixels at the border, where the network sees a mirror image
 # whose noise gain is computed, see `noise_gain`
 LATTICES = ((3, 14), (13, 4), (8, 9), (18, 19), (1, 6), (11, 16))
@@ -72,8 +71,8 @@ def calibrate(
     paths : of the weights; nothing else in these files changes.
     data : what was not trained on: a recipe, whose validation scenes are taken as they are, each
     with each noise of the recipe; or an HDF5 file of pairs, as for training.
-    count : scenes of each synthetic source (SCENES), or pairs from the beginning of the file
-    (COUNT).  noise : sigma of the noise of pairs that store none; None is `config.NOISE`.
+    count : scenes of each synthetic source (None: SCENES), or pairs from the beginning of the file
+    (None: PAIRS).  noise : sigma of the noise of pairs that store none; None is `config.NOISE`.
     activation : of weights that do not store it.  progress : called with the number of images done.
 
     The same arguments give the same calibration. Raises ValueError for data of another type or too
@@ -89,7 +88,7 @@ def calibrate(
         if not data.checksums:
             about += ", without fields"
     else:
-        type, images = stored(data, count or COUNT, noise)
+        type, images = stored(data, count or PAIRS, noise)
         about = f"{os.path.basename(data)}, {len(images)} pairs"
     for path, weights in zip(paths, loaded, strict=True):
         if (of := weights.provenance.get("type", type)) != type:
