@@ -124,6 +124,7 @@ class Calibration:
         wanted = {"gain": size, "floor": size, "value_range": (2,), "contrast_range": (2,)}
         shapes = {name: made[name].shape for name in wanted}
         sorts = all((np.diff(made[name]) > 0).all() for name in ("values", "contrasts"))
+        sorts = sorts and all((np.diff(made[f"{n}_range"]) >= 0).all() for n in Features._fields)
         finite = all(np.isfinite(table).all() for table in (*made.values(), *numbers.values()))
         positive = all((a >= 0).all() for a in (made["gain"], made["floor"]))
         positive = positive and numbers["misfit"] >= 0 and numbers["at_limb"] > 0

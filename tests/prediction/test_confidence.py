@@ -212,6 +212,8 @@ def test_noise_that_nothing_tells(own, caplog, monkeypatch):
     [
         ({"noise": -1.0, "confidence": True}, "noise must be 0 or more"),
         ({"noise": np.nan, "confidence": True}, "noise must be 0 or more"),
+        ({"noise": "loud", "confidence": True}, "noise must be 0 or more.* got loud"),
+        ({"noise": [1.0, 2.0], "confidence": True}, "noise must be 0 or more"),
         ({"noise": 1.0}, "noise is for confidence"),
     ],
 )

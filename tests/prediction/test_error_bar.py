@@ -103,6 +103,7 @@ def test_is_stored(calibration):
         {"contrasts": "none"},
         {"misfit": "much"},
         {"at_limb": 0.0},
+        {"value_range": (2.5, -0.5)},
     ],
 )
 def test_damaged_tables(calibration, change):
