@@ -94,9 +94,13 @@ class Calibration:
             for table in (self.gain, self.floor)
         )
 
-    def unlike(self, found: Features) -> tuple[np.ndarray, np.ndarray]:
-        """(value, contrast): where each is outside of what the calibration data hold; bool."""
-        ranges = self.value_range, self.contrast_range
+    def unlike(self, found: Features, type: str) -> tuple[np.ndarray, np.ndarray]:
+        """(value, contrast): where each is outside of what the calibration data hold; bool.
+
+        The modulus of a field is never too small: between the polarities it is zero everywhere.
+        """
+        least = 0.0 if type == "blos" else self.value_range[0]
+        ranges = (least, self.value_range[1]), self.contrast_range
         return tuple(
             (feature < low) | (feature > high)
             for feature, (low, high) in zip(found, ranges, strict=True)
@@ -167,7 +171,7 @@ def judged(
     value, contrast = (np.empty(output.shape, bool) for _ in range(2))
     for lines, found, divisor, mu in _bands(output, type, norm):
         error[lines] = divisor * calibration.sigma(found, noise / divisor, mu)
-        value[lines], contrast[lines] = calibration.unlike(found)
+        value[lines], contrast[lines] = calibration.unlike(found, type)
     return Judged(error, value, contrast)
 
 

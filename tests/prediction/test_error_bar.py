@@ -1,5 +1,7 @@
 """The tables of the error bars: features, interpolation, units, storage."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -58,9 +60,17 @@ def test_towards_the_limb(calibration):
 
 def test_outside_of_the_calibration_data(calibration):
     found = Features(np.array([-1.0, 0, 2.6]), np.array([0.1, 0.04, 0.31]))
-    value, contrast = calibration.unlike(found)
+    value, contrast = calibration.unlike(found, "intensity")
     assert value.tolist() == [True, False, True]
     assert contrast.tolist() == [False, True, True]
+
+
+def test_a_weak_field_is_no_reason_to_doubt(calibration):
+    """The calibration data end above zero, since hardly any pixel is exactly there."""
+    ends = replace(calibration, value_range=(0.01, 2.5))
+    found = Features(np.array([0.0, 0.02, 2.6]), np.full(3, 0.1))
+    assert ends.unlike(found, "blos")[0].tolist() == [False, False, True]
+    assert ends.unlike(found, "intensity")[0].tolist() == [True, False, True]
 
 
 def test_an_output_in_its_units(calibration, rng):
@@ -81,7 +91,7 @@ def test_an_output_in_its_units(calibration, rng):
     want = divisor * calibration.sigma(its, 3.0 / divisor, at)
     np.testing.assert_allclose(found.error, want, rtol=1e-4)
     assert found.error.dtype == np.float32
-    value, contrast = calibration.unlike(its)
+    value, contrast = calibration.unlike(its, "intensity")
     assert value.sum() + contrast.sum() > 10
     assert ((found.value != value) | (found.contrast != contrast)).sum() == 0
 
