@@ -32,6 +32,11 @@ def check_noise(noise: float | None, confidence: bool) -> None:
         raise avoidable(ValueError(message), "noise")
 
 
+def check_calibration(loaded: Weights) -> None:
+    """Raises ValueError if the weights have a calibration, but a damaged one; before any work."""
+    Calibration.stored(loaded.calibration)
+
+
 def optics_of(loaded: Weights) -> Optics:
     """The optics of the data that the weights were trained on; HMI's if they are not stored.
 

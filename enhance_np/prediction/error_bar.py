@@ -123,7 +123,9 @@ class Calibration:
             made = {name: np.asarray(attributes[name], np.float64) for name in _ARRAYS}
             numbers = {name: float(attributes[name]) for name in ("misfit", "at_limb")}
         except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"calibration: must have every table, got {error!r}") from None
+            raise ValueError(
+                f"calibration of the weights: must have every table, got {error!r}"
+            ) from None
         size = made["values"].shape + made["contrasts"].shape
         wanted = {"gain": size, "floor": size, "value_range": (2,), "contrast_range": (2,)}
         shapes = {name: made[name].shape for name in wanted}
@@ -134,8 +136,8 @@ class Calibration:
         positive = positive and numbers["misfit"] >= 0 and numbers["at_limb"] > 0
         if shapes != wanted or len(size) != 2 or not (sorts and finite and positive):
             raise ValueError(
-                "calibration: needs tables of finite numbers, 0 or more, over increasing values "
-                f"and contrasts, got shapes {shapes}"
+                "calibration of the weights: needs tables of finite numbers, 0 or more, over "
+                f"increasing values and contrasts, got shapes {shapes}"
             )
         lists = {n: tuple(made[n].tolist()) for n in _ARRAYS if n not in ("gain", "floor")}
         tables = {name: made[name] for name in ("gain", "floor")}

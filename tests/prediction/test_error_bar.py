@@ -117,7 +117,9 @@ def test_is_stored(calibration):
     ],
 )
 def test_damaged_tables(calibration, change):
-    with pytest.raises(ValueError, match="calibration: (needs tables|must have every table)"):
+    with pytest.raises(
+        ValueError, match="calibration of the weights: (needs tables|must have every table)"
+    ):
         Calibration.stored(calibration.attributes() | change)
 
 
