@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from enhance_np.observation.normalise import Norm
+from enhance_np.observation.normalise import Norm, norm_value
 from enhance_np.pairs import limb
 from enhance_np.prediction.error_bar import BOX, LINES, Calibration, Features, features, judged
 
@@ -94,6 +94,24 @@ def test_an_output_in_its_units(calibration, rng):
     value, contrast = calibration.unlike(its, "intensity")
     assert value.sum() + contrast.sum() > 10
     assert ((found.value != value) | (found.contrast != contrast)).sum() == 0
+
+
+def test_no_factor_where_the_limb_darkening_stays(calibration, rng):
+    """The norms max, none and a number know no place on the disc; a field's always does."""
+
+    def mu(rows, columns):
+        return np.full((len(rows), len(columns)), limb.MU)
+
+    image = 1 + 0.1 * rng.random((12, 12))
+    for norm in ("max", "none", 1.5):
+        divisor = norm_value(image, norm, "intensity", mu)
+        plain = judged(image, "intensity", calibration, Norm(divisor.level), 0.1).error
+        found = judged(image, "intensity", calibration, divisor, 0.1).error
+        np.testing.assert_array_equal(found, plain)
+    field = norm_value(image, "max", "blos", mu)
+    plain = judged(image, "blos", calibration, Norm(field.level), 0.1).error
+    found = judged(image, "blos", calibration, field, 0.1).error
+    np.testing.assert_allclose(found, calibration.at_limb * plain, rtol=1e-6)
 
 
 def test_is_stored(calibration):
