@@ -8,6 +8,8 @@ MODES = ("training", "prediction")
 MODELS = ("default", "small")  # shipped networks of each type
 DEVICES = ("auto", "cpu", "gpu")
 ACTIVATIONS = ("relu", "elu")
+# pairs of a file, and scenes of each synthetic source, that calibrate takes
+PAIRS, SCENES = 400, 8
 NOISE = {"intensity": 1e-3, "blos": 1e-2}  # of HMI, in Ic and kG; the paper, section 3.3
 
 

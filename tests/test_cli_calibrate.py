@@ -9,7 +9,7 @@ import pytest
 from astropy.io import fits
 
 from enhance_np import params, weights
-from enhance_np.config import NetworkConfig
+from enhance_np.config import PAIRS, SCENES, NetworkConfig
 
 CONFIG = NetworkConfig(1, 4)
 
@@ -57,6 +57,12 @@ def test_calibrate_then_predict(own, pairs, tmp_path, rng):
         for name in ("ERROR", "DOUBT"):
             np.testing.assert_array_equal(hdus[name].data, plain[name].data)
         assert hdus["DOUBT"].data.dtype == np.uint8
+
+
+def test_help_tells_the_defaults():
+    said = " ".join(run("calibrate", "--help").stdout.split())
+    assert f"pairs to use (default: {PAIRS})" in said
+    assert f"scenes of each synthetic source (default: {SCENES})" in said
 
 
 @pytest.mark.parametrize(

@@ -49,12 +49,16 @@ class Region(NamedTuple):
         return Scene(type, UNIT[type] * seen, UNIT[type] * self.high, companion)
 
 
-def of_recipe(type: str, side: str, fields: Path | None, scenes: int) -> Iterator[Region]:
-    """The regions of the shipped recipe, with `scenes` of each synthetic source."""
+def of_recipe(
+    type: str, side: str, fields: Path | None, scenes: int, first: int = 0
+) -> Iterator[Region]:
+    """The regions of the shipped recipe, with `scenes` of each synthetic source from the first."""
     recipe = read(type).on(fields)
 
     def pairs(source):
-        return from_recipe.regions((source,), side=side, scenes=scenes, optics=recipe.optics)
+        return from_recipe.regions(
+            (source,), side=side, scenes=scenes, first=first, optics=recipe.optics
+        )
 
     for source in recipe.sources:
         if not source.seeded:
@@ -65,7 +69,7 @@ def of_recipe(type: str, side: str, fields: Path | None, scenes: int) -> Iterato
         for pair, (*_, companion) in zip(pairs(source), pairs(twin), strict=True):
             yield Region(source.name, *pair, companion)
     if side == "test":  # the networks and the baselines are neither trained nor tuned for the limb
-        for pair in limb.regions(type, side, scenes, recipe.optics):
+        for pair in limb.regions(type, side, scenes, recipe.optics, first):
             yield Region("synthetic limb", *pair, None, limb=True)
 
 

@@ -3,7 +3,7 @@
 import logging
 import os
 
-from ..config import ACTIVATIONS, TYPES
+from ..config import ACTIVATIONS, PAIRS, SCENES, TYPES
 from .options import device, network_config, progress_bar, show_progress, sizes
 
 
@@ -115,7 +115,8 @@ def add_commands(command) -> None:
     add.add_argument(
         "--count",
         type=int,
-        help="pairs to use (default 400), or scenes of each synthetic source (default 4)",
+        help=f"pairs to use (default: {PAIRS}), or scenes of each synthetic source "
+        f"(default: {SCENES})",
     )
     add.add_argument(
         "--noise",

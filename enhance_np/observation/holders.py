@@ -34,6 +34,7 @@ class Made(NamedTuple):
     scaling: np.ndarray | None = None  # (H, W), if each pixel was only multiplied by this
     error: np.ndarray | None = None  # (h, w), one sigma of the data, in their unit
     bits: bool = False  # the data are bits without a unit
+    about: bool = False  # the data tell of another result, and have no uncertainty
 
 
 One = Callable[[fits.Frame, str | None], tuple[str | None, tuple[Made | None, ...]]]
@@ -312,14 +313,15 @@ def _changed_meta(x, made: Made):
 def _uncertainty(x, made: Made):
     """That of the result: its own, or that of x if each pixel was only multiplied.
 
-    Otherwise an uncertainty of x is dropped, with a warning.
+    Otherwise an uncertainty of x is dropped, with a warning, unless the result only tells of
+    another one.
     """
     if made.error is not None:
         from astropy.nddata import StdDevUncertainty
 
         return StdDevUncertainty(made.error)
     given = x.uncertainty
-    if given is None:
+    if given is None or made.about:
         return None
     # power of the scaling for each kind; one that is unknown has no rule
     power = {"std": 1, "var": 2, "ivar": -2}.get(given.uncertainty_type)

@@ -84,16 +84,18 @@ def regions(
     *,
     side: str = "validation",
     scenes: int = 2,
+    first: int = 0,
     optics: Optics = HMI,
 ) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """(name, low, high) of every whole region of a side, without augmentation.
 
-    low (h, w), high (2h, 2w) as `degrade` returns them.  scenes : number per seeded source.
+    low (h, w), high (2h, 2w) as `degrade` returns them.
+    scenes, first : number per seeded source, and the first of them.
     """
     for source in sources:
         if side not in source.boxes:
             continue
-        for k in range(scenes if source.seeded else 1):
+        for k in range(first, first + scenes) if source.seeded else (0,):
             field, pixel_scale = region(source, side, k)
             name = f"{source.name} {k}" if source.seeded else source.name
             yield name, *degrade(field, pixel_scale, optics)

@@ -11,10 +11,10 @@ MU, SHAPE, SCALE = 0.4, (448, 448), 0.09  # 66 degrees from disc centre; arcsec 
 
 
 def regions(
-    type: str, side: str, scenes: int, optics: Optics
+    type: str, side: str, scenes: int, optics: Optics, first: int = 0
 ) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """(name, low, high) of each scene, as `from_recipe.regions`, in Ic or kG."""
-    for k in range(scenes):
+    for k in range(first, first + scenes):
         yield f"synthetic limb {k}", *degrade(field(type, SEEDS[side][k]), SCALE, optics)
 
 

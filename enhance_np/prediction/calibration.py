@@ -10,8 +10,10 @@ import numpy as np
 
 from .._hdf5 import open_file
 from .._random import stream
-from ..config import NOISE
+from ..config import NOISE, PAIRS, SCENES
 from ..engine import Engine, select
+from ..observation.fits import check_output
+from ..optics.degrade import HMI
 from ..pairs import from_recipe, limb
 from ..pairs.recipe import Recipe
 from ..training.batches import Pairs
@@ -24,7 +26,6 @@ from .reblur import residual_map
 
 log = logging.getLogger(__name__)
 
-COUNT, SCENES = 400, 8  # pairs of a file, scenes of each synthetic source of a recipe
 MARGIN = 4  # input pixels at the border, where the network sees a mirror image
 # whose noise gain is computed, see `noise_gain`
 LATTICES = ((3, 14), (13, 4), (8, 9), (18, 19), (1, 6), (11, 16))
@@ -72,28 +73,31 @@ def calibrate(
     paths : of the weights; nothing else in these files changes.
     data : what was not trained on: a recipe, whose validation scenes are taken as they are, each
     with each noise of the recipe; or an HDF5 file of pairs, as for training.
-    count : scenes of each synthetic source (SCENES), or pairs from the beginning of the file
-    (COUNT).  noise : sigma of the noise of pairs that store none; None is `config.NOISE`.
+    count : scenes of each synthetic source (None: SCENES), or pairs from the beginning of the file
+    (None: PAIRS).  noise : sigma of the noise of pairs that store none; None is `config.NOISE`.
     activation : of weights that do not store it.  progress : called with the number of images done.
 
-    The same arguments give the same calibration. Raises ValueError for data of another type or too
-    few, OSError for files that cannot be read or written.
+    The same arguments give the same calibration, but for rounding. Raises ValueError for data of
+    another type or other optics, or too few; OSError for files that cannot be read or written.
     """
+    for path in paths:
+        check_output(path, overwrite=True)  # the work takes minutes
     loaded, engine = [load(path, activation) for path in paths], select(device)
     if count is not None and count < 1:
         raise ValueError(f"calibrate: count must be 1 or more, got {count}")
     if isinstance(data, Recipe):
-        type, count = data.type, count or SCENES
+        type, count, optics = data.type, count or SCENES, data.optics.attributes()
         images = scenes(data, count)
         about = f"recipe {data.name}, validation, {count} scenes of a kind"
         if not data.checksums:
             about += ", without fields"
     else:
-        type, images = stored(data, count or COUNT, noise)
+        type, images, optics = stored(data, count or PAIRS, noise)
         about = f"{os.path.basename(data)}, {len(images)} pairs"
     for path, weights in zip(paths, loaded, strict=True):
         if (of := weights.provenance.get("type", type)) != type:
             raise ValueError(f"calibrate: {path} must be for {type}, got weights for {of}")
+        _check_optics(path, weights, optics)
     gathered = [_Gathered(weights, type, engine) for weights in loaded]
     for done, image in enumerate(images, 1):
         for one in gathered:
@@ -122,10 +126,29 @@ def scenes(recipe: Recipe, count: int = SCENES) -> Iterator[Known]:
                 yield Known(seen, high, sigma, kind, kind == "limb")
 
 
-def stored(path: str | os.PathLike, count: int, otherwise: float | None) -> tuple[str, list[Known]]:
-    """(type, the first pairs of an HDF5 file with their noise).  otherwise : as in `calibrate`."""
+def _check_optics(path, weights: Weights, optics: dict) -> None:
+    """Raises ValueError unless the weights undo the blur of the data, as far as the data tell."""
+    own = weights.provenance
+    if "hmi_scale_arcsec" not in own:
+        own = HMI.attributes()
+    differ = [name for name in HMI.attributes() if name in optics and own.get(name) != optics[name]]
+    if differ:
+        of_data, of_weights = (
+            ", ".join(f"{name} {values.get(name)}" for name in differ) for values in (optics, own)
+        )
+        raise ValueError(f"calibrate: {path} must be for {of_data}, got weights for {of_weights}")
+
+
+def stored(
+    path: str | os.PathLike, count: int, otherwise: float | None
+) -> tuple[str, list[Known], dict]:
+    """(type, the first pairs of an HDF5 file with their noise, the attributes of the file).
+
+    otherwise : as `noise` in `calibrate`.
+    """
     with open_file(path) as file:
-        pairs, type = Pairs(file, path), str(file.attrs.get("type", ""))
+        pairs, attributes = Pairs(file, path), dict(file.attrs)
+        type = str(attributes.get("type", ""))
         if type not in NOISE:
             raise ValueError(f"calibrate: type must be one of {[*NOISE]} in {path}, got {type!r}")
         count = min(count, len(pairs))
@@ -140,7 +163,8 @@ def stored(path: str | os.PathLike, count: int, otherwise: float | None) -> tupl
     noise = stream(0, "calibration", "noise").standard_normal(low.shape, np.float32)
     seen = low + np.reshape(np.float32(sigmas), (-1, 1, 1, 1)) * noise
     known = zip(seen, high, np.broadcast_to(sigmas, count), sources, strict=True)
-    return type, [Known(x[..., 0], y[..., 0], float(s), int(kind)) for x, y, s, kind in known]
+    images = [Known(x[..., 0], y[..., 0], float(s), int(kind)) for x, y, s, kind in known]
+    return type, images, attributes
 
 
 class _Gathered:

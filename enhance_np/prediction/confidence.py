@@ -23,9 +23,18 @@ def check_noise(noise: float | None, confidence: bool) -> None:
         return
     if not confidence:
         raise avoidable(ValueError("predict: noise is for confidence"), "confidence")
-    if not 0 <= noise < np.inf:
+    try:
+        valid = 0 <= float(noise) < np.inf
+    except (TypeError, ValueError):  # an array, or a Quantity, whose unit may be another
+        valid = False
+    if not valid:
         message = f"predict: noise must be 0 or more, in the image's unit, got {noise}"
         raise avoidable(ValueError(message), "noise")
+
+
+def check_calibration(loaded: Weights) -> None:
+    """Raises ValueError if the weights have a calibration, but a damaged one; before any work."""
+    Calibration.stored(loaded.calibration)
 
 
 def optics_of(loaded: Weights) -> Optics:

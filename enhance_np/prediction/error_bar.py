@@ -94,9 +94,13 @@ class Calibration:
             for table in (self.gain, self.floor)
         )
 
-    def unlike(self, found: Features) -> tuple[np.ndarray, np.ndarray]:
-        """(value, contrast): where each is outside of what the calibration data hold; bool."""
-        ranges = self.value_range, self.contrast_range
+    def unlike(self, found: Features, type: str) -> tuple[np.ndarray, np.ndarray]:
+        """(value, contrast): where each is outside of what the calibration data hold; bool.
+
+        The modulus of a field is never too small: between the polarities it is zero everywhere.
+        """
+        least = 0.0 if type == "blos" else self.value_range[0]
+        ranges = (least, self.value_range[1]), self.contrast_range
         return tuple(
             (feature < low) | (feature > high)
             for feature, (low, high) in zip(found, ranges, strict=True)
@@ -119,18 +123,21 @@ class Calibration:
             made = {name: np.asarray(attributes[name], np.float64) for name in _ARRAYS}
             numbers = {name: float(attributes[name]) for name in ("misfit", "at_limb")}
         except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"calibration: must have every table, got {error!r}") from None
+            raise ValueError(
+                f"calibration of the weights: must have every table, got {error!r}"
+            ) from None
         size = made["values"].shape + made["contrasts"].shape
         wanted = {"gain": size, "floor": size, "value_range": (2,), "contrast_range": (2,)}
         shapes = {name: made[name].shape for name in wanted}
         sorts = all((np.diff(made[name]) > 0).all() for name in ("values", "contrasts"))
+        sorts = sorts and all((np.diff(made[f"{n}_range"]) >= 0).all() for n in Features._fields)
         finite = all(np.isfinite(table).all() for table in (*made.values(), *numbers.values()))
         positive = all((a >= 0).all() for a in (made["gain"], made["floor"]))
         positive = positive and numbers["misfit"] >= 0 and numbers["at_limb"] > 0
         if shapes != wanted or len(size) != 2 or not (sorts and finite and positive):
             raise ValueError(
-                "calibration: needs tables of finite numbers, 0 or more, over increasing values "
-                f"and contrasts, got shapes {shapes}"
+                "calibration of the weights: needs tables of finite numbers, 0 or more, over "
+                f"increasing values and contrasts, got shapes {shapes}"
             )
         lists = {n: tuple(made[n].tolist()) for n in _ARRAYS if n not in ("gain", "floor")}
         tables = {name: made[name] for name in ("gain", "floor")}
@@ -166,7 +173,7 @@ def judged(
     value, contrast = (np.empty(output.shape, bool) for _ in range(2))
     for lines, found, divisor, mu in _bands(output, type, norm):
         error[lines] = divisor * calibration.sigma(found, noise / divisor, mu)
-        value[lines], contrast[lines] = calibration.unlike(found)
+        value[lines], contrast[lines] = calibration.unlike(found, type)
     return Judged(error, value, contrast)
 
 

@@ -20,7 +20,7 @@ from ..observation.telescope import require_hmi
 from ..optics.degrade import HMI
 from ..weights import Weights, digest
 from .array import apply, chosen
-from .confidence import check_noise, confidence_images
+from .confidence import check_calibration, check_noise, confidence_images
 from .ensemble import ORIENTATIONS
 from .steps import Image, Progress, Result, Work, without_fill
 
@@ -109,6 +109,8 @@ def enhancer(
     @cache
     def predictor_of(type):
         loaded, content = chosen(weights, type, model, activation)
+        if confidence:
+            check_calibration(loaded)
         return its_engine.predictor(loaded), content
 
     def key(type):

@@ -20,7 +20,7 @@ from ..observation.telescope import require_hmi
 from ..weights import Weights
 from .array import apply, chosen
 from .chunks import check_sizes, predict_chunks
-from .confidence import check_noise, confidence_images
+from .confidence import check_calibration, check_noise, confidence_images
 from .file import check_norm_from, image_norm, output_header, reference
 
 
@@ -148,6 +148,8 @@ def _enhance(frame, type, network, norm, norm_from, tile, ensemble, confidence, 
     if network.given is None:
         require_hmi(frame)
     weights, content = network.load(type)
+    if confidence:
+        check_calibration(weights)
     # no remark on the values of a dask array: it would compute them
     unseen = frame._replace(data=np.empty((0, 0), np.float32))
     seen = unseen if is_dask(image) else frame
@@ -170,11 +172,8 @@ def _enhance(frame, type, network, norm, norm_from, tile, ensemble, confidence, 
     error = others["ERROR"].data if "ERROR" in others else None
     made = [Made(output, header, 2, error=error)]
     for name in ("SPREAD", "RESIDUAL", "ERROR", "DOUBT"):
-        other = others.get(name)
-        made.append(
-            other
-            and Made(other.data, other.header, len(other.data) / len(image), bits=name == "DOUBT")
-        )
+        other, of = others.get(name), {"bits": name == "DOUBT", "about": True}
+        made.append(other and Made(other.data, other.header, len(other.data) / len(image), **of))
     return type, tuple(made)
 
 

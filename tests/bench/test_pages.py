@@ -58,6 +58,7 @@ def test_what_the_pages_name_exists():
         ("layers", "bench/README.md"),
         *((name, "enhance_np/models/README.md") for name in CARD),
         *((f"reliability_{type}", "docs/confidence.md") for type in TYPES),
+        *((f"reliability_later_{type}", "docs/confidence.md") for type in TYPES),
     ],
 )
 def test_the_pages_have_the_markers(name, page):

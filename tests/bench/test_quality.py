@@ -61,6 +61,10 @@ def test_regions_of_the_card(monkeypatch, rng):
     intensity, _ = scene(SEEDS["test"][1], (60, 66), 0.1, "quiet")
     np.testing.assert_array_equal(found[2].companion, degrade(intensity, 0.1, recipe.optics)[1])
     assert all(r.high.shape == (2 * r.low.shape[0], 2 * r.low.shape[1]) for r in found)
+    later = list(regions.of_recipe("blos", "test", None, 1, first=1))
+    assert [region.name for region in later] == ["a field", "scenes 1", "synthetic limb 1"]
+    for region, same in zip(later[1:], (found[2], found[4]), strict=True):
+        np.testing.assert_array_equal(region.high, same.high)
     limb = found[-1]
     assert list(limb.classes("blos")) == ["limb"]
     seen = limb.seen(0.01)
@@ -283,3 +287,15 @@ def test_which_classes_an_error_bar_fits(pixels):
     assert re.match(r"Outside of 68 ± 3 % are .*\*\*umbra\*\* \(95.\d %\)\.", said)
     right = {"**quiet**": parts["**quiet**"]}
     assert reliability.outside(right) == "Every row is within 68 ± 3 %."
+
+
+def test_shares_of_scenes_that_were_not_looked_at(pixels):
+    """A row for each class, a column for each network."""
+    wide = pixels._replace(bar=9 * pixels.bar)
+    said = reliability.later("intensity", {"default": pixels, "small": wide})
+    assert [row.split("|")[1].strip() for row in said.split("\n")] == [
+        "test pixels", "---", "all", "45 s, all", "**quiet**", "**umbra**"
+    ]  # fmt: skip
+    one, other = (float(cell.strip(" %")) for cell in said.split("\n")[-2].split("|")[3:5])
+    assert one == pytest.approx(68.3, abs=1)
+    assert other > 99.9

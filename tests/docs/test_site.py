@@ -25,7 +25,9 @@ def test_every_page_has_one_place():
     placed = [
         page for groups in tree.values() for pages in groups.values() for page in pages.split()
     ]
-    every = {p.relative_to(DOCS).with_suffix("").as_posix() for p in PAGES} - {"index"}
+    notebooks = DOCS.glob("learn/notebooks/*.ipynb")  # shown as they were run
+    found = (*PAGES, *notebooks)
+    every = {p.relative_to(DOCS).with_suffix("").as_posix() for p in found} - {"index"}
     assert sorted(placed) == sorted(every)
     assert all(page == "index" or page in placed for page in tree)
 

@@ -12,6 +12,7 @@ from enhance_np import weights
 from enhance_np._threads import set_threads, threads
 from enhance_np.config import NetworkConfig
 from enhance_np.engine import select
+from enhance_np.optics.degrade import HMI
 from enhance_np.pairs import limb
 from enhance_np.pairs.recipe import read
 from enhance_np.pairs.sources import WHOLE, Source, Synthetic
@@ -164,7 +165,7 @@ def test_pairs_in_a_file(own, pairs, tmp_path, one_thread):
 def test_every_source_has_the_same_weight(own, pairs):
     """Two images of one and one of the other; the image of a third is larger."""
     gathered = calibration._Gathered(weights.load(own), "intensity", select("cpu"))
-    _, known = calibration.stored(pairs, 4, None)
+    _, known, _ = calibration.stored(pairs, 4, None)
     large = calibration.Known(*(np.tile(image, (2, 2)) for image in known[0][:2]), 0.01, "large")
     for image in (known[0], known[1], known[3], large):
         gathered.add(image)
@@ -199,6 +200,11 @@ def test_scenes_of_a_recipe(monkeypatch):
         ({"type": "blos"}, {}, "must be for blos, got weights for intensity"),
         ({"type": "wind"}, {}, "type must be one of .* got 'wind'"),
         ({}, {"count": 0}, "count must be 1 or more, got 0"),
+        (
+            HMI.attributes() | {"target_diameter_m": 0.5},
+            {},
+            "own.h5 must be for target_diameter_m 0.5, got weights for target_diameter_m 0.28",
+        ),
     ],
 )
 def test_refuses(own, pairs, change, options, message):
@@ -207,3 +213,21 @@ def test_refuses(own, pairs, change, options, message):
     with pytest.raises(ValueError, match=message):
         calibrate([own], pairs, device="cpu", **options)
     assert weights.load(own).calibration is None
+
+
+@pytest.mark.parametrize("optics", [{}, HMI.attributes(), {"psf": "airy"}])
+def test_weights_for_the_optics_of_the_data(tmp_path, pairs, optics):
+    """Those that the weights store; HMI's, if they store none; none if the data tell none."""
+    with h5py.File(pairs, "r+") as file:
+        file.attrs.update(HMI.attributes() | optics)
+    loaded = trained(NetworkConfig(1, 4))
+    loaded.provenance.update(HMI.attributes() | optics if optics else {})
+    weights.save(tmp_path / "w.h5", loaded)
+    assert calibrate([tmp_path / "w.h5"], pairs, count=2, device="cpu")
+
+
+def test_tells_at_once_that_nothing_can_be_written(own, pairs, monkeypatch):
+    monkeypatch.setattr(calibration, "load", None)
+    monkeypatch.setattr("os.access", lambda *_: False)
+    with pytest.raises(PermissionError, match="the folder must be writable"):
+        calibrate([own], pairs, device="cpu")

@@ -184,6 +184,33 @@ def test_other_kinds(own):
     assert found.doubt.mask.sum() == found.image.mask.sum() > 0
 
 
+def test_an_uncertainty_of_its_own(own, caplog):
+    """The error bars take its place; no other result is worth a warning."""
+    from astropy.nddata import NDData, StdDevUncertainty
+
+    data = pixels("intensity")
+    given = NDData(data, uncertainty=StdDevUncertainty(np.full(SHAPE, 60.0)), unit="ct")
+    found = enhance_np.enhance(given, "intensity", weights=own, confidence=True, noise=100)
+    np.testing.assert_array_equal(found.image.uncertainty.array, found.uncertainty.data)
+    assert found.spread.uncertainty is found.doubt.uncertainty is None
+    assert "dropped" not in caplog.text
+
+
+def test_a_damaged_calibration(own, image, tmp_path, monkeypatch):
+    """Told before the network runs, and only if it is needed."""
+    path = tmp_path / "damaged.h5"
+    path.write_bytes(own.read_bytes())
+    weights.add_calibration(path, {"values": [1.0]})
+    enhance_np.enhance(pixels("intensity"), weights=path)
+    for name in ("file", "image"):
+        monkeypatch.setattr(f"enhance_np.prediction.{name}.apply", None)
+    with pytest.raises(ValueError, match="calibration of the weights: must have every table"):
+        enhance_np.enhance(pixels("intensity"), weights=path, confidence=True)
+    with pytest.raises(ValueError, match="calibration of the weights: must have every table"):
+        enhance_file(image, tmp_path / "b.fits", weights=path, confidence=True)
+    assert not (tmp_path / "b.fits").exists()
+
+
 def test_without_calibration(image, tmp_path, caplog):
     path = tmp_path / "bare.h5"
     config = NetworkConfig(1, 4)
@@ -212,6 +239,8 @@ def test_noise_that_nothing_tells(own, caplog, monkeypatch):
     [
         ({"noise": -1.0, "confidence": True}, "noise must be 0 or more"),
         ({"noise": np.nan, "confidence": True}, "noise must be 0 or more"),
+        ({"noise": "loud", "confidence": True}, "noise must be 0 or more.* got loud"),
+        ({"noise": [1.0, 2.0], "confidence": True}, "noise must be 0 or more"),
         ({"noise": 1.0}, "noise is for confidence"),
     ],
 )

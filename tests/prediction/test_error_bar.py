@@ -1,9 +1,11 @@
 """The tables of the error bars: features, interpolation, units, storage."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from enhance_np.observation.normalise import Norm
+from enhance_np.observation.normalise import Norm, norm_value
 from enhance_np.pairs import limb
 from enhance_np.prediction.error_bar import BOX, LINES, Calibration, Features, features, judged
 
@@ -58,9 +60,17 @@ def test_towards_the_limb(calibration):
 
 def test_outside_of_the_calibration_data(calibration):
     found = Features(np.array([-1.0, 0, 2.6]), np.array([0.1, 0.04, 0.31]))
-    value, contrast = calibration.unlike(found)
+    value, contrast = calibration.unlike(found, "intensity")
     assert value.tolist() == [True, False, True]
     assert contrast.tolist() == [False, True, True]
+
+
+def test_a_weak_field_is_no_reason_to_doubt(calibration):
+    """The calibration data end above zero, since hardly any pixel is exactly there."""
+    ends = replace(calibration, value_range=(0.01, 2.5))
+    found = Features(np.array([0.0, 0.02, 2.6]), np.full(3, 0.1))
+    assert ends.unlike(found, "blos")[0].tolist() == [False, False, True]
+    assert ends.unlike(found, "intensity")[0].tolist() == [True, False, True]
 
 
 def test_an_output_in_its_units(calibration, rng):
@@ -81,9 +91,27 @@ def test_an_output_in_its_units(calibration, rng):
     want = divisor * calibration.sigma(its, 3.0 / divisor, at)
     np.testing.assert_allclose(found.error, want, rtol=1e-4)
     assert found.error.dtype == np.float32
-    value, contrast = calibration.unlike(its)
+    value, contrast = calibration.unlike(its, "intensity")
     assert value.sum() + contrast.sum() > 10
     assert ((found.value != value) | (found.contrast != contrast)).sum() == 0
+
+
+def test_no_factor_where_the_limb_darkening_stays(calibration, rng):
+    """The norms max, none and a number know no place on the disc; a field's always does."""
+
+    def mu(rows, columns):
+        return np.full((len(rows), len(columns)), limb.MU)
+
+    image = 1 + 0.1 * rng.random((12, 12))
+    for norm in ("max", "none", 1.5):
+        divisor = norm_value(image, norm, "intensity", mu)
+        plain = judged(image, "intensity", calibration, Norm(divisor.level), 0.1).error
+        found = judged(image, "intensity", calibration, divisor, 0.1).error
+        np.testing.assert_array_equal(found, plain)
+    field = norm_value(image, "max", "blos", mu)
+    plain = judged(image, "blos", calibration, Norm(field.level), 0.1).error
+    found = judged(image, "blos", calibration, field, 0.1).error
+    np.testing.assert_allclose(found, calibration.at_limb * plain, rtol=1e-6)
 
 
 def test_is_stored(calibration):
@@ -103,10 +131,13 @@ def test_is_stored(calibration):
         {"contrasts": "none"},
         {"misfit": "much"},
         {"at_limb": 0.0},
+        {"value_range": (2.5, -0.5)},
     ],
 )
 def test_damaged_tables(calibration, change):
-    with pytest.raises(ValueError, match="calibration: (needs tables|must have every table)"):
+    with pytest.raises(
+        ValueError, match="calibration of the weights: (needs tables|must have every table)"
+    ):
         Calibration.stored(calibration.attributes() | change)
 
 
