@@ -124,7 +124,7 @@ def save(path: str | os.PathLike, weights: Weights, overwrite: bool = False) -> 
     wanted = {name: shape for group in shapes(weights.config) for name, shape in group.items()}
     if differ := sorted(tensors.keys() ^ wanted.keys()):
         what = "unknown" if differ[0] in tensors else "missing"
-        raise ValueError(f"save: {differ[0]}: {what} for {weights.config}")
+        raise ValueError(f"save: {differ[0]}: {what} for {weights.config!r}")
     for name, shape in wanted.items():
         tensors[name] = _checked(f"save: {name}", tensors[name], shape)
 

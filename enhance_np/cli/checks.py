@@ -54,7 +54,7 @@ def _summary(options) -> None:
     weights = load(options.weights, options.activation) if options.weights else None
     config = network_config(options, weights and weights.config)
     if weights is not None and config != weights.config:
-        raise ValueError(f"summary: {options.weights} is a {weights.config}, got {config}")
+        raise ValueError(f"summary: {options.weights} is a {weights.config!r}, got {config!r}")
     say(table(config, weights))
 
 

@@ -133,7 +133,7 @@ def _tensors(file, run) -> dict[str, dict[str, Array]]:
     for group, wanted in zip(GROUPS, (of_params, of_moving, of_params, of_params), strict=True):
         if differ := sorted(found[group].keys() ^ wanted.keys()):
             kind = "an unknown tensor" if differ[0] in found[group] else "none"
-            raise ValueError(f"{group} must be those of {config}, got {kind} for {differ[0]}")
+            raise ValueError(f"{group} must be those of {config!r}, got {kind} for {differ[0]}")
         for name, shape in wanted.items():
             data, label = found[group][name], f"{group}/{name}"
             _check(label, data.shape, f"{shape}", data.shape == shape)

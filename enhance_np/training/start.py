@@ -34,7 +34,7 @@ def read(config: NetworkConfig, options: TrainOptions) -> tuple[str, Weights | N
     weights, content = identified(path, config.activation)
     wanted, found = (replace(c, refine_filters=c.refine) for c in (config, weights.config))
     if found != wanted:
-        raise ValueError(f"train: {path} must hold weights of {wanted}, got {found}")
+        raise ValueError(f"train: {path} must hold weights of {wanted!r}, got {found!r}")
     if (made_for := weights.provenance.get("type", options.type)) != options.type:
         raise ValueError(f"train: {path} must hold weights for {options.type}, got {made_for}")
     return f"{path.name}, sha256 {content}", weights
