@@ -1,73 +1,36 @@
 """One scene through two telescopes: where it is, how sharp it is, and every figure of the table."""
 
 import json
-import sys
 
 import numpy as np
 import pytest
+import two_telescopes
 from astropy import units as u
 from astropy.io import fits
 from observed import frame
+from two_telescopes import (
+    CORNER,
+    FINE,
+    HALF,
+    HOW,
+    hdus,
+    seen_by_both,
+    sot,
+)
 
-from enhance_np import Optics, cli, compare
+from enhance_np import compare
 from enhance_np.evaluate import compare as comparing
 from enhance_np.evaluate import compare_report
 from enhance_np.observation.pixels import pixel_area
-from enhance_np.optics.degrade import HMI, HMI_SCALE, seen
+from enhance_np.optics.degrade import HMI, seen
 from enhance_np.sun.scene import scene
-
-HALF = HMI_SCALE / 2
-FINE = 0.0662
-SIZE = (390, 420)  # of the scene: 26 x 28 arcsec
-NOISE = {"intensity": (0.01, 0.003), "blos": (10.0, 5.0)}  # of an output and of Hinode
-UNIT = {"intensity": "DN/s", "blos": "Gauss"}
-CORNER = (3.17, 2.53)  # arcsec (y, x) of the scene at which the other image begins
-
-
-def sot(scale):
-    return Optics("airy", aperture=0.5, wavelength=6302e-10, hmi_scale=scale)
 
 
 @pytest.fixture(scope="module")
 def sun():
-    return dict(zip(("intensity", "blos"), scene(1_000_011, SIZE, FINE, "pore"), strict=True))
+    return two_telescopes.sun()
 
 
-def seen_by_both(sun, scale, rng=None):
-    """(out, other) on pixels of HALF and of scale; with noise if there is an rng.
-
-    The other begins at CORNER, as far as it lies on a pixel of the scene.
-    """
-    y, x = (round(c / FINE) for c in CORNER)
-    images = seen(sun, FINE, HMI.target()), seen(sun[y:-20, x:-10], FINE, sot(scale))
-    if rng is None:
-        return images
-    kind = "blos" if sun.min() < 0 else "intensity"
-    return [i + n * rng.standard_normal(i.shape) for i, n in zip(images, NOISE[kind], strict=True)]
-
-
-def header(type, shape, scale, corner=(0.0, 0.0), **cards):
-    """Coordinates in which the scene's corner is at (100, -200) arcsec."""
-    return fits.Header(
-        {
-            **{"CTYPE1": "HPLN-TAN", "CTYPE2": "HPLT-TAN", "CUNIT1": "arcsec", "CUNIT2": "arcsec"},
-            **{"CRPIX1": 0.5, "CRPIX2": 0.5, "CDELT1": scale, "CDELT2": scale},
-            **{"CRVAL1": 100.0 + corner[1], "CRVAL2": -200.0 + corner[0], "BUNIT": UNIT[type]},
-            **cards,
-        }
-    )
-
-
-def hdus(type, sun, scale, rng=None, error=(0.0, 0.0), level=1.0, **cards):
-    """Two HDUs with headers; the coordinates of the second are wrong by `error` arcsec (y, x)."""
-    out, other = (level * i for i in seen_by_both(sun[type], scale, rng))
-    corner = [FINE * round(c / FINE) + e for c, e in zip(CORNER, error, strict=True)]
-    first = header(type, out.shape, HALF, ENHMODEL="made")
-    second = header(type, other.shape, scale, corner, TELESCOP="HINODE", INSTRUME="SOT/SP", **cards)
-    return fits.PrimaryHDU(out, first), fits.PrimaryHDU(other, second)
-
-
-HOW = {"other_averages": False}  # `seen` takes values at the centres of pixels
 ERRORS = [(0.37, -0.81), (-1.234, 2.345)]
 
 
@@ -431,142 +394,3 @@ def test_coordinates_alone(sun):
     assert found["shift"]["pixels"] == [0, 0]
     assert found["shift"]["correlation"] is None
     assert abs(found["difference"]["all"]["correlation"]) < 0.2
-
-
-# --- the command
-
-
-def run(capsys, *arguments):
-    """(status, output, error)."""
-    with pytest.raises(SystemExit) as done:
-        cli.main(["compare", *map(str, arguments)])
-    caught = capsys.readouterr()
-    code = done.value.code
-    return (code, caught.out, caught.err) if not isinstance(code, str) else (1, caught.out, code)
-
-
-@pytest.fixture
-def files(sun, tmp_path):
-    for name, hdu in zip(("out", "other"), hdus("blos", sun, 0.252), strict=True):
-        hdu.writeto(tmp_path / f"{name}.fits")
-    return tmp_path
-
-
-def test_the_command(files, capsys):
-    pytest.importorskip("matplotlib")
-    status, text, _ = run(
-        capsys,
-        *(files / "out.fits", files / "other.fits", "--other-averages", "no"),
-        *("--json", files / "all.json", "--plot", files / "all.png"),
-    )
-    assert not status
-    assert "where OTHER has 800-1200 G" in text
-    report = json.loads((files / "all.json").read_text())
-    assert report["files"] == {n: str(files / f"{n}.fits") for n in ("out", "other")}
-    expected = compare(files / "out.fits", files / "other.fits", **HOW).report
-    assert report == json.loads(json.dumps(expected))
-    assert (files / "all.png").read_bytes().startswith(b"\x89PNG")
-
-
-OPTIONS = {
-    "type": ["--type", "blos"],
-    "scales": ["--out-scale", "0.252", "--other-scale", "0.252,0.252"],
-    "aperture": ["--other-aperture", "0.3", "--other-wavelength", "5000"],
-    "psf": ["--other-psf", "none", "--out-psf", "deconvolved"],
-    "averages": ["--out-averages", "yes"],
-    "no align": ["--no-align"],
-    "ext": ["--out-ext", "0"],
-}
-CHANGED = {
-    "scales": ("shift", "after"),
-    "aperture": ("resolution", "other"),
-    "psf": ("resolution", "out"),
-    "averages": ("images", "other", "flux"),
-    "no align": ("shift", "correlation"),
-}
-
-
-def test_every_option_has_its_effect(files, capsys):
-    def report(*options):
-        status, _, error = run(
-            capsys,
-            *(files / "out.fits", files / "other.fits", *options),
-            *("--json", files / "all.json", "--overwrite"),
-        )
-        assert not status, error
-        return json.loads((files / "all.json").read_text())
-
-    plain = report()
-    for name, options in OPTIONS.items():
-        one, other = plain, report(*options)
-        for key in CHANGED.get(name, ()):
-            one, other = one[key], other[key]
-        assert (one != other) is (name in CHANGED), name
-
-
-WRONG = {
-    "no file": (["out.fits", "nothing.fits"], "the file must exist"),
-    "no telescope": (["out.fits", "bare.npy"], "(see --other-psf, --other-aperture)"),
-    "no scale": (["bare.npy", "out.fits", "--out-aperture", "0.28"], "(see --out-scale)"),
-    "a wavelength alone": (
-        ["out.fits", "other.fits", "--other-wavelength", "6302"],
-        "needs --other-aperture or --other-psf",
-    ),
-    "sharp with an aperture": (
-        ["out.fits", "other.fits", "--out-psf", "none", "--out-aperture", "1"],
-        "has no aperture",
-    ),
-    "norton without its width": (
-        ["out.fits", "other.fits", "--other-psf", "norton"],
-        "(see --other-lorentzian)",
-    ),
-    "an aperture in centimetres": (
-        ["out.fits", "other.fits", "--other-aperture", "50"],
-        "got 50 m and 6173 angstrom (see --other-psf, --other-aperture)",
-    ),
-    "unknown psf": (["out.fits", "other.fits", "--out-psf", "mine"], "or a FITS file, got mine"),
-    "an output that is there": (["out.fits", "other.fits", "--json", "out.fits"], "not be the"),
-    "one output": (
-        ["out.fits", "other.fits", "--json", "a", "--plot", "a"],
-        "must not be the JSON",
-    ),
-    "a picture of another kind": (["out.fits", "other.fits", "--plot", "a.jpg"], "end in .png"),
-    "a scale in other units": (
-        ["out.fits", "other.fits", "--other-scale", "1e-9"],
-        "got 1e-09 x 1e-09 (see --other-scale)",
-    ),
-    "a word for a scale": (["out.fits", "other.fits", "--out-scale", "x"], "must be arcsec or X,Y"),
-    "elsewhere": (["out.fits", "far.fits"], "(see --out-scale, --other-scale)"),
-    "not the same": (["out.fits", "noise.fits"], "(see --no-align)"),
-}
-
-
-@pytest.mark.parametrize("name", WRONG)
-def test_an_error_is_one_line_and_writes_nothing(files, capsys, monkeypatch, name):
-    monkeypatch.chdir(files)
-    np.save("bare.npy", np.random.default_rng(0).normal(0, 100, (60, 60)))
-    with fits.open("other.fits") as found:
-        other = found[0].copy()
-    far = fits.PrimaryHDU(other.data, other.header.copy())
-    far.header["CRVAL2"] = 700.0
-    far.writeto("far.fits")
-    noise = np.random.default_rng(0).normal(0, 100, other.data.shape)
-    fits.PrimaryHDU(noise, other.header).writeto("noise.fits")
-    before = sorted(p.name for p in files.iterdir())
-    arguments, message = WRONG[name]
-    if not {"--json", "--plot"} & {*arguments}:
-        arguments = [*arguments, "--json", "new.json"]
-    status, text, error = run(capsys, *arguments)
-    assert status
-    assert text == ""
-    assert len(error.strip().splitlines()) == 1, error
-    assert error.startswith("enhance-np compare: ")
-    assert message in error
-    assert sorted(p.name for p in files.iterdir()) == before
-
-
-def test_without_matplotlib_a_picture_is_refused_before_the_work(files, capsys, monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    status, _, error = run(capsys, files / "out.fits", "nothing.fits", "--plot", files / "a.png")
-    assert status
-    assert "need matplotlib" in error
