@@ -121,4 +121,4 @@ $(INSTALLED): pyproject.toml
 	touch $@
 
 clean:
-	rm -rf .venv build demo docs/_build
+	rm -rf .venv build demo docs/_build docs/jupyter_execute

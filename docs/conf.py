@@ -23,7 +23,7 @@ extensions = [
     "extensions.commands",
     "extensions.docstrings",
 ]
-exclude_patterns = ["_build", "models"]
+exclude_patterns = ["_build", "jupyter_execute", "models"]  # the second: of the notebooks
 root_doc = "index"
 highlight_language = "none"  # of indented blocks, which are commands; Python is marked as such
 

@@ -16,7 +16,7 @@ CHECKOUT = Path(__file__).parents[1]
 TEXT = (CHECKOUT / "kernels/reflect_pad.cu").read_text(encoding="utf-8")
 # files that builds, tests, users and git leave in a checkout
 LEFT = ("__pycache__", "*.pyc", "*.egg-info", ".*_cache", ".git", ".tox", ".venv", "build", "dist")
-LEFT += ("demo", "runs", "_build")
+LEFT += ("demo", "runs", "_build", "jupyter_execute")
 BUILT = ("PKG-INFO", "setup.cfg")
 COMPILED = (".pyc", ".nbi", ".nbc")
 

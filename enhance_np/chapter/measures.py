@@ -90,7 +90,7 @@ def field(region: Region) -> Numbers:
         return q.flux(one, 1.0).unsigned / q.flux(image, 1.0).unsigned
 
     found = {
-        "kilogauss": both(lambda one: q.ratio(image, q.averaged(one), _everywhere(image)).value),
+        "kilogauss": both(lambda one: q.ratio(image, q.averaged(one), np.isfinite(image)).value),
         "plage": both(lambda one: q.ratio(image, q.averaged(one), plage, WEAK).value),
         "flux": both(flux),
         "flux_rl": Number(flux(sharper)),
@@ -180,10 +180,6 @@ def small_network(region: Region) -> Numbers:
         over = difference / np.nanmean(np.abs(image), dtype=np.float64)
         found[f"small_{type}"] = Number(_percent(float(over)))
     return found
-
-
-def _everywhere(image):
-    return np.isfinite(image)
 
 
 def _percent(share):
