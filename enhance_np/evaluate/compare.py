@@ -150,9 +150,11 @@ def compared(
         pixel_area=area or square_area(1.0) * np.prod(sides),
     )
     pixels = np.array(found.shift.pixels)[::-1]
+    times = [moment.middle(f.header) for f in frames]
     said = {
         "files": dict(zip(NAMES, (f.path for f in frames), strict=True)),
-        "minutes": _minutes(frames),
+        "times": dict(zip(NAMES, (t and t.isoformat(" ", "seconds") for t in times), strict=True)),
+        "minutes": _minutes(times),
         "shift": {
             "after": "coordinates" if found.is_on_sky else "centres",
             "pixels": pixels.tolist(),
@@ -293,9 +295,8 @@ def _cut_header(frame, corner):
     return header
 
 
-def _minutes(frames) -> float | None:
-    """From the first image to the second; None if either header has no time."""
-    times = [moment.middle(f.header) for f in frames]
+def _minutes(times) -> float | None:
+    """From the first image to the second; None if either has no time."""
     if None in times:
         return None
     minutes = (times[1] - times[0]).total_seconds() / 60

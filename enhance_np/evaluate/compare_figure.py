@@ -1,5 +1,7 @@
 """The figure of a comparison: both images, their difference, scatter plot and power spectra."""
 
+import os
+
 import numpy as np
 
 from ..prediction.picture import about_zero, sky, stretch
@@ -29,6 +31,7 @@ def draw(figure, comparison) -> None:
     extent = (0, w, 0, h) if wcs is not None else (0, w * c.sides[1], 0, h * c.sides[0])
     upper, lower = figure.subfigures(2, height_ratios=(_height(c) + 1.2, 5.0))
     axes = upper.subplots(1, 3, subplot_kw={"projection": wcs})
+    upper.suptitle(_caption(c.report), fontsize=10)
     limits = stretch(images[:2], c.type)
     for ax, image, name in zip(axes, images, NAMES, strict=False):
         drawn = show(ax, image, limits, extent, wcs)
@@ -45,6 +48,16 @@ def draw(figure, comparison) -> None:
     left, middle, right = lower.subplots(1, 3)
     _scatter(left, c)
     _spectra(middle, right, c)
+
+
+def _caption(report) -> str:
+    """The file and the time of each image."""
+    named = {name: os.path.basename(report["files"][name]) for name in NAMES}
+    lines = (
+        f"{name.upper()}: " + ", ".join(filter(None, [named[name], report["times"][name]]))
+        for name in NAMES
+    )
+    return "\n".join(lines).replace("$", r"\$")  # otherwise matplotlib reads a formula
 
 
 def _height(c) -> float:

@@ -1,6 +1,7 @@
 """One scene through two telescopes: where it is, how sharp it is, and every figure of the table."""
 
 import json
+from datetime import datetime
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from two_telescopes import (
 from enhance_np import compare
 from enhance_np.evaluate import compare as comparing
 from enhance_np.evaluate import compare_report
+from enhance_np.observation import moment
 from enhance_np.observation.pixels import pixel_area
 from enhance_np.optics.degrade import HMI, seen
 from enhance_np.sun.scene import scene
@@ -194,6 +196,7 @@ def test_a_map(sun):
     found = compare(*given, **HOW)
     np.testing.assert_array_equal(found.out_alike, expected.out_alike)
     assert found.report["minutes"] == 0
+    assert found.report["times"]["other"] == "2014-03-01 00:00:27"
 
 
 @pytest.mark.parametrize(
@@ -211,13 +214,14 @@ def test_a_map(sun):
     ],
 )
 def test_the_time_between_them(first, second, minutes, caplog):
-    found = comparing._minutes([frame(**first), frame(**second)])
+    times = [moment.middle(frame(**cards).header) for cards in (first, second)]
+    found = comparing._minutes(times)
     assert found == (minutes if minutes is None else pytest.approx(minutes, abs=1e-3))
     assert not caplog.records
 
 
 def test_a_long_time_between_them_is_warned_of(caplog):
-    comparing._minutes([frame(**{"DATE-OBS": f"2011-02-15T02:{m}:00"}) for m in ("30", "10")])
+    comparing._minutes([datetime(2011, 2, 15, 2, minute) for minute in (30, 10)])
     assert "20 minutes apart" in caplog.text
 
 
@@ -260,6 +264,7 @@ def test_the_picture(sun):
     found.draw(figure)
     texts = {text.get_text() for text in figure.findobj(Text)}
     assert {
+        "OUT: the array\nOTHER: the array",
         "OUT: airy, 0.28 m, 6173 Å",
         "OTHER: airy, 0.5 m, 6302 Å",
         "OUT - OTHER, both at the same resolution",
