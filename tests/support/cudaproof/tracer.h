@@ -13,6 +13,7 @@
 //   uninitialised   a read before any write, of shared memory or of an array with all bits set
 //   race            accesses by two threads, of which one writes, without a barrier between them;
 //                   between blocks there is never a barrier
+//   async           an access to what an asynchronous copy is under way to
 // On demand, it also counts per line how many cycles a warp's access to shared memory takes (bank
 // conflicts) and how many sectors of 32 bytes of global memory it touches.
 
@@ -20,6 +21,8 @@
 static void trace_begin() {}
 static void trace_block(long, bool) {}
 static void trace_block_end() {}
+static void trace_copy(const void*, const void*, unsigned, const void*) {}
+static void trace_landing(const void*, unsigned, const void*) {}
 extern "C" void emu_atomic(const void*, unsigned, const void*) {}
 #else
 
@@ -30,6 +33,7 @@ struct Word {
     int32_t writer, reader;
     uint8_t write_bytes, read_bytes;  // masks
     bool many_readers, many_warps, atomic;
+    bool flying;  // an asynchronous copy to it is under way
 };
 struct Memory {
     char *first, *last;  // one behind
@@ -103,6 +107,9 @@ static void check_word(Memory& memory, long offset, int bytes, bool write, bool 
     Word& word = memory.words[offset / 4];
     const char* name = memory.name.c_str();
     int self = current->linear;
+    if (word.flying)
+        fault("async", at, "%s %s+%ld, which a copy that no thread has waited for will write",
+              write ? "writes" : "reads", name, offset);
     // whether all threads that have read are of this warp, with a barrier of the warp since then
     bool warp_waited = word.reader / 32 == self / 32 && !word.many_warps &&
                        word.read_warp_phase != current->warp_phase;
@@ -188,6 +195,29 @@ static void check(const void* address, unsigned bytes, bool write, bool atomic, 
 extern "C" void emu_atomic(const void* p, unsigned bytes, const void* at)
 {
     check(p, bytes, true, true, at);
+}
+
+static void set_flying(const void* p, unsigned bytes, bool flying)
+{
+    for (Memory& m : memories)
+        for (const char* at = (const char*)p; m.first <= at && at < (const char*)p + bytes; at += 4)
+            if (at < m.last) m.words[(at - m.first) / 4].flying = flying;
+}
+// An asynchronous copy begins: it reads now or later, and may write from now on
+static void trace_copy(const void* to, const void* from, unsigned bytes, const void* at)
+{
+    check(from, bytes, false, false, at);
+    check(to, bytes, true, false, at);
+    set_flying(to, bytes, true);
+}
+// The thread that began it has waited for it
+static void trace_landing(const void* to, unsigned bytes, const void* at)
+{
+    bool counted = recording;
+    recording = false;  // it was counted at its beginning
+    set_flying(to, bytes, false);
+    check(to, bytes, true, false, at);
+    recording = counted;
 }
 
 // A warp's access to shared memory takes as many cycles as the fullest of the 32 banks has words;
