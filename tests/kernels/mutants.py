@@ -165,6 +165,11 @@ MUTANTS = {
         ("store_u(0);\n        fetch_u(next, 4);", "store_u(4);\n        fetch_u(next, 4);"),
     ),
     "Winograd: halves of V not exchanged": ("winograd", ("tile ^ 16 * half", "tile")),
+    "Winograd: halves of M not exchanged back": ("winograd", ("pair ^ of / 4 % 2 * 16", "pair")),
+    "Winograd: lanes of two groups have the same tiles": (
+        "winograd",
+        ("lane / 2 % 2 + lane / 16 * 2", "lane / 2 % 2 + lane / 8 % 2 * 2"),
+    ),
     "Winograd: sign in B^T": ("winograd", ("d[2][k] - d[1][k]", "d[1][k] - d[2][k]")),
     "Winograd: sign in a row of B^T": ("winograd", ("row == 1 ? 1 : -1", "row == 2 ? 1 : -1")),
     "Winograd: sign in A^T": ("winograd", ("- m[2].x - m[3].x", "- m[2].x + m[3].x")),

@@ -56,9 +56,22 @@ extern "C" void emu_wait_copies(unsigned groups, const void* at)
 }
 
 // -------------------------------------------------------------------------------------- products
-static int exponent(double value) { return value ? std::ilogb(value) : -100000; }
+static int exponent(float value)  // of 0: far below all others
+{
+    uint32_t bits;
+    memcpy(&bits, &value, 4);
+    int biased = bits >> 23 & 255;
+    return biased ? biased - 127 : -1000;
+}
+static double power(int n)  // 2^n
+{
+    uint64_t bits = (uint64_t)(1023 + n) << 52;
+    double value;
+    memcpy(&value, &bits, 8);
+    return value;
+}
 
-// c + a[0] b[0] + ... + a[3] b[3] as described above
+// c + a[0] b[0] + ... + a[3] b[3] as described above; numbers below 2^-126 count as 0
 static float four_products(const float* a, const float* b, float c)
 {
     double terms[5] = {c}, plain = c;
@@ -67,14 +80,14 @@ static float four_products(const float* a, const float* b, float c)
         terms[1 + k] = (double)a[k] * b[k];
         plain += terms[1 + k];
         // the hardware adds the exponents, without carrying from the product of the mantissas
-        if (terms[1 + k]) most = std::max(most, exponent(a[k]) + exponent(b[k]));
+        most = std::max(most, exponent(a[k]) + exponent(b[k]));
     }
-    if (!std::isfinite(plain)) return plain;
-    double sum = 0;  // exact: multiples of 2^(most-23) that are smaller than 2^(most+5)
-    for (double term : terms) sum += std::ldexp(std::trunc(std::ldexp(term, 23 - most)), most - 23);
-    if (!sum) return 0;
-    int last = exponent(sum) - 23;
-    return std::ldexp(std::trunc(std::ldexp(sum, -last)), last);
+    if (!std::isfinite(plain) || most < -256) return plain;
+    int64_t sum = 0;  // in units of 2^(most-23), of which a term has less than 2^25
+    for (double term : terms) sum += (int64_t)(term * power(23 - most));
+    uint64_t size = sum < 0 ? -sum : sum;
+    if (size >> 24) size &= ~0ull << (40 - __builtin_clzll(size));
+    return (sum < 0 ? -1. : 1.) * size * power(most - 23);
 }
 
 // PTX ISA, fragments of mma.m16n8k8 for .tf32: lane = 4 group + member has

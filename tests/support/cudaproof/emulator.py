@@ -92,6 +92,7 @@ class Line(NamedTuple):
     instructions: int  # executed by warps
     wavefronts: int  # cycles that shared memory needs
     least: int  # the same without bank conflicts
+    joined: int  # wavefronts if loads whose lanes are pairs take half as many, see tracer.h
     sectors: int  # of 32 bytes of global memory
     bytes: int
 
@@ -237,7 +238,7 @@ class Kernel:
         total = {}
         for place, shared, write, *counts in rows:
             key = found.get(place, place), bool(int(shared)), bool(int(write))
-            total[key] = [a + int(b) for a, b in zip(total.get(key, [0] * 5), counts, strict=True)]
+            total[key] = [a + int(b) for a, b in zip(total.get(key, [0] * 6), counts, strict=True)]
         return [Line(*key, *counts) for key, counts in sorted(total.items())]
 
     def _with_lines(self, text):

@@ -49,7 +49,7 @@ struct Access {
     bool write, shared;
 };
 struct Traffic {
-    long instructions, wavefronts, least, sectors, bytes;
+    long instructions, wavefronts, least, joined, sectors, bytes;
     bool write, shared;
 };
 static std::vector<Memory> memories;  // of the launch; the first two are shared memory
@@ -220,11 +220,9 @@ static void trace_landing(const void* to, unsigned bytes, const void* at)
     recording = counted;
 }
 
-// A warp's access to shared memory takes as many cycles as the fullest of the 32 banks has words;
-// 8-byte accesses are done by half warps, 16-byte accesses by quarters.
-static void count_shared(Traffic& t, const Access* first, const Access* last)
+static void count_lanes(const Access* first, const Access* last, int lanes, long* cycles,
+                        long* least)
 {
-    int lanes = first->bytes >= 16 ? 8 : first->bytes == 8 ? 16 : 32;
     for (int from = 0; from < 32; from += lanes) {
         std::vector<uint64_t> banks[32];
         bool any = false;
@@ -239,8 +237,33 @@ static void count_shared(Traffic& t, const Access* first, const Access* last)
         }
         size_t fullest = 0;
         for (auto& bank : banks) fullest = std::max(fullest, bank.size());
-        t.wavefronts += fullest, t.least += any;
+        *cycles += fullest, *least += any;
     }
+}
+
+// Whether each active lane has the address of lane ^ apart, which is active too
+static bool in_pairs(const Access* first, const Access* last, int apart)
+{
+    uint64_t addresses[32] = {};
+    for (const Access* a = first; a != last; a++) addresses[a->thread % 32] = a->address;
+    for (int lane = 0; lane < 32; lane++)
+        if (addresses[lane] != addresses[lane ^ apart]) return false;
+    return true;
+}
+
+// A warp's access to shared memory takes as many cycles as the fullest of the 32 banks has words;
+// 8-byte accesses are done by half warps, 16-byte accesses by quarters. If all lanes of a load are
+// pairs with the same address, n and n ^ 1 or n and n ^ 2, twice as many are done at once: so NVIDIA
+// says of compute capability 7.0 to 7.5 (forums.developer.nvidia.com/t/77228), and has not said more
+// of later ones. `joined` counts the cycles with that rule, `wavefronts` without.
+static void count_shared(Traffic& t, const Access* first, const Access* last)
+{
+    int lanes = first->bytes >= 16 ? 8 : first->bytes == 8 ? 16 : 32;
+    bool pairs = lanes < 32 && !first->write &&
+                 (in_pairs(first, last, 1) || in_pairs(first, last, 2));
+    count_lanes(first, last, lanes, &t.wavefronts, &t.least);
+    long least = 0;
+    count_lanes(first, last, pairs ? 2 * lanes : lanes, &t.joined, &least);
 }
 
 static void trace_block_end()
@@ -270,14 +293,16 @@ static void trace_block_end()
     for (auto& thread : occurrences) thread.clear();
 }
 
-// Lines of: place, shared, write, instructions of warps, wavefronts, least wavefronts, sectors, bytes
+// Lines of: place, shared, write, instructions of warps, wavefronts, least wavefronts, joined ones,
+// sectors, bytes
 EMU_API const char* emu_traffic()
 {
     traffic_text.clear();
     for (auto& [at, t] : traffic) {
         char line[200];
-        snprintf(line, sizeof line, "%s %d %d %ld %ld %ld %ld %ld\n", offset_in_library(at).c_str(),
-                 t.shared, t.write, t.instructions, t.wavefronts, t.least, t.sectors, t.bytes);
+        snprintf(line, sizeof line, "%s %d %d %ld %ld %ld %ld %ld %ld\n", offset_in_library(at).c_str(),
+                 t.shared, t.write, t.instructions, t.wavefronts, t.least, t.joined, t.sectors,
+                 t.bytes);
         traffic_text += line;
     }
     return traffic_text.c_str();
