@@ -33,7 +33,11 @@
 //               the end M goes through shared memory, a quarter at a time, to threads that take all
 //               planes of a tile
 //   shared      49,152 bytes. Loads and stores are free of bank conflicts, because the halves of
-//               each 16 tiles are exchanged in V of channels 4 to 7
+//               each 16 tiles are exchanged in V of channels 4 to 7. Each lane of a load in the loop
+//               has a partner with the same address. If such a load takes 2 cycles instead of 4, as
+//               NVIDIA says of compute capability 7.0 to 7.5, a stage needs 1408 cycles of shared memory,
+//               60 % of those in which its instructions are issued; if not, 2432, 103 %
+//               (tests/kernels/test_winograd.py)
 //   registers   255 at most (1 block on an SM), no spills
 //   cost        8 Cin FLOP per value of y instead of 18; 32 additions for 4 values of x, 24 for 4
 //               of y. For 128 pixels a block reads U of its channels, 4096 Cin bytes, and x, 1056
@@ -168,8 +172,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) winograd(
     };
 
     // the thread sums, for two planes: 4 tiles from `four` on and 4 channels from `quad` on, and as
-    // many in the other half of each
-    const int four = lane / 8 * 4, quad = lane % 8 * 4;
+    // many in the other half of each. Lanes n and n ^ 1 read the same V, n and n ^ 2 the same U: a load
+    // whose lanes are such pairs takes half the cycles
+    const int four = (lane / 2 % 2 + lane / 16 * 2) * 4, quad = (lane % 2 + lane / 4 % 4 * 2) * 4;
     float sum[2][8][8] = {};
     auto multiply = [&](int from) {  // channels `from` to `from` + 3
 #pragma unroll
@@ -213,7 +218,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) winograd(
     }
 
     // M goes through shared memory, 16 tiles x 32 channels at a time; a thread gets 2 channels of a
-    // tile
+    // tile. In each second four of tiles the halves of the channels are exchanged, against conflicts
     float(*sm)[16][32] = reinterpret_cast<float(*)[16][32]>(shared);
     const int of = threadIdx.x / 16, pair = threadIdx.x % 16 * 2;
 #pragma unroll
@@ -222,7 +227,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) winograd(
 #pragma unroll
         for (int k = 0; k < 8; k++) {
             const float* m = &sum[k / 4][4 * lower + k % 4][4 * right];
-            *reinterpret_cast<float4*>(&sm[2 * warp + k / 4][four + k % 4][quad]) =
+            *reinterpret_cast<float4*>(&sm[2 * warp + k / 4][four + k % 4][quad ^ four % 8 * 4]) =
                 make_float4(m[0], m[1], m[2], m[3]);
         }
         __syncthreads();
@@ -234,7 +239,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) winograd(
                 float2 m[4];
 #pragma unroll
                 for (int r = 0; r < 4; r++)
-                    m[r] = *reinterpret_cast<const float2*>(&sm[4 * r + s][of][pair]);
+                    m[r] = *reinterpret_cast<const float2*>(&sm[4 * r + s][of][pair ^ of / 4 % 2 * 16]);
                 at[0][s] = output(0, m);
                 at[1][s] = output(1, m);
             }

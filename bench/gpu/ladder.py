@@ -2,7 +2,8 @@
 
     python -m bench.gpu.ladder          needs a card; prints GFLOP/s and the share of cuDNN
 
-Each rung computes pad_conv of 3x3 kernels. cuDNN is timed through PyTorch, if that is there, on
+Each rung computes pad_conv of 3x3 kernels. Rungs 7 to 9 need compute capability 8.0 (A100, RTX 30);
+an older card leaves them out, and says so. cuDNN is timed through PyTorch, if that is there, on
 images that are padded already, in the faster of two layouts, without TF32.
 """
 
@@ -23,28 +24,60 @@ REPEATS = 20
 class Rung(NamedTuple):
     threads: int  # of a block
     block: tuple[int, int, int] | None  # rows, columns, channels of a block; None: one y a thread
+    needs: int = 0  # compute capability of the card, 80 for 8.0; 0: any that the package supports
+    cin: int = 1  # the input channels are a multiple of
+    error: tuple[float, float, float] = (0, 9, 1)  # see `bound`
 
     def blocks(self, n: int, h: int, w: int, cout: int) -> int:
         if self.block is None:
             return -(-n * h * w * cout // self.threads)
         return int(n * np.prod([-(-a // b) for a, b in zip((h, w, cout), self.block, strict=True)]))
 
+    def bound(self, cin: int) -> float:
+        """|y - exact| over the sum of |x||w| and |b|, derived in the head of the rung's file."""
+        fixed, per_channel, more = self.error
+        return fixed + (per_channel * cin + more) * 2.0**-24
+
 
 RUNGS = {
     "1_naive": Rung(256, None),
     "2_shared": Rung(256, (1, 8, 32)),
     "3_registers": Rung(128, (4, 8, 64)),
-    "4_vectors": Rung(128, (4, 32, 64)),
-    "5_buffers": Rung(128, (4, 32, 64)),
-    "6_tile": Rung(128, (2, 52, 64)),
+    "4_vectors": Rung(128, (4, 32, 64), cin=4),
+    "5_buffers": Rung(128, (4, 32, 64), cin=4),
+    "6_tile": Rung(128, (2, 52, 64), cin=4),
+    "7_async": Rung(128, (4, 32, 64), 80, 4),
+    "8_tf32": Rung(128, (4, 32, 64), 80, 8, (2.0**-10, 28, 6)),
+    "9_3xtf32": Rung(128, (4, 32, 64), 80, 8, (0, 9 / 8, 33)),
 }
 
 
-def launcher(name: str, shape):
-    """(run, arrays): run() launches the rung on the card; arrays = x, w, b, y, y full of NaN."""
+def refusal(name: str) -> str | None:
+    """None, or why the present card cannot run the rung."""
     import cupy
 
+    has, needs = int(cupy.cuda.Device().compute_capability), RUNGS[name].needs
+    if has >= needs:
+        return None
+    return (
+        f"{name} needs a card of compute capability {needs // 10}.{needs % 10} or later; "
+        f"this one has {has // 10}.{has % 10}"
+    )
+
+
+def launcher(name: str, shape):
+    """(run, arrays): run() launches the rung on the card; arrays = x, w, b, y, y full of NaN.
+
+    Raises RuntimeError if the card cannot run it, ValueError for other numbers of channels.
+    """
+    import cupy
+
+    if (reason := refusal(name)) is not None:
+        raise RuntimeError(reason)
+
     n, h, w, cin, cout = shape
+    if cin % RUNGS[name].cin:
+        raise ValueError(f"{name} needs Cin a multiple of {RUNGS[name].cin}, got {cin}")
     rng = np.random.default_rng(5)
     given = [
         cupy.asarray(rng.standard_normal(size).astype(np.float32))
@@ -61,32 +94,38 @@ def launcher(name: str, shape):
     return run, (*given, y)
 
 
-def share_of_bound(arrays) -> float:
-    """Largest |y - exact| over its bound, (9 Cin + 1) u sum of |x||w| + |b|; 1 is allowed."""
+def share_of_bound(name: str, arrays) -> float:
+    """Largest |y - exact| over the bound of the rung; 1 is allowed."""
     *given, y = (a.get() for a in arrays)
     exact, _ = layers.pad_conv(*(a.astype("f8") for a in given))
     sizes, _ = layers.pad_conv(*(abs(a.astype("f8")) for a in given))
-    return float((abs(y - exact) / ((9 * given[0].shape[-1] + 1) * 2.0**-24 * sizes)).max())
+    return float((abs(y - exact) / (RUNGS[name].bound(given[0].shape[-1]) * sizes)).max())
 
 
-def correct(shape=(2, 5, 33, 4, 128)) -> dict[str, float]:
-    """{rung: share of its bound} on a small image that is no multiple of a block."""
+def correct(shape=(2, 5, 33, 8, 128)) -> dict[str, float]:
+    """{rung: share of its bound} on a small image that is no multiple of a block, for the rungs
+    that the card can run."""
     found = {}
     for name in RUNGS:
+        if refusal(name) is not None:
+            continue
         run, arrays = launcher(name, shape)
         run()
-        found[name] = share_of_bound(arrays)
+        found[name] = share_of_bound(name, arrays)
     return found
 
 
 def times(shapes=SHAPES, repeats: int = REPEATS) -> dict[str, dict[str, float]]:
-    """{shape: {rung: seconds}}, the last of them our own kernel, conv3x3.cu, by its launcher."""
+    """{shape: {rung: seconds}} of the rungs that the card can run, the last of them our own kernel,
+    conv3x3.cu, by its launcher."""
     from enhance_np.engine.cuda.convolution import conv
 
     found = {}
     for shape in shapes:
         row = found[text(shape)] = {}
         for name in RUNGS:
+            if refusal(name) is not None:
+                continue
             run, arrays = launcher(name, shape)
             row[name] = float(np.median(seconds(run, 2, repeats)))
         x, w, b, _ = arrays
@@ -106,12 +145,16 @@ def flop(shape) -> int:
 
 
 def markdown(found: dict, cudnn: dict[str, float], shapes=SHAPES) -> str:
-    """One line a rung: GFLOP/s, and the share of cuDNN where it was timed."""
+    """One line a rung: GFLOP/s, and the share of cuDNN where it was timed. For TF32, the other
+    products of 3xTF32 are not counted."""
     rows = []
     for name in (*RUNGS, "conv3x3.cu"):
         row = [f"`{name}`"]
         for shape in shapes:
-            took = found[text(shape)][name]
+            took = found[text(shape)].get(name)
+            if took is None:
+                row.append("not on this card")
+                continue
             best = cudnn.get(text(shape))
             share = "" if best is None else f" ({best / took:.2f} of cuDNN)"
             row.append(f"{flop(shape) / took / 1e9:,.0f} GFLOP/s{share}")
@@ -134,6 +177,8 @@ def main() -> None:
     else:
         cudnn = {text(shape): took for shape, took in peers.cudnn_conv(SHAPES).items()}
     print(markdown(times(), cudnn))
+    for reason in filter(None, map(refusal, RUNGS)):
+        print(reason)
 
 
 if __name__ == "__main__":

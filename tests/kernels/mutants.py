@@ -4,8 +4,9 @@
 
 Each mutant is one change of the source of a kernel. The cases of that kernel
 (support/cases/<stem>.py) run on the stand-in for CuPy, each check in a process of its own, because
-some faults end the process. --write puts the table into docs/cuda-mutants.md; WORDs choose the
-mutants whose names contain all of them. Exit status 1 if no check detects a mutant.
+some faults end the process. --write puts the rows into docs/cuda-mutants.md; WORDs choose the
+mutants whose names contain all of them, and the other rows stay as they are. Exit status 1 if no
+check detects a mutant.
 """
 
 import argparse
@@ -28,6 +29,8 @@ from enhance_np.engine.cuda import launch  # noqa: E402
 PAGE = HERE.parents[1] / "docs" / "cuda-mutants.md"
 SYNC = "__syncthreads();"
 LOOP = "past the last barrier\n            " + SYNC
+ASYNC, TF32, THREE = (f"ladder/conv3x3/{rung}" for rung in ("7_async", "8_tf32", "9_3xtf32"))
+WAIT = 'asm volatile("cp.async.wait_group %0;" :: "n"(STAGES - 2) : "memory");'
 
 # name -> (stem, (before, after), ...); only the first occurrence of `before` is replaced
 MUTANTS = {
@@ -162,6 +165,11 @@ MUTANTS = {
         ("store_u(0);\n        fetch_u(next, 4);", "store_u(4);\n        fetch_u(next, 4);"),
     ),
     "Winograd: halves of V not exchanged": ("winograd", ("tile ^ 16 * half", "tile")),
+    "Winograd: halves of M not exchanged back": ("winograd", ("pair ^ of / 4 % 2 * 16", "pair")),
+    "Winograd: lanes of two groups have the same tiles": (
+        "winograd",
+        ("lane / 2 % 2 + lane / 16 * 2", "lane / 2 % 2 + lane / 8 % 2 * 2"),
+    ),
     "Winograd: sign in B^T": ("winograd", ("d[2][k] - d[1][k]", "d[1][k] - d[2][k]")),
     "Winograd: sign in a row of B^T": ("winograd", ("row == 1 ? 1 : -1", "row == 2 ? 1 : -1")),
     "Winograd: sign in A^T": ("winograd", ("- m[2].x - m[3].x", "- m[2].x + m[3].x")),
@@ -180,6 +188,41 @@ MUTANTS = {
     "Winograd: mirrored one pixel off": ("winograd", ("2 * (n - 1) - i", "2 * n - 1 - i")),
     "Winograd: tiles of one image only": ("winograd", ("(n * H + one) * W", "one * W")),
     "Winograd: NaN becomes 0": ("winograd", ("relu && y < 0 ? 0 : y", "relu && !(y > 0) ? 0 : y")),
+    "rung 5: barrier of the loop removed": ("ladder/conv3x3/5_buffers", (LOOP, "past the last")),
+    "rung 5: one buffer instead of two": ("ladder/conv3x3/5_buffers", ("c0 / CK % 2", "0")),
+    "rung 5: first stage for all": ("ladder/conv3x3/5_buffers", ("fetch(c0 + CK)", "fetch(0)")),
+    "rung 6: barrier of the loop removed": ("ladder/conv3x3/6_tile", (LOOP, "past the last")),
+    "rung 6: rows of shared memory overlap": ("ladder/conv3x3/6_tile", ("STRIDE 54", "STRIDE 50")),
+    "rung 6: last pixel of a thread left out": (
+        "ladder/conv3x3/6_tile",
+        ("col + k >= W)", "col + k >= W || k == 12)"),
+    ),
+    "rung 7: does not wait for its copies": (ASYNC, (WAIT, "")),
+    "rung 7: waits for one group less": (ASYNC, ('"n"(STAGES - 2)', '"n"(STAGES - 1)')),
+    "rung 7: barrier behind the wait removed": (ASYNC, (SYNC + "  // this stage", "// this stage")),
+    "rung 7: two buffers for two stages under way": (
+        ASYNC,
+        ("to = stage % STAGES", "to = stage % 2"),
+        ("now = stage % STAGES", "now = stage % 2"),
+    ),
+    "rung 7: gap between pixels forgotten": (ASYNC, ("PLACE(col) + PLACE(k)", "PLACE(col) + k")),
+    "rung 8: does not wait for its copies": (TF32, (WAIT, "")),
+    "rung 8: weights not rounded to TF32": (
+        TF32,
+        ("weight[k] = tf32(sw[now]", "weight[k] = __float_as_uint(sw[now]"),
+    ),
+    "rung 8: halves of a fragment of A exchanged": (
+        TF32,
+        ("k % 2 * 8][t4 + k / 2 * 4]", "k / 2 * 8][t4 + k % 2 * 4]"),
+    ),
+    "rung 8: products on half a warp": (TF32, ("multiply(sum[m]", "if (g < 4) multiply(sum[m]")),
+    "rung 9: does not wait for its copies": (THREE, (WAIT, "")),
+    "rung 9: product of a small part left out": (THREE, ("multiply(d, big[m], w_small, d);", "")),
+    "rung 9: rest not rounded to TF32": (
+        THREE,
+        ("tf32(value - __uint_as_float(big))", "__float_as_uint(value - __uint_as_float(big))"),
+    ),
+    "rung 9: big parts for small ones": (THREE, ("w_small[k] = of.small", "w_small[k] = of.big")),
 }  # fmt: skip
 # check -> (mode of the emulator, order of threads and blocks)
 CHECKS = {
@@ -211,8 +254,23 @@ def main():
         rows.append([name, MUTANTS[name][0], *(seen(name, check) for check in CHECKS)])
         print(" | ".join(rows[-1]), flush=True)
     if options.write:
-        PAGE.write_text(text(rows), encoding="utf-8")
+        PAGE.write_text(text(merged(rows)), encoding="utf-8")
     sys.exit(int(any(not any(row[2:]) for row in rows)))
+
+
+def merged(rows):
+    """These rows, and those of the page for all other mutants, in the order of MUTANTS."""
+    old = [line for line in PAGE.read_text("utf-8").splitlines() if line.startswith("|")]
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in old]
+    found = {row[0]: row for row in [*cells, *rows]}
+    return [found[name] for name in MUTANTS if name in found]
+
+
+def cases(stem):
+    """The cases of a kernel of kernels/, or of a rung of the ladder."""
+    if stem.startswith("ladder/"):
+        return importlib.import_module("cases.ladder").cases(Path(stem).name)
+    return importlib.import_module(f"cases.{stem}").CASES
 
 
 def mutated(name):
@@ -238,7 +296,7 @@ def checked(name, check):
     mode, schedule = CHECKS[check]
     try:
         with device.running(mode, schedule):
-            for case in importlib.import_module(f"cases.{stem}").CASES.values():
+            for case in cases(stem).values():
                 case(device, np.random.default_rng(20100604))
     except Exception as fault:
         print(type(fault).__name__, str(fault).strip().splitlines()[:1])

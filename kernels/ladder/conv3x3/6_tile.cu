@@ -9,7 +9,7 @@
 //               the card is as slow as these. Here it is 7 of 800, each of 104 pixels instead of 128
 //               (enhance_np/engine/cuda/shapes.py, python -m bench.gpu.tiles)
 //   next        ../../conv3x3.cu: both tiles, chosen by the image; also 2x2 kernels, edges of zeros,
-//               and a sum and ReLU before y is stored
+//               and a sum and ReLU before y is stored. 7_async.cu: rung 5 on newer cards
 //   reference   enhance_np.layers.pad_conv;  x (N, H, W, Cin), w (3, 3, Cin, Cout), b (Cout,),
 //               y (N, H, W, Cout); float32, C order, < 2^31 elements
 //   checked by  tests/kernels/test_ladder.py. Compiled by NVRTC and emulated; not run on a GPU

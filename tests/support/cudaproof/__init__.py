@@ -3,6 +3,7 @@
     emulator   runs the source of a kernel on the CPU, and checks every memory access
     nvrtc      compiles it with the compiler that CuPy uses: registers, spills, PTX, machine code
     ptx        runs the PTX that this compiler wrote in the emulator
+    instructions  translates inline assembly, for both
     sass       counts machine instructions
     device     stands in for CuPy, so that the launchers run too
 

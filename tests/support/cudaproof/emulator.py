@@ -14,8 +14,9 @@ A fault raises Fault, with the line of the source. Schedules: forward, reverse, 
 below 2^-126 count as 0, as with CuPy's option -ftz=true.
 
 Not detected are faults of the hardware and its assembler, weak memory ordering, blocks that wait
-for each other, the true error of approximate instructions, and time. Texture, half and matrix
-instructions and inline assembly are not supported. Needs g++ with its libraries, on x86-64 Linux.
+for each other, the true error of approximate instructions, and time. Texture and half
+instructions are not supported, and inline assembly only as far as `instructions` goes. Needs g++
+with its libraries, on x86-64 Linux.
 """
 
 import ctypes
@@ -34,7 +35,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from . import instructions
+
 HERE = Path(__file__).parent
+OWN = "shim.h", "ampere.h", "runtime.cpp", "tracer.h", "ampere_runtime.h"
 CACHE = Path(tempfile.gettempdir()) / f"cudaproof-{getpass.getuser()}"
 SCHEDULES = "forward", "reverse", "shuffled"
 FENCE = 1 << 16  # bytes of NaN before and after each array
@@ -88,6 +92,7 @@ class Line(NamedTuple):
     instructions: int  # executed by warps
     wavefronts: int  # cycles that shared memory needs
     least: int  # the same without bank conflicts
+    joined: int  # wavefronts if loads whose lanes are pairs take half as many, see tracer.h
     sectors: int  # of 32 bytes of global memory
     bytes: int
 
@@ -233,7 +238,7 @@ class Kernel:
         total = {}
         for place, shared, write, *counts in rows:
             key = found.get(place, place), bool(int(shared)), bool(int(write))
-            total[key] = [a + int(b) for a, b in zip(total.get(key, [0] * 5), counts, strict=True)]
+            total[key] = [a + int(b) for a, b in zip(total.get(key, [0] * 6), counts, strict=True)]
         return [Line(*key, *counts) for key, counts in sorted(total.items())]
 
     def _with_lines(self, text):
@@ -333,7 +338,7 @@ DYNAMIC = re.compile(
 
 def _built(text, mode, flags):
     """The library or program of a source, built once per content."""
-    body = DYNAMIC.sub(r"EMU_DYNAMIC_SHARED(\1, \2);", text)
+    body = instructions.inlined(DYNAMIC.sub(r"EMU_DYNAMIC_SHARED(\1, \2);", text))
     names = kernel_names(text)
     table = ", ".join(f"EMU_KERNEL({name})" for name in names)
     unit = (
@@ -343,7 +348,7 @@ def _built(text, mode, flags):
         f"const EmuKernel emu_kernels[] = {{{table}}};\n"
         f"const int emu_kernel_count = {len(names)};\n}}\n"
     )
-    own = "".join((HERE / n).read_text() for n in ("shim.h", "runtime.cpp", "tracer.h"))
+    own = "".join((HERE / name).read_text() for name in OWN)
     flags = [*COMMON, *flags, "-I", str(HERE)]
     runtime_flags = [f for f in flags if f != "-fsanitize=thread"]
     runtime = CACHE / f"runtime-{_hash(own, runtime_flags)}.o"

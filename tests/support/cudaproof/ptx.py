@@ -15,7 +15,8 @@ Source: NVIDIA, PTX ISA 8.8, https://docs.nvidia.com/cuda/parallel-thread-execut
 import re
 from functools import cache
 
-from . import emulator, nvrtc
+from . import emulator, instructions, nvrtc
+from .instructions import Unsupported
 
 HEAD = """\
 #define DYNAMIC (1u << 24)
@@ -67,10 +68,6 @@ UNARY = {  # of floating point; also approximate ones are computed with the accu
     "cos": "cos({0})",
 }
 ROUND = {"rzi": "trunc", "rni": "nearbyint", "rmi": "floor", "rpi": "ceil"}
-
-
-class Unsupported(NotImplementedError):
-    """An instruction or operand that the translation does not support."""
 
 
 @cache
@@ -281,8 +278,26 @@ class _Entry:
             return self.write(target, "u64", f"{self.read(source, 'u64')} - bits(shared + 0)")
         return self.write(target, "u64", f"bits(SHARED({self.read(source, 'u64')}))")
 
+    def _cp(self, words, operands):
+        given = [o.strip("{} ") for o in operands]
+        if len(given) == 3:
+            given[0] = self.address(given[0], ["shared"])
+            given[1] = self.address(given[1], ["global"])
+        return instructions.call(".".join(words), given)
+
+    def _mma(self, words, operands):
+        *matrices, last = [o.strip("{}").replace(" ", "").split(",") for o in operands]
+        read = [self.read(r, "b32") for matrix in matrices[1:] for r in matrix]
+        read += [self.read(r, "f32") for r in last]
+        made = [f"d_[{i}]" for i in range(len(matrices[0]))]
+        stored = "".join(self.write(r, "f32", d) for r, d in zip(matrices[0], made, strict=True))
+        return f"float d_[4]; {instructions.call('.'.join(words), made + read)} {stored}"
+
     def _cvt(self, words, operands):
         target, source = operands
+        if "tf32" in words:
+            read = self.read(source, "f32")
+            return instructions.call(".".join(words), [target.lstrip("%"), read])
         to, of = words[-2:]
         value = self.read(source, of)
         rounding = next((ROUND[w] for w in words if w in ROUND), None)

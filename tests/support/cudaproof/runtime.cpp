@@ -12,6 +12,7 @@
 #include <xmmintrin.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
@@ -68,6 +69,7 @@ struct Fiber : EmuThread {
     unsigned mask;  // of the warp barrier
     uint32_t warp_phase;  // warp barriers passed
     uint64_t value;  // what the other lanes may read
+    float fragment[6];  // of a matrix product, the same
 };
 static const size_t STACK = 256 << 10, GUARD = 4096;
 static const size_t DYNAMIC_MOST = 227 << 10;  // bytes of shared memory that a block can have
@@ -240,6 +242,7 @@ EMU_API long emu_static_shared()
 }
 
 #include "tracer.h"
+#include "ampere_runtime.h"
 
 // ------------------------------------------------------------------------------------ one block
 // Every live thread waits at a block barrier: let them through. CUDA requires all threads of the
@@ -284,6 +287,7 @@ static bool release_warps()
 static void run_block(std::vector<int>& order, bool shuffled, std::mt19937& random)
 {
     for (int i = 0; i < threads; i++) prepare(fibers[i]);
+    forget_copies();
     while (!stopped) {
         if (shuffled) std::shuffle(order.begin(), order.end(), random);
         bool ran = false;

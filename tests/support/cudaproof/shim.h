@@ -3,8 +3,8 @@
 // A kernel becomes a function, and its block runs on one OS thread (runtime.cpp). Shared memory is
 // therefore a static variable in its own section: the runtime fills it with NaN before each block,
 // and the tracer recognises it by its address. `extern __shared__ T name[];` cannot be expressed
-// here; emulator.py turns that line into EMU_DYNAMIC_SHARED(T, name). Not supported: textures, half
-// precision, matrix instructions, cooperative groups, printf.
+// here; emulator.py turns that line into EMU_DYNAMIC_SHARED(T, name). Inline assembly becomes calls of
+// ampere.h. Not supported: textures, half precision, cooperative groups, printf.
 #pragma once
 #include <math.h>  // of C++: with overloads for float in the global namespace
 #include <stdlib.h>
@@ -129,6 +129,7 @@ EMU_SHUFFLE(emu_shfl, int, first | (by & (width - 1)))
 EMU_SHUFFLE(emu_shfl_down, unsigned, lane + (int)by)
 EMU_SHUFFLE(emu_shfl_up, unsigned, lane - (int)by)
 EMU_SHUFFLE(emu_shfl_xor, int, lane ^ by)
+#include "ampere.h"
 
 #define EMU_ATOMIC(name, result)                                                          \
     template <class T> EMU_CALL T name(T* p, typename std::common_type<T>::type v) \

@@ -13,6 +13,7 @@
 //   uninitialised   a read before any write, of shared memory or of an array with all bits set
 //   race            accesses by two threads, of which one writes, without a barrier between them;
 //                   between blocks there is never a barrier
+//   async           an access to what an asynchronous copy is under way to
 // On demand, it also counts per line how many cycles a warp's access to shared memory takes (bank
 // conflicts) and how many sectors of 32 bytes of global memory it touches.
 
@@ -20,6 +21,8 @@
 static void trace_begin() {}
 static void trace_block(long, bool) {}
 static void trace_block_end() {}
+static void trace_copy(const void*, const void*, unsigned, const void*) {}
+static void trace_landing(const void*, unsigned, const void*) {}
 extern "C" void emu_atomic(const void*, unsigned, const void*) {}
 #else
 
@@ -30,6 +33,7 @@ struct Word {
     int32_t writer, reader;
     uint8_t write_bytes, read_bytes;  // masks
     bool many_readers, many_warps, atomic;
+    bool flying;  // an asynchronous copy to it is under way
 };
 struct Memory {
     char *first, *last;  // one behind
@@ -45,7 +49,7 @@ struct Access {
     bool write, shared;
 };
 struct Traffic {
-    long instructions, wavefronts, least, sectors, bytes;
+    long instructions, wavefronts, least, joined, sectors, bytes;
     bool write, shared;
 };
 static std::vector<Memory> memories;  // of the launch; the first two are shared memory
@@ -103,6 +107,9 @@ static void check_word(Memory& memory, long offset, int bytes, bool write, bool 
     Word& word = memory.words[offset / 4];
     const char* name = memory.name.c_str();
     int self = current->linear;
+    if (word.flying)
+        fault("async", at, "%s %s+%ld, which a copy that no thread has waited for will write",
+              write ? "writes" : "reads", name, offset);
     // whether all threads that have read are of this warp, with a barrier of the warp since then
     bool warp_waited = word.reader / 32 == self / 32 && !word.many_warps &&
                        word.read_warp_phase != current->warp_phase;
@@ -190,11 +197,32 @@ extern "C" void emu_atomic(const void* p, unsigned bytes, const void* at)
     check(p, bytes, true, true, at);
 }
 
-// A warp's access to shared memory takes as many cycles as the fullest of the 32 banks has words;
-// 8-byte accesses are done by half warps, 16-byte accesses by quarters.
-static void count_shared(Traffic& t, const Access* first, const Access* last)
+static void set_flying(const void* p, unsigned bytes, bool flying)
 {
-    int lanes = first->bytes >= 16 ? 8 : first->bytes == 8 ? 16 : 32;
+    for (Memory& m : memories)
+        for (const char* at = (const char*)p; m.first <= at && at < (const char*)p + bytes; at += 4)
+            if (at < m.last) m.words[(at - m.first) / 4].flying = flying;
+}
+// An asynchronous copy begins: it reads now or later, and may write from now on
+static void trace_copy(const void* to, const void* from, unsigned bytes, const void* at)
+{
+    check(from, bytes, false, false, at);
+    check(to, bytes, true, false, at);
+    set_flying(to, bytes, true);
+}
+// The thread that began it has waited for it
+static void trace_landing(const void* to, unsigned bytes, const void* at)
+{
+    bool counted = recording;
+    recording = false;  // it was counted at its beginning
+    set_flying(to, bytes, false);
+    check(to, bytes, true, false, at);
+    recording = counted;
+}
+
+static void count_lanes(const Access* first, const Access* last, int lanes, long* cycles,
+                        long* least)
+{
     for (int from = 0; from < 32; from += lanes) {
         std::vector<uint64_t> banks[32];
         bool any = false;
@@ -209,8 +237,33 @@ static void count_shared(Traffic& t, const Access* first, const Access* last)
         }
         size_t fullest = 0;
         for (auto& bank : banks) fullest = std::max(fullest, bank.size());
-        t.wavefronts += fullest, t.least += any;
+        *cycles += fullest, *least += any;
     }
+}
+
+// Whether each active lane has the address of lane ^ apart, which is active too
+static bool in_pairs(const Access* first, const Access* last, int apart)
+{
+    uint64_t addresses[32] = {};
+    for (const Access* a = first; a != last; a++) addresses[a->thread % 32] = a->address;
+    for (int lane = 0; lane < 32; lane++)
+        if (addresses[lane] != addresses[lane ^ apart]) return false;
+    return true;
+}
+
+// A warp's access to shared memory takes as many cycles as the fullest of the 32 banks has words;
+// 8-byte accesses are done by half warps, 16-byte accesses by quarters. If all lanes of a load are
+// pairs with the same address, n and n ^ 1 or n and n ^ 2, twice as many are done at once: so NVIDIA
+// says of compute capability 7.0 to 7.5 (forums.developer.nvidia.com/t/77228), and has not said more
+// of later ones. `joined` counts the cycles with that rule, `wavefronts` without.
+static void count_shared(Traffic& t, const Access* first, const Access* last)
+{
+    int lanes = first->bytes >= 16 ? 8 : first->bytes == 8 ? 16 : 32;
+    bool pairs = lanes < 32 && !first->write &&
+                 (in_pairs(first, last, 1) || in_pairs(first, last, 2));
+    count_lanes(first, last, lanes, &t.wavefronts, &t.least);
+    long least = 0;
+    count_lanes(first, last, pairs ? 2 * lanes : lanes, &t.joined, &least);
 }
 
 static void trace_block_end()
@@ -240,14 +293,16 @@ static void trace_block_end()
     for (auto& thread : occurrences) thread.clear();
 }
 
-// Lines of: place, shared, write, instructions of warps, wavefronts, least wavefronts, sectors, bytes
+// Lines of: place, shared, write, instructions of warps, wavefronts, least wavefronts, joined ones,
+// sectors, bytes
 EMU_API const char* emu_traffic()
 {
     traffic_text.clear();
     for (auto& [at, t] : traffic) {
         char line[200];
-        snprintf(line, sizeof line, "%s %d %d %ld %ld %ld %ld %ld\n", offset_in_library(at).c_str(),
-                 t.shared, t.write, t.instructions, t.wavefronts, t.least, t.sectors, t.bytes);
+        snprintf(line, sizeof line, "%s %d %d %ld %ld %ld %ld %ld %ld\n", offset_in_library(at).c_str(),
+                 t.shared, t.write, t.instructions, t.wavefronts, t.least, t.joined, t.sectors,
+                 t.bytes);
         traffic_text += line;
     }
     return traffic_text.c_str();
