@@ -145,8 +145,8 @@ def flop(shape) -> int:
 
 
 def markdown(found: dict, cudnn: dict[str, float], shapes=SHAPES) -> str:
-    """One line a rung: GFLOP/s, and the share of cuDNN where it was timed. For TF32, the other
-    products of 3xTF32 are not counted."""
+    """One line a rung: GFLOP/s, and the share of cuDNN where it was timed. The three
+    products of 9_3xtf32 count as one."""
     rows = []
     for name in (*RUNGS, "conv3x3.cu"):
         row = [f"`{name}`"]
