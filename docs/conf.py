@@ -40,6 +40,7 @@ html_title = "enhance_np"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
+html_context = {"default_mode": "auto"}  # otherwise the theme logs an error in the browser
 html_copy_source = False
 html_theme_options = {
     "navbar_align": "left",
