@@ -52,11 +52,10 @@ def draw(figure, comparison) -> None:
 
 def _caption(report) -> str:
     """The file and the time of each image."""
-    named = {name: os.path.basename(report["files"][name]) for name in NAMES}
-    lines = (
-        f"{name.upper()}: " + ", ".join(filter(None, [named[name], report["times"][name]]))
-        for name in NAMES
-    )
+    lines = []
+    for name in NAMES:
+        known = filter(None, [os.path.basename(report["files"][name]), report["times"][name]])
+        lines.append(f"{name.upper()}: {', '.join(known)}")
     return "\n".join(lines).replace("$", r"\$")  # otherwise matplotlib reads a formula
 
 

@@ -1,8 +1,10 @@
 """kernels/ladder/conv3x3: every step gives the right result, compiled by NVRTC and emulated."""
 
 import os
+import re
 import sys
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from bench.gpu import ladder
 from bench.gpu.ladder import RUNGS
 from enhance_np._kernels import source
 
+PAGE = (Path(__file__).parents[2] / "docs" / "cuda.md").read_text(encoding="utf-8")
 WHOLE = os.environ.get("VERIFY_CUDA") == "1"
 
 
@@ -55,11 +58,22 @@ def rms(rung):
     return float(np.sqrt(((y - want) ** 2).mean() / (want**2).mean()))
 
 
+ROWS = {  # in the table of docs/cuda.md
+    "5_buffers": "two buffers, float32",
+    "8_tf32": "tensor cores, TF32",
+    "9_3xtf32": "three products",
+}
+
+
 @emulated
 def test_three_products_of_tf32_have_the_error_of_float32():
-    assert rms("9_3xtf32") < rms("5_buffers") < 1e-6
+    found = {rung: rms(rung) for rung in ROWS}
+    assert found["9_3xtf32"] < found["5_buffers"] < 1e-6
     # each factor is rounded to 11 bits, by at most 2^-11
-    assert 2.0**-13 < rms("8_tf32") < 2.0**-11
+    assert 2.0**-13 < found["8_tf32"] < 2.0**-11
+    for rung, row in ROWS.items():
+        told = re.search(rf"^\| {row} \|.*\| (\S+e-\d) \|$", PAGE, re.MULTILINE)[1]
+        assert float(told) == pytest.approx(found[rung], rel=0.05), rung
 
 
 @emulated
@@ -99,3 +113,16 @@ def test_machine_code(rung, instruction, least):
     assert loop[instruction] > least
     assert loop["LDGSTS"] > 0
     assert not {"STS", "LDG"} & set(loop)
+
+
+@compiled
+@pytest.mark.skipif(sass.missing() is not None, reason=str(sass.missing()))
+def test_the_page_has_the_length_of_the_loops():
+    """Instructions for compute capability 8.0."""
+    found = [
+        len(sass.hottest_loop(sass.disassemble(nvrtc.compile(text, 80).cubin)["conv3x3"]))
+        for text in (source(f"ladder/conv3x3/{rung}") for rung in ("9_3xtf32", "8_tf32"))
+    ]
+    told = re.search(r"has ([\d.]+) times the instructions of TF32, (\d+) and (\d+) for", PAGE)
+    expected = [found[0] / found[1], *found]
+    assert [float(number) for number in told.groups()] == pytest.approx(expected, rel=0.05)

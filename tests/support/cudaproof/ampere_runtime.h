@@ -6,8 +6,9 @@
 //
 // mma.sync: NVIDIA does not document how tensor cores add. This is a little worse than what was
 // measured on cards from compute capability 8.0 on, which keep 24 or 25 bits behind the point where
-// 23 are kept here (Fasi et al. 2021, doi:10.7717/peerj-cs.330; Ampere and Ada Lovelace add 4
-// products at a time, Hopper and Blackwell 8): in two steps, 4 exact products and the
+// 23 are kept here (Fasi et al. 2021, doi:10.7717/peerj-cs.330; Xie et al. 2025, arXiv:2511.10909:
+// Ampere and Ada Lovelace add 4 products at a time, Hopper and Blackwell 8): in two steps, 4 exact
+// products and the
 // sum so far are cut off below 2^(e-23), where e is the largest of their exponents, and added; the
 // result is cut off to 24 bits.
 
