@@ -86,6 +86,8 @@ def calibrate(
     if count is not None and count < 1:
         raise ValueError(f"calibrate: count must be 1 or more, got {count}")
     if isinstance(data, Recipe):
+        if not data.noise:
+            raise ValueError(f"calibrate: recipe {data.name} must have a noise, got none")
         type, count, optics = data.type, count or SCENES, data.optics.attributes()
         images = scenes(data, count)
         about = f"recipe {data.name}, validation, {count} scenes of a kind"

@@ -16,19 +16,21 @@ from .noise import Noise, noise_of
 
 log = logging.getLogger(__name__)
 
+LOUDEST = 1e30  # noise in the unit of the image, so that its error bars are finite in float32
+
 
 def check_noise(noise: float | None, confidence: bool) -> None:
-    """Raises ValueError unless noise is None, or a number of 0 or more beside `confidence`."""
+    """Raises ValueError unless noise is None, or a number of 0 to LOUDEST beside `confidence`."""
     if noise is None:
         return
     if not confidence:
         raise avoidable(ValueError("predict: noise is for confidence"), "confidence")
     try:
-        valid = 0 <= float(noise) < np.inf
+        valid = 0 <= float(noise) <= LOUDEST
     except (TypeError, ValueError):  # an array, or a Quantity, whose unit may be another
         valid = False
     if not valid:
-        message = f"predict: noise must be 0 or more, in the image's unit, got {noise}"
+        message = f"predict: noise must be 0 to {LOUDEST:g}, in the image's unit, got {noise}"
         raise avoidable(ValueError(message), "noise")
 
 

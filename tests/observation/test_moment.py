@@ -11,6 +11,13 @@ CASES = {
     "FITS": {"DATE-OBS": "2011-02-15T12:00:00"},
     "with a Z": {"DATE_OBS": "2011-02-15T12:00:00.000Z"},
     "TAI is 34 s before UTC": {"T_OBS": "2011.02.15_12:00:34_TAI"},
+    "TIMESYS": {"DATE-OBS": "2011-02-15T12:00:34", "TIMESYS": "tai"},
+    "an old name of TT, 32.184 s after TAI": {
+        "DATE-OBS": "2011-02-15T12:01:06.184",
+        "TIMESYS": "TDT",
+    },
+    "a suffix is closer than TIMESYS": {"T_REC": "2011.02.15_12:00:00_UTC", "TIMESYS": "TAI"},
+    "a scale that nobody knows": {"DATE-OBS": "2011-02-15T12:00:00", "TIMESYS": "LOCAL"},
     "of JSOC, UTC": {"T_REC": "2011.02.15_12:00:00_UTC"},
     "the middle before the begin": {
         "T_OBS": "2011.02.15_12:00:34_TAI",

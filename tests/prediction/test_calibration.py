@@ -162,6 +162,12 @@ def test_pairs_in_a_file(own, pairs, tmp_path, one_thread):
     assert louder.attributes() != found.attributes()
 
 
+def test_a_recipe_without_noise(own):
+    silent = replace(read("intensity"), noise=())
+    with pytest.raises(ValueError, match="recipe intensity must have a noise, got none"):
+        calibrate([own], silent, device="cpu")
+
+
 def test_every_source_has_the_same_weight(own, pairs):
     """Two images of one and one of the other; the image of a third is larger."""
     gathered = calibration._Gathered(weights.load(own), "intensity", select("cpu"))
