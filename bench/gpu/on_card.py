@@ -27,7 +27,7 @@ from bench.gpu.card_table import text
 from bench.gpu.sizes import Sizes
 from bench.shared import table
 from enhance_np.engine import Engine, select
-from enhance_np.engine.cuda import convolution
+from enhance_np.engine.cuda import convolution, methods
 from enhance_np.inspection import gpu_selftest
 from enhance_np.inspection.gpu_report import Report
 
@@ -127,7 +127,8 @@ def launches(sizes=Sizes) -> None:
             for size in ((n, h, w, cin), (3, 3, cin, cout), (cout,), (n, h, w, cout))
         )
         _, cache = engine.ops.pad_conv(x, k, b)
-        convolution.conv(x, k, b, winograd=True)
+        for method in methods.options():
+            convolution.conv(x, k, b, method=method)
         engine.ops.pad_conv_gradient(dy, cache)
 
 

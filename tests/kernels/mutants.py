@@ -174,8 +174,8 @@ MUTANTS = {
     "Winograd: sign in a row of B^T": ("winograd", ("row == 1 ? 1 : -1", "row == 2 ? 1 : -1")),
     "Winograd: sign in A^T": ("winograd", ("- m[2].x - m[3].x", "- m[2].x + m[3].x")),
     "Winograd: half forgotten in G": ("winograd", ("(g0 - g1 + g2) / 2", "(g0 - g1 + g2)")),
-    "Winograd: no guard for rows": ("winograd", ("i + r >= H || j + s >= W", "j + s >= W")),
-    "Winograd: no guard for columns": ("winograd", ("i + r >= H || j + s >= W", "i + r >= H")),
+    "Winograd: no guard for rows": ("winograd", ("i + r >= Ho || j + s >= Wo", "j + s >= Wo")),
+    "Winograd: no guard for columns": ("winograd", ("i + r >= Ho || j + s >= Wo", "i + r >= Ho")),
     "Winograd: no guard for tiles": ("winograd", ("if (t < tiles)", "if (t <= tiles)")),
     "Winograd: tiles read beyond the last": (
         "winograd",
@@ -187,6 +187,15 @@ MUTANTS = {
     ),
     "Winograd: mirrored one pixel off": ("winograd", ("2 * (n - 1) - i", "2 * n - 1 - i")),
     "Winograd: tiles of one image only": ("winograd", ("(n * H + one) * W", "one * W")),
+    "Winograd, dX: begins one line late": (
+        "winograd",
+        ("across * 2 - 1 - FRAME", "across * 2 - 1"),
+    ),
+    "Winograd, dX: no zeros beside x": (
+        "winograd",
+        ("if (FRAME && 0 <= j + s && j + s < W)", "if (FRAME)"),
+    ),
+    "Winograd, dX: no zeros above x": ("winograd", ("(0 <= one && one < H) << s", "1 << s")),
     "Winograd: NaN becomes 0": ("winograd", ("relu && y < 0 ? 0 : y", "relu && !(y > 0) ? 0 : y")),
     "rung 5: barrier of the loop removed": ("ladder/conv3x3/5_buffers", (LOOP, "past the last")),
     "rung 5: one buffer instead of two": ("ladder/conv3x3/5_buffers", ("c0 / CK % 2", "0")),

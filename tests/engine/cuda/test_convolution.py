@@ -7,7 +7,7 @@ import pytest
 from cudaproof import device, emulator
 
 from enhance_np import layers
-from enhance_np.engine.cuda import convolution, launch, shapes
+from enhance_np.engine.cuda import convolution, launch, methods, shapes
 
 pytestmark = pytest.mark.skipif(emulator.missing() is not None, reason=str(emulator.missing()))
 
@@ -60,20 +60,20 @@ def test_kernel_by_shape(cin, cout, k, kernel, launched, rng):
 )
 def test_winograd_where_it_can(cin, cout, k, kernels, launched, rng):
     x, w, b, _ = map(device.asarray, arrays(rng, cin, cout, k))
-    convolution.conv(x, w, b, winograd=True)
+    convolution.conv(x, w, b, method="winograd")
     assert launched() == kernels
 
 
 def test_winograd_reads_a_slice_as_it_stands(launched, rng):
     x, w, b, skip = map(device.asarray, arrays(rng, 8, 64))
-    want = device.asnumpy(convolution.conv(x, w, b, skip=skip, winograd=True))
+    want = device.asnumpy(convolution.conv(x, w, b, skip=skip, method="winograd"))
     moved = []
     for a in (x, w, b, skip):  # makes arrays that are not 16-byte aligned
         whole = device.zeros(a.size + 1, "f4")
         whole[1:] = a.reshape(-1)
         moved.append(whole[1:].reshape(a.shape))
     x, w, b, skip = moved
-    got = device.asnumpy(convolution.conv(x, w, b, skip=skip, winograd=True))
+    got = device.asnumpy(convolution.conv(x, w, b, skip=skip, method="winograd"))
     np.testing.assert_array_equal(got, want)
     assert set(launched()) == {"winograd_weights", "winograd"}
 
@@ -91,12 +91,12 @@ def test_upsampling_is_folded(launched, rng):
 
 
 @pytest.mark.usefixtures("launched")
-@pytest.mark.parametrize("winograd", [False, True])
+@pytest.mark.parametrize("method", methods.METHODS)
 @pytest.mark.parametrize("shape", [(1, 4, 5, 32), (1, 5, 5, 64), (4, 5, 64)])
-def test_refuses_another_residual(shape, winograd, rng):
+def test_refuses_another_residual(shape, method, rng):
     x, w, b, _ = map(device.asarray, arrays(rng, 32, 64))
     with pytest.raises(ValueError, match=r"skip must be \(1, 4, 5, 64\), got skip.shape="):
-        convolution.conv(x, w, b, skip=device.zeros(shape, "f4"), winograd=winograd)
+        convolution.conv(x, w, b, skip=device.zeros(shape, "f4"), method=method)
 
 
 @pytest.mark.parametrize("on_device", [False, True])
