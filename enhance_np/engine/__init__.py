@@ -11,7 +11,7 @@ import numpy as np
 from .. import layers, params
 from ..config import DEVICES
 
-CONVOLUTIONS = "float32", "winograd"
+CONVOLUTIONS = "float32", "winograd", "3xtf32"  # of cuda.methods
 log = logging.getLogger(__name__)
 
 
@@ -44,13 +44,14 @@ def select(device: str = "auto", convolution: str = "float32", graph: bool = Fal
     """The engine for "cpu", "gpu", or "auto": the GPU if one can be used, else the CPU.
 
     convolution : experimental; how a GPU computes 3x3 convolutions of 64 channels, and their dX, in
-    training and prediction: one of CONVOLUTIONS. Only "float32", the default, is for the CPU too,
-    which has its own Winograd. None was timed on a card (gpu-selftest times all).
+    training and prediction: one of CONVOLUTIONS, see cuda.methods. "3xtf32" needs tensor cores,
+    compute capability 8.0. Only "float32", the default, is for the CPU too, which has its own
+    Winograd. None was timed on a card (gpu-selftest times all).
     graph : experimental; a GPU then trains by CUDA graphs, which have not run on a card either.
 
     If a driver is installed but "auto" selects the CPU, the reason is logged.
     Raises ValueError for another device or convolution, or one that is not for this device;
-    RuntimeError with the reason and the remedy if "gpu" cannot be used.
+    RuntimeError with the reason and the remedy if "gpu" cannot be used, or the card is too old.
     """
     if device not in DEVICES:
         raise ValueError(f"device: must be one of {', '.join(DEVICES)}, got {device!r}")
@@ -68,6 +69,8 @@ def select(device: str = "auto", convolution: str = "float32", graph: bool = Fal
             from .cuda import folded, methods, training
             from .cuda.graph import GraphStep
 
+            if (old := methods.refusal(convolution)) is not None:
+                raise RuntimeError(f"convolution: {old}")
             ops = methods.vocabulary(convolution)
             move = cupy.asarray, cupy.asnumpy
             one = GraphStep() if graph else training.step

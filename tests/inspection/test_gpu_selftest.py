@@ -84,6 +84,9 @@ def test_the_whole(small, tmp_path, capsys):
         "training step, 2 x 6 x 6, winograd",
         "prediction, 20 x 20, winograd",
         "3x3, 64 to 64, 20 x 20, winograd",
+        "training step, 2 x 6 x 6, 3xtf32",
+        "prediction, 20 x 20, 3xtf32",
+        "3x3, 64 to 64, 20 x 20, 3xtf32",
     ]
     found = json.loads(report.read_text())
     assert found["passed"] is True

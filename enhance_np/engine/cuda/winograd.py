@@ -10,6 +10,7 @@ from ..._array import array_module
 from .arrays import ready
 from .launch import blocks_for, launch
 
+NEEDS = 0  # compute capability of the card: any
 # as in the text of the kernel
 THREADS, PLANES, TILES = 256, 16, 32
 STAGE, COUTS = 8, 64  # input channels of a stage, output channels of a block

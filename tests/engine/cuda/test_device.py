@@ -15,12 +15,13 @@ from trained import CPU, OPTIONS, assert_same_bits, pairs, state, train
 
 from enhance_np import layers, loss, network, optim, params
 from enhance_np.config import NetworkConfig
-from enhance_np.engine import Engine, cuda, gpu, select, tiles
+from enhance_np.engine import CONVOLUTIONS, Engine, cuda, gpu, select, tiles
 from enhance_np.engine.cuda import folded, methods
 from enhance_np.engine.cuda import training as on_gpu
 from enhance_np.engine.cuda.flat import flattened, own_layout
 from enhance_np.engine.fold import fold
 from enhance_np.engine.tiled import _doubled
+from enhance_np.inspection import accuracy
 from enhance_np.training import loop
 
 if (reason := emulator.missing()) is not None:
@@ -47,7 +48,10 @@ KERNELS = set(
 
 
 # method -> its kernels of a training step
-BY = {"winograd": {"winograd", "winograd_dx", "winograd_weights"}}
+BY = {
+    "winograd": {"winograd", "winograd_dx", "winograd_weights"},
+    "3xtf32": {"conv3x3_3xtf32_64"},
+}
 
 
 def convolutions(filters, method="float32"):
@@ -122,7 +126,7 @@ def start(config, size, rng):
 @pytest.mark.parametrize(
     ("name", "clip", "method"),
     [(name, clip, "float32") for name in STEPS for clip in (None, 0.1)]
-    + [("64 filters", None, method) for method in methods.options()],
+    + [("64 filters", None, method) for method in accuracy.METHODS],
 )
 def test_a_step_is_the_reference_s(name, clip, method, rng):
     """Loss, gradients, moments and params are right, computed by kernels, without leaving the
@@ -233,13 +237,13 @@ def test_a_step_launches_few_kernels(rng, monkeypatch):
 
 
 # more than by default: Winograd transforms the weights for y and for dX of 11 convolutions
-@pytest.mark.parametrize(("method", "more"), [("winograd", 22)])
+@pytest.mark.parametrize(("method", "more"), [("winograd", 22), ("3xtf32", 0)])
 def test_the_launches_of_a_method(method, more, rng, monkeypatch):
     kernels, others = launches_of_a_step(5, rng, monkeypatch, method)
     assert (kernels.total(), others) == (175 + more, 27)
     assert not any(name.startswith("conv3x3_64") for name in kernels)
-    y, dx = "winograd", "winograd_dx"
-    assert kernels[y] == kernels[dx] == 11
+    y_and_dx = BY[method] - {"winograd_weights"}
+    assert sum(kernels[name] for name in y_and_dx) == 22
 
 
 def test_gradients_and_statistics_are_written_to_their_places(rng):
@@ -397,23 +401,45 @@ def test_a_prediction_is_the_page_s(name, tile, rng):
 def test_the_sum_of_the_definition_is_the_default(monkeypatch):
     monkeypatch.setattr(gpu, "probe", lambda: None)
     assert select("gpu").ops is select("gpu", "float32").ops is cuda
-    assert select("gpu", convolution="winograd").ops is methods.vocabulary("winograd")
-    with pytest.raises(ValueError, match="convolution: must be one of float32, winograd.*'fft'"):
+    assert methods.METHODS.keys() == set(CONVOLUTIONS)
+    for method in accuracy.METHODS:
+        assert select("gpu", convolution=method).ops is methods.vocabulary(method)
+    with pytest.raises(ValueError, match="must be one of float32, winograd, 3xtf32, got 'fft'"):
         select("gpu", "fft")
     with pytest.raises(ValueError, match="winograd is for a GPU, but the device is the CPU"):
         select("cpu", "winograd")
+    monkeypatch.setattr(device.Device, "compute_capability", "75")
+    assert select("gpu", "winograd").ops is methods.vocabulary("winograd")
+    assert methods.options() == ["winograd"]
+    words = r"^convolution: 3xtf32 needs a card of compute capability 8\.0 or later; .* has 7\.5$"
+    with pytest.raises(RuntimeError, match=words):
+        select("gpu", "3xtf32")
     monkeypatch.setattr(gpu, "probe", lambda: "no driver")
     with pytest.raises(ValueError, match="winograd is for a GPU, but the device is the CPU"):
         select("auto", "winograd")
 
 
-@pytest.mark.parametrize("method", methods.options())
+@pytest.mark.parametrize("method", accuracy.METHODS)
 def test_a_vocabulary_differs_in_its_convolutions(method):
     given, ops = vars(cuda), vars(methods.vocabulary(method))
     differing = {name for name in layers.__all__ if ops[name] is not given[name]}
     assert differing == {"pad_conv", "pad_conv_backward"}
     assert ops["conv"] is not given["conv"]
     assert methods.vocabulary(method) is methods.vocabulary(method)
+
+
+@pytest.mark.parametrize("filters", [64, 32])
+def test_a_prediction_by_three_products(filters, rng):
+    """The error is within the bound of every prediction. The upsampling convolution is folded."""
+    weights = trained(NetworkConfig(1, filters))
+    x = rng.standard_normal((9, 11)).astype(np.float32)
+    want = page(weights, x)
+    with device.running("fast", "shuffled") as launched:
+        y = GPU._replace(ops=methods.vocabulary("3xtf32")).predictor(weights)(x)
+    assert abs(y - want).max() <= 1e-5 * np.ptp(want)
+    kernels = Counter(one.kernel for one in launched)
+    assert kernels[f"conv3x3_3xtf32_{filters}"] == 3
+    assert not any(name.startswith("conv3x3_64") for name in kernels)
 
 
 @pytest.mark.parametrize("filters", [64, 32])
