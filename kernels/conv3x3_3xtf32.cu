@@ -29,10 +29,10 @@
 //   shared      40,320 bytes, 31,104 for _32. The loads of fragments are free of bank conflicts:
 //               12 floats for a pixel, 72 or 40 for a row of weights put the 32 lanes on 32 banks
 //   registers   255 at most (2 blocks on an SM), no spills
-//   cost        18 Cin FLOP per value of y, three times that on the tensor cores; 144 mma in a stage.
-//               From L2, 37 FLOP per byte for 64 channels. Not measured. A third of the peak in TF32
-//               is 52 TFLOP/s on an A100, 2.7 times that of float32, by its data sheet; on an RTX
-//               4090, 27.5 of 82.6, this is a loss
+//   cost        18 Cin FLOP per value of y, three times that on the tensor cores; a warp has 144 mma
+//               among 768 instructions of a stage, 64 channels. From L2, 37 FLOP per byte. Not measured.
+//               A third of the peak in TF32 is 52 TFLOP/s on an A100, 2.7 times that of float32, by
+//               its data sheet; on an RTX 4090, 27.5 of 82.6, this is a loss
 //   error       u = 2^-24. |x_small| <= 2^-11 |x|, and has at most 12 bits, so cutting it off to 11
 //               changes it by at most one unit in the last place of x, 2 u |x|. So 4 u |x||w| for what
 //               is left out, and 4 u |x||w| for cutting off. How tensor cores add is not documented; 24 u
