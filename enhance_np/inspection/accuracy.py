@@ -20,7 +20,7 @@ import numpy as np
 
 from .. import layers
 from ..engine import Engine
-from ..engine.cuda.convolution import conv, pad_conv_backward
+from ..engine.cuda.convolution import conv, pad_conv_backward_by
 from ..layers.batchnorm import EPS
 from ..layers.conv import ConvCache
 
@@ -137,7 +137,7 @@ def check_method(
         kept = ConvCache(engine.asarray(x), on_device)
         if engine.ops is layers:  # whose cache holds x with its frame
             kept = layers.pad_conv(x, w, b)[1]
-        dx, *_ = pad_conv_backward(engine.asarray(dy), kept, name)
+        dx, *_ = pad_conv_backward_by(name, engine.asarray(dy), kept)
         want, *_ = layers.pad_conv_backward(dy.astype("f8"), cache)
         yield error(f"{label}: dx", engine, dx, want, method_dx_bound(name, dy, w))
 

@@ -95,10 +95,10 @@ def test_a_method_is_held(name, factor, rng, monkeypatch):
         return np.float32(factor) * convolution.conv(*arguments)
 
     def backward(*arguments):
-        return [np.float32(factor) * a for a in convolution.pad_conv_backward(*arguments)]
+        return [np.float32(factor) * a for a in convolution.pad_conv_backward_by(*arguments)]
 
     monkeypatch.setattr(accuracy, "conv", conv)
-    monkeypatch.setattr(accuracy, "pad_conv_backward", backward)
+    monkeypatch.setattr(accuracy, "pad_conv_backward_by", backward)
     errors = list(accuracy.check_method(REFERENCE, rng, name, SMALL["sizes"]))
     assert [e.name[-1] for e in errors] == ["y", "x", "y", "x"]
     assert {e.passed for e in errors} == {factor == 1}

@@ -49,19 +49,26 @@ def conv2d_backward(dy, cache):
     return _framed_dx(dy, w), *_kernel_gradient(cache, dy, (0, 0), ZERO)
 
 
-def pad_conv(x, w, b, method="float32"):
-    """See layers.pad_conv. The cache keeps x without padding.
+def pad_conv(x, w, b):
+    """See layers.pad_conv. The cache keeps x without padding."""
+    return pad_conv_by("float32", x, w, b)
 
-    method : a name of methods.METHODS; only the rounding differs. Also for the backward pass, conv.
-    """
+
+def pad_conv_by(method, x, w, b):
+    """pad_conv by a method, a name of methods.METHODS; only the rounding differs."""
     if not _fits(x, w, b):
         return layers.pad_conv(x, w, b)
     x = ready(x)
     return _padded(x, w, b, method), ConvCache(x, w)
 
 
-def pad_conv_backward(dy, cache, method="float32"):
+def pad_conv_backward(dy, cache):
     """See layers.pad_conv_backward."""
+    return pad_conv_backward_by("float32", dy, cache)
+
+
+def pad_conv_backward_by(method, dy, cache):
+    """pad_conv_backward, with dX by a method."""
     x, w = cache
     if not _ours(x, w):
         return layers.pad_conv_backward(dy, cache)
@@ -85,6 +92,7 @@ def conv(x, w, b, relu=False, skip=None, method="float32"):
     """pad_conv's y, plus skip, then ReLU, in one kernel: the operation of a folded network.
 
     skip : (N, H, W, Cout), float32 on the GPU like x.  Raises ValueError for another shape.
+    method : as for pad_conv_by.
     """
     shape = (*x.shape[:3], w.shape[-1])
     if skip is not None and skip.shape != shape:

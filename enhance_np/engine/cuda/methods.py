@@ -51,11 +51,13 @@ def options() -> list[str]:
 def vocabulary(name: str) -> ModuleType:
     """The operations of enhance_np.engine.cuda, with the method `name`: one module for each."""
     from .. import cuda
+    from . import convolution  # which itself asks `method`
 
     if METHODS[name] is None:
         return cuda
     found = ModuleType(f"{cuda.__name__} ({name})", cuda.__doc__)
     found.__dict__.update({key: value for key, value in vars(cuda).items() if callable(value)})
-    for operation in ("conv", "pad_conv", "pad_conv_backward"):
-        setattr(found, operation, partial(getattr(cuda, operation), method=name))
+    found.conv = partial(convolution.conv, method=name)
+    found.pad_conv = partial(convolution.pad_conv_by, name)
+    found.pad_conv_backward = partial(convolution.pad_conv_backward_by, name)
     return found

@@ -42,7 +42,7 @@ def gradient(method, size, cin, cout):
             shapes = (*size, cin), (3, 3, cin, cout), (cout,), (*size, cout)
             *arrays, dy = drawn(rng, integers, *shapes)
             _, cache = convolution.pad_conv(*map(cupy.asarray, arrays))
-            got, *_ = convolution.pad_conv_backward(cupy.asarray(dy), cache, method)
+            got, *_ = convolution.pad_conv_backward_by(method, cupy.asarray(dy), cache)
             _, cache = layers.pad_conv(*(a.astype("f8") for a in arrays))
             want, *_ = layers.pad_conv_backward(dy.astype("f8"), cache)
             bound = 0 if integers else accuracy.method_dx_bound(method, dy, arrays[1])
