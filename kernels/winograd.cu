@@ -1,8 +1,10 @@
-// winograd.cu -- 3x3 convolution of mirrored images by Winograd's F(2x2, 3x3)
+// winograd.cu -- 3x3 convolution, and its gradient dX, by Winograd's F(2x2, 3x3)
 //
 //   winograd_weights   U = G g G^T for each pair of channels, g = w[:,:,c,o]
 //   winograd           y[n,i,j,o] = act(b[o] + skip[n,i,j,o] + Y of its tile), where
 //                      Y = A^T [sum over c of U (*) V] A,  V = B^T d B,  (*) element by element
+//   winograd_dx        the same without b and skip; x is dy, w is turned by 180 degrees and its
+//                      channels are exchanged: the gradient in the x that was mirrored
 //
 //   A tile is 2 x 2 pixels of y; d are the 4 x 4 pixels of x on which it depends. 16 products for
 //   each pair of channels replace the 36 of conv3x3.cu. For each of the 16 elements p ("planes"),
@@ -13,12 +15,13 @@
 //         | 0 -1  1  0 |       | 1/2 -1/2  1/2 |         | 0  1 -1 -1 |
 //         | 0  1  0 -1 |       |  0    0    1  |
 //
-//   reference   enhance_np.layers.conv.pad_conv; Winograd on the CPU, with tiles of 4 x 4, is
-//               enhance_np.engine.cpu.transforms.  Source: Lavin & Gray 2016, arXiv:1509.09308
+//   reference   enhance_np.layers.conv.pad_conv, conv2d_backward's dx; Winograd on the CPU, with
+//               tiles of 4 x 4, is enhance_np.engine.cpu.transforms.  Source: Lavin & Gray 2016, arXiv:1509.09308
 //   checked by  tests/support/cases/winograd.py: exact on integers, error bound on floats.
 //               Compiled by NVRTC and emulated; not run on a GPU
 //   arrays      x (N, H, W, Cin), H, W >= 2, w (3, 3, Cin, Cout), b (Cout,), skip and y
-//               (N, H, W, Cout), every y written once;  u (Cout/64, Cin/8, 16, 8, 64) is U as it
+//               (N, H, W, Cout), every y written once; what is outside x is its mirror image.
+//               winograd_dx: y (N, H+2, W+2, Cout), what is outside x is zero.  u (Cout/64, Cin/8, 16, 8, 64) is U as it
 //               is read; float32, C order, 16-byte aligned; Cin a multiple of 8, Cout of 64;
 //               < 2^31 elements
 //   launch      winograd: 256 threads; one block for each 32 tiles (numbered along W, H, N) x 64
@@ -99,18 +102,22 @@ extern "C" __global__ void __launch_bounds__(THREADS) winograd_weights(
     }
 }
 
-// skip is read only if add is set
-extern "C" __global__ void __launch_bounds__(THREADS, 1) winograd(
+// Floats of shared memory: V and U of a stage
+#define SHARED (PLANES * CK * (TILES + COUTS))
+
+// FRAME: lines of y outside x, on each side. Without, x is mirrored; with, it is zero outside
+template <int FRAME>
+__device__ __forceinline__ void convolve(
     const float* __restrict__ x, const float* __restrict__ u, const float* __restrict__ b,
     const float* __restrict__ skip, float* __restrict__ y, int N, int H, int W, int Cin, int Cout,
-    int relu, int add)
+    int relu, int add, float* shared)
 {
-    __shared__ __align__(16) float shared[PLANES * CK * (TILES + COUTS)];
     float(*sv)[CK][TILES] = reinterpret_cast<float(*)[CK][TILES]>(shared);
     float(*su)[CK][COUTS] = reinterpret_cast<float(*)[CK][COUTS]>(shared + PLANES * CK * TILES);
 
     // channels and tiles of the block
-    const int across = (W + 1) / 2, down = (H + 1) / 2, tiles = N * down * across;
+    const int Ho = H + 2 * FRAME, Wo = W + 2 * FRAME;
+    const int across = (Wo + 1) / 2, down = (Ho + 1) / 2, tiles = N * down * across;
     const int groups = Cout / COUTS, group = blockIdx.x % groups;
     const int first = blockIdx.x / groups * TILES;
 
@@ -118,15 +125,20 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) winograd(
     const int half = threadIdx.x % 2, tile = threadIdx.x / 2 % TILES, row = threadIdx.x / 64;
     const float sign = row == 1 ? 1 : -1;
     int from[4], apart;
+    unsigned inside = 0;  // bits s and 4 + s: whether pixel s of the two rows is inside x
     {
         const int t = min(first + tile, tiles - 1), n = t / across / down;
-        const int i = t / across % down * 2 - 1, j = t % across * 2 - 1;
-        const int one = mirrored(i + (row == 0 ? 0 : row == 2 ? 2 : 1), H);
-        const int other = mirrored(i + (row == 2 ? 1 : row == 3 ? 3 : 2), H);
+        const int i = t / across % down * 2 - 1 - FRAME, j = t % across * 2 - 1 - FRAME;
+        int one = i + (row == 0 ? 0 : row == 2 ? 2 : 1), other = i + (row == 2 ? 1 : row == 3 ? 3 : 2);
+#pragma unroll
+        for (int s = 0; s < 4; s++)
+            if (FRAME && 0 <= j + s && j + s < W)
+                inside |= (0 <= one && one < H) << s | (0 <= other && other < H) << 4 + s;
+        if (!FRAME) one = mirrored(one, H), other = mirrored(other, H);
         apart = (other - one) * W * Cin;
 #pragma unroll
         for (int s = 0; s < 4; s++)
-            from[s] = ((n * H + one) * W + mirrored(j + s, W)) * Cin + half * 4;
+            from[s] = ((n * H + one) * W + (FRAME ? j + s : mirrored(j + s, W))) * Cin + half * 4;
     }
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     u += (group * (Cin / CK) * PLANES + 2 * warp) * CK * COUTS + lane * 4;
@@ -135,9 +147,12 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) winograd(
     auto fetch_x = [&](int stage) {
 #pragma unroll
         for (int s = 0; s < 4; s++) {
-            const float* at = x + from[s] + stage * CK;
-            x_next[0][s] = *reinterpret_cast<const float4*>(at);
-            x_next[1][s] = *reinterpret_cast<const float4*>(at + apart);
+            const int at = from[s] + stage * CK;
+            x_next[0][s] = x_next[1][s] = make_float4(0, 0, 0, 0);
+            if (!FRAME || inside >> s & 1)
+                x_next[0][s] = *reinterpret_cast<const float4*>(x + at);
+            if (!FRAME || inside >> 4 + s & 1)
+                x_next[1][s] = *reinterpret_cast<const float4*>(x + at + apart);
         }
     };
     auto store_v = [&]() {
@@ -248,9 +263,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) winograd(
 #pragma unroll
             for (int k = 0; k < 4; k++) {
                 const int r = k / 2, s = k % 2;
-                if (i + r >= H || j + s >= W) continue;
+                if (i + r >= Ho || j + s >= Wo) continue;
                 const float2 sums = output(s, at[r]);
-                const int to = ((n * H + i + r) * W + j + s) * Cout + o;
+                const int to = ((n * Ho + i + r) * Wo + j + s) * Cout + o;
                 float2 more = make_float2(0, 0);
                 if (add) more = *reinterpret_cast<const float2*>(skip + to);
                 *reinterpret_cast<float2*>(y + to) =
@@ -260,4 +275,23 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) winograd(
         }
         __syncthreads();
     }
+}
+
+// skip is read only if add is set
+extern "C" __global__ void __launch_bounds__(THREADS, 1) winograd(
+    const float* __restrict__ x, const float* __restrict__ u, const float* __restrict__ b,
+    const float* __restrict__ skip, float* __restrict__ y, int N, int H, int W, int Cin, int Cout,
+    int relu, int add)
+{
+    __shared__ __align__(16) float shared[SHARED];
+    convolve<0>(x, u, b, skip, y, N, H, W, Cin, Cout, relu, add, shared);
+}
+
+// b is zero: a gradient has no bias
+extern "C" __global__ void __launch_bounds__(THREADS, 1) winograd_dx(
+    const float* __restrict__ x, const float* __restrict__ u, const float* __restrict__ b,
+    float* __restrict__ y, int N, int H, int W, int Cin, int Cout)
+{
+    __shared__ __align__(16) float shared[SHARED];
+    convolve<1>(x, u, b, b, y, N, H, W, Cin, Cout, 0, 0, shared);
 }

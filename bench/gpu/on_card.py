@@ -27,7 +27,7 @@ from bench.gpu.card_table import text
 from bench.gpu.sizes import Sizes
 from bench.shared import table
 from enhance_np.engine import Engine, select
-from enhance_np.engine.cuda import convolution
+from enhance_np.engine.cuda import convolution, methods
 from enhance_np.inspection import gpu_selftest
 from enhance_np.inspection.gpu_report import Report
 
@@ -99,7 +99,7 @@ def sanitized(left: Callable[[], float]) -> dict[str, dict]:
 
 
 def counters(left: Callable[[], float]) -> dict:
-    """Nsight Compute's counters of one launch of conv3x3.cu at each shape."""
+    """Nsight Compute's counters of y by each method, and of dW, at each shape."""
     metrics = (
         "sm__throughput.avg.pct_of_peak_sustained_elapsed,"
         "sm__inst_executed_pipe_fma.avg.pct_of_peak_sustained_active,"
@@ -108,7 +108,7 @@ def counters(left: Callable[[], float]) -> dict:
         "sm__warps_active.avg.pct_of_peak_sustained_active,gpu__time_duration.sum"
     )
     command = ["ncu", "--csv", "--clock-control", "none", "--metrics", metrics]
-    command += ["--kernel-name", "regex:conv3x3|winograd", "--launch-count", "6", sys.executable]
+    command += ["--kernel-name", "regex:conv3x3|winograd", "--launch-count", "10", sys.executable]
     return _run([*command, "-m", "bench.gpu.on_card", "--launches"], min(90.0, left() - 15))
 
 
@@ -127,7 +127,8 @@ def launches(sizes=Sizes) -> None:
             for size in ((n, h, w, cin), (3, 3, cin, cout), (cout,), (n, h, w, cout))
         )
         _, cache = engine.ops.pad_conv(x, k, b)
-        convolution.conv(x, k, b, winograd=True)
+        for method in methods.options():
+            convolution.conv(x, k, b, method=method)
         engine.ops.pad_conv_gradient(dy, cache)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from bench.gpu import ladder
 from enhance_np import params
 from enhance_np.engine import Engine
-from enhance_np.engine.cuda import convolution, graph
+from enhance_np.engine.cuda import convolution, graph, methods
 from enhance_np.inspection import gpu_selftest
 from enhance_np.weights import Weights
 
@@ -59,18 +59,19 @@ def own(engine: Engine, sizes, progress: Callable) -> dict[str, dict[str, float]
         by_graphs = engine._replace(step=graph.GraphStep())
         ways = gpu_selftest.ways(by_graphs, sizes.config, batch, side, 16)
         for name, (way, work) in ways.items():
-            if name.startswith("training step"):
+            if name == f"training step, {batch} x {side} x {side}":
                 for _ in range(graph.STATES):
                     way()  # the first, and those that record
                 found[f"{name}, by graphs"] = _both(way, sizes) | {"flop": work}
     p, moving = params.initial(sizes.config, 0)
     rng = np.random.default_rng(2)
     per_pixel = gpu_selftest.work(sizes.config)["forward"]
-    for winograd in (False, True):
-        predictor = engine._replace(winograd=winograd).predictor(Weights(sizes.config, p, moving))
+    for method in ("float32", *methods.options()):
+        by = engine._replace(ops=methods.vocabulary(method))
+        predictor = by.predictor(Weights(sizes.config, p, moving))
         for side in sizes.images:
             image = rng.standard_normal((side, side), np.float32)
-            name = f"prediction, {side} x {side}{', Winograd' if winograd else ''}"
+            name = f"prediction, {side} x {side}" + f", {method}" * (method != "float32")
             few = sizes.repeats if side < 2000 else 3
             took = _median(lambda p=predictor, x=image: p(x), sizes, few)
             found[name] = {"device": took, "flop": per_pixel * side * side}
@@ -83,7 +84,10 @@ def own(engine: Engine, sizes, progress: Callable) -> dict[str, dict[str, float]
         _, cache = engine.ops.pad_conv(x, k, b)
         for name, way in {
             "y": lambda a=(x, k, b): convolution.conv(*a),
-            "y, Winograd": lambda a=(x, k, b): convolution.conv(*a, winograd=True),
+            **{
+                f"y, {method}": lambda a=(x, k, b), by=method: convolution.conv(*a, method=by)
+                for method in methods.options()
+            },
             "dW": lambda a=(dy, cache): engine.ops.pad_conv_gradient(*a),
             "dX and dW": lambda a=(dy, cache): engine.ops.pad_conv_backward(*a),
         }.items():

@@ -7,8 +7,9 @@ reference for the absolute values of the arguments. For batch norm, the error of
 propagated through every line of its formula, to first order.
 Source: Higham 2002, Accuracy and Stability of Numerical Algorithms, sections 3.1 and 4.2.
 
-Winograd adds not products of x and w but of their transforms, whose absolute values are larger; its
-bound is therefore that of kernels/winograd.cu.
+The other methods for 3x3 convolutions (engine.cuda.methods) have bounds of their own, derived in
+the heads of their kernels. Winograd adds not products of x and w but of their transforms, whose
+absolute values are larger.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,8 +20,9 @@ import numpy as np
 
 from .. import layers
 from ..engine import Engine
-from ..engine.cuda.convolution import conv
+from ..engine.cuda.convolution import conv, pad_conv_backward_by
 from ..layers.batchnorm import EPS
+from ..layers.conv import ConvCache
 
 U = 2.0**-24
 # roundings of a bias, of kernels folded for the upsampling, of the adjoints of the padding (9
@@ -119,37 +121,77 @@ def check(
             yield from _errors(engine, rng, name, f"{size} {c}", (x,))
 
 
-def check_winograd(engine: Engine, rng: np.random.Generator, sizes=SIZES) -> Iterator[Error]:
-    """The errors of the GPU's 3x3 convolution of 64 channels by Winograd, with its epilogue."""
+def check_method(
+    engine: Engine, rng: np.random.Generator, name: str, sizes=SIZES
+) -> Iterator[Error]:
+    """The errors of the GPU's 3x3 convolution of 64 channels by a method, with its epilogue, and of
+    its dX.  name : of engine.cuda.methods.METHODS, not float32."""
     for size in sizes:
         x, w, b = _normal(rng, *size, 64), _normal(rng, 3, 3, 64, 64), _normal(rng, 64)
-        skip = _normal(rng, *x.shape)
-        exact, _ = layers.pad_conv(*(a.astype("f8") for a in (x, w, b)))
-        y = conv(*map(engine.asarray, (x, w, b)), True, engine.asarray(skip), winograd=True)
-        size_of = [abs(a.astype("f8")) for a in (x, w, b)]
-        sizes_of = winograd_pad_conv(*size_of, [abs(a) for a in F2]) + abs(skip)
+        skip, dy = _normal(rng, *x.shape), _normal(rng, *x.shape)
+        label, on_device = f"{name} {size} 64 -> 64", engine.asarray(w)
+        y = conv(engine.asarray(x), on_device, engine.asarray(b), True, engine.asarray(skip), name)
+        exact, cache = layers.pad_conv(*(a.astype("f8") for a in (x, w, b)))
         want = np.maximum(exact + skip, 0)
-        label = f"winograd {size} 64 -> 64: y"
-        yield error(label, engine, y, want, (64 + 9) * U * sizes_of)
+        yield error(f"{label}: y", engine, y, want, method_bound(name, x, w, b, skip))
+        kept = ConvCache(engine.asarray(x), on_device)
+        if engine.ops is layers:  # whose cache holds x with its frame
+            kept = layers.pad_conv(x, w, b)[1]
+        dx, *_ = pad_conv_backward_by(name, engine.asarray(dy), kept)
+        want, *_ = layers.pad_conv_backward(dy.astype("f8"), cache)
+        yield error(f"{label}: dx", engine, dx, want, method_dx_bound(name, dy, w))
 
 
-def winograd_pad_conv(x: np.ndarray, w: np.ndarray, b: np.ndarray, matrices=F2) -> np.ndarray:
-    """y of layers.pad_conv for a 3x3 kernel by F(2x2, 3x3), in NumPy.
+def method_bound(name: str, x, w, b, skip=0) -> np.ndarray:
+    """The bound of |y - exact| of a method for pad_conv with a 3x3 kernel, plus skip."""
+    terms, sums_of_sizes = METHODS[name]
+    framed = layers.reflection_pad(abs(x.astype("f8")))
+    sizes = sums_of_sizes(framed, abs(w.astype("f8"))) + abs(b) + abs(skip)
+    return terms(w.shape[2]) * U * sizes
+
+
+def method_dx_bound(name: str, dy, w) -> np.ndarray:
+    """The bound of |dX - exact|: of dX of the framed x, of which the adjoint of the padding adds up
+    to 9 values, with a rounding each."""
+    terms, sums_of_sizes = METHODS[name]
+    zeros = ((0, 0), (2, 2), (2, 2), (0, 0))
+    turned = abs(w.astype("f8"))[::-1, ::-1].transpose(0, 1, 3, 2)
+    framed = sums_of_sizes(np.pad(abs(dy.astype("f8")), zeros), turned)
+    return (terms(w.shape[3]) + 9) * U * layers.reflection_pad_backward(framed)
+
+
+def winograd_conv2d(x: np.ndarray, w: np.ndarray, matrices=F2) -> np.ndarray:
+    """y of layers.conv2d for a 3x3 kernel, without bias, by F(2x2, 3x3), in NumPy.
 
     matrices : A^T, G, B^T. With absolute values of the matrices and of the arguments, the result
     is the sum of absolute values in the bound of the rounding.
     """
     a_t, g, b_t = matrices
-    _, height, width, _ = x.shape
+    height, width = x.shape[1] - 2, x.shape[2] - 2
     # tiles extend beyond the edge by a line on which no y depends
-    framed = np.pad(x, ((0, 0), (1, 1 + height % 2), (1, 1 + width % 2), (0, 0)), "reflect")
+    framed = np.pad(x, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)))
     d = np.lib.stride_tricks.sliding_window_view(framed, (4, 4), (1, 2))[:, ::2, ::2]
     u = np.einsum("ik,klco,jl->ijco", g, w, g)
     v = np.einsum("ik,ntackl,jl->ntaijc", b_t, d, b_t, optimize=True)
     m = np.einsum("ntaijc,ijco->ntijao", v, u, optimize=True)
     y = np.einsum("ri,ntijao,sj->ntraso", a_t, m, a_t, optimize=True)
     n, down, _, across, _, cout = y.shape
-    return y.reshape(n, 2 * down, 2 * across, cout)[:, :height, :width] + b
+    return y.reshape(n, 2 * down, 2 * across, cout)[:, :height, :width]
+
+
+def _by_definition(x, w):
+    return layers.conv2d(x, w, np.zeros(w.shape[3]))[0]
+
+
+def _by_winograd(x, w):
+    return winograd_conv2d(x, w, [abs(a) for a in F2])
+
+
+# of a method: Cin -> number of roundings; sums of absolute values, from those of framed x and of w
+METHODS = {
+    "winograd": (lambda cin: cin + 9, _by_winograd),
+    "3xtf32": (lambda cin: 9 * cin / 8 + 34, _by_definition),
+}
 
 
 def error(name: str, engine: Engine, found, exact: np.ndarray, bound) -> Error:

@@ -1,8 +1,8 @@
 """gpu-selftest: checks the results of a card and measures its speed.
 
-Correctness: every operation, and the convolution by Winograd, must be within a derived bound (see
-accuracy.py); the network and a prediction must be within the bounds that tests/engine applies to
-the CPU.
+Correctness: every operation, and the 3x3 convolution by every method (engine.cuda.methods), must
+be within a derived bound (see accuracy.py); the network and a prediction must be, by every method,
+within the bounds that tests/engine applies to the CPU.
 Speed: the time between events on the device, as the median of REPEATS, and its share of the peak
 
     multiprocessors * FP32 cores of each * 2 (a fused multiply-add) * clock
@@ -15,6 +15,7 @@ share.
 import os
 import platform
 from collections.abc import Callable
+from functools import partial
 from math import prod
 from pathlib import Path
 from statistics import median
@@ -25,6 +26,7 @@ from .. import __version__, network, optim, params
 from .._errors import avoidable
 from ..config import DEFAULT, NetworkConfig
 from ..engine import Engine, select
+from ..engine.cuda import methods
 from ..engine.cuda.convolution import conv
 from ..engine.tiles import AFTER_UPSAMPLING
 from ..training.step import step_once
@@ -127,16 +129,20 @@ def operations(engine: Engine, sizes, channels) -> list[dict]:
     """Errors of every operation.  sizes, channels : as for accuracy.check."""
     rng = np.random.default_rng(0)
     errors = [*accuracy.check(engine, rng, sizes, channels)]
-    errors += accuracy.check_winograd(engine, rng, sizes)
+    for name in methods.options():
+        errors += accuracy.check_method(engine, rng, name, sizes)
     return [error._asdict() for error in errors]
 
 
 def page(engine: Engine, config: NetworkConfig) -> list[dict]:
     """Errors of the forward pass, every gradient and a prediction, by the float64 reference."""
-    return [error._asdict() for error in _page(engine, config)]
+    found = [*_page(engine, config, "")]
+    for name in methods.options():
+        found += _page(engine._replace(ops=methods.vocabulary(name)), config, f", {name}")
+    return [error._asdict() for error in found]
 
 
-def _page(engine, config):
+def _page(engine, config, by):
     rng = np.random.default_rng(1)
     p, moving = params.initial(config, 0)
     x = rng.standard_normal((2, 9, 6, 1)).astype(np.float32)
@@ -147,21 +153,19 @@ def _page(engine, config):
     exact = {name: a.astype("f8") for name, a in p.items()}
     want, exact_tape = network.forward(exact, x.astype("f8"), config)
     want_dx, want_g = network.backward(dy.astype("f8"), exact_tape, config)
-    yield accuracy.error("page: y", engine, y, want, accuracy.PAGE_Y * np.ptp(want))
+    yield accuracy.error(f"page{by}: y", engine, y, want, accuracy.PAGE_Y * np.ptp(want))
     largest = max(abs(a).max() for a in want_g.values())
     gradients = {"x": (dx, want_dx)} | {name: (g[name], want_g[name]) for name in g}
     for name, (found, a) in gradients.items():
         bar = accuracy.PAGE_G * abs(a).max() + accuracy.FLOOR * largest
-        yield accuracy.error(f"page: gradient of {name}", engine, found, a, bar)
+        yield accuracy.error(f"page{by}: gradient of {name}", engine, found, a, bar)
     image = rng.standard_normal((37, 45)).astype(np.float32)
     found = engine.predictor(Weights(config, p, moving))(image, tile=32)
     wide = {name: a.astype("f8") for name, a in moving.items()}
     want, _ = network.forward(exact, image[None, :, :, None].astype("f8"), config, moving=wide)
     bar = accuracy.PAGE_Y * np.ptp(want)
     as_is = engine._replace(asnumpy=np.asarray)
-    yield accuracy.error("prediction", as_is, found, want[0, :, :, 0], bar)
-    found = engine._replace(winograd=True).predictor(Weights(config, p, moving))(image, tile=32)
-    yield accuracy.error("prediction, Winograd", as_is, found, want[0, :, :, 0], bar)
+    yield accuracy.error(f"prediction{by}", as_is, found, want[0, :, :, 0], bar)
 
 
 # ------------------------------------------------------------------------------------------ time
@@ -182,7 +186,7 @@ def work(config: NetworkConfig) -> dict[str, int]:
 def ways(engine: Engine, config: NetworkConfig, batch: int, patch: int, image: int) -> dict:
     """{name: (function to time, its FLOP)}.  patch, image : sides in pixels.
 
-    It includes the convolution by Winograd, which is not used by default.
+    It includes the methods that are not used by default.
     """
     rng = np.random.default_rng(2)
     p, moving = params.initial(config, 0)
@@ -193,23 +197,26 @@ def ways(engine: Engine, config: NetworkConfig, batch: int, patch: int, image: i
     )
     _, tape = network.forward(on_device, x, config, engine.ops)
     step = engine.step or step_once
-    state = [on_device, optim.adam_start(on_device)]
 
-    def train():
-        """From the last step's result, as in a training: a first step copies every tensor."""
-        state[:] = step(*state, x, target, config, engine.ops, 1e-4, 1e-6)[:2]
+    def training(ops):
+        state = [on_device, optim.adam_start(on_device)]
+
+        def train():
+            """From the last step's result, as in a training: a first step copies every tensor."""
+            state[:] = step(*state, x, target, config, ops, 1e-4, 1e-6)[:2]
+
+        return train
 
     picture = rng.standard_normal((image, image)).astype(np.float32)
     weights, per_pixel = Weights(config, p, moving), work(config)
     predictor = engine.predictor(weights)
-    by_winograd = engine._replace(winograd=True).predictor(weights)
     h = engine.asarray(rng.standard_normal((1, image, image, 64)).astype(np.float32))
     w = engine.asarray(rng.standard_normal((3, 3, 64, 64)).astype(np.float32))
     b, of_conv = engine.asarray(np.zeros(64, np.float32)), 2 * 9 * 64 * 64 * picture.size
     pixels = batch * patch**2
     sides = f"{batch} x {patch} x {patch}"
     forward, backward = per_pixel["forward"] * pixels, per_pixel["backward"] * pixels
-    return {
+    found = {
         f"forward, {sides}": (
             lambda: network.forward(on_device, x, config, engine.ops),
             forward,
@@ -219,23 +226,27 @@ def ways(engine: Engine, config: NetworkConfig, batch: int, patch: int, image: i
             backward,
         ),
         f"training step, {sides}": (
-            train,
+            training(engine.ops),
             forward + backward,
         ),
         f"prediction, {image} x {image}, from and to NumPy": (
             lambda: predictor(picture),
             per_pixel["forward"] * picture.size,
         ),
-        f"prediction, {image} x {image}, Winograd": (
-            lambda: by_winograd(picture),
-            per_pixel["forward"] * picture.size,
-        ),
         f"3x3, 64 to 64, {image} x {image}": (lambda: conv(h, w, b), of_conv),
-        f"3x3, 64 to 64, {image} x {image}, Winograd": (
-            lambda: conv(h, w, b, winograd=True),
-            of_conv,
-        ),
     }
+    for name in methods.options():
+        by = engine._replace(ops=methods.vocabulary(name))
+        found[f"training step, {sides}, {name}"] = training(by.ops), forward + backward
+        found[f"prediction, {image} x {image}, {name}"] = (
+            partial(by.predictor(weights), picture),
+            per_pixel["forward"] * picture.size,
+        )
+        found[f"3x3, 64 to 64, {image} x {image}, {name}"] = (
+            partial(conv, h, w, b, method=name),
+            of_conv,
+        )
+    return found
 
 
 def seconds(way: Callable, warm_up: int, repeats: int) -> list[float]:

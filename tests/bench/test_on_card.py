@@ -12,7 +12,7 @@ from bench.gpu import card_table, ladder, on_card, results
 from bench.gpu.sizes import Sizes
 from enhance_np.config import NetworkConfig
 from enhance_np.engine import gpu, select
-from enhance_np.engine.cuda import convolution, folded, launch
+from enhance_np.engine.cuda import convolution, folded, launch, methods
 
 
 class Small(Sizes):
@@ -48,7 +48,9 @@ def test_the_whole(engine, tmp_path):
     assert {name.split(":")[0] for name in found["cases"]} == {"mse", "reflect_pad"}
     assert found["ceilings"]["flops"] > 0
     assert found["graphs"] == {"recorded": True, "same_bits": True}
-    assert len(found["times"]) == 6 + 2 + 2 + 4
+    more = len(methods.options())
+    # of two batches and by graphs, of a prediction, of one shape
+    assert len(found["times"]) == 2 * (3 + more) + 2 + (1 + more) + (3 + more)
     page = card_table.text(json.loads((tmp_path / "report.json").read_text()))
     assert page.startswith("**A100**")
     assert "all results right" in page

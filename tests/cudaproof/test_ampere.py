@@ -76,6 +76,21 @@ def test_a_missing_wait_or_barrier_is_seen(before, after, kind):
         turned(text, "trace")
 
 
+@pytest.mark.parametrize("mode", ["fast", "trace"])
+def test_a_copy_fills_up_with_zeros(mode):
+    """Beyond the bytes that it reads, also where none is read and the address is not valid."""
+    text = COPIES.replace('%0], [%1], 4;"', '%0], [%1], 4, %2;"').replace(
+        '"l"(x + 64 * k + t)', '"l"(k ? x : x + t), "r"(k ? 0 : 4)'
+    )
+    x, y = np.arange(64, dtype="f4"), np.full(128, np.nan, "f4")
+    emulator.load(text, mode)["turned"](1, 64, x, y, schedule="shuffled")
+    np.testing.assert_array_equal(y, [*x[::-1], *np.zeros(64)])
+    beyond = text.replace("k ? x :", "k ? x + (1 << 20) :")
+    emulator.load(beyond, mode)["turned"](1, 64, x, y, schedule="shuffled")
+    with pytest.raises(emulator.Fault, match="a copy of 4 bytes that reads 8"):
+        emulator.load(text.replace("k ? 0 : 4", "8"), mode)["turned"](1, 64, x, y)
+
+
 def product(a, b, c, text=MMA, threads=32):
     a, b, c = (np.ascontiguousarray(m, np.float32) for m in (a, b, c))
     d = np.full((16, 8), np.nan, np.float32)

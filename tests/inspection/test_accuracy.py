@@ -8,7 +8,7 @@ import pytest
 from enhance_np import layers
 from enhance_np.engine import REFERENCE, Engine
 from enhance_np.engine.cpu import vocabulary as cpu
-from enhance_np.engine.cuda import convolution
+from enhance_np.engine.cuda import convolution, methods
 from enhance_np.inspection import accuracy
 
 SMALL = {"sizes": ((1, 2, 2), (2, 3, 13)), "channels": ((1, 64), (64, 64), (7, 5))}
@@ -71,31 +71,41 @@ def test_every_result_is_held(name, part, rng):
 
 def test_the_tiles_of_winograd_are_the_convolution(rng):
     """Also, its sum of absolute values exceeds that of the direct sum; for ones, by (8/3)^2."""
-    for size in ((1, 2, 2), (2, 3, 5), (1, 6, 7)):
-        x, w, b = (rng.standard_normal(s) for s in ((*size, 5), (3, 3, 5, 4), (4,)))
-        want, _ = layers.pad_conv(x, w, b)
-        np.testing.assert_allclose(accuracy.winograd_pad_conv(x, w, b), want, atol=1e-12)
-        sizes, _ = layers.pad_conv(abs(x), abs(w), abs(b))
+    none = np.zeros(4)
+    for size in ((1, 4, 4), (2, 5, 7), (1, 8, 9)):
+        x, w = (rng.standard_normal(s) for s in ((*size, 5), (3, 3, 5, 4)))
+        want, _ = layers.conv2d(x, w, none)
+        np.testing.assert_allclose(accuracy.winograd_conv2d(x, w), want, atol=1e-12)
+        sizes, _ = layers.conv2d(abs(x), abs(w), none)
         matrices = [abs(a) for a in accuracy.F2]
-        assert (accuracy.winograd_pad_conv(abs(x), abs(w), abs(b), matrices) > sizes).all()
-        ones = np.ones_like(x), np.ones_like(w), np.zeros_like(b)
-        sizes, _ = layers.pad_conv(*ones)
-        of_tiles = accuracy.winograd_pad_conv(*ones, matrices)
+        assert (accuracy.winograd_conv2d(abs(x), abs(w), matrices) > sizes).all()
+        ones = np.ones_like(x), np.ones_like(w)
+        sizes, _ = layers.conv2d(*ones, none)
+        of_tiles = accuracy.winograd_conv2d(*ones, matrices)
         np.testing.assert_allclose(of_tiles, 64 / 9 * sizes)
 
 
+@pytest.mark.parametrize("name", accuracy.METHODS)
 @pytest.mark.parametrize("factor", [1, 1.001])
-def test_winograd_is_held(factor, rng, monkeypatch):
+def test_a_method_is_held(name, factor, rng, monkeypatch):
     """An error of one part in a thousand is detected; the reference engine takes the place of a
     GPU."""
 
-    def conv(x, w, b, relu, skip, winograd):
-        return np.float32(factor) * convolution.conv(x, w, b, relu, skip, winograd)
+    def conv(*arguments):
+        return np.float32(factor) * convolution.conv(*arguments)
+
+    def backward(*arguments):
+        return [np.float32(factor) * a for a in convolution.pad_conv_backward_by(*arguments)]
 
     monkeypatch.setattr(accuracy, "conv", conv)
-    errors = list(accuracy.check_winograd(REFERENCE, rng, SMALL["sizes"]))
-    assert len(errors) == 2
+    monkeypatch.setattr(accuracy, "pad_conv_backward_by", backward)
+    errors = list(accuracy.check_method(REFERENCE, rng, name, SMALL["sizes"]))
+    assert [e.name[-1] for e in errors] == ["y", "x", "y", "x"]
     assert {e.passed for e in errors} == {factor == 1}
+
+
+def test_every_method_has_a_bound():
+    assert ["float32", *accuracy.METHODS] == [*methods.METHODS]
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

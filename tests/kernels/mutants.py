@@ -30,6 +30,7 @@ PAGE = HERE.parents[1] / "docs" / "cuda-mutants.md"
 SYNC = "__syncthreads();"
 LOOP = "past the last barrier\n            " + SYNC
 ASYNC, TF32, THREE = (f"ladder/conv3x3/{rung}" for rung in ("7_async", "8_tf32", "9_3xtf32"))
+PRODUCTS = "conv3x3_3xtf32"
 WAIT = 'asm volatile("cp.async.wait_group %0;" :: "n"(STAGES - 2) : "memory");'
 
 # name -> (stem, (before, after), ...); only the first occurrence of `before` is replaced
@@ -174,8 +175,8 @@ MUTANTS = {
     "Winograd: sign in a row of B^T": ("winograd", ("row == 1 ? 1 : -1", "row == 2 ? 1 : -1")),
     "Winograd: sign in A^T": ("winograd", ("- m[2].x - m[3].x", "- m[2].x + m[3].x")),
     "Winograd: half forgotten in G": ("winograd", ("(g0 - g1 + g2) / 2", "(g0 - g1 + g2)")),
-    "Winograd: no guard for rows": ("winograd", ("i + r >= H || j + s >= W", "j + s >= W")),
-    "Winograd: no guard for columns": ("winograd", ("i + r >= H || j + s >= W", "i + r >= H")),
+    "Winograd: no guard for rows": ("winograd", ("i + r >= Ho || j + s >= Wo", "j + s >= Wo")),
+    "Winograd: no guard for columns": ("winograd", ("i + r >= Ho || j + s >= Wo", "i + r >= Ho")),
     "Winograd: no guard for tiles": ("winograd", ("if (t < tiles)", "if (t <= tiles)")),
     "Winograd: tiles read beyond the last": (
         "winograd",
@@ -187,7 +188,33 @@ MUTANTS = {
     ),
     "Winograd: mirrored one pixel off": ("winograd", ("2 * (n - 1) - i", "2 * n - 1 - i")),
     "Winograd: tiles of one image only": ("winograd", ("(n * H + one) * W", "one * W")),
+    "Winograd, dX: begins one line late": (
+        "winograd",
+        ("across * 2 - 1 - FRAME", "across * 2 - 1"),
+    ),
+    "Winograd, dX: no zeros beside x": (
+        "winograd",
+        ("if (FRAME && 0 <= j + s && j + s < W)", "if (FRAME)"),
+    ),
+    "Winograd, dX: no zeros above x": ("winograd", ("(0 <= one && one < H) << s", "1 << s")),
     "Winograd: NaN becomes 0": ("winograd", ("relu && y < 0 ? 0 : y", "relu && !(y > 0) ? 0 : y")),
+    "3xTF32: does not wait for its copies": (PRODUCTS, (WAIT, "")),
+    "3xTF32: waits for one group less": (PRODUCTS, ('"n"(STAGES - 2)', '"n"(STAGES - 1)')),
+    "3xTF32: barrier behind the wait removed": (
+        PRODUCTS,
+        (SYNC + "  // this stage", "// this stage"),
+    ),
+    "3xTF32: product of a small part left out": (
+        PRODUCTS,
+        ("multiply(d, small[m], w_big, d);", ""),
+    ),
+    "3xTF32: rest not cut off to TF32": (PRODUCTS, ("(big)) & ~0x1fffu}", "(big))}")),
+    "3xTF32: mirrored one pixel off": (PRODUCTS, ("2 * (n - 1) - i", "2 * n - 1 - i")),
+    "3xTF32: nothing filled with zeros": (PRODUCTS, ("inside ? 16 : 0", "16")),
+    "3xTF32: residual forgotten": (PRODUCTS, ("if (add) more", "if (add > 1) more")),
+    "3xTF32: last two pixels of a row not copied": (PRODUCTS, ("lane >= 4", "lane >= 0")),
+    "3xTF32: no guard for columns": (PRODUCTS, ("if (j >= Wo) continue;", "")),
+    "3xTF32: NaN becomes 0": (PRODUCTS, ("y < 0 ? 0 : y", "!(y > 0) ? 0 : y")),
     "rung 5: barrier of the loop removed": ("ladder/conv3x3/5_buffers", (LOOP, "past the last")),
     "rung 5: one buffer instead of two": ("ladder/conv3x3/5_buffers", ("c0 / CK % 2", "0")),
     "rung 5: first stage for all": ("ladder/conv3x3/5_buffers", ("fetch(c0 + CK)", "fetch(0)")),

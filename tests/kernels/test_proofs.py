@@ -14,6 +14,7 @@ and optionally
                                   loop, and smallest widths of its accesses in bits
     CONFLICT_FREE = {"kernel"}    kernels whose loads of shared memory have no bank conflicts
     INEXACT = {"kernel": "exp"}   kernels whose PTX does not give the source's bits, and why
+    NEEDS = 80                    compute capability that the kernels need, 80 for 8.0
 
 The cases run on the stand-in for CuPy (cudaproof.device), both the source and the PTX that NVRTC
 makes of it. `make verify-cuda` runs all of this; `make test` runs fewer cases, cards and schedules.
@@ -84,10 +85,20 @@ def ran(stem, name, mode="fast", schedule="forward", arch=80, contract=False):
     return tuple(sha256(device.asnumpy(a).tobytes()).hexdigest() for a in given), tuple(launches)
 
 
+def on(archs, *given):
+    """(*each of given, arch) for the architectures that the file of its kernel supports."""
+    return [
+        (*one, arch)
+        for one in given
+        for arch in archs
+        if arch >= getattr(described(one[0]), "NEEDS", 0)
+    ]
+
+
 each_file = pytest.mark.parametrize("stem", STEMS)
-each_case = pytest.mark.parametrize(
-    ("stem", "name"), [(stem, name) for stem in STEMS for name in names(stem)]
-)
+EVERY = [(stem, name) for stem in STEMS for name in names(stem)]
+each_case = pytest.mark.parametrize(("stem", "name"), EVERY)
+each_case_on_archs = pytest.mark.parametrize(("stem", "name", "arch"), on(PTX_ARCHS, *EVERY))
 
 
 # ------------------------------------------------------------------------------------- the text
@@ -112,8 +123,7 @@ def test_needs_no_header(stem):
 
 
 @compiled
-@each_file
-@pytest.mark.parametrize("arch", ARCHS)
+@pytest.mark.parametrize(("stem", "arch"), on(ARCHS, *zip(STEMS)))
 def test_compiles(stem, arch):
     """No warnings, no more registers than allowed, no local memory, no atomic sums of floats."""
     result = nvrtc.compile(source(stem), arch, OPTIONS)
@@ -128,8 +138,9 @@ def test_compiles(stem, arch):
 
 
 @disassembled
-@each_file
-@pytest.mark.parametrize("arch", [arch for arch in ARCHS if arch >= sass.OLDEST])
+@pytest.mark.parametrize(
+    ("stem", "arch"), on([arch for arch in ARCHS if arch >= sass.OLDEST], *zip(STEMS))
+)
 def test_machine_code(stem, arch):
     kernels = sass.disassemble(nvrtc.compile(source(stem), arch, OPTIONS).cubin)
     for kernel in described(stem).REGISTERS:
@@ -170,8 +181,7 @@ def test_sanitizers(stem, name, mode):
 
 @emulated
 @compiled
-@each_case
-@pytest.mark.parametrize("arch", PTX_ARCHS)
+@each_case_on_archs
 def test_ptx_gives_the_bits_of_the_source(stem, name, arch):
     """Without contraction, PTX and source give the same bits; INEXACT kernels only the right
     values."""
@@ -182,8 +192,7 @@ def test_ptx_gives_the_bits_of_the_source(stem, name, arch):
 
 @emulated
 @compiled
-@each_case
-@pytest.mark.parametrize("arch", PTX_ARCHS)
+@each_case_on_archs
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_ptx_as_it_is_launched(stem, name, arch, schedule):
     """With contraction, as CuPy compiles it: the bounds of the case hold, and every access is
@@ -226,4 +235,6 @@ def test_on_the_gpu(stem, name, rng):
         pytest.skip(reason)
     import cupy
 
+    if int(cupy.cuda.Device().compute_capability) < getattr(described(stem), "NEEDS", 0):
+        pytest.skip("the card is older")
     described(stem).CASES[name](cupy, rng)

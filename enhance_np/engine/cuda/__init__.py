@@ -2,13 +2,14 @@
 
 Names, arguments and results are those of the reference. The reference itself also runs on CuPy
 arrays; the functions defined here replace some of its functions by kernels. NumPy arrays and
-float64 are passed on to the reference.
+float64 are passed on to the reference. `conv` is for predictions alone, and has no backward pass.
 """
 
 # "as" marks the functions of the reference that are used unchanged
 from ...layers import elu as elu
 from ...layers import elu_backward as elu_backward
 from ...layers import reflection_pad as reflection_pad
+from .convolution import conv as conv
 from .convolution import conv2d as conv2d
 from .convolution import conv2d_backward as conv2d_backward
 from .convolution import pad_conv as pad_conv

@@ -16,9 +16,8 @@ from . import shapes
 from .arrays import THREADS, gradient, ours, pixels, ready, room
 from .flat import destinations
 from .launch import blocks_for, launch
+from .methods import method as chosen
 from .pad import reflection_pad_backward
-from .winograd import is_winograd
-from .winograd import winograd as by_winograd
 
 ZERO, MIRRORED = 0, 1  # argument `edge` of the kernels: pixels outside an image
 TILE_THREADS = 128  # per block of conv3x3.cu, conv3x3_gradient.cu and conv.cu's gradient
@@ -52,20 +51,30 @@ def conv2d_backward(dy, cache):
 
 def pad_conv(x, w, b):
     """See layers.pad_conv. The cache keeps x without padding."""
+    return pad_conv_by("float32", x, w, b)
+
+
+def pad_conv_by(method, x, w, b):
+    """pad_conv by a method, a name of methods.METHODS; only the rounding differs."""
     if not _fits(x, w, b):
         return layers.pad_conv(x, w, b)
     x = ready(x)
-    return _padded(x, w, b), ConvCache(x, w)
+    return _padded(x, w, b, method), ConvCache(x, w)
 
 
 def pad_conv_backward(dy, cache):
     """See layers.pad_conv_backward."""
+    return pad_conv_backward_by("float32", dy, cache)
+
+
+def pad_conv_backward_by(method, dy, cache):
+    """pad_conv_backward, with dX by a method."""
     x, w = cache
     if not _ours(x, w):
         return layers.pad_conv_backward(dy, cache)
     dw, db = pad_conv_gradient(dy, cache)
     p = len(w) // 2
-    dx = _framed_dx(gradient("pad_conv_backward", dy, (*x.shape[:3], w.shape[3])), w)
+    dx = _framed_dx(gradient("pad_conv_backward", dy, (*x.shape[:3], w.shape[3])), w, method)
     return (reflection_pad_backward(dx, p) if p else dx), dw, db
 
 
@@ -79,11 +88,11 @@ def pad_conv_gradient(dy, cache):
     return _kernel_gradient(cache, dy, (p, p), MIRRORED)
 
 
-def conv(x, w, b, relu=False, skip=None, winograd=False):
+def conv(x, w, b, relu=False, skip=None, method="float32"):
     """pad_conv's y, plus skip, then ReLU, in one kernel: the operation of a folded network.
 
     skip : (N, H, W, Cout), float32 on the GPU like x.  Raises ValueError for another shape.
-    winograd : use kernels/winograd.cu if it supports the weights; only the rounding differs.
+    method : as for pad_conv_by.
     """
     shape = (*x.shape[:3], w.shape[-1])
     if skip is not None and skip.shape != shape:
@@ -92,9 +101,7 @@ def conv(x, w, b, relu=False, skip=None, winograd=False):
         y, _ = layers.pad_conv(x, w, b)
         y = y if skip is None else layers.add(y, skip)
         return layers.relu(y)[0] if relu else y
-    if winograd and is_winograd(w.shape):
-        return by_winograd(x, w, b, relu, skip)
-    return _padded(ready(x), w, b, relu, skip)
+    return _padded(ready(x), w, b, method, relu, skip)
 
 
 def upsample_conv(x, w, b):
@@ -171,7 +178,9 @@ def _valid(x, w):
     return x.shape[1] - w.shape[0] + 1, x.shape[2] - w.shape[1] + 1
 
 
-def _padded(x, w, b, relu=False, skip=None):
+def _padded(x, w, b, method, relu=False, skip=None):
+    if (by := chosen(method, w.shape)) is not None:
+        return by.padded(x, w, b, relu, skip)
     p = len(w) // 2
     return _correlate(x, w, b, (p, p), MIRRORED, *x.shape[1:3], relu, skip)
 
@@ -203,11 +212,13 @@ def _correlate(x, w, b, before, edge, ho, wo, relu=False, skip=None):
     return y
 
 
-def _framed_dx(dy, w):
+def _framed_dx(dy, w, method="float32"):
     """dX of conv2d, that is, of pad_conv's padded x."""
     cupy = array_module(dy)
     kh, kw, cin, _ = w.shape
     turned = ready(w[::-1, ::-1].transpose(0, 1, 3, 2))
+    if (by := chosen(method, turned.shape)) is not None:
+        return by.framed_dx(dy, turned)
     ho, wo = dy.shape[1] + kh - 1, dy.shape[2] + kw - 1
     return _correlate(dy, turned, cupy.zeros(cin, np.float32), (kh - 1, kw - 1), ZERO, ho, wo)
 

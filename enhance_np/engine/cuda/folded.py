@@ -12,7 +12,6 @@ from .. import tiles
 from ..fold import Conv, fold
 from ..tiled import tiled
 from . import elu, elu_conv, relu_conv, streams, upsample_conv
-from .convolution import conv
 
 SHARE = 0.5  # of the free memory; the rest is for workspaces and the error of the estimate
 LARGEST = 2048  # pixels, side of a tile; the halo is then 3 % of the work, so more gains nothing
@@ -21,7 +20,7 @@ CHANNELS = 32  # live channels are kept in multiples of these: whole blocks of t
 
 def prediction(weights: Weights, engine) -> Callable:
     """`Predictor.each` on the card."""
-    forward = Folded(fold(weights, multiple=CHANNELS), weights.config, engine.winograd)
+    forward = Folded(fold(weights, multiple=CHANNELS), weights.config, engine.ops.conv)
 
     def each(images, tile, progress):
         return _each(forward, images, forward.tile() if tile is None else tile, progress)
@@ -63,13 +62,13 @@ def _each(forward, images, size, progress):
 class Folded:
     """forward(x): (1, H, W, 1) -> (1, 2H, 2W, 1), float32 on the card, H and W >= 2.
 
-    winograd : see engine.select.
+    conv : convolution.conv, by a method.
     """
 
-    def __init__(self, convs: dict[str, Conv], config: NetworkConfig, winograd: bool = False):
+    def __init__(self, convs: dict[str, Conv], config: NetworkConfig, conv: Callable):
         import cupy
 
-        self.cupy, self.config, self.winograd = cupy, config, winograd
+        self.cupy, self.config, self.conv = cupy, config, conv
         self.convs = {
             name: Conv(cupy.asarray(conv.w), cupy.asarray(conv.b)) for name, conv in convs.items()
         }
@@ -84,7 +83,7 @@ class Folded:
 
     def _conv(self, h, name, act=False, skip=None):
         relu = act and self.config.activation == "relu"
-        h = conv(h, *self.convs[name], relu, skip, self.winograd)
+        h = self.conv(h, *self.convs[name], relu, skip)
         return elu(h)[0] if act and not relu else h
 
     def _head(self, h):

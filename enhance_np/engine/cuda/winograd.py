@@ -1,7 +1,7 @@
-"""3x3 convolutions by Winograd's F(2x2, 3x3), by kernels/winograd.cu, as an option.
+"""3x3 convolutions by Winograd's F(2x2, 3x3), by kernels/winograd.cu: a method of methods.py.
 
-It needs 4/9 of the multiply-adds of conv3x3.cu, but has not been timed on a card. Only predictions
-with engine.select("gpu", winograd=True) use it.
+It needs 4/9 of the multiply-adds of conv3x3.cu, but has not been timed on a card. The callers have
+checked the shapes, and x and dy are `arrays.ready`.
 """
 
 import numpy as np
@@ -10,14 +10,39 @@ from ..._array import array_module
 from .arrays import ready
 from .launch import blocks_for, launch
 
+NEEDS = 0  # compute capability of the card: any
 # as in the text of the kernel
 THREADS, PLANES, TILES = 256, 16, 32
 STAGE, COUTS = 8, 64  # input channels of a stage, output channels of a block
 
 
-def is_winograd(shape: tuple[int, ...]) -> bool:
+def supports(shape: tuple[int, ...]) -> bool:
     """Whether weights of `shape` are supported: (3, 3, Cin, Cout), whole stages and blocks."""
     return len(shape) == 4 and shape[:2] == (3, 3) and shape[2] % STAGE == shape[3] % COUTS == 0
+
+
+def padded(x, w, b, relu=False, skip=None):
+    """convolution.conv."""
+    y = array_module(x).empty((*x.shape[:3], w.shape[3]), np.float32)
+    b = ready(b)
+    arrays = x, winograd_weights(w), b, b if skip is None else ready(skip), y
+    sizes = *x.shape, w.shape[3], int(relu), int(skip is not None)
+    launch("winograd", "winograd", _blocks(y), THREADS, *arrays, *sizes)
+    return y
+
+
+def framed_dx(dy, turned):
+    """dX of x framed by its mirror image: (N, H+2, W+2, C).
+
+    turned : the weights, turned by 180 degrees, with their channels exchanged.
+    """
+    cupy = array_module(dy)
+    n, h, w, cin = dy.shape
+    cout = turned.shape[3]
+    dx = cupy.empty((n, h + 2, w + 2, cout), np.float32)
+    arrays = dy, winograd_weights(turned), cupy.zeros(cout, np.float32), dx
+    launch("winograd", "winograd_dx", _blocks(dx), THREADS, *arrays, n, h, w, cin, cout)
+    return dx
 
 
 def winograd_weights(w):
@@ -29,14 +54,6 @@ def winograd_weights(w):
     return u
 
 
-def winograd(x, w, b, relu=False, skip=None):
-    """convolution.conv for weights that are `is_winograd`; the caller has checked the shapes."""
-    n, h, wd, cin = x.shape
-    cout = w.shape[3]
-    y = array_module(x).empty((n, h, wd, cout), np.float32)
-    b = ready(b)
-    blocks = -(-n * -(-h // 2) * -(-wd // 2) // TILES) * (cout // COUTS)
-    arrays = ready(x), winograd_weights(w), b, b if skip is None else ready(skip), y
-    sizes = n, h, wd, cin, cout, int(relu), int(skip is not None)
-    launch("winograd", "winograd", blocks, THREADS, *arrays, *sizes)
-    return y
+def _blocks(y):
+    n, h, w, cout = y.shape
+    return -(-n * -(-h // 2) * -(-w // 2) // TILES) * (cout // COUTS)

@@ -7,7 +7,8 @@ import pytest
 from cudaproof import device, emulator
 
 from enhance_np import layers
-from enhance_np.engine.cuda import convolution, launch, shapes
+from enhance_np.engine.cuda import convolution, launch, methods, shapes
+from enhance_np.inspection import accuracy
 
 pytestmark = pytest.mark.skipif(emulator.missing() is not None, reason=str(emulator.missing()))
 
@@ -49,33 +50,39 @@ def test_kernel_by_shape(cin, cout, k, kernel, launched, rng):
 
 
 @pytest.mark.parametrize(
-    ("cin", "cout", "k", "kernels"),
+    ("method", "cin", "cout", "k", "kernels"),
     [
-        (64, 64, 3, ["winograd_weights", "winograd"]),
-        (8, 128, 3, ["winograd_weights", "winograd"]),
-        (4, 64, 3, ["conv3x3_64_wide"]),
-        (64, 96, 3, ["conv3x3_32"]),
-        (64, 64, 1, ["conv"]),
+        ("winograd", 64, 64, 3, ["winograd_weights", "winograd"]),
+        ("winograd", 8, 128, 3, ["winograd_weights", "winograd"]),
+        ("winograd", 4, 64, 3, ["conv3x3_64_wide"]),
+        ("winograd", 64, 96, 3, ["conv3x3_32"]),
+        ("winograd", 64, 64, 1, ["conv"]),
+        ("3xtf32", 8, 128, 3, ["conv3x3_3xtf32_64"]),
+        ("3xtf32", 8, 96, 3, ["conv3x3_3xtf32_32"]),
+        ("3xtf32", 4, 64, 3, ["conv3x3_64_wide"]),
+        ("3xtf32", 8, 48, 3, ["conv"]),
+        ("3xtf32", 64, 64, 1, ["conv"]),
     ],
 )
-def test_winograd_where_it_can(cin, cout, k, kernels, launched, rng):
+def test_a_method_where_it_can(method, cin, cout, k, kernels, launched, rng):
     x, w, b, _ = map(device.asarray, arrays(rng, cin, cout, k))
-    convolution.conv(x, w, b, winograd=True)
+    convolution.conv(x, w, b, method=method)
     assert launched() == kernels
 
 
-def test_winograd_reads_a_slice_as_it_stands(launched, rng):
+@pytest.mark.parametrize("method", accuracy.METHODS)
+def test_a_method_reads_a_slice_as_it_stands(method, launched, rng):
     x, w, b, skip = map(device.asarray, arrays(rng, 8, 64))
-    want = device.asnumpy(convolution.conv(x, w, b, skip=skip, winograd=True))
+    want = device.asnumpy(convolution.conv(x, w, b, skip=skip, method=method))
     moved = []
     for a in (x, w, b, skip):  # makes arrays that are not 16-byte aligned
         whole = device.zeros(a.size + 1, "f4")
         whole[1:] = a.reshape(-1)
         moved.append(whole[1:].reshape(a.shape))
     x, w, b, skip = moved
-    got = device.asnumpy(convolution.conv(x, w, b, skip=skip, winograd=True))
+    got = device.asnumpy(convolution.conv(x, w, b, skip=skip, method=method))
     np.testing.assert_array_equal(got, want)
-    assert set(launched()) == {"winograd_weights", "winograd"}
+    assert "conv3x3_64_wide" not in launched()
 
 
 def test_a_stem_with_a_residual_goes_where_it_is_added(launched, rng):
@@ -91,12 +98,12 @@ def test_upsampling_is_folded(launched, rng):
 
 
 @pytest.mark.usefixtures("launched")
-@pytest.mark.parametrize("winograd", [False, True])
+@pytest.mark.parametrize("method", methods.METHODS)
 @pytest.mark.parametrize("shape", [(1, 4, 5, 32), (1, 5, 5, 64), (4, 5, 64)])
-def test_refuses_another_residual(shape, winograd, rng):
+def test_refuses_another_residual(shape, method, rng):
     x, w, b, _ = map(device.asarray, arrays(rng, 32, 64))
     with pytest.raises(ValueError, match=r"skip must be \(1, 4, 5, 64\), got skip.shape="):
-        convolution.conv(x, w, b, skip=device.zeros(shape, "f4"), winograd=winograd)
+        convolution.conv(x, w, b, skip=device.zeros(shape, "f4"), method=method)
 
 
 @pytest.mark.parametrize("on_device", [False, True])

@@ -3,6 +3,7 @@
 Every kernel runs in the emulator, as its launcher launches it. Nothing runs on a GPU.
 """
 
+import inspect
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,14 +14,15 @@ from cudaproof import device, emulator
 from networks import trained
 from trained import CPU, OPTIONS, assert_same_bits, pairs, state, train
 
-from enhance_np import loss, network, optim, params
+from enhance_np import layers, loss, network, optim, params
 from enhance_np.config import NetworkConfig
-from enhance_np.engine import Engine, cuda, gpu, select, tiles
-from enhance_np.engine.cuda import folded
+from enhance_np.engine import CONVOLUTIONS, Engine, cuda, gpu, select, tiles
+from enhance_np.engine.cuda import folded, methods
 from enhance_np.engine.cuda import training as on_gpu
 from enhance_np.engine.cuda.flat import flattened, own_layout
 from enhance_np.engine.fold import fold
 from enhance_np.engine.tiled import _doubled
+from enhance_np.inspection import accuracy
 from enhance_np.training import loop
 
 if (reason := emulator.missing()) is not None:
@@ -46,19 +48,30 @@ KERNELS = set(
 )
 
 
-def convolutions(filters):
+# method -> its kernels of a training step
+BY = {
+    "winograd": {"winograd", "winograd_dx", "winograd_weights"},
+    "3xtf32": {"conv3x3_3xtf32_64"},
+}
+
+
+def convolutions(filters, method="float32"):
     """The kernels for the 3x3 convolutions of a step: the general one, unless channels fill
     blocks."""
     if filters % 32:
         return {"conv"}
     each = "conv3x3 conv3x3_dw upsample_conv upsample_conv_dw upsample_conv_dx".split()
     shaped = {"conv3x3_64": "_wide", "conv3x3_dw_64": "_narrow"}  # for images of few columns
-    names = (f"{name}_{filters}" for name in each)
-    return {name + shaped.get(name, "") for name in names} | {
-        "phase_kernels",
-        "phase_kernels_backward",
-        "repeated_border_backward",
-    }
+    names = (f"{name}_{filters}" for name in each if method == "float32" or name != "conv3x3")
+    return (
+        {name + shaped.get(name, "") for name in names}
+        | BY.get(method, set())
+        | {
+            "phase_kernels",
+            "phase_kernels_backward",
+            "repeated_border_backward",
+        }
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -111,9 +124,12 @@ def start(config, size, rng):
     return p, *(a.astype("f4").astype("f8") for a in (x, target))
 
 
-@pytest.mark.parametrize("clip", [None, 0.1])
-@pytest.mark.parametrize("name", STEPS)
-def test_a_step_is_the_reference_s(name, clip, rng):
+@pytest.mark.parametrize(
+    ("name", "clip", "method"),
+    [(name, clip, "float32") for name in STEPS for clip in (None, 0.1)]
+    + [("64 filters", None, method) for method in accuracy.METHODS],
+)
+def test_a_step_is_the_reference_s(name, clip, method, rng):
     """Loss, gradients, moments and params are right, computed by kernels, without leaving the
     device.
 
@@ -139,10 +155,11 @@ def test_a_step_is_the_reference_s(name, clip, rng):
 
     before = optim.AdamState(5, narrowed(m), narrowed(v))
     seen = narrowed({"x": x, "target": target}).values()
-    arguments = narrowed(p), before, *seen, config, cuda, LR, L2, None, clip
+    ops = methods.vocabulary(method)
+    arguments = narrowed(p), before, *seen, config, ops, LR, L2, None, clip
     with device.running("fast", "shuffled") as launched, no_copies():
         got, reached, found, _ = on_gpu.step(*arguments)
-    assert {one.kernel for one in launched} == KERNELS | convolutions(config.filters)
+    assert {one.kernel for one in launched} == KERNELS | convolutions(config.filters, method)
     assert sum(one.kernel == "adam" for one in launched) == 1
     assert abs(on_gpu.reading(found)() - value) <= 1e-5 * value
     assert reached.step == 6
@@ -183,18 +200,18 @@ def test_a_step_has_the_same_bits_again_and_changes_nothing(rng):
         assert not adam.m[name].get().any()
 
 
-def launches_of_a_step(depth, rng, monkeypatch):
+def launches_of_a_step(depth, rng, monkeypatch, method="float32"):
     """{name: number} of our kernels, and the number of CuPy's, in a step that goes on from one."""
     config = NetworkConfig(depth, 64)
     p, x, target = start(config, (1, 2, 2), rng)
     p, moving = narrowed(p), narrowed(params.initial(config, 3)[1])
     x, target = narrowed({"x": x, "target": target}).values()
-    state, seen = [p, optim.adam_start(p)], []
+    state, seen, ops = [p, optim.adam_start(p)], [], methods.vocabulary(method)
     monkeypatch.setattr(device.RawKernel, "__call__", lambda kernel, *_: seen.append(kernel.name))
 
     def step():
         nonlocal moving
-        *state[:], _, tape = on_gpu.step(*state, x, target, config, cuda, LR, L2)
+        *state[:], _, tape = on_gpu.step(*state, x, target, config, ops, LR, L2)
         moving = on_gpu.update_moving(moving, tape)
 
     step()
@@ -218,6 +235,16 @@ def test_a_step_launches_few_kernels(rng, monkeypatch):
     # a block adds its 2 convolutions and 2 batch norms
     more, more_others = launches_of_a_step(6, rng, monkeypatch)
     assert (more.total() - kernels.total(), more_others - others) == (27, 4)
+
+
+# more than by default: Winograd transforms the weights for y and for dX of 11 convolutions
+@pytest.mark.parametrize(("method", "more"), [("winograd", 22), ("3xtf32", 0)])
+def test_the_launches_of_a_method(method, more, rng, monkeypatch):
+    kernels, others = launches_of_a_step(5, rng, monkeypatch, method)
+    assert (kernels.total(), others) == (175 + more, 27)
+    assert not any(name.startswith("conv3x3_64") for name in kernels)
+    y_and_dx = BY[method] - {"winograd_weights"}
+    assert sum(kernels[name] for name in y_and_dx) == 22
 
 
 def test_gradients_and_statistics_are_written_to_their_places(rng):
@@ -372,11 +399,51 @@ def test_a_prediction_is_the_page_s(name, tile, rng):
         assert not kernels & {"add", "relu"}
 
 
-def test_winograd_is_off_by_itself(monkeypatch):
+def test_the_sum_of_the_definition_is_the_default(monkeypatch):
     monkeypatch.setattr(gpu, "probe", lambda: None)
-    assert not select("gpu").winograd
-    assert select("gpu", winograd=True).winograd
-    assert not select("cpu", winograd=True).winograd
+    assert select("gpu").ops is select("gpu", "float32").ops is cuda
+    assert methods.METHODS.keys() == set(CONVOLUTIONS)
+    for method in accuracy.METHODS:
+        assert select("gpu", convolution=method).ops is methods.vocabulary(method)
+    with pytest.raises(ValueError, match="must be one of float32, winograd, 3xtf32, got 'fft'"):
+        select("gpu", "fft")
+    with pytest.raises(ValueError, match="winograd is for a GPU, but the device is the CPU"):
+        select("cpu", "winograd")
+    monkeypatch.setattr(device.Device, "compute_capability", "75")
+    assert select("gpu", "winograd").ops is methods.vocabulary("winograd")
+    assert methods.options() == ["winograd"]
+    words = r"^convolution: 3xtf32 needs a card of compute capability 8\.0 or later; .* has 7\.5$"
+    with pytest.raises(RuntimeError, match=words):
+        select("gpu", "3xtf32")
+    monkeypatch.setattr(gpu, "probe", lambda: "no driver")
+    with pytest.raises(ValueError, match="winograd is for a GPU, but the device is the CPU"):
+        select("auto", "winograd")
+
+
+@pytest.mark.parametrize("method", accuracy.METHODS)
+def test_a_vocabulary_differs_in_its_convolutions(method):
+    given, ops = vars(cuda), vars(methods.vocabulary(method))
+    differing = {name for name in layers.__all__ if ops[name] is not given[name]}
+    assert differing == {"pad_conv", "pad_conv_backward"}
+    assert ops["conv"] is not given["conv"]
+    for name in differing:
+        one, other = (inspect.signature(d[name]).parameters for d in (given, ops))
+        assert [*one] == [*other]
+    assert methods.vocabulary(method) is methods.vocabulary(method)
+
+
+@pytest.mark.parametrize("filters", [64, 32])
+def test_a_prediction_by_three_products(filters, rng):
+    """The error is within the bound of every prediction. The upsampling convolution is folded."""
+    weights = trained(NetworkConfig(1, filters))
+    x = rng.standard_normal((9, 11)).astype(np.float32)
+    want = page(weights, x)
+    with device.running("fast", "shuffled") as launched:
+        y = GPU._replace(ops=methods.vocabulary("3xtf32")).predictor(weights)(x)
+    assert abs(y - want).max() <= 1e-5 * np.ptp(want)
+    kernels = Counter(one.kernel for one in launched)
+    assert kernels[f"conv3x3_3xtf32_{filters}"] == 3
+    assert not any(name.startswith("conv3x3_64") for name in kernels)
 
 
 @pytest.mark.parametrize("filters", [64, 32])
@@ -386,7 +453,7 @@ def test_winograd_is_for_who_asks(filters, rng):
     x = rng.standard_normal((9, 11)).astype(np.float32)
     want = page(weights, x)
     with device.running("fast", "shuffled") as launched:
-        y = GPU._replace(winograd=True).predictor(weights)(x)
+        y = GPU._replace(ops=methods.vocabulary("winograd")).predictor(weights)(x)
     assert abs(y - want).max() <= 1e-5 * np.ptp(want)
     kernels = [one.kernel for one in launched]
     assert kernels.count("winograd") == kernels.count("winograd_weights") == 3 * (filters == 64)
@@ -435,7 +502,7 @@ def test_copies_beside_the_computing_change_no_bit(name, rng):
     config, size = PREDICTED[name]
     weights = trained(config)
     x = rng.standard_normal(size).astype(np.float32)
-    forward = folded.Folded(fold(weights), config)
+    forward = folded.Folded(fold(weights), config, cuda.conv)
     want = np.empty((2 * size[0], 2 * size[1]), np.float32)
     for core, seen, inner in tiles.plan(size, 5, tiles.halo(config)):
         y = forward(device.asarray(x[seen][None, :, :, None])).get()[0, :, :, 0]
@@ -527,7 +594,7 @@ def test_tiles_follow_the_free_memory_and_halve_when_the_card_is_full(rng, monke
     weights = trained(NetworkConfig(1, 12))
     x = rng.standard_normal((40, 33)).astype(np.float32)
     whole = GPU.predictor(weights)(x)
-    forward = folded.Folded(fold(weights), weights.config)
+    forward = folded.Folded(fold(weights), weights.config, cuda.conv)
     sides = []
     for nbytes in (2 << 20, 8 << 20, 32 << 20):
         with device.limited(nbytes):

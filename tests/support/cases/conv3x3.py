@@ -96,7 +96,7 @@ def upsampled(size, cin, cout):
     return case
 
 
-def missing_pixels(size, cin, cout, winograd=False):
+def missing_pixels(size, cin, cout, method="float32"):
     """NaN reaches exactly the 3x3 pixels that depend on it, and stays NaN after ReLU."""
 
     def case(cupy, rng):
@@ -104,7 +104,7 @@ def missing_pixels(size, cin, cout, winograd=False):
         x[0, 2, 3, -1] = np.nan
         want = np.isnan(layers.pad_conv(x, w, b)[0])
         assert 0 < want.sum() < want.size
-        got = convolution.conv(*map(cupy.asarray, (x, w, b)), relu=True, winograd=winograd)
+        got = convolution.conv(*map(cupy.asarray, (x, w, b)), relu=True, method=method)
         assert (np.isnan(cupy.asnumpy(got)) == want).all()
         return ()
 

@@ -3,7 +3,8 @@
 // CUDA C++ has no functions for these instructions, so a kernel writes them as inline PTX;
 // instructions.py turns each `asm` into a call of a function of this file. ampere_runtime.h has
 // what they do.
-//   cp.async          copies from global to shared memory while the thread goes on
+//   cp.async          copies from global to shared memory while the thread goes on; with a fourth
+//                     operand it reads so many bytes, and fills up with zeros
 //   cvt.rna.tf32.f32  rounds to TF32: 8 bits of exponent and 10 of mantissa
 //   mma.sync.m16n8k8  a warp multiplies a 16 x 8 by an 8 x 8 matrix of TF32
 // Source: NVIDIA, PTX ISA 8.8.
@@ -12,7 +13,8 @@
 extern "C" {
 EMU_HIDDEN unsigned emu_to_shared(const void* p);
 EMU_HIDDEN void* emu_from_shared(unsigned address);
-EMU_HIDDEN void emu_copy(void* to, const void* from, unsigned bytes, const void* at);
+EMU_HIDDEN void emu_copy(void* to, const void* from, unsigned bytes, unsigned read,
+                         const void* at);
 EMU_HIDDEN void emu_commit_copies();
 EMU_HIDDEN void emu_wait_copies(unsigned groups, const void* at);
 EMU_HIDDEN void emu_multiply(int which, float* d, const uint32_t* a, const uint32_t* b,
@@ -21,9 +23,9 @@ EMU_HIDDEN void emu_multiply(int which, float* d, const uint32_t* a, const uint3
 
 static inline size_t __cvta_generic_to_shared(const void* p) { return emu_to_shared(p); }
 
-EMU_CALL void emu_cp_async(void* to, const void* from, unsigned bytes)
+EMU_CALL void emu_cp_async(void* to, const void* from, unsigned bytes, unsigned read)
 {
-    emu_copy(to, from, bytes, EMU_AT);
+    emu_copy(to, from, bytes, read, EMU_AT);
 }
 EMU_CALL void emu_cp_wait(unsigned groups) { emu_wait_copies(groups, EMU_AT); }
 EMU_CALL void emu_cp_wait_all()

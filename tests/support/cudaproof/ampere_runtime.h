@@ -13,7 +13,7 @@
 // result is cut off to 24 bits.
 
 static const unsigned DYNAMIC_FROM = 1u << 24;  // addresses of dynamic shared memory
-struct Copy { char* to; const char* from; unsigned bytes; };
+struct Copy { char* to; const char* from; unsigned bytes, read; };
 struct Copies { std::vector<Copy> open; std::vector<std::vector<Copy>> groups; };
 static std::vector<Copies> copies;  // of each thread
 
@@ -32,11 +32,15 @@ static void forget_copies()  // of the last block
 {
     copies.assign(threads, {});
 }
-extern "C" void emu_copy(void* to, const void* from, unsigned bytes, const void* at)
+extern "C" void emu_copy(void* to, const void* from, unsigned bytes, unsigned read, const void* at)
 {
-    trace_copy(to, from, bytes, at);
+    if (read > bytes) {
+        fault("async", at, "a copy of %u bytes that reads %u", bytes, read);
+        return stop();
+    }
+    trace_copy(to, from, bytes, read, at);
     memset(to, 0xff, bytes);
-    copies[current->linear].open.push_back({(char*)to, (const char*)from, bytes});
+    copies[current->linear].open.push_back({(char*)to, (const char*)from, bytes, read});
 }
 extern "C" void emu_commit_copies()
 {
@@ -50,7 +54,8 @@ extern "C" void emu_wait_copies(unsigned groups, const void* at)
     while (own.size() > groups) {
         for (const Copy& copy : own.front()) {
             trace_landing(copy.to, copy.bytes, at);
-            memcpy(copy.to, copy.from, copy.bytes);
+            memcpy(copy.to, copy.from, copy.read);
+            memset(copy.to + copy.read, 0, copy.bytes - copy.read);
         }
         own.erase(own.begin());
     }

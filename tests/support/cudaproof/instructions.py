@@ -20,10 +20,10 @@ class Unsupported(NotImplementedError):
 def call(name: str, operands: list[str]) -> str:
     """A C++ statement for the instruction `name` with operands in C++: lvalues for results,
     pointers for addresses; the numbers of a matrix one after another."""
-    if re.fullmatch(r"cp\.async\.c[ag]\.shared(::cta)?\.global", name) and len(operands) == 3:
+    if re.fullmatch(r"cp\.async\.c[ag]\.shared(::cta)?\.global", name) and len(operands) in (3, 4):
         sizes = ("16",) if ".cg." in name else ("4", "8", "16")
-        if operands[2] in sizes:
-            return f"emu_cp_async({', '.join(operands)});"
+        if operands[2] in sizes:  # the fourth is the number of bytes that are read, by default all
+            return f"emu_cp_async({', '.join((*operands, operands[2])[:4])});"
     elif name == "cp.async.commit_group" and not operands:
         return "emu_commit_copies();"
     elif name == "cp.async.wait_group" and len(operands) == 1:

@@ -280,9 +280,10 @@ class _Entry:
 
     def _cp(self, words, operands):
         given = [o.strip("{} ") for o in operands]
-        if len(given) == 3:
+        if len(given) >= 3:
             given[0] = self.address(given[0], ["shared"])
             given[1] = self.address(given[1], ["global"])
+            given[3:] = [self.read(number, "u32") for number in given[3:]]
         return instructions.call(".".join(words), given)
 
     def _mma(self, words, operands):

@@ -21,7 +21,7 @@
 static void trace_begin() {}
 static void trace_block(long, bool) {}
 static void trace_block_end() {}
-static void trace_copy(const void*, const void*, unsigned, const void*) {}
+static void trace_copy(const void*, const void*, unsigned, unsigned, const void*) {}
 static void trace_landing(const void*, unsigned, const void*) {}
 extern "C" void emu_atomic(const void*, unsigned, const void*) {}
 #else
@@ -204,9 +204,10 @@ static void set_flying(const void* p, unsigned bytes, bool flying)
             if (at < m.last) m.words[(at - m.first) / 4].flying = flying;
 }
 // An asynchronous copy begins: it reads now or later, and may write from now on
-static void trace_copy(const void* to, const void* from, unsigned bytes, const void* at)
+static void trace_copy(const void* to, const void* from, unsigned bytes, unsigned read,
+                       const void* at)
 {
-    check(from, bytes, false, false, at);
+    if (read) check(from, read, false, false, at);
     check(to, bytes, true, false, at);
     set_flying(to, bytes, true);
 }
