@@ -222,7 +222,8 @@ def fitted(samples: Samples, misfit: float = 0.0, data: str = "") -> Calibration
     because noise that the network takes for structure changes the features too, and so moves the
     pixel to a cell with a larger floor. Pairs that all have the same noise cannot tell it: it is 1.
 
-    The tables are made at disc centre. The pixels at the limb then give the factor on sigma there.
+    The tables are made at disc centre. The pixels at the limb then give the floor there, with the
+    same gain, because noise does not know where on the disc it is.
     """
     there = Samples(*(column[samples.limb] for column in samples))
     samples = Samples(*(column[~samples.limb] for column in samples))
@@ -256,11 +257,40 @@ def fitted(samples: Samples, misfit: float = 0.0, data: str = "") -> Calibration
         tuple(map(float, np.quantile(feature, RANGE)))
         for feature in (samples.value, samples.contrast)
     )
-    found = Calibration(values, contrasts, gain, floor, *ranges, misfit=misfit, data=data)
+    found = Calibration(values, contrasts, gain, floor, floor, *ranges, misfit=misfit, data=data)
     # the cells were right one by one; between their centres the tables are interpolated
     scale = _scale(samples, found)
-    found = replace(found, gain=scale * gain, floor=scale * floor)
-    return replace(found, at_limb=_scale(there, found)) if len(there.error) >= LEAST else found
+    found = replace(found, gain=scale * gain, floor=scale * floor, floor_at_limb=scale * floor)
+    return replace(found, floor_at_limb=_floor_at_limb(there, found))
+
+
+def _floor_at_limb(there: Samples, found: Calibration) -> np.ndarray:
+    """The floor of each cell at the limb, by the pixels there; without any, that of disc centre.
+
+    Cells with fewer than LEAST of these pixels have the ratio of limb to disc centre of the nearest
+    cell that has as many.
+    """
+    if len(there.error) < LEAST:
+        return found.floor
+    rows, columns = (
+        np.searchsorted((np.array(nodes)[1:] + nodes[:-1]) / 2, feature)
+        for nodes, feature in ((found.values, there.value), (found.contrasts, there.contrast))
+    )
+    shape = found.floor.shape
+    cells = _grouped(rows * shape[1] + columns, found.floor.size)
+    ratio = np.full(shape, np.nan)
+    for at, cell in zip(np.ndindex(shape), cells, strict=True):
+        if len(cell) >= LEAST and found.floor[at] > 0:
+            noise = found.gain[at] * there.noise[cell]
+            ratio[at] = _floor(there.error[cell], noise, there.weight[cell]) / found.floor[at]
+    if np.isnan(ratio).all():
+        ratio[:] = 1.0
+    floor = found.floor * _completed(ratio, np.isfinite(ratio))
+    # once more, for the interpolation between the cells
+    its = Features(there.value, there.contrast)
+    gain, _, between = replace(found, floor_at_limb=floor).at(its)
+    between = np.maximum(between, np.finfo(np.float32).tiny)
+    return floor * _floor(there.error / between, gain * there.noise / between, there.weight)
 
 
 def _scale(samples: Samples, calibration: Calibration) -> float:

@@ -5,8 +5,9 @@
 noise is that of the input, gain the noise gain of the network (`jacobian`), and floor the error
 that the network has without noise. Gain and floor differ from place to place. Both are tables over
 two features of the output that need no truth: its mean in a small box, and its standard deviation
-there. `calibration` fills the tables on pairs of known truth, so that 68.3 % of the errors are
-within one sigma. The errors are not normal: two sigma hold fewer than 95 %.
+there. The floor has a second table for the limb, where structure is foreshortened. `calibration`
+fills the tables on pairs of known truth, so that 68.3 % of the errors are within one sigma. The
+errors are not normal: two sigma hold fewer than 95 %.
 """
 
 from collections.abc import Iterator
@@ -49,10 +50,11 @@ class Calibration:
 
     values : (V,), contrasts : (C,), increasing: where the tables are given. Between them they are
         interpolated linearly, beyond them they keep their last value.
-    gain, floor : (V, C).  gain : noise in the error over noise in the input.  floor : Ic or kG.
+    gain : (V, C), noise in the error over noise in the input.
+    floor, floor_at_limb : (V, C), Ic or kG, at disc centre and at mu = limb.MU; between them the
+        floor changes linearly with mu, and beyond limb.MU it no longer does.
     value_range, contrast_range : (low, high) of what the calibration data hold.
     misfit : Ic or kG, what the residual has beside noise.
-    at_limb : factor on sigma at mu = limb.MU; from disc centre to there it changes linearly.
     data : the pairs, in words.
     """
 
@@ -60,10 +62,10 @@ class Calibration:
     contrasts: tuple[float, ...]
     gain: np.ndarray
     floor: np.ndarray
+    floor_at_limb: np.ndarray
     value_range: tuple[float, float]
     contrast_range: tuple[float, float]
     misfit: float
-    at_limb: float = 1.0
     data: str = ""
 
     def sigma(
@@ -73,12 +75,12 @@ class Calibration:
 
         noise : of the input.  mu : of the pixels; NaN is unknown and counts as disc centre.
         """
-        gain, floor = self.at(found)
+        gain, floor, there = self.at(found)
         toward = np.clip((1 - np.nan_to_num(mu, nan=1.0)) / (1 - limb.MU), 0, 1)
-        return np.hypot(noise * gain, floor) * (1 + (self.at_limb - 1) * toward)
+        return np.hypot(noise * gain, floor + (there - floor) * toward)
 
-    def at(self, found: Features) -> tuple[np.ndarray, np.ndarray]:
-        """(gain, floor) at pixels of these features; NaN where they are."""
+    def at(self, found: Features) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(gain, floor, floor_at_limb) at pixels of these features; NaN where they are."""
         from scipy.ndimage import map_coordinates
 
         places = np.stack(
@@ -91,7 +93,7 @@ class Calibration:
         places[:, missing] = 0
         return tuple(
             np.where(missing, np.nan, map_coordinates(table, places, order=1, mode="nearest"))
-            for table in (self.gain, self.floor)
+            for table in (getattr(self, name) for name in _TABLES)
         )
 
     def unlike(self, found: Features, type: str) -> tuple[np.ndarray, np.ndarray]:
@@ -121,30 +123,31 @@ class Calibration:
             return None
         try:
             made = {name: np.asarray(attributes[name], np.float64) for name in _ARRAYS}
-            numbers = {name: float(attributes[name]) for name in ("misfit", "at_limb")}
+            misfit = float(attributes["misfit"])
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(
-                f"calibration of the weights: must have every table, got {error!r}"
+                "calibration of the weights: must have every table, which enhance-np calibrate "
+                f"writes, got {error!r}"
             ) from None
         size = made["values"].shape + made["contrasts"].shape
-        wanted = {"gain": size, "floor": size, "value_range": (2,), "contrast_range": (2,)}
+        wanted = dict.fromkeys(_TABLES, size) | {"value_range": (2,), "contrast_range": (2,)}
         shapes = {name: made[name].shape for name in wanted}
         sorts = all((np.diff(made[name]) > 0).all() for name in ("values", "contrasts"))
         sorts = sorts and all((np.diff(made[f"{n}_range"]) >= 0).all() for n in Features._fields)
-        finite = all(np.isfinite(table).all() for table in (*made.values(), *numbers.values()))
-        positive = all((a >= 0).all() for a in (made["gain"], made["floor"]))
-        positive = positive and numbers["misfit"] >= 0 and numbers["at_limb"] > 0
+        finite = all(np.isfinite(table).all() for table in (*made.values(), misfit))
+        positive = all(np.all(a >= 0) for a in (*(made[name] for name in _TABLES), misfit))
         if shapes != wanted or len(size) != 2 or not (sorts and finite and positive):
             raise ValueError(
                 "calibration of the weights: needs tables of finite numbers, 0 or more, over "
                 f"increasing values and contrasts, got shapes {shapes}"
             )
-        lists = {n: tuple(made[n].tolist()) for n in _ARRAYS if n not in ("gain", "floor")}
-        tables = {name: made[name] for name in ("gain", "floor")}
-        return cls(**lists, **tables, **numbers, data=str(attributes.get("data", "")))
+        lists = {name: tuple(made[name].tolist()) for name in _ARRAYS if name not in _TABLES}
+        tables = {name: made[name] for name in _TABLES}
+        return cls(**lists, **tables, misfit=misfit, data=str(attributes.get("data", "")))
 
 
-_ARRAYS = ("values", "contrasts", "gain", "floor", "value_range", "contrast_range")
+_TABLES = ("gain", "floor", "floor_at_limb")
+_ARRAYS = ("values", "contrasts", *_TABLES, "value_range", "contrast_range")
 
 
 def _rounded(value):

@@ -53,7 +53,7 @@ def test_normal_errors(rng, share):
     """The tables find gain and floor; a third sigma of the gain's share is noise of the fit."""
     samples, gain, floor = drawn(rng, share)
     found = fitted(samples)
-    its_gain, its_floor = found.at(Features(samples.value, samples.contrast))
+    its_gain, its_floor, _ = found.at(Features(samples.value, samples.contrast))
     inner = (samples.value > 0.1) & (samples.value < 0.9)
     inner &= (samples.contrast > 0.02) & (samples.contrast < 0.18)
     np.testing.assert_allclose(np.median((its_gain / gain)[inner]), share, rtol=0.1)
@@ -94,14 +94,45 @@ def test_weights_count(rng):
     assert both == pytest.approx(WITHIN, abs=0.01)
 
 
-def test_the_limb_has_a_factor(rng):
-    centre, there = drawn(rng)[0], drawn(rng)[0]
-    there = there._replace(error=0.6 * there.error, limb=np.ones(N, bool))
-    both = Samples(*(np.concatenate(pair) for pair in zip(centre, there, strict=True)))
-    found, alone = fitted(both), fitted(centre)
-    assert found.at_limb == pytest.approx(0.6, abs=0.01)
+def test_the_limb_has_its_own_floors(rng):
+    """In half of the cells the errors without noise are smaller there, in the others larger.
+
+    What is fitted is judged on other pixels, in each part by itself.
+    """
+    centre = drawn(rng)[0]
+
+    def at_limb():
+        there, gain, floor = drawn(rng)
+        ratio = np.where(there.value < 0.5, 0.5, 2.0)
+        sigma = np.hypot(there.noise * gain, ratio * floor)
+        error = np.abs(sigma * rng.standard_normal(N))
+        return there._replace(error=error, limb=np.ones(N, bool))
+
+    both = Samples(*(np.concatenate(pair) for pair in zip(centre, at_limb(), strict=True)))
+    found, alone, other = fitted(both), fitted(centre), at_limb()
     np.testing.assert_array_equal(found.floor, alone.floor)
-    assert alone.at_limb == 1
+    np.testing.assert_array_equal(found.gain, alone.gain)
+    np.testing.assert_array_equal(alone.floor_at_limb, alone.floor)
+    bars = found.sigma(Features(other.value, other.contrast), other.noise, limb.MU)
+    for part in (other.value < 0.4, other.value > 0.6):
+        for noise in np.unique(other.noise):
+            inside = other.error <= bars
+            assert inside[part & (other.noise == noise)].mean() == pytest.approx(WITHIN, abs=0.03)
+
+
+def test_cells_unknown_at_the_limb_follow_the_nearest(rng):
+    """Only values below 0.5 occur there, whose errors are smaller; so are those of the others."""
+    centre, there = drawn(rng)[0], drawn(rng)[0]
+    there = there._replace(error=0.6 * there.error, noise=0 * there.noise, limb=np.ones(N, bool))
+    there = Samples(*(column[there.value < 0.5] for column in there))
+    both = Samples(*(np.concatenate(pair) for pair in zip(centre, there, strict=True)))
+    found = fitted(both)
+    ratio = found.floor_at_limb / found.floor
+    unknown = np.array(found.values) > 0.6
+    np.testing.assert_allclose(
+        ratio[unknown], np.broadcast_to(ratio[~unknown][-1], ratio[unknown].shape)
+    )
+    assert (ratio < 0.95).all()
 
 
 def test_one_noise_and_one_brightness(rng):

@@ -23,7 +23,8 @@ INNER = (slice(2 * EDGE, -2 * EDGE),) * 2
 
 @pytest.fixture(scope="module")
 def calibration():
-    tables = {"gain": np.full((1, 2), 2.0), "floor": np.array([[0.01, 0.03]])}
+    floor = np.array([[0.01, 0.03]])
+    tables = {"gain": np.full((1, 2), 2.0), "floor": floor, "floor_at_limb": floor}
     ranges = {"value_range": (0.5, 1.5), "contrast_range": (0.0, 0.2)}
     return Calibration((1.0,), (0.0, 0.1), **tables, **ranges, misfit=0.004, data="made")
 

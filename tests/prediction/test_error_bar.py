@@ -14,10 +14,10 @@ TABLES = {
     "contrasts": (0.1, 0.2),
     "gain": np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]),
     "floor": np.array([[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]]),
+    "floor_at_limb": np.array([[0.05, 0.1], [0.5, 0.4], [0.6, 0.7]]),
     "value_range": (-0.5, 2.5),
     "contrast_range": (0.05, 0.3),
     "misfit": 0.01,
-    "at_limb": 0.5,
     "data": "made",
 }
 
@@ -43,19 +43,20 @@ def test_features_are_those_of_boxes(type, rng):
 def test_interpolation(calibration):
     """Linear between the places of the tables, constant beyond them; NaN stays."""
     found = Features(np.array([0.0, 1.0, 2.0, 9.0, np.nan]), np.array([0.1, 0.15, 0.2, 9.0, 0.1]))
-    gain, floor = calibration.at(found)
+    gain, floor, there = calibration.at(found)
     np.testing.assert_allclose(gain, [1, 3.5, 5, 6, np.nan])
+    np.testing.assert_allclose(there, [0.05, 0.45, 0.55, 0.7, np.nan])
     np.testing.assert_allclose(floor, [0.1, 0.35, 0.5, 0.6, np.nan])
     np.testing.assert_allclose(calibration.sigma(found, 0.1), np.hypot(0.1 * gain, floor))
 
 
 def test_towards_the_limb(calibration):
-    found = Features(np.zeros(5), np.full(5, 0.1))
+    """The floor changes, each cell's by itself; the noise does not."""
     mu = np.array([1.0, (1 + limb.MU) / 2, limb.MU, 0.1, np.nan])
-    one = np.hypot(0.1, 0.1)
-    np.testing.assert_allclose(
-        calibration.sigma(found, 0.1, mu), one * np.array([1, 0.75, 0.5, 0.5, 1])
-    )
+    for value, floors in ((0.0, [0.1, 0.075, 0.05, 0.05, 0.1]), (1.0, [0.3, 0.4, 0.5, 0.5, 0.3])):
+        found = Features(np.full(5, value), np.full(5, 0.1))
+        noise = 0.1 * calibration.at(found)[0]
+        np.testing.assert_allclose(calibration.sigma(found, 0.1, mu), np.hypot(noise, floors))
 
 
 def test_outside_of_the_calibration_data(calibration):
@@ -111,7 +112,10 @@ def test_no_factor_where_the_limb_darkening_stays(calibration, rng):
     field = norm_value(image, "max", "blos", mu)
     plain = judged(image, "blos", calibration, Norm(field.level), 0.1).error
     found = judged(image, "blos", calibration, field, 0.1).error
-    np.testing.assert_allclose(found, calibration.at_limb * plain, rtol=1e-6)
+    its = features(image / field.level, "blos")
+    want = field.level * calibration.sigma(its, 0.1 / field.level, limb.MU)
+    np.testing.assert_allclose(found, want, rtol=1e-6)
+    assert not np.allclose(found, plain, rtol=0.01)
 
 
 def test_is_stored(calibration):
@@ -130,7 +134,8 @@ def test_is_stored(calibration):
         {"values": (0.0, 2.0, 1.0)},
         {"contrasts": "none"},
         {"misfit": "much"},
-        {"at_limb": 0.0},
+        {"floor_at_limb": -TABLES["floor"]},
+        {"misfit": -1.0},
         {"value_range": (2.5, -0.5)},
     ],
 )
@@ -144,5 +149,5 @@ def test_damaged_tables(calibration, change):
 def test_missing_tables(calibration):
     attributes = calibration.attributes()
     del attributes["floor"]
-    with pytest.raises(ValueError, match="must have every table, got KeyError"):
+    with pytest.raises(ValueError, match="must have every table.*got KeyError"):
         Calibration.stored(attributes)
