@@ -78,7 +78,8 @@ def test_a_wrong_function_is_named_and_the_others_are_graded(file, capsys):
 def test_what_a_function_does_wrong(body, problem, file):
     name = file(body)
     line = Path(name).read_text()[: Path(name).read_text().index(body)].count("\n") + 1
-    (found,) = grade(name, "relu_backward", seconds=3)
+    # a process that is slow on a busy machine is not a loop without end
+    (found,) = grade(name, "relu_backward", seconds=3 if "while" in body else 60)
     assert found.state == "wrong"
     assert problem.format(line=line) in found.problem
 
