@@ -20,6 +20,7 @@ UNSAFE = (
 )
 OUTERMOST = "enhance_np.cli"  # frames below this module's belong to who called the program
 AGAIN = 0.005  # seconds
+LOST = 2.0  # seconds after which an exception that nobody handles any more has been swallowed
 
 
 class Terminated(KeyboardInterrupt):
@@ -61,8 +62,9 @@ def ignore() -> None:
 def deferred() -> Iterator[None]:
     """In this context, a signal raises KeyboardInterrupt or Terminated in the main thread.
 
-    It waits until the main thread has left the modules in UNSAFE. A second signal, while the work
-    is being cleaned up, ends the process at once; `_atomic.sweep` removes what that leaves.
+    It waits until the main thread has left the modules in UNSAFE. An exception that somebody
+    swallows (C code that clears all errors, `except:`) is raised again. A second signal, while the
+    work is being cleaned up, ends the process at once; `_atomic.sweep` removes what that leaves.
     It has no effect if the caller has its own handlers, or the system has no timers (Windows). It
     uses SIGALRM and its timer.
     """
@@ -88,6 +90,9 @@ def _handle(number, frame):
         if _now.raised:
             _end(number, frame)
         _now.pending = number
+    elif _now.raised and _cleans_up():
+        _later(LOST)
+        return
     while frame is not None:
         name = str(frame.f_globals.get("__name__"))
         if name == OUTERMOST:
@@ -97,12 +102,23 @@ def _handle(number, frame):
             return
         frame = frame.f_back
     _now.raised = True
+    _later(LOST)
     raise EXCEPTIONS[_now.pending]
 
 
-def _later():
+def _cleans_up() -> bool:
+    """Whether the main thread is in an except, finally or with that the exception has reached."""
+    error = sys.exc_info()[1]
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__context__
+    return False
+
+
+def _later(seconds=AGAIN):
     # a timer and not a thread, because this may run while a thread is starting
-    signal.setitimer(signal.ITIMER_REAL, AGAIN)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
 def _raise_again(lost):

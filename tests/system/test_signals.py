@@ -116,6 +116,45 @@ cli.main(["summary"])
     assert (done.stderr, done.returncode) == ("enhance-np summary: terminated\n", 143)
 
 
+SWALLOWED = """
+try:
+    signal.raise_signal(signal.SIGTERM)
+except BaseException:
+    pass
+"""
+CLEANED_UP = """
+try:
+    signal.raise_signal(signal.SIGTERM)
+finally:
+    try:
+        raise OSError("of the clean up")
+    except OSError:
+        end = time.monotonic() + 3 * _signals.LOST
+        while time.monotonic() < end:
+            time.sleep(0.01)
+    os.write(1, b"cleaned up")
+"""
+
+
+@pytest.mark.parametrize(("what", "said"), [(SWALLOWED, ""), (CLEANED_UP, "cleaned up")])
+def test_what_is_swallowed_is_raised_again_but_no_clean_up_is_disturbed(what, said):
+    code = f"""
+import os, signal, time
+from enhance_np import _signals, cli
+_signals.LOST = 0.2
+
+def run(options):
+    exec({what!r}, globals())
+    time.sleep(60)
+
+cli.checks._summary = run
+cli.main(["summary"])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=50)
+    assert (done.stderr, done.returncode) == ("enhance-np summary: terminated\n", 143)
+    assert done.stdout == said
+
+
 def test_a_second_signal_does_not_wait_for_the_clean_up():
     code = """
 import signal, time
