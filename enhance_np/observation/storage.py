@@ -36,23 +36,34 @@ def write(hdus, path: str | os.PathLike) -> None:
     if not any(isinstance(hdu, fits.CompImageHDU) for hdu in hdus):
         _write(hdus, path)
         return
-    with io.BytesIO() as packed:
-        hdus.writeto(packed, output_verify=REPAIR)
-        packed.seek(0)
-        with fits.open(packed, disable_image_compression=True) as tables:
-            for table in tables[1:]:
-                _forget_the_time(table)
-            _write(tables, path)
+    packed = io.BytesIO()
+    hdus.writeto(packed, output_verify=REPAIR)
+    file = _without_times(packed.getvalue())
+    with fits.open(io.BytesIO(file), disable_image_compression=True) as tables:
+        _write(tables, path)
 
 
-def _forget_the_time(table):
-    """Every tile is a gzip member with its second of the clock in it: equal images, equal files.
+def _without_times(file: bytes) -> bytes:
+    """The file with zero for the time of day in every tile: equal images, equal files.
 
-    Zero stands for no time (RFC 1952, section 2.3.1).
+    A tile is a gzip member with its second of the clock in it. This changes the bytes of the file,
+    because astropy 7.1 would write those and not what was changed in the data of a table.
+    Source: RFC 1952, section 2.3.1; FITS standard 4.0, sections 7.3.5 and 10.1.3.
     """
-    if "ZIMAGE" in table.header:
-        for tile in table.data["COMPRESSED_DATA"]:
-            tile[4:8] = 0
+    from astropy.io import fits
+
+    changed = bytearray(file)
+    with fits.open(io.BytesIO(file), disable_image_compression=True) as tables:
+        for table in tables:
+            if "ZIMAGE" not in table.header:
+                continue
+            start = table.fileinfo()["datLoc"]
+            kind = table.columns.dtype.newbyteorder(">")
+            rows = np.ndarray(table.header["NAXIS2"], kind, file, start)
+            heap = start + table.header.get("THEAP", rows.nbytes)
+            for _, offset in rows["COMPRESSED_DATA"]:  # (bytes, place in the heap) of a tile
+                changed[heap + offset + 4 : heap + offset + 8] = bytes(4)
+    return bytes(changed)
 
 
 def _write(hdus, path):
