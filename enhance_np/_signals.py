@@ -52,10 +52,16 @@ def end_at_once() -> None:
 
 
 def ignore() -> None:
-    """From now on, signals have no effect: the work is done, and only Python has to end."""
+    """From now on, signals have no effect: the work is done, and only Python has to end.
+
+    After an interrupt, its traceback keeps objects alive until then, and some may be half made
+    (tqdm's bars). What their finalizers raise is of no use to anybody.
+    """
     for number in WORDS:
         if signal.getsignal(number) is _end:
             signal.signal(number, signal.SIG_IGN)
+    if _now.raised:
+        sys.unraisablehook = lambda lost: None
 
 
 @contextmanager
@@ -83,6 +89,7 @@ def deferred() -> Iterator[None]:
         sys.unraisablehook = hook
         for number, handler in before.items():
             signal.signal(number, handler)
+        signal.setitimer(signal.ITIMER_REAL, 0)  # again: a last alarm may have set it
 
 
 def _handle(number, frame):
@@ -126,7 +133,7 @@ def _raise_again(lost):
     if issubclass(lost.exc_type, KeyboardInterrupt):
         _now.raised = False
         _later()
-    else:
+    elif not _now.raised:
         sys.__unraisablehook__(lost)
 
 

@@ -97,7 +97,7 @@ def test_an_output_in_its_units(calibration, rng):
     assert ((found.value != value) | (found.contrast != contrast)).sum() == 0
 
 
-def test_no_factor_where_the_limb_darkening_stays(calibration, rng):
+def test_no_floor_of_the_limb_where_its_darkening_stays(calibration, rng):
     """The norms max, none and a number know no place on the disc; a field's always does."""
 
     def mu(rows, columns):

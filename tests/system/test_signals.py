@@ -174,6 +174,29 @@ cli.main(["summary"])
     assert (done.stderr, done.returncode) == ("enhance-np: terminated\n", 143)
 
 
+def test_a_half_made_object_says_nothing():
+    """As a bar of tqdm, whose finalizer fails if its constructor was interrupted."""
+    code = """
+import signal, sys
+from enhance_np import _signals, cli
+from enhance_np.__main__ import main
+
+class Half:
+    def __init__(self):
+        signal.raise_signal(signal.SIGTERM)
+        self.closed = True
+
+    def __del__(self):
+        self.closed
+
+cli.checks._summary = lambda options: Half()
+sys.argv[1:] = ["summary"]
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=50)
+    assert (done.stderr, done.returncode) == ("enhance-np summary: terminated\n", 143)
+
+
 def test_a_signal_that_is_ignored_stays_ignored():
     """As by nohup, and of background jobs."""
     code = """
