@@ -126,8 +126,8 @@ class Calibration:
             misfit = float(attributes["misfit"])
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(
-                "calibration of the weights: must have every table, which enhance-np calibrate "
-                f"writes, got {error!r}"
+                f"calibration of the weights: must have every table, got {error!r}; an earlier "
+                "calibration must be made again by enhance-np calibrate"
             ) from None
         size = made["values"].shape + made["contrasts"].shape
         wanted = dict.fromkeys(_TABLES, size) | {"value_range": (2,), "contrast_range": (2,)}

@@ -146,8 +146,9 @@ def test_damaged_tables(calibration, change):
         Calibration.stored(calibration.attributes() | change)
 
 
-def test_missing_tables(calibration):
+@pytest.mark.parametrize("table", ["floor", "floor_at_limb"])  # the latter in earlier ones
+def test_missing_tables(calibration, table):
     attributes = calibration.attributes()
-    del attributes["floor"]
-    with pytest.raises(ValueError, match="must have every table.*got KeyError"):
+    del attributes[table]
+    with pytest.raises(ValueError, match=f"must have every table.*'{table}'.*must be made again"):
         Calibration.stored(attributes)
