@@ -7,7 +7,7 @@ import logging
 import os
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,6 +31,8 @@ class Frame(NamedTuple):
     data: np.ndarray  # (H, W) native float32, in `unit`; NaN where a pixel is not valid
     header: Any  # astropy.io.fits.Header, a copy; BSCALE and BZERO are applied and removed
     path: str
+    # gives one sigma of the noise, (H, W) float64 in `unit`, NaN where it is not known; or None
+    sigma: Callable[[], np.ndarray | None] = lambda: None
 
     @property
     def unit(self) -> str:

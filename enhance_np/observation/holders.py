@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Callable
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,6 +38,8 @@ class Made(NamedTuple):
     about: bool = False  # the data tell of another result, and have no uncertainty
 
 
+# power of sigma in each kind of uncertainty; for others no rule is known
+_POWERS = {"std": 1, "var": 2, "ivar": -2}
 One = Callable[[fits.Frame, str | None], tuple[str | None, tuple[Made | None, ...]]]
 
 
@@ -167,11 +170,12 @@ def _frame(x) -> fits.Frame | None:
     if _is(x, "astropy.utils.masked", "Masked"):
         return None  # its mask would be lost; the message names the kinds that keep one
     if is_map(x):
-        return maps.frame(x)
+        return maps.frame(x)._replace(sigma=partial(_sigma, x))
     if is_dask(x):
         return fits.Frame(x, {}, "the dask array")
     if _is_nddata(x):
-        return fits.Frame(_plain(x), _nddata_header(x), f"the {x.__class__.__name__}")
+        name = f"the {x.__class__.__name__}"
+        return fits.Frame(_plain(x), _nddata_header(x), name, partial(_sigma, x))
     if _is_quantity(x):
         from astropy.io.fits import Header
 
@@ -310,6 +314,32 @@ def _changed_meta(x, made: Made):
     return meta
 
 
+def _sigma(x) -> np.ndarray | None:
+    """The uncertainty of a Map or an NDData as one sigma in its unit; None if its kind has no rule.
+
+    NaN where it is negative or not finite. Raises ValueError for another shape or unit.
+    """
+    from astropy.nddata import StdDevUncertainty
+    from astropy.units import UnitConversionError
+
+    given = x.uncertainty
+    if given is None or given.uncertainty_type not in _POWERS:
+        return None
+    try:
+        found = given
+        if given.uncertainty_type != "std":  # astropy would square, and lose the sign
+            with np.errstate(all="ignore"):  # what is not finite is NaN in the end
+                found = given.represent_as(StdDevUncertainty)
+        sigma = found.array if found.unit is None else found.quantity.to_value(x.unit)
+        sigma = np.broadcast_to(np.asarray(sigma, np.float64), x.data.shape)
+    except (ValueError, TypeError, UnitConversionError) as error:
+        raise ValueError(
+            f"the uncertainty of the {x.__class__.__name__}: must have the shape and the unit of "
+            f"the image, got {error}"
+        ) from None
+    return np.where((sigma >= 0) & np.isfinite(sigma), sigma, np.nan)
+
+
 def _uncertainty(x, made: Made):
     """That of the result: its own, or that of x if each pixel was only multiplied.
 
@@ -323,8 +353,7 @@ def _uncertainty(x, made: Made):
     given = x.uncertainty
     if given is None or made.about:
         return None
-    # power of the scaling for each kind; one that is unknown has no rule
-    power = {"std": 1, "var": 2, "ivar": -2}.get(given.uncertainty_type)
+    power = _POWERS.get(given.uncertainty_type)
     if made.scaling is None or power is None:
         log.warning(
             "the uncertainty of the %s is dropped: %s",

@@ -12,11 +12,9 @@ from ..optics.degrade import HMI, Optics, on_pixels
 from ..weights import Weights
 from .doubt import COMMENTS, EDGE, SIGMAS, Doubt
 from .error_bar import LINES, Calibration, judged
-from .noise import Noise, noise_of
+from .noise import LOUDEST, Noise, noise_of
 
 log = logging.getLogger(__name__)
-
-LOUDEST = 1e30  # noise in the unit of the image, so that its error bars are finite in float32
 
 
 def check_noise(noise: float | None, confidence: bool) -> None:
@@ -118,7 +116,7 @@ def _with_bars(
 ) -> dict[str, fits.Extension]:
     """ERROR and DOUBT."""
     error, value, contrast = judged(output, type, calibration, divisor, noise.sigma)
-    level = f"{noise.sigma:.4g} {frame.unit}".strip()
+    level = f"{noise.typical:.4g} {frame.unit}".strip()
     log.info("%s: error bars for noise of %s (%s)", frame.path, level, noise.source)
     found = {
         Doubt.VALUE: value,
@@ -133,7 +131,7 @@ def _with_bars(
     of_error = _described(header, "ERROR OF THE ENHANCED IMAGE, 1 SIGMA")
     of_doubt = _described(header, "REASONS TO DOUBT, BITS")
     if header is not None:
-        of_error["ENHNOISE"] = (noise.sigma, f"noise of the input, {noise.source}"[:45])
+        of_error["ENHNOISE"] = (noise.typical, f"noise of the input, {noise.source}"[:45])
         of_error["ENHCALIB"] = (calibration.data[:60], "calibrated on")
         of_doubt.remove("BUNIT", ignore_missing=True)
         for number, (bit, comment) in enumerate(COMMENTS.items()):
@@ -153,9 +151,10 @@ def _edge(gaps: np.ndarray) -> np.ndarray:
 def _more_than_noise(residual, calibration, divisor, noise) -> np.ndarray:
     """(H, W) bool; False where the residual is missing."""
     found = np.zeros(residual.shape, bool)
+    sigma = np.broadcast_to(noise.sigma, residual.shape)
     for first in range(0, len(residual), LINES):
         lines = slice(first, min(first + LINES, len(residual)))
         misfit = calibration.misfit * divisor.lines(first, lines.stop, residual.shape[1])
         with np.errstate(invalid="ignore"):
-            found[lines] = np.abs(residual[lines]) > SIGMAS * np.hypot(noise.sigma, misfit)
+            found[lines] = np.abs(residual[lines]) > SIGMAS * np.hypot(sigma[lines], misfit)
     return found

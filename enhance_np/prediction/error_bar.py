@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .._array import repeated
 from ..observation.normalise import Norm
 from ..pairs import limb
 
@@ -165,17 +166,23 @@ class Judged(NamedTuple):
 
 
 def judged(
-    output: np.ndarray, type: str, calibration: Calibration, norm: Norm, noise: float
+    output: np.ndarray,
+    type: str,
+    calibration: Calibration,
+    norm: Norm,
+    noise: float | np.ndarray,
 ) -> Judged:
     """The error bars of an output, computed in bands of lines.
 
     output : (2H, 2W) in the units of the image, NaN where it is missing.
-    norm : the divisor of the image.  noise : of the input, in its units.
+    norm : the divisor of the image.  noise : of the input, in its units; a number or (H, W).
     """
+    noise = np.broadcast_to(noise, (len(output) // 2, output.shape[1] // 2))
     error = np.empty(output.shape, np.float32)
     value, contrast = (np.empty(output.shape, bool) for _ in range(2))
     for lines, found, divisor, mu in _bands(output, type, norm):
-        error[lines] = divisor * calibration.sigma(found, noise / divisor, mu)
+        own = repeated(noise[lines.start // 2 : lines.stop // 2])
+        error[lines] = divisor * calibration.sigma(found, own / divisor, mu)
         value[lines], contrast[lines] = calibration.unlike(found, type)
     return Judged(error, value, contrast)
 

@@ -63,10 +63,10 @@ def enhance(
             given type, the first image decides that of all.
         Quantity: the result has the unit of x.
         NDData, CCDData: the result has the unit, mask, meta and coordinates of x. An uncertainty
-            is dropped with a warning: it cannot be propagated through the network.
+            goes through the network with `confidence`; otherwise it is dropped with a warning.
         sunpy Map: the result is a Map of the same class, with the mask, plot settings and meta of
             x. Meta that count pixels are updated as `enhance-np predict` updates a FITS header.
-            The sky coordinates stay; an uncertainty is dropped with a warning.
+            The sky coordinates stay. An uncertainty as for NDData.
         sunpy MapSequence: one of the results, in the same order.
         HDU, or the name of a FITS file: the result is a PrimaryHDU.
         dask array (H, W), or a Map of one: only what `type` and `norm` need is computed now. For a
@@ -84,8 +84,8 @@ def enhance(
     device, tile, ensemble : see array.predict.
     confidence : return a `Confidence` of the image, its error bars, doubts, spread and residual,
         which takes 8 times as long; a dask array is then computed now.
-    noise : sigma of the noise of x in its units, for the error bars; None takes HMI's of the
-        header's cadence, or estimates it (`noise.noise_of`).
+    noise : sigma of the noise of x in its units, for the error bars; None takes the uncertainty of
+        x, else HMI's of the header's cadence, or estimates it (`noise.noise_of`).
 
     Returns (2H, 2W) float32 in the units of x, NaN where pixels are missing. Input pixel (i, j)
     covers output pixels 2i, 2i+1 and 2j, 2j+1.

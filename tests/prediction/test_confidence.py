@@ -185,6 +185,74 @@ def test_other_kinds(own):
     assert found.doubt.mask.sum() == found.image.mask.sum() > 0
 
 
+@pytest.mark.parametrize(("kind", "power"), [("StdDev", 1), ("Variance", 2), ("Inverse", -2)])
+def test_an_uncertainty_is_the_noise(own, caplog, kind, power):
+    """In any kind and unit, of an NDData and of a Map; a number that is given goes before it."""
+    import astropy.units as u
+    from astropy import nddata
+
+    kinds = {
+        "StdDev": nddata.StdDevUncertainty,
+        "Variance": nddata.VarianceUncertainty,
+        "Inverse": nddata.InverseVariance,
+    }
+    caplog.set_level("INFO")
+    data, options = pixels("intensity"), {"weights": own, "confidence": True}
+    want = enhance_np.enhance(data, **options, noise=100).uncertainty
+    for unit, sigma in ((None, 100.0), (u.kct**power, 0.1)):
+        given = kinds[kind](np.full(SHAPE, sigma**power), unit=unit)
+        x = nddata.NDData(data, uncertainty=given, unit="ct")
+        found = enhance_np.enhance(x, "intensity", **options)
+        np.testing.assert_allclose(found.uncertainty.data, want, rtol=1e-5)
+        assert "error bars for noise of 100 ct (its uncertainty)" in caplog.text
+        assert "dropped" not in caplog.text
+    louder = [enhance_np.enhance(y, "intensity", **options, noise=200) for y in (x, data)]
+    np.testing.assert_array_equal(louder[0].uncertainty.data, louder[1].uncertainty)
+    pytest.importorskip("sunpy.map")
+    hmi = hmi_map(data=data)
+    given = kinds[kind](np.full(SHAPE, 100.0**power))
+    seen = hmi._new_instance(data, hmi.meta, uncertainty=given)
+    want = enhance_np.enhance(hmi, **options, noise=100).uncertainty
+    found = enhance_np.enhance(seen, **options).uncertainty
+    np.testing.assert_allclose(found.data, want.data, rtol=1e-5)
+
+
+def test_an_uncertainty_with_gaps(own, image):
+    """Where it is not known there is no error bar; what is masked has no say in its neighbours'."""
+    from astropy.nddata import CCDData, StdDevUncertainty
+
+    data, sigma = pixels("intensity"), np.full(SHAPE, 100.0)
+    mask = np.zeros(SHAPE, bool)
+    sigma[5, 6], sigma[7, 8], sigma[9, 10] = np.nan, -1, 1e200
+    mask[20, 20], sigma[20, 20] = True, 1e6
+    options = {"type": "intensity", "weights": own, "confidence": True}
+    x = CCDData(data, uncertainty=StdDevUncertainty(sigma), mask=mask, unit="ct")
+    found = enhance_np.enhance(x, **options).uncertainty.data
+    want = enhance_np.enhance(CCDData(data, mask=mask, unit="ct"), **options, noise=100)
+    unknown = np.zeros(SHAPE, bool)
+    for at in ((5, 6), (7, 8), (9, 10), (20, 20)):
+        unknown[at] = True
+    unknown = unknown.repeat(2, 0).repeat(2, 1)
+    assert np.isnan(found[unknown]).all()
+    np.testing.assert_allclose(found[~unknown], want.uncertainty.data[~unknown], rtol=1e-5)
+
+
+def test_an_uncertainty_of_another_size_or_unit(own):
+    """Refused where it is needed."""
+    from astropy.nddata import NDData, StdDevUncertainty
+
+    data = pixels("intensity")
+    for given in (
+        StdDevUncertainty(np.ones((3, 5))),
+        StdDevUncertainty(np.ones(SHAPE), unit="m"),
+    ):
+        x = NDData(data, unit="ct")
+        x._uncertainty = given
+        with pytest.raises(ValueError, match="uncertainty of the NDData: must have the shape and"):
+            enhance_np.enhance(x, "intensity", weights=own, confidence=True)
+        assert enhance_np.enhance(x, "intensity", weights=own).uncertainty is None
+
+
 def test_an_uncertainty_of_its_own(own, caplog):
     """The error bars take its place; no other result is worth a warning."""
     from astropy.nddata import NDData, StdDevUncertainty

@@ -4,10 +4,15 @@ import numpy as np
 import pytest
 from astropy.io.fits import Header
 
+from enhance_np import models
+from enhance_np._array import repeated
+from enhance_np.engine import select
 from enhance_np.observation.fits import Frame
 from enhance_np.optics.degrade import HMI, Optics, degrade
-from enhance_np.prediction.noise import estimated, noise_of
+from enhance_np.prediction.jacobian import noise_gain
+from enhance_np.prediction.noise import estimated, mixed, noise_of
 from enhance_np.sun.scene import scene
+from enhance_np.weights import load
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +54,23 @@ def test_header(cards, given, sigma, source):
     found = noise_of(frame, "intensity", 500.0, HMI, given)
     assert found.source == source
     assert found.sigma == pytest.approx(sigma)
+
+
+def test_noise_of_pixels_is_mixed_as_by_the_network(granulation, rng):
+    """Noise of three times the strength on the right: what comes out, by a hundred trials.
+
+    So weak that the network is linear in it. At the jump the mean of the squares approximates.
+    """
+    weights = load(models.path("intensity", "small"))
+    x = granulation[:24, :32].astype(np.float32)
+    sigma = np.where(np.arange(32) < 16, 1e-4, 3e-4) * np.ones((24, 1))
+    predictor = select("cpu").predictor(weights)
+    noise = sigma * rng.standard_normal((100, *x.shape))
+    trials = [predictor((x + one).astype(np.float32)) for one in noise]
+    seen = np.std(trials, axis=0) / noise_gain(x, weights)
+    by_column = np.sqrt((seen**2).mean(axis=0))
+    assert abs(by_column / repeated(mixed(sigma))[0] - 1).max() < 0.25
+    assert abs(by_column / repeated(sigma)[0] - 1).max() > 0.5
 
 
 def test_other_telescopes_are_estimated(rng):
