@@ -1,3 +1,4 @@
+import signal
 import sys
 from types import SimpleNamespace
 
@@ -9,6 +10,10 @@ from trained import pairs
 from enhance_np import params, weights
 from enhance_np.config import NetworkConfig
 from enhance_np.engine.cuda import launch
+
+# A background job of a shell ignores SIGINT, and so would every program that a test interrupts
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -269,7 +269,6 @@ def run(options):
 {what}
     time.sleep(60)  # the deferred interrupt ends the sleep
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs ignore SIGINT
 cli.checks._summary = run
 cli.main(["summary"])
 """

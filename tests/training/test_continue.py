@@ -208,7 +208,10 @@ def test_killed_and_interrupted_runs_lose_nothing(files, tmp_path):
             time.sleep(0.01)
         time.sleep(0.5 * rng.random())
         run.send_signal(how)
-        _, errors = run.communicate(timeout=60)
+        try:
+            _, errors = run.communicate(timeout=60)
+        finally:
+            run.kill()  # has no effect on one that has ended
         assert "Traceback" not in errors
         if run.returncode != 0:  # it had not finished
             assert run.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143}.get(how, -how)
