@@ -70,8 +70,8 @@ try: $(INSTALLED)
 #   HMI: folder of the card's real active region, optional
 #   COUNT, EPOCHS: number of patches, and of epochs of each training, for a trial: `make retrain
 #   COUNT=800 EPOCHS=1` takes more than an hour (reproduced_training.py needs its 200 steps) and
-#   overwrites the weights with bad ones. It replaces the pairs in runs/, and its checkpoints can only be continued with the
-#   same COUNT and EPOCHS: delete runs/ before a real run
+#   overwrites the weights with bad ones. It replaces the pairs in runs/, and its checkpoints can
+#   only be continued with the same COUNT and EPOCHS: delete runs/ before a real run
 retrain: $(INSTALLED)
 	mkdir -p runs
 	for type in intensity blos; do \

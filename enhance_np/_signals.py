@@ -133,7 +133,7 @@ def _raise_again(lost):
     if issubclass(lost.exc_type, KeyboardInterrupt):
         _now.raised = False
         _later()
-    elif not _now.raised:
+    else:
         sys.__unraisablehook__(lost)
 
 

@@ -43,7 +43,7 @@ def write(hdus, path: str | os.PathLike) -> None:
         _write(tables, path)
 
 
-def _without_times(file: bytes) -> bytes:
+def _without_times(file: bytes) -> bytearray:
     """The file with zero for the time of day in every tile: equal images, equal files.
 
     A tile is a gzip member with its second of the clock in it. This changes the bytes of the file,
@@ -61,9 +61,10 @@ def _without_times(file: bytes) -> bytes:
             kind = table.columns.dtype.newbyteorder(">")
             rows = np.ndarray(table.header["NAXIS2"], kind, file, start)
             heap = start + table.header.get("THEAP", rows.nbytes)
-            for _, offset in rows["COMPRESSED_DATA"]:  # (bytes, place in the heap) of a tile
-                changed[heap + offset + 4 : heap + offset + 8] = bytes(4)
-    return bytes(changed)
+            for size, offset in rows["COMPRESSED_DATA"]:  # bytes, and place in the heap, of a tile
+                if size:
+                    changed[heap + offset + 4 : heap + offset + 8] = bytes(4)
+    return changed
 
 
 def _write(hdus, path):

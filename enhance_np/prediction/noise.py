@@ -14,11 +14,9 @@ from ..pairs.recipe import read
 
 SIDE = 1024  # pixels, at most, of the part from which the noise is estimated
 LEAST = 50  # modes beyond the telescope's cut-off that an estimate needs
-
-
 LOUDEST = 1e30  # noise in the unit of the image, so that its error bars are finite in float32
-# Standard deviation of a Gaussian, in input pixels. It has about the width of a row of the shipped
-# networks' Jacobians, squared: 3 x 3 pixels hold 79 to 87 % of that
+# standard deviation, in input pixels, of a Gaussian about as wide as a squared row of the shipped
+# networks' Jacobians (tests/prediction/test_noise.py)
 MIXED = 0.7
 
 
@@ -29,8 +27,7 @@ class Noise(NamedTuple):
     @property
     def typical(self) -> float:
         """The median."""
-        known = np.isfinite(self.sigma)
-        return float(np.median(np.asarray(self.sigma)[known])) if known.any() else np.nan
+        return float(np.nanmedian(self.sigma))
 
 
 def noise_of(
@@ -51,7 +48,8 @@ def noise_of(
         return Noise(float(given), "given")
     if (sigma := frame.sigma()) is not None:
         known = np.isfinite(frame.data) & (sigma <= LOUDEST)
-        return Noise(mixed(np.where(known, sigma, np.nan)), "its uncertainty")
+        if known.any():
+            return Noise(mixed(np.where(known, sigma, np.nan)), "its uncertainty")
     found = None if optics is None else estimated(frame.data, optics)
     if foreign_instrument(frame.header) is not None:
         return None if found is None else Noise(found, "estimated")

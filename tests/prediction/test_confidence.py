@@ -16,6 +16,7 @@ from enhance_np.prediction.confidence import confidence_images
 from enhance_np.prediction.doubt import EDGE, SIGMAS, Doubt
 from enhance_np.prediction.error_bar import Calibration, judged
 from enhance_np.prediction.file import enhance_file
+from enhance_np.prediction.noise import Noise
 
 FINER = (2 * SHAPE[0], 2 * SHAPE[1])
 INNER = (slice(2 * EDGE, -2 * EDGE),) * 2
@@ -124,6 +125,15 @@ def test_a_residual_is_more_than_noise(calibration, flat, monkeypatch, times):
         assert np.argwhere(found).tolist() == [[40, 60], [40, 61], [41, 60], [41, 61]]
 
 
+def test_a_residual_in_noise_of_its_pixel(calibration, flat, monkeypatch):
+    residual = np.full((40, 48), SIGMAS * np.hypot(0.002, 0.004), np.float32)
+    monkeypatch.setattr("enhance_np.prediction.reblur.residual_map", lambda *_: residual)
+    sigma = np.where(np.arange(40) < 20, 1e-3, 3e-3)[:, None] * np.ones(48)
+    monkeypatch.setattr(confidence, "noise_of", lambda *_: Noise(sigma, "its uncertainty"))
+    found = images(calibration, *flat)["DOUBT"].data & Doubt.RESIDUAL
+    np.testing.assert_array_equal(found > 0, np.repeat(sigma < 2e-3, 2, 0).repeat(2, 1))
+
+
 def test_missing_pixels(calibration, flat):
     """They have no error, and the pixels near them are doubtful."""
     output, seen = flat
@@ -217,7 +227,7 @@ def test_an_uncertainty_is_the_noise(own, caplog, kind, power):
     np.testing.assert_allclose(found.data, want.data, rtol=1e-5)
 
 
-def test_an_uncertainty_with_gaps(own, image):
+def test_an_uncertainty_with_gaps(own):
     """Where it is not known there is no error bar; what is masked has no say in its neighbours'."""
     from astropy.nddata import CCDData, StdDevUncertainty
 
@@ -235,6 +245,20 @@ def test_an_uncertainty_with_gaps(own, image):
     unknown = unknown.repeat(2, 0).repeat(2, 1)
     assert np.isnan(found[unknown]).all()
     np.testing.assert_allclose(found[~unknown], want.uncertainty.data[~unknown], rtol=1e-5)
+
+
+@pytest.mark.parametrize("useless", [np.nan, -1.0])
+def test_an_uncertainty_that_is_known_nowhere(own, useless):
+    """The noise is then found as without one, and the header of ERROR can be written."""
+    pytest.importorskip("sunpy.map")
+    from astropy.nddata import StdDevUncertainty
+
+    hmi = hmi_map(data=pixels("intensity"))
+    given = StdDevUncertainty(np.full(SHAPE, useless))
+    seen = hmi._new_instance(hmi.data, hmi.meta, uncertainty=given)
+    bars = [enhance_np.enhance(x, weights=own, confidence=True).uncertainty for x in (seen, hmi)]
+    np.testing.assert_array_equal(*(bar.data for bar in bars))
+    assert bars[0].meta["enhnoise"] == bars[1].meta["enhnoise"]
 
 
 def test_an_uncertainty_of_another_size_or_unit(own):

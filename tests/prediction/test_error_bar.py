@@ -97,6 +97,17 @@ def test_an_output_in_its_units(calibration, rng):
     assert ((found.value != value) | (found.contrast != contrast)).sum() == 0
 
 
+def test_noise_of_every_pixel(calibration, rng):
+    """In more than one band of lines, each pixel has its own."""
+    y = 1 + 0.2 * rng.standard_normal((2 * LINES + 12, 14))
+    noise = rng.uniform(0.1, 0.3, (LINES + 6, 7))
+    found = judged(y, "intensity", calibration, Norm(1.0), noise).error
+    for i, j in ((3, 2), (LINES - 1, 6), (LINES, 0), (LINES + 5, 3)):
+        pixel = slice(2 * i, 2 * i + 2), slice(2 * j, 2 * j + 2)
+        alone = judged(y, "intensity", calibration, Norm(1.0), noise[i, j]).error
+        np.testing.assert_array_equal(found[pixel], alone[pixel])
+
+
 def test_no_floor_of_the_limb_where_its_darkening_stays(calibration, rng):
     """The norms max, none and a number know no place on the disc; a field's always does."""
 
