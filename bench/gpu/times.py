@@ -9,7 +9,7 @@ import numpy as np
 from bench.gpu import ladder
 from enhance_np import params
 from enhance_np.engine import Engine
-from enhance_np.engine.cuda import convolution, graph, methods
+from enhance_np.engine.cuda import convolution, graph, methods, vocabulary
 from enhance_np.inspection import gpu_selftest
 from enhance_np.weights import Weights
 
@@ -67,7 +67,7 @@ def own(engine: Engine, sizes, progress: Callable) -> dict[str, dict[str, float]
     rng = np.random.default_rng(2)
     per_pixel = gpu_selftest.work(sizes.config)["forward"]
     for method in ("float32", *methods.options()):
-        by = engine._replace(ops=methods.vocabulary(method))
+        by = engine._replace(ops=vocabulary.by(method))
         predictor = by.predictor(Weights(sizes.config, p, moving))
         for side in sizes.images:
             image = rng.standard_normal((side, side), np.float32)

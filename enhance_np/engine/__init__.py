@@ -66,12 +66,12 @@ def select(device: str = "auto", convolution: str = "float32", graph: bool = Fal
         if missing is None:
             import cupy
 
-            from .cuda import folded, methods, training
+            from .cuda import folded, methods, training, vocabulary
             from .cuda.graph import GraphStep
 
             if (old := methods.refusal(convolution)) is not None:
                 raise RuntimeError(f"convolution: {old}")
-            ops = methods.vocabulary(convolution)
+            ops = vocabulary.by(convolution)
             move = cupy.asarray, cupy.asnumpy
             one = GraphStep() if graph else training.step
             step = one, training.reading, training.update_moving

@@ -26,7 +26,7 @@ from .. import __version__, network, optim, params
 from .._errors import avoidable
 from ..config import DEFAULT, NetworkConfig
 from ..engine import Engine, select
-from ..engine.cuda import methods
+from ..engine.cuda import methods, vocabulary
 from ..engine.cuda.convolution import conv
 from ..engine.tiles import AFTER_UPSAMPLING
 from ..training.step import step_once
@@ -138,7 +138,7 @@ def page(engine: Engine, config: NetworkConfig) -> list[dict]:
     """Errors of the forward pass, every gradient and a prediction, by the float64 reference."""
     found = [*_page(engine, config, "")]
     for name in methods.options():
-        found += _page(engine._replace(ops=methods.vocabulary(name)), config, f", {name}")
+        found += _page(engine._replace(ops=vocabulary.by(name)), config, f", {name}")
     return [error._asdict() for error in found]
 
 
@@ -236,7 +236,7 @@ def ways(engine: Engine, config: NetworkConfig, batch: int, patch: int, image: i
         f"3x3, 64 to 64, {image} x {image}": (lambda: conv(h, w, b), of_conv),
     }
     for name in methods.options():
-        by = engine._replace(ops=methods.vocabulary(name))
+        by = engine._replace(ops=vocabulary.by(name))
         found[f"training step, {sides}, {name}"] = training(by.ops), forward + backward
         found[f"prediction, {image} x {image}, {name}"] = (
             partial(by.predictor(weights), picture),

@@ -13,7 +13,6 @@ framed_dx(dy, turned)           dX of x framed by its mirror image, from the tur
 NEEDS                           compute capability of the card, 80 for 8.0
 """
 
-from functools import cache, partial
 from types import ModuleType
 
 from . import three_tf32, winograd
@@ -45,19 +44,3 @@ def refusal(name: str) -> str | None:
 def options() -> list[str]:
     """The methods besides the default that the present card can run."""
     return [name for name in METHODS if name != "float32" and refusal(name) is None]
-
-
-@cache
-def vocabulary(name: str) -> ModuleType:
-    """The operations of enhance_np.engine.cuda, with the method `name`: one module for each."""
-    from .. import cuda
-    from . import convolution  # which itself asks `method`
-
-    if METHODS[name] is None:
-        return cuda
-    found = ModuleType(f"{cuda.__name__} ({name})", cuda.__doc__)
-    found.__dict__.update({key: value for key, value in vars(cuda).items() if callable(value)})
-    found.conv = partial(convolution.conv, method=name)
-    found.pad_conv = partial(convolution.pad_conv_by, name)
-    found.pad_conv_backward = partial(convolution.pad_conv_backward_by, name)
-    return found

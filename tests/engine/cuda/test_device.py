@@ -17,7 +17,7 @@ from trained import CPU, OPTIONS, assert_same_bits, pairs, state, train
 from enhance_np import layers, loss, network, optim, params
 from enhance_np.config import NetworkConfig
 from enhance_np.engine import CONVOLUTIONS, Engine, cuda, gpu, select, tiles
-from enhance_np.engine.cuda import folded, methods
+from enhance_np.engine.cuda import folded, methods, vocabulary
 from enhance_np.engine.cuda import training as on_gpu
 from enhance_np.engine.cuda.flat import flattened, own_layout
 from enhance_np.engine.fold import fold
@@ -155,7 +155,7 @@ def test_a_step_is_the_reference_s(name, clip, method, rng):
 
     before = optim.AdamState(5, narrowed(m), narrowed(v))
     seen = narrowed({"x": x, "target": target}).values()
-    ops = methods.vocabulary(method)
+    ops = vocabulary.by(method)
     arguments = narrowed(p), before, *seen, config, ops, LR, L2, None, clip
     with device.running("fast", "shuffled") as launched, no_copies():
         got, reached, found, _ = on_gpu.step(*arguments)
@@ -206,7 +206,7 @@ def launches_of_a_step(depth, rng, monkeypatch, method="float32"):
     p, x, target = start(config, (1, 2, 2), rng)
     p, moving = narrowed(p), narrowed(params.initial(config, 3)[1])
     x, target = narrowed({"x": x, "target": target}).values()
-    state, seen, ops = [p, optim.adam_start(p)], [], methods.vocabulary(method)
+    state, seen, ops = [p, optim.adam_start(p)], [], vocabulary.by(method)
     monkeypatch.setattr(device.RawKernel, "__call__", lambda kernel, *_: seen.append(kernel.name))
 
     def step():
@@ -404,13 +404,13 @@ def test_the_sum_of_the_definition_is_the_default(monkeypatch):
     assert select("gpu").ops is select("gpu", "float32").ops is cuda
     assert methods.METHODS.keys() == set(CONVOLUTIONS)
     for method in accuracy.METHODS:
-        assert select("gpu", convolution=method).ops is methods.vocabulary(method)
+        assert select("gpu", convolution=method).ops is vocabulary.by(method)
     with pytest.raises(ValueError, match="must be one of float32, winograd, 3xtf32, got 'fft'"):
         select("gpu", "fft")
     with pytest.raises(ValueError, match="winograd is for a GPU, but the device is the CPU"):
         select("cpu", "winograd")
     monkeypatch.setattr(device.Device, "compute_capability", "75")
-    assert select("gpu", "winograd").ops is methods.vocabulary("winograd")
+    assert select("gpu", "winograd").ops is vocabulary.by("winograd")
     assert methods.options() == ["winograd"]
     words = r"^convolution: 3xtf32 needs a card of compute capability 8\.0 or later; .* has 7\.5$"
     with pytest.raises(RuntimeError, match=words):
@@ -422,14 +422,14 @@ def test_the_sum_of_the_definition_is_the_default(monkeypatch):
 
 @pytest.mark.parametrize("method", accuracy.METHODS)
 def test_a_vocabulary_differs_in_its_convolutions(method):
-    given, ops = vars(cuda), vars(methods.vocabulary(method))
+    given, ops = vars(cuda), vars(vocabulary.by(method))
     differing = {name for name in layers.__all__ if ops[name] is not given[name]}
     assert differing == {"pad_conv", "pad_conv_backward"}
     assert ops["conv"] is not given["conv"]
     for name in differing:
         one, other = (inspect.signature(d[name]).parameters for d in (given, ops))
         assert [*one] == [*other]
-    assert methods.vocabulary(method) is methods.vocabulary(method)
+    assert vocabulary.by(method) is vocabulary.by(method)
 
 
 @pytest.mark.parametrize("filters", [64, 32])
@@ -439,7 +439,7 @@ def test_a_prediction_by_three_products(filters, rng):
     x = rng.standard_normal((9, 11)).astype(np.float32)
     want = page(weights, x)
     with device.running("fast", "shuffled") as launched:
-        y = GPU._replace(ops=methods.vocabulary("3xtf32")).predictor(weights)(x)
+        y = GPU._replace(ops=vocabulary.by("3xtf32")).predictor(weights)(x)
     assert abs(y - want).max() <= 1e-5 * np.ptp(want)
     kernels = Counter(one.kernel for one in launched)
     assert kernels[f"conv3x3_3xtf32_{filters}"] == 3
@@ -453,7 +453,7 @@ def test_winograd_is_for_who_asks(filters, rng):
     x = rng.standard_normal((9, 11)).astype(np.float32)
     want = page(weights, x)
     with device.running("fast", "shuffled") as launched:
-        y = GPU._replace(ops=methods.vocabulary("winograd")).predictor(weights)(x)
+        y = GPU._replace(ops=vocabulary.by("winograd")).predictor(weights)(x)
     assert abs(y - want).max() <= 1e-5 * np.ptp(want)
     kernels = [one.kernel for one in launched]
     assert kernels.count("winograd") == kernels.count("winograd_weights") == 3 * (filters == 64)
